@@ -29,7 +29,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B T+1"]:
+    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
         """Texts to ids, each between two end marks and padded with more of them to the longest.
 
         Raises:
@@ -59,11 +59,11 @@ class Vocabulary:
 class Batch:
     """Token ids and the positions that count.
 
-    `tokens` holds one id more than the model reads: position t reads `inputs[:, :t+1]` and predicts `targets[:, t]`.
+    `tokens` holds one id more than the model reads, L = T + 1: position t reads `inputs[:, :t+1]` and predicts `targets[:, t]`.
     Labels are shifted here, once, and nowhere else.
     """
 
-    tokens: Int[Tensor, "B T+1"]
+    tokens: Int[Tensor, "B L"]
     mask: Bool[Tensor, "B T"]  # True where target t counts: generated text up to and including its end mark
 
     @property
@@ -84,7 +84,7 @@ class Batch:
         return Batch(self.tokens.to(device), self.mask.to(device))
 
     @classmethod
-    def from_tokens(cls, tokens: Int[Tensor, "B T+1"], prompt_length: int = 1) -> "Batch":
+    def from_tokens(cls, tokens: Int[Tensor, "B L"], prompt_length: int = 1) -> "Batch":
         """Count every target after the prompt up to and including the first end mark; padding after it never counts.
 
         Args:
@@ -96,8 +96,8 @@ class Batch:
         """
         if prompt_length < 1 or prompt_length >= tokens.shape[1]:
             raise ValueError(
-                f"prompt_length is {prompt_length} for rows of {tokens.shape[1]} ids; expected 1 … {tokens.shape[1] - 1}, "
-                "so that each row has something to read and something to predict"
+                f"prompt_length is {prompt_length} for rows of {tokens.shape[1]} ids; expected 1 … "
+                f"{tokens.shape[1] - 1}, so that each row has something to read and something to predict"
             )
         targets = tokens[:, 1:]
         generated = torch.arange(targets.shape[1], device=tokens.device) >= prompt_length - 1
