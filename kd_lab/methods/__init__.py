@@ -1,1 +1,23 @@
-"""methods."""
+"""Methods of distillation, each a recipe of three choices, and the one loop that trains them."""
+
+from kd_lab.methods.distill import NonFiniteLoss, Result, distill
+from kd_lab.methods.hinton import hinton
+from kd_lab.methods.labels_only import labels_only
+from kd_lab.methods.recipe import Recipe
+from kd_lab.methods.sequence_level import sequence_level
+from kd_lab.methods.word_level import word_level
+
+METHODS = (labels_only, hinton, word_level, sequence_level)
+"""Every method of the library, in the order of the three-knob table."""
+
+__all__ = [
+    "METHODS",
+    "NonFiniteLoss",
+    "Recipe",
+    "Result",
+    "distill",
+    "hinton",
+    "labels_only",
+    "sequence_level",
+    "word_level",
+]

@@ -59,8 +59,8 @@ class Vocabulary:
 class Batch:
     """Token ids and the positions that count.
 
-    `tokens` holds one id more than the model reads, L = T + 1: position t reads `inputs[:, :t+1]` and predicts `targets[:, t]`.
-    Labels are shifted here, once, and nowhere else.
+    `tokens` holds one id more than the model reads, L = T + 1: position t reads `inputs[:, :t+1]` and predicts
+    `targets[:, t]`. Labels are shifted here, once, and nowhere else.
     """
 
     tokens: Int[Tensor, "B L"]

@@ -1,0 +1,52 @@
+"""WHAT is copied when it can be read off the next-token distributions: the logits, or nothing but the tokens."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kd_lab.worlds import Batch
+
+
+@dataclass(frozen=True)
+class Logits:
+    """The teacher's whole conditional at every position: V numbers a token, white-box.
+
+    Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2.
+    """
+
+    gives: ClassVar[str] = "distributions"
+    needs: ClassVar[str] = "logits"
+
+    def __str__(self) -> str:
+        return "logits"
+
+    def __call__(
+        self, student: nn.Module, teacher: nn.Module, batch: Batch
+    ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
+        """Student's and teacher's logits on the batch. The teacher is read without a gradient."""
+        with torch.no_grad():
+            teacher_logits = teacher(batch.inputs)
+        return student(batch.inputs), teacher_logits
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The tokens of a text and nothing else: one id a token, black-box. Whose text it is, WHERE decides.
+
+    Source: Kim & Rush (2016), arXiv:1606.07947, section 3.2.
+    """
+
+    gives: ClassVar[str] = "tokens"
+    needs: ClassVar[str] = "text"
+
+    def __str__(self) -> str:
+        return "sequences"
+
+    def __call__(
+        self, student: nn.Module, teacher: object, batch: Batch
+    ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B T"]]:
+        """Student's logits on the batch, and the tokens that it should have predicted. The teacher is not asked."""
+        return student(batch.inputs), batch.targets

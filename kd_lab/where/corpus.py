@@ -1,0 +1,25 @@
+"""WHERE is a fixed set of texts: the world's own, visited with or without a teacher beside it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from kd_lab.where.source import Source
+from kd_lab.worlds import World
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Prefixes of the world's training texts. Off-policy: neither student nor teacher wrote them."""
+
+    written_by: ClassVar[str] = "the data"
+
+    def __str__(self) -> str:
+        return "fixed set"
+
+    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+        """A source of batches drawn with replacement from `world.train`."""
+        generator = torch.Generator().manual_seed(seed)
+        return lambda batch_size: world.sample(batch_size, generator)

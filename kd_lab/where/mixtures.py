@@ -1,0 +1,51 @@
+"""WHERE is a mixture: with probability λ the student writes, otherwise the text comes from elsewhere."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from kd_lab.where.corpus import Corpus
+from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts
+from kd_lab.where.source import Source
+from kd_lab.worlds import Batch, World
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """On-policy with probability λ = `on_policy_fraction`, else `otherwise`. One coin a batch, as in GKD's algorithm 1.
+
+    λ = 0 draws exactly what `otherwise` alone would draw from the same seed.
+
+    Source: Agarwal et al. (2024), arXiv:2306.13649, algorithm 1.
+    """
+
+    on_policy_fraction: float = 0.5  # λ
+    otherwise: Corpus | TeacherRollouts = field(default_factory=Corpus)
+    temperature: float = 1.0  # the student's own while it writes
+
+    def __post_init__(self):
+        if not 0 <= self.on_policy_fraction <= 1:
+            raise ValueError(
+                f"on_policy_fraction is {self.on_policy_fraction}; expected a probability: "
+                "0 never asks the student to write, 1 always does"
+            )
+
+    @property
+    def written_by(self) -> str:
+        return StudentRollouts.written_by if self.on_policy_fraction else self.otherwise.written_by
+
+    def __str__(self) -> str:
+        return f"mix, λ = {self.on_policy_fraction:g}"
+
+    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+        """A source that throws the coin for every batch. The three streams of chance do not disturb one another."""
+        off_policy = self.otherwise.open(world, student, teacher, seed)
+        on_policy = StudentRollouts(self.temperature).open(world, student, teacher, seed + 1)
+        coin = torch.Generator().manual_seed(seed + 2)
+
+        def draw(batch_size: int) -> Batch:
+            student_writes = torch.rand((), generator=coin) < self.on_policy_fraction
+            return (on_policy if student_writes else off_policy)(batch_size)
+
+        return draw
