@@ -1,0 +1,133 @@
+"""The three kinds of control an explorer has: a number, a choice among few, a short text.
+
+A control is a description without state; `widgets` builds what the page shows. ipywidgets' sliders have no accessible
+name, so a slider here is paired in the browser with a number box that has one: both move together, and a reader on the
+keyboard or with a screen reader uses the box.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+from ipywidgets import Layout
+
+LABEL = {"description_width": "11em"}
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number in `low` … `high`. Whole numbers throughout make a slider of whole numbers.
+
+    >>> Slider("width", 1, 8, 1, start=2).extremes
+    (1, 2, 8)
+    """
+
+    name: str
+    low: int | float
+    high: int | float
+    step: int | float
+    start: int | float
+
+    def __post_init__(self):
+        if not (self.low <= self.start <= self.high and self.low < self.high and self.step > 0):
+            raise ValueError(
+                f"slider {self.name!r} came with low={self.low}, high={self.high}, step={self.step}, "
+                f"start={self.start}; expected low ≤ start ≤ high, low < high and step > 0"
+            )
+
+    @property
+    def whole(self) -> bool:
+        return all(isinstance(x, int) for x in (self.low, self.high, self.step, self.start))
+
+    @property
+    def extremes(self) -> tuple[int | float, ...]:
+        return self.low, self.start, self.high
+
+    def check(self, value: Any) -> None:
+        """Raises ValueError when the slider cannot take this value."""
+        if not isinstance(value, int if self.whole else (int, float)) or not self.low <= value <= self.high:
+            kind = "a whole number" if self.whole else "a number"
+            raise ValueError(f"{self.name!r} was set to {value!r}; expected {kind} in {self.low} … {self.high}")
+
+    def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
+        """The widget that holds the value, and the row to show."""
+        bounds = {"min": self.low, "max": self.high, "step": self.step, "value": self.start}
+        slider_kind = ipywidgets.IntSlider if self.whole else ipywidgets.FloatSlider
+        box_kind = ipywidgets.BoundedIntText if self.whole else ipywidgets.BoundedFloatText
+        slider = slider_kind(**bounds, readout=False, layout=Layout(width="18em"))
+        box = box_kind(**bounds, description=self.name, style=LABEL, layout=Layout(width="18em"))
+        link = ipywidgets.jslink(
+            (box, "value"), (slider, "value")
+        )  # in the browser: no trip to the kernel between them
+        row = ipywidgets.HBox([box, slider])
+        row.link = link  # else the link has no owner and cannot be closed with the row
+        return slider, row
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few named options, of any kind.
+
+    >>> Choice("direction", ["forward", "reverse"], start="forward").extremes
+    ('forward', 'reverse')
+    """
+
+    name: str
+    options: tuple | list
+    start: Any
+
+    def __post_init__(self):
+        self.check(self.start)
+
+    @property
+    def extremes(self) -> tuple:
+        return tuple(self.options)
+
+    def check(self, value: Any) -> None:
+        """Raises ValueError when the value is no option."""
+        if value not in self.options:
+            raise ValueError(f"{self.name!r} was set to {value!r}; expected one of {list(self.options)}")
+
+    def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
+        """The widget that holds the value, and the row to show (the same one)."""
+        menu = ipywidgets.Dropdown(
+            options=[(str(option), option) for option in self.options],
+            value=self.start,
+            description=self.name,
+            style=LABEL,
+            layout=Layout(width="26em"),
+        )
+        return menu, menu
+
+
+@dataclass(frozen=True)
+class Text:
+    """A short text, such as the prefix that walks a tree. The picture follows letter by letter.
+
+    What is no legal text is for `update` to refuse, with a ValueError that says how to mend it.
+
+    >>> Text("prefix", start="ma").extremes
+    ('', 'ma')
+    """
+
+    name: str
+    start: str = ""
+
+    @property
+    def extremes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(("", self.start)))
+
+    def check(self, value: Any) -> None:
+        """Raises ValueError when the value is no text."""
+        if not isinstance(value, str):
+            raise ValueError(f"{self.name!r} was set to {value!r}; expected a text in quotes")
+
+    def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
+        """The widget that holds the value, and the row to show (the same one)."""
+        field = ipywidgets.Text(
+            value=self.start, description=self.name, style=LABEL, layout=Layout(width="26em"), continuous_update=True
+        )
+        return field, field
+
+
+Control = Slider | Choice | Text
