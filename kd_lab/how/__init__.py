@@ -1,1 +1,19 @@
-"""how."""
+"""HOW the gap between student and teacher is measured: divergences, estimators, and the losses built on them."""
+
+from kd_lab.how.divergences import forward_kl, jsd, reverse_kl, skew_kl, total_variation
+from kd_lab.how.estimators import k1, k2, k3
+from kd_lab.how.reduction import masked_mean
+from kd_lab.how.softmax_kl import softmax_kl
+
+__all__ = [
+    "forward_kl",
+    "jsd",
+    "k1",
+    "k2",
+    "k3",
+    "masked_mean",
+    "reverse_kl",
+    "skew_kl",
+    "softmax_kl",
+    "total_variation",
+]

@@ -1,0 +1,84 @@
+"""What the public losses refuse, and how they say so."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kd_lab.how.divergences import check_beta
+from kd_lab.how.reduction import check_mask, check_normalizer
+
+DIVERGENCES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_options(
+    divergence: str, beta: float, temperature: float, reduction: str, normalizer: float | Tensor | None
+) -> None:
+    """Refuse unknown names and impossible numbers.
+
+    Raises:
+        ValueError: naming the option, what came and what was expected.
+    """
+    if divergence not in DIVERGENCES:
+        raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
+    if divergence in ("jsd", "skew_kl"):
+        check_beta(divergence, beta)
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}; expected a positive number; 1.0 leaves the logits as they are")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}; expected one of {', '.join(map(repr, REDUCTIONS))}")
+    if normalizer is not None:
+        check_normalizer(normalizer)
+        if reduction != "mean":
+            raise ValueError(
+                f'a normalizer came with reduction={reduction!r}; expected reduction="mean", whose denominator it '
+                'replaces; drop the normalizer, or write reduction="mean"'
+            )
+
+
+def check_pair(student: Tensor, teacher: Tensor, what: str = "logits") -> None:
+    """Refuse two tensors of logits that do not belong together, naming the axis that differs.
+
+    Raises:
+        ValueError: an axis, the dtype or the device does not fit.
+    """
+    for side, tensor in (("student", student), ("teacher", teacher)):
+        if not tensor.is_floating_point():
+            raise ValueError(
+                f"{side}_{what} has dtype {tensor.dtype}; expected floating point numbers, one for each token of the "
+                "vocabulary; token ids are not logits"
+            )
+        if tensor.dim() == 0 or tensor.shape[-1] == 0:
+            raise ValueError(
+                f"{side}_{what} has shape {tuple(tensor.shape)}; expected [..., V] with the vocabulary (V ≥ 1) last"
+            )
+    if student.shape[-1] != teacher.shape[-1]:
+        shared = min(student.shape[-1], teacher.shape[-1])
+        raise ValueError(
+            f"the student's vocabulary has {student.shape[-1]} entries and the teacher's {teacher.shape[-1]}; expected "
+            f"the same tokens in the same order; if the longer one is padded, cut both to the shared tokens with "
+            f"{what}[..., :{shared}] (zeros as padding would be phantom mass)"
+        )
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"student_{what} has shape {tuple(student.shape)} and teacher_{what} {tuple(teacher.shape)}; expected the "
+            "same positions; nothing is broadcast here, so write .expand_as(…) where you mean one for many"
+        )
+    if student.device != teacher.device:
+        raise ValueError(
+            f"student_{what} is on {student.device} and teacher_{what} on {teacher.device}; expected one device; "
+            f"move the teacher's with .to({str(student.device)!r})"
+        )
+
+
+def check_positions(mask: Tensor | None, positions: torch.Size, device: torch.device) -> Tensor | None:
+    """Refuse a mask that does not fit the positions; return it on their device.
+
+    Raises:
+        ValueError: the mask is not boolean or has another shape.
+    """
+    if mask is None:
+        return None
+    check_mask(mask, positions)
+    return mask.to(device)

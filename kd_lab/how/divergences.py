@@ -1,0 +1,217 @@
+"""The five divergences, on log-probabilities: exact, safe at probability zero, and never negative.
+
+p is the teacher, q the student; every function takes the student first. All return nats for each position and keep the
+gradient finite wherever the mathematics is.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
+    """How surprised the student is by the teacher's text, beyond the teacher's own surprise.
+
+    KL(p‖q) = Σ p·log(p/q)
+
+    Zero iff q = p. Infinite when the student gives probability 0 to what the teacher may say. The gradient flows to
+    every token with p > 0 or q > 0 and is q − p with respect to the student's logits: a student is pushed to cover all
+    that the teacher does.
+
+    Args:
+        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
+        teacher_logp: log p, of the same shape.
+
+    Returns:
+        The divergence at each position, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Kullback and Leibler, "On information and sufficiency", 1951, equation 2.4.
+
+    >>> p, q = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.25, 0.5, 0.25])
+    >>> forward_kl(q.log(), p.log())  # ½·ln 2
+    tensor(0.3466)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    return _kl(teacher_logp, student_logp)
+
+
+def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
+    """How surprised the teacher is by the student's text, beyond the student's own surprise.
+
+    KL(q‖p) = Σ q·log(q/p)
+
+    Zero iff q = p. Infinite when the student may say what the teacher never would (p = 0 < q); the gradient of such a
+    position does not exist and comes out infinite or NaN, so mask it, or give both the same −inf columns. The gradient
+    flows only to tokens with q > 0 and is q·(log(q/p) − KL) with respect to the student's logits: what the student
+    never says is never taught.
+
+    Args:
+        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
+        teacher_logp: log p, of the same shape.
+
+    Returns:
+        The divergence at each position, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Gu et al., "MiniLLM: Knowledge Distillation of Large Language Models", 2306.08543, equation 1.
+
+    >>> p, q = torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.5, 0.5, 0.0])
+    >>> reverse_kl(q.log(), p.log())  # ½·ln 2
+    tensor(0.3466)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    return _kl(student_logp, teacher_logp)
+
+
+def jsd(
+    student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.5
+) -> Float[Tensor, "..."]:
+    """The generalised Jensen–Shannon divergence: how far both stand from their mixture.
+
+    JSD(β) = β·KL(p‖m) + (1−β)·KL(q‖m),  m = βp + (1−β)q,  0 < β < 1
+
+    Zero iff q = p. Never infinite: at most −β·ln β − (1−β)·ln(1−β), which is ln 2 at β = ½. The gradient flows to
+    tokens with q > 0 and is (1−β)·q·(log(q/m) − KL(q‖m)) with respect to the student's logits. JSD(β) itself vanishes
+    towards both ends; JSD(β)/β tends to KL(p‖q) as β → 0, and JSD(β)/(1−β) to KL(q‖p) as β → 1.
+
+    Args:
+        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
+        teacher_logp: log p, of the same shape.
+        beta: the teacher's share in the mixture and of the sum; ½ is the symmetric divergence.
+
+    Returns:
+        The divergence at each position, in nats.
+
+    Raises:
+        ValueError: the shapes differ, or `beta` is not strictly between 0 and 1.
+
+    Source: Agarwal et al., "On-Policy Distillation of Language Models", 2306.13649, equation 1.
+
+    >>> p, q = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.5, 0.5])
+    >>> jsd(q.log(), p.log())  # nothing in common: ln 2
+    tensor(0.6931)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    check_beta("jsd", beta)
+    mixture_logp = _mixture(student_logp, teacher_logp, beta)
+    return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
+
+
+def skew_kl(
+    student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.1
+) -> Float[Tensor, "..."]:
+    """Forward KL against a student into which a little of the teacher was mixed.
+
+    KL(p‖m),  m = βp + (1−β)q,  0 < β < 1
+
+    Zero iff q = p. Never infinite: at most −ln β. β is the teacher's share of m, as in `jsd` (DistiLLM calls it α and
+    uses 0.1); β → 0 is forward KL. The gradient flows to tokens with q > 0 and is (1−β)·q·(Σ p·q/m − p/m) with respect
+    to the student's logits.
+
+    Args:
+        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
+        teacher_logp: log p, of the same shape.
+        beta: the teacher's share in the mixture.
+
+    Returns:
+        The divergence at each position, in nats.
+
+    Raises:
+        ValueError: the shapes differ, or `beta` is not strictly between 0 and 1.
+
+    Source: Ko et al., "DistiLLM: Towards Streamlined Distillation for Large Language Models", 2402.03898, section 3.1.
+
+    >>> p, q = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> skew_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln β
+    tensor(0.6931)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    check_beta("skew_kl", beta)
+    return _kl(teacher_logp, _mixture(student_logp, teacher_logp, beta))
+
+
+def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
+    """The probability that moves: the chance that an optimal coupling of the two draws different tokens.
+
+    TV = ½·Σ|p − q|
+
+    Zero iff q = p. Never infinite: at most 1, for distributions with nothing in common. The gradient flows to tokens
+    with q > 0 and is ½·q·(σ − Σ q·σ) with respect to the student's logits, where σ = sign(q − p). It is the rate at
+    which speculative decoding rejects.
+
+    Args:
+        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
+        teacher_logp: log p, of the same shape.
+
+    Returns:
+        The distance at each position, a probability (the one divergence here that is not in nats).
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Wen et al., "f-Divergence Minimization for Sequence-Level Knowledge Distillation", 2307.15190, section 3.
+
+    >>> p, q = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.25, 0.5, 0.25])
+    >>> total_variation(q.log(), p.log())
+    tensor(0.2500)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    return (student_logp.exp() - teacher_logp.exp()).abs().sum(-1) / 2
+
+
+def check_beta(divergence: str, beta: float) -> None:
+    """Refuse the ends of the interval, and say which divergence stands there.
+
+    Raises:
+        ValueError: `beta` is not strictly between 0 and 1.
+    """
+    if 0 < beta < 1:
+        return
+    at_zero, at_one = {
+        "jsd": (
+            'JSD(β) is 0 for every pair at β = 0, and JSD(β)/β tends to KL(p‖q): use "forward_kl"',
+            'JSD(β) is 0 for every pair at β = 1, and JSD(β)/(1−β) tends to KL(q‖p): use "reverse_kl"',
+        ),
+        "skew_kl": (
+            'at β = 0 nothing of the teacher is mixed in: use "forward_kl"',
+            "at β = 1 the teacher is compared with itself, which is always 0: use a small β such as 0.1",
+        ),
+    }[divergence]
+    hint = {0: at_zero, 1: at_one}.get(beta, "it is the teacher's share of the mixture, such as 0.5")
+    raise ValueError(f"beta of {divergence} is {beta}; expected 0 < beta < 1; {hint}")
+
+
+def _kl(logp: Tensor, logq: Tensor) -> Tensor:
+    """Σ p·log(p/q) − p + q, whose every term is at least 0.
+
+    The last two sum to nothing for normalised p and q. They are here because they cancel, to first order, whatever
+    constant error the normalisation left in log(p/q): near q = p, where KL is second order, the bare sum p·log(p/q)
+    keeps nothing but that error and turns negative.
+    """
+    p = logp.exp()
+    absent = p == 0  # it contributes q alone; 0·∞ must not arise, neither in the value nor in its gradient
+    log_ratio = torch.where(absent, 0.0, logp) - torch.where(absent, 0.0, logq)
+    return (p * log_ratio - p + logq.exp()).sum(-1)
+
+
+def _mixture(student_logp: Tensor, teacher_logp: Tensor, beta: float) -> Tensor:
+    """log(βp + (1−β)q), in log space: β·p + (1−β)·q itself would underflow to log 0."""
+    absent = (student_logp == -math.inf) & (teacher_logp == -math.inf)  # logaddexp(−inf, −inf) has a NaN gradient
+    teacher_part = torch.where(absent, 0.0, teacher_logp) + math.log(beta)
+    student_part = torch.where(absent, 0.0, student_logp) + math.log1p(-beta)
+    return torch.where(absent, -math.inf, torch.logaddexp(teacher_part, student_part))
+
+
+def _check_shapes(student_logp: Tensor, teacher_logp: Tensor) -> None:
+    if student_logp.shape != teacher_logp.shape:
+        raise ValueError(
+            f"student_logp has shape {tuple(student_logp.shape)} and teacher_logp {tuple(teacher_logp.shape)}; "
+            "expected the same shape, since nothing is broadcast here; write .expand_as(…) where you mean one for many"
+        )

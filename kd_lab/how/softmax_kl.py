@@ -1,0 +1,131 @@
+"""The divergence of two softmaxes, from raw logits to one number: checks, the choice of a backend, the reduction."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kd_lab.how.checks import check_options, check_pair, check_positions
+from kd_lab.how.reduction import masked_mean
+from kd_lab.how.reference import reference_softmax_kl
+
+BACKENDS = ("auto", "reference", "chunked", "triton")
+
+
+def softmax_kl(
+    student_logits: Float[Tensor, "... V"],
+    teacher_logits: Float[Tensor, "... V_teacher"],
+    *,
+    divergence: str = "forward_kl",
+    beta: float = 0.5,
+    temperature: float = 1.0,
+    mask: Bool[Tensor, "..."] | None = None,
+    reduction: str = "mean",
+    normalizer: float | Tensor | None = None,
+    scale_by_t2: bool = True,
+    backend: str = "auto",
+) -> Float[Tensor, "..."]:
+    """The gap between what a student and a teacher say next, as a loss for the student.
+
+    τ²·D(q, p),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
+
+    Value and gradient carry the same τ², which keeps the gradient of one size as τ grows. Total variation shrinks as
+    1/τ and not as 1/τ², so it carries no factor. To mix in hard labels, write
+    `(1 - w) * softmax_kl(…) + w * cross_entropy(…)`.
+
+    The gradient flows to the student alone; the teacher's logits are detached.
+
+    Args:
+        student_logits: [..., V], any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
+        teacher_logits: [..., V], of the same shape; the dtype may differ.
+        divergence: "forward_kl" KL(p‖q), "reverse_kl" KL(q‖p), "jsd", "skew_kl" or "total_variation"; the functions
+            of these names say where each is zero and infinite.
+        beta: the teacher's share of the mixture, read by "jsd" and "skew_kl" only; strictly between 0 and 1.
+        temperature: τ > 0, softens both sides.
+        mask: [...], True where a position counts. What stands elsewhere is never read into the loss or the gradient.
+        reduction: "mean" over the positions that count, "sum" over them, or "none" for one loss a position, 0 where
+            masked. The mean of nothing is 0.
+        normalizer: with "mean", divide the sum by this instead: the count of the whole step, for gradient
+            accumulation and data parallel training.
+        scale_by_t2: carry τ².
+        backend: "reference" for the plain formula, "chunked" for rows in pieces that fit the CPU's cache, "triton" for
+            the fused kernel; "auto" is Triton on a GPU and chunked elsewhere. fp64 logits always take the reference.
+
+    Returns:
+        Nats: a scalar, or [...] with reduction "none". Reverse KL where the teacher is −inf and the student is not is
+        infinite, and its gradient is not finite there.
+
+    Raises:
+        ValueError: shapes, dtypes, devices or options do not fit, or the backend cannot run here.
+
+    Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 1503.02531, section 2.
+
+    >>> student, teacher = torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([[2.0, 0.0, -1.0]])
+    >>> softmax_kl(student, teacher, divergence="reverse_kl", temperature=2.0)
+    tensor(0.7964)
+    """
+    check_options(divergence, beta, temperature, reduction, normalizer)
+    check_pair(student_logits, teacher_logits)
+    mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
+    per_position = _backend(backend, student_logits, teacher_logits)
+    losses = per_position(
+        student_logits,
+        teacher_logits.detach(),
+        divergence=divergence,
+        beta=beta,
+        temperature=temperature,
+        scale_by_t2=scale_by_t2,
+        mask=mask,
+    )
+    return reduce(losses, mask, reduction, normalizer)
+
+
+def reduce(
+    losses: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, reduction: str, normalizer: float | Tensor | None
+) -> Float[Tensor, "..."]:
+    """One loss a position to what `reduction` asks for; masked positions are 0 already."""
+    match reduction:
+        case "none":
+            return losses
+        case "sum":
+            return losses.sum()
+        case _:
+            return masked_mean(losses, mask, normalizer)
+
+
+def _backend(name: str, student_logits: Tensor, teacher_logits: Tensor) -> Callable[..., Tensor]:
+    """The function that computes one loss for each position."""
+    if name not in BACKENDS:
+        raise ValueError(f"backend is {name!r}; expected one of {', '.join(map(repr, BACKENDS))}")
+    if torch.float64 in (student_logits.dtype, teacher_logits.dtype):
+        return reference_softmax_kl
+    on_gpu = student_logits.is_cuda
+    if name == "auto":
+        name = "triton" if on_gpu and _has_triton() else "chunked"
+    if name == "triton":
+        return _triton(on_gpu)
+    return reference_softmax_kl
+
+
+def _triton(on_gpu: bool) -> Callable[..., Tensor]:
+    if not _has_triton():
+        raise ValueError(
+            'backend="triton" needs the package triton, which is not installed (it has wheels for Linux only); '
+            'write backend="auto", which takes the chunked path without it'
+        )
+    if not on_gpu and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            'backend="triton" came with tensors on the CPU; expected a CUDA or ROCm device; to run the kernel in '
+            "Triton's interpreter, set TRITON_INTERPRET=1 in the environment before Python starts, or write "
+            'backend="auto"'
+        )
+    from kd_lab.how.kernels import triton_softmax_kl
+
+    return triton_softmax_kl
+
+
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
