@@ -1,1 +1,11 @@
-"""models."""
+"""Models that assign probabilities to text, and what writes with them.
+
+Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_size` and `context`. Called with
+`cache=model.new_cache(batch_size, length)` it reads on where the cache ends.
+"""
+
+from kd_lab.models.generate import evaluating, generate, sampling_logp
+from kd_lab.models.gpt import GPT, GPTConfig
+from kd_lab.models.tabular import TabularModel
+
+__all__ = ["GPT", "GPTConfig", "TabularModel", "evaluating", "generate", "sampling_logp"]

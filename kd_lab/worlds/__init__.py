@@ -1,6 +1,21 @@
-"""Where text comes from."""
+"""Where text comes from: real surnames, exact small languages, densities, a learner's own file."""
 
 from kd_lab.worlds.batch import END, Batch, Vocabulary
+from kd_lab.worlds.densities import Mixture1D, Mixture2D
+from kd_lab.worlds.languages import Language, language
+from kd_lab.worlds.surnames import surnames
+from kd_lab.worlds.text_file import text_file
 from kd_lab.worlds.world import World
 
-__all__ = ["END", "Batch", "Vocabulary", "World"]
+__all__ = [
+    "END",
+    "Batch",
+    "Language",
+    "Mixture1D",
+    "Mixture2D",
+    "Vocabulary",
+    "World",
+    "language",
+    "surnames",
+    "text_file",
+]

@@ -1,0 +1,179 @@
+"""A GPT in one sitting: pre-norm blocks, causal self-attention, a head that shares the token embedding.
+
+Source: Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks."""
+
+    vocab_size: int  # V, token ids including the end mark
+    context: int  # the most tokens that the model can read
+    layers: int = 4
+    heads: int = 4  # attention patterns per layer; each sees width / heads features
+    width: int = 128  # features per token
+    dropout: float = 0.0  # share of activations zeroed while training
+
+    def __post_init__(self) -> None:
+        for field in ("vocab_size", "context", "layers", "heads", "width"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{field} is {value!r}; expected a whole number of at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width} and heads is {self.heads}; expected a width that heads divide")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; expected a share of at least 0 and below 1")
+
+
+@dataclass
+class KVCache:
+    """Keys and values of the tokens read so far, so that each new token costs one position and not all of them."""
+
+    keys: list[Float[Tensor, "B heads L features"]]  # one tensor a layer, room for L tokens
+    values: list[Float[Tensor, "B heads L features"]]
+    length: int = 0  # tokens read; setting it lower forgets the last ones
+
+    def select(self, rows: Int[Tensor, " N"]) -> "KVCache":
+        """A new cache whose row i continues row `rows[i]` of this one: what a beam needs when it re-sorts itself."""
+        return KVCache([keys[rows] for keys in self.keys], [values[rows] for values in self.values], self.length)
+
+
+class Attention(nn.Module):
+    """Every position gathers from itself and the positions before it."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.dropout = config.dropout
+        self.query_key_value = skip_init(nn.Linear, config.width, 3 * config.width, bias=False)
+        self.project = skip_init(nn.Linear, config.width, config.width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
+        per_head = self.query_key_value(x).unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)
+        query, key, value = per_head.chunk(3, dim=1)  # [B, heads, T, features] each
+        past, new = (cache.length if cache else 0), x.shape[1]
+        if cache:
+            cache.keys[layer][:, :, past : past + new] = key
+            cache.values[layer][:, :, past : past + new] = value
+            key, value = cache.keys[layer][:, :, : past + new], cache.values[layer][:, :, : past + new]
+        # is_causal lines the mask up at the first key, which is right only where nothing came before.
+        mask = None  # one new token sees everything
+        if past and new > 1:
+            mask = torch.ones(new, past + new, dtype=torch.bool, device=x.device).tril(past)
+        gathered = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=past == 0 and new > 1,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.project(gathered.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron at each position. Both add to a stream that runs through unnormalised."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.width)
+        self.attention = Attention(config)
+        self.perceptron_norm = nn.LayerNorm(config.width)
+        self.expand = skip_init(nn.Linear, config.width, 4 * config.width, bias=False)
+        self.contract = skip_init(nn.Linear, 4 * config.width, config.width, bias=False)
+        self.dropout = config.dropout
+
+    def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
+        x = x + self.drop(self.attention(self.attention_norm(x), cache, layer))
+        return x + self.drop(self.contract(F.gelu(self.expand(self.perceptron_norm(x)))))
+
+    def drop(self, x: Float[Tensor, "B T W"]) -> Float[Tensor, "B T W"]:
+        return F.dropout(x, self.dropout, self.training)
+
+
+class GPT(nn.Module):
+    """Logits for the next token at every position.
+
+    >>> model = GPT(GPTConfig(vocab_size=27, context=16, layers=2, heads=2, width=32), seed=0)
+    >>> model(torch.zeros(8, 5, dtype=torch.long)).shape
+    torch.Size([8, 5, 27])
+    """
+
+    def __init__(self, config: GPTConfig, seed: int = 0) -> None:
+        """Weights are drawn from `seed` alone; the global random state is neither read nor moved."""
+        super().__init__()
+        self.config = config
+        self.tokens = skip_init(nn.Embedding, config.vocab_size, config.width)  # read by the embedding and by the head
+        self.positions = skip_init(nn.Embedding, config.context, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.initialize(torch.Generator().manual_seed(seed))
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Matrices with standard deviation 1/√(inputs). What writes to the stream is smaller by √(2 · layers), for that
+        many terms add up there; embeddings start at 0.02, so that the first guess is close to uniform."""
+        for name, weight in self.named_parameters():
+            if weight.ndim < 2:
+                continue  # a LayerNorm starts as the identity
+            scale = 0.02 if name in ("tokens.weight", "positions.weight") else weight.shape[1] ** -0.5
+            if name.endswith(("project.weight", "contract.weight")):
+                scale /= (2 * self.config.layers) ** 0.5
+            nn.init.normal_(weight, std=scale, generator=generator)
+
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
+
+    @property
+    def context(self) -> int:
+        return self.config.context
+
+    @property
+    def head(self) -> Float[Tensor, "V W"]:
+        """The matrix that turns the last normed hidden state into logits: the token embedding itself."""
+        return self.tokens.weight
+
+    def new_cache(self, batch_size: int, length: int) -> KVCache:
+        """An empty cache with room for `length` tokens in each of `batch_size` rows."""
+        shape = (batch_size, self.config.heads, length, self.config.width // self.config.heads)
+        return KVCache(*([self.head.new_empty(shape) for _ in self.blocks] for _ in ("keys", "values")))
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None, return_hidden: bool = False
+    ) -> Float[Tensor, "B T V"] | tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B T W"]]]:
+        """Logits of the token after each position, unnormalised.
+
+        Args:
+            tokens: ids in [0, V).
+            cache: continue the texts that this cache has read, and add these tokens to it.
+            return_hidden: also return the stream after each block. The logits are `norm(hidden[-1]) @ head.T`.
+
+        Raises:
+            ValueError: past and new tokens together exceed the context or the cache.
+        """
+        past = cache.length if cache else 0
+        room = min(self.context, cache.keys[0].shape[2]) if cache else self.context
+        if past + tokens.shape[1] > room:
+            raise ValueError(
+                f"{tokens.shape[1]} tokens came after {past}; expected at most {room} in all, the context of the model "
+                "or the length of its cache: cut the text, or build the model with a longer context"
+            )
+        x = self.tokens(tokens) + self.positions.weight[past : past + tokens.shape[1]]
+        x = F.dropout(x, self.config.dropout, self.training)
+        hidden = []
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cache, layer)
+            hidden.append(x)
+        if cache:
+            cache.length += tokens.shape[1]
+        logits = F.linear(self.norm(x), self.head)
+        return (logits, hidden) if return_hidden else logits
