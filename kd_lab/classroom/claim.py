@@ -54,6 +54,9 @@ class Claim:
         mean = mean.rstrip("0").rstrip(".") if "." in mean else mean
         return f"{mean} ± {self.half_width:.2g} {self.unit} (95 %, {len(self.values)} seeds)".replace("  ", " ")
 
+    def _ipython_display_(self) -> None:
+        """Nothing: `claim` has shown its result, also where it is the last line of a cell."""
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"values": list(self.values)}
 

@@ -1,0 +1,329 @@
+"""Build notebooks from lesson sources: `python -m kd_lab.classroom.build [02 …] [--solved] [--teacher] [--student]`.
+
+lessons/source/NN_name.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty cache. What a
+build measures goes into lessons/measured.json, the lesson's card and the README's table. Building an unchanged lesson
+again changes no byte of it.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from kd_lab.classroom.lesson import METADATA, Edition, Lesson, edition_of, find_lessons, tags
+from kd_lab.classroom.setup import available_cores, expected_line, measured
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 600  # seconds for one cell: far beyond any lesson's budget, short enough that a hung build ends
+
+PEAK_MEMORY = """
+try:
+    with open("/proc/self/status") as status:  # unlike getrusage, this forgets the process that started the kernel
+        print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM")))
+except OSError:
+    import psutil
+    info = psutil.Process().memory_info()
+    print(getattr(info, "peak_wset", info.rss) / 2**20)
+"""
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_LINE = "Run this cell to use the sliders."
+
+
+class BuildError(Exception):
+    """A cell failed; the message names lesson and cell and carries the traceback."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An executed notebook and what it cost."""
+
+    notebook: NotebookNode
+    cell_seconds: tuple[float, ...]  # one per cell; 0 for text
+    memory_mib: float  # peak of the kernel's process
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.cell_seconds)
+
+
+def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Execution:
+    """Run a notebook from top to bottom in a fresh kernel.
+
+    Args:
+        notebook: its outputs are filled in.
+        name: for messages.
+        folder: the kernel's working folder.
+        cache: where the lesson keeps what it trains; an empty folder measures what a newcomer waits for.
+
+    Raises:
+        BuildError: a cell raised, hung or killed the kernel.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+    )
+    seconds = []
+    with tempfile.TemporaryDirectory() as profile:
+        # Someone's own IPython start-up files, and the random order of sets, stay out of a lesson.
+        environment = os.environ | {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0"}
+        with client.setup_kernel(env=environment):
+            for position, cell in enumerate(notebook.cells):
+                start = time.perf_counter()
+                try:
+                    client.execute_cell(cell, position)
+                except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                    raise BuildError(f"{name}, cell {position + 1}:\n{plain(str(error))}") from error
+                seconds.append(time.perf_counter() - start if cell.cell_type == "code" else 0.0)
+            probe = client.execute_cell(new_code_cell(PEAK_MEMORY), len(notebook.cells) - 1, store_history=False)
+    return Execution(notebook, tuple(seconds), float(probe.outputs[0].text))
+
+
+def plain(text: str) -> str:
+    """Text without the colour codes of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def tidy(notebook: NotebookNode) -> NotebookNode:
+    """Drop from an executed notebook what differs from run to run or shows broken in a saved page."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in ("tags", "nbgrader") if key in cell.metadata}
+        )
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        cell.outputs = joined([output for output in map(tidy_output, cell.outputs) if output is not None])
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+    return notebook
+
+
+def tidy_output(output: NotebookNode) -> NotebookNode | None:
+    """One output as it is kept; None for progress bars and cleared outputs."""
+    text = output.get("text", "")
+    if output.output_type == "stream" and output.name == "stderr" and re.search(r"\d+%\||\dit/s|s/it|\r", text):
+        return None
+    if "data" in output:
+        output.metadata = {}
+        if WIDGET_VIEW in output.data:
+            said = output.data.get("text/plain", "")
+            if "%|" in said or re.search(r"\bit/s|FloatProgress|IntProgress", said):
+                return None
+            del output.data[WIDGET_VIEW]
+            if not said or re.match(r"\w+\(", said):  # the repr of a widget tells a reader nothing
+                output.data["text/plain"] = WIDGET_LINE
+    if output.output_type == "stream":
+        # A carriage return begins the line anew, as it does on a terminal.
+        output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", plain(text).replace("\r\n", "\n"))
+    return output
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream as one: how a kernel cuts its stream depends on the clock."""
+    result: list[NotebookNode] = []
+    for output in outputs:
+        last = result[-1] if result else None
+        if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
+            last.text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+def keep_timings(new: NotebookNode, old: NotebookNode) -> None:
+    """Give cells that measure time their old outputs back, as long as they read as they did."""
+    outputs = {cell.id: cell.outputs for cell in old.cells if cell.cell_type == "code"}
+    for cell in new.cells:
+        if "timing" in tags(cell) and cell.id in outputs:
+            cell.outputs = outputs[cell.id]
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = cell.execution_count
+
+
+def restate(notebook: NotebookNode, before: str, after: str) -> None:
+    """Replace the expected run time, which a notebook shows while it is being measured, by what came out."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind, text in output.get("data", {}).items():
+                if isinstance(text, str):
+                    output.data[kind] = text.replace(before, after)
+
+
+def build(lesson: Lesson, force: bool = False) -> Execution:
+    """Write a lesson's notebook, executed and unsolved, and what it cost.
+
+    Args:
+        lesson: which.
+        force: measure again although the source has not changed.
+    """
+    entry = measured(lesson.number, lesson.folder)
+    fresh = entry is None or force or entry["source"] != lesson.fingerprint
+    with tempfile.TemporaryDirectory() as cache:
+        execution = execute(edition_of(lesson, "unsolved", entry), lesson.source.name, lesson.folder, Path(cache))
+    if fresh:
+        before, entry = expected_line(entry), record(lesson, execution)
+        restate(execution.notebook, before, expected_line(entry))
+    notebook = with_outputs(edition_of(lesson, "unsolved", entry), tidy(execution.notebook))
+    if lesson.notebook.exists():
+        keep_timings(notebook, nbformat.read(lesson.notebook, as_version=4))
+    write(notebook, lesson.notebook)
+    return execution
+
+
+def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """An edition with the outputs of its execution; the two may differ in the text of the card."""
+    for cell, source in zip(notebook.cells, executed.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    return notebook
+
+
+def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
+    """Write what a lesson cost into measured.json and return its entry."""
+    file = lesson.folder / "measured.json"
+    entries = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    entries[lesson.number] = {
+        "seconds": round(execution.seconds, 1),
+        "memory_mib": round(execution.memory_mib),
+        "cores": available_cores(),
+        "source": lesson.fingerprint,
+    }
+    file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return entries[lesson.number]
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    nbformat.validate(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
+
+
+def build_edition(lesson: Lesson, edition: Edition, folder: Path) -> Path:
+    """Write another edition of a lesson under `folder`; those for solving and teaching are executed.
+
+    A graded class's two editions lie where nbgrader looks for them: source/NN_name/ for the teacher's copy with marked
+    solutions, release/NN_name/ for what students receive.
+    """
+    notebook = edition_of(lesson, edition, measured(lesson.number, lesson.folder))
+    name = lesson.notebook.name
+    if edition in ("assignment", "student"):
+        place = {"assignment": "source", "student": "release"}[edition]
+        path = folder / "nbgrader" / place / lesson.source.stem / name
+        write(notebook, path)
+        return path
+    with tempfile.TemporaryDirectory() as cache:
+        execution = execute(notebook, f"{lesson.source.name} ({edition})", lesson.folder, Path(cache))
+    tidy(notebook)
+    if edition == "teacher":
+        notebook.cells.insert(1, new_markdown_cell(timing_note(lesson, execution), id="teacher-timings"))
+    path = folder / edition / name
+    write(notebook, path)
+    return path
+
+
+def timing_note(lesson: Lesson, execution: Execution) -> str:
+    """For the teacher's edition: minutes for each exercise, and which cells make a class wait."""
+    text = lesson.source.read_text(encoding="utf-8")
+    exercises = re.findall(r"^# ### Exercise (\S+) · (.+?) \((●*○*), (\d+) minutes\)", text, re.MULTILINE)
+    slow = [
+        (position, seconds)
+        for position, seconds in enumerate(execution.cell_seconds, 1)
+        if seconds >= 1 and execution.notebook.cells[position - 1].cell_type == "code"
+    ]
+    counts = {position: execution.notebook.cells[position - 1].execution_count for position, _ in slow}
+    return "\n".join(
+        [
+            f"**Teacher: time.** The cells run {execution.seconds:.0f} s in all.",
+            "",
+            "| exercise | difficulty | minutes |",
+            "|---|---|---|",
+            *(f"| {number} · {title} | {difficulty} | {minutes} |" for number, title, difficulty, minutes in exercises),
+            "",
+            "Cells that run for a second or longer: "
+            + ("; ".join(f"[{counts[position]}] {seconds:.0f} s" for position, seconds in slow) or "none")
+            + ".",
+        ]
+    )
+
+
+def update_readme(readme: Path, lessons: list[Lesson]) -> None:
+    """Write the table of lessons between `<!-- lessons -->` and `<!-- /lessons -->`, where a README has these marks."""
+    if not readme.exists():
+        return
+    text = readme.read_text(encoding="utf-8")
+    table = "\n".join(["| lesson | read and do | run | memory |", "|---|---|---|---|", *map(table_row, lessons)])
+    replacement = f"<!-- lessons -->\n{table}\n<!-- /lessons -->"
+    new = re.sub(r"<!-- lessons -->.*?<!-- /lessons -->", lambda _: replacement, text, flags=re.DOTALL)
+    if new != text:
+        readme.write_text(new, encoding="utf-8")
+
+
+def table_row(lesson: Lesson) -> str:
+    cells = lesson.cells()
+    title = re.search(r"^# (.+)$", cells[0].source, re.MULTILINE)
+    card = next((cell.source for cell in cells if "card" in tags(cell)), "")
+    minutes = re.search(r"(\d+) minutes", card)
+    entry: Mapping[str, Any] | None = measured(lesson.number, lesson.folder)
+    run = (
+        ("not measured", "")
+        if entry is None
+        else (f"{entry['seconds']:.0f} s", f"{entry['memory_mib'] / 1024:.1f} GiB")
+    )
+    return (
+        f"| [{title[1] if title else lesson.source.stem}]({lesson.folder.name}/{lesson.notebook.name}) "
+        f"| {minutes[1] + ' min' if minutes else ''} | {run[0]} | {run[1]} |"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.build", description=__doc__.split("\n\n")[0])
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
+    parser.add_argument("--folder", type=Path, default=ROOT / "lessons", help="where source/ lies (default: lessons/)")
+    parser.add_argument("--editions", type=Path, default=ROOT / "build" / "editions", help="where other editions go")
+    parser.add_argument("--solved", action="store_true", help="the solved edition, executed")
+    parser.add_argument("--teacher", action="store_true", help="the teacher's edition, executed")
+    parser.add_argument("--student", action="store_true", help="for a graded class, in nbgrader's format, not executed")
+    parser.add_argument("--force", action="store_true", help="measure time and memory again")
+    options = parser.parse_args(arguments)
+    wanted: list[Edition] = [edition for edition in ("solved", "teacher") if getattr(options, edition)]
+    wanted += ["assignment", "student"] if options.student else []
+    try:
+        for lesson in find_lessons(options.folder, options.lessons):
+            if wanted:
+                for edition in wanted:
+                    print(build_edition(lesson, edition, options.editions), flush=True)
+                continue
+            execution = build(lesson, options.force)
+            print(f"{lesson.notebook}  {execution.seconds:.1f} s, {execution.memory_mib:.0f} MiB", flush=True)
+        if not wanted:
+            update_readme(options.folder.parent / "README.md", find_lessons(options.folder))
+    except (BuildError, ValueError) as error:
+        print(f"build stopped: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""A lesson's source as cells, and its editions: unsolved, solved, teacher's, and two for a graded class.
+
+Sources are jupytext percent scripts. The one solution of an exercise is the body of its reference function; the
+editions put it where it belongs.
+"""
+
+import ast
+import hashlib
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jupytext
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from kd_lab.classroom.check import Exercise, find_exercise
+from kd_lab.classroom.setup import expected_line
+
+Edition = Literal["unsolved", "solved", "teacher", "assignment", "student"]
+"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. assignment and student: what the teacher of
+a graded class keeps and what its students receive, in nbgrader's format."""
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
+}
+"""The same on every machine. Without a kernelspec, JupyterLab opens a dialog that waits for an answer."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A source file NN_name.py in lessons/source/ and the notebook NN_name.ipynb that is built from it."""
+
+    source: Path
+
+    @property
+    def number(self) -> str:
+        return self.source.stem.partition("_")[0]
+
+    @property
+    def folder(self) -> Path:
+        return self.source.parent.parent
+
+    @property
+    def notebook(self) -> Path:
+        return self.folder / f"{self.source.stem}.ipynb"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the source does."""
+        return hashlib.sha256(self.source.read_bytes()).hexdigest()[:16]
+
+    def cells(self) -> list[NotebookNode]:
+        """The source as it was written: solution cells still hold their mark."""
+        return jupytext.reads(self.source.read_text(encoding="utf-8"), fmt="py:percent").cells
+
+
+def find_lessons(folder: Path, numbers: list[str] | None = None) -> list[Lesson]:
+    """The lessons under folder/source in the order of their numbers.
+
+    Args:
+        folder: lessons/, or another folder built like it.
+        numbers: only these, such as ["02"]; all by default.
+
+    Raises:
+        ValueError: a number that no source has.
+    """
+    lessons = [Lesson(source) for source in sorted((folder / "source").glob("[0-9][0-9]_*.py"))]
+    if unknown := set(numbers or []) - {lesson.number for lesson in lessons}:
+        raise ValueError(
+            f"there is no lesson {', '.join(sorted(unknown))}; {folder / 'source'} holds "
+            f"{', '.join(lesson.number for lesson in lessons) or 'none'}"
+        )
+    return [lesson for lesson in lessons if not numbers or lesson.number in numbers]
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def exercise_of(cell: NotebookNode) -> str | None:
+    """The identifier of the exercise that a code cell defines."""
+    found = re.search(r"^@exercise\(\s*[\"']([^\"']+)[\"']", cell.source, re.MULTILINE)
+    return found[1] if cell.cell_type == "code" and found else None
+
+
+def edition_of(lesson: Lesson, edition: Edition, entry: dict[str, Any] | None) -> NotebookNode:
+    """An edition of a lesson, not yet executed.
+
+    Args:
+        lesson: which.
+        edition: which of its editions.
+        entry: what was measured when the lesson ran, for the card; None if it never has.
+    """
+    notebook = new_notebook(metadata=METADATA, nbformat_minor=5)
+    for cell in lesson.cells():
+        notebook.cells += edit(cell, edition, entry)
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    return notebook
+
+
+def edit(cell: NotebookNode, edition: Edition, entry: dict[str, Any] | None) -> list[NotebookNode]:
+    """What becomes of one cell of the source: itself, something in its place, or something after it."""
+    source, metadata = cell.source, {"tags": tags(cell)} if tags(cell) else {}
+    identifier = exercise_of(cell)
+    graded = edition in ("assignment", "student")
+    if "teacher" in tags(cell) and edition != "teacher":
+        return []
+    for tag in tags(cell):
+        if tag.startswith("solution:"):
+            if graded:
+                return []
+            source = solution_fold(tag.removeprefix("solution:"))
+    if cell.cell_type == "markdown":
+        return [new_markdown_cell(source.replace("{{measured}}", expected_line(entry)), metadata=metadata)]
+    if identifier is None:
+        return [new_code_cell(source, metadata=metadata)]
+    chosen = find_exercise(identifier)
+    if edition in ("solved", "teacher"):
+        source = solved(source, chosen.reference)
+    if edition == "assignment":
+        source = solved(source, chosen.reference, before="### BEGIN SOLUTION", after="### END SOLUTION")
+    if graded:
+        metadata["nbgrader"] = nbgrader(identifier, solution=True)
+    cells = [new_code_cell(source, metadata=metadata)]
+    if edition == "teacher":
+        cells.append(new_markdown_cell(misconceptions(identifier, chosen)))
+    if graded:
+        name = exercise_function(source).name
+        test = f'from kd_lab.classroom import assert_solved\n\nassert_solved("{identifier}", {name})'
+        cells.append(new_code_cell(test, metadata={"nbgrader": nbgrader(identifier, solution=False)}))
+    return cells
+
+
+def exercise_function(source: str) -> ast.FunctionDef:
+    """The function under `@exercise` in a cell."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and any("exercise" in ast.dump(mark) for mark in node.decorator_list):
+            return node
+    raise ValueError(f"this cell has no function under @exercise:\n{source}")
+
+
+def solved(source: str, reference: Callable[..., Any], before: str = "", after: str = "") -> str:
+    """The exercise cell with the reference's body in place of the learner's.
+
+    Args:
+        source: of the cell. Signature and docstring stay.
+        reference: the solution; its own docstring is left out.
+        before: a comment line above the body, and after: one below it.
+    """
+    function = exercise_function(source)
+    lines = source.splitlines()
+    start = function.body[0].end_lineno if ast.get_docstring(function) is not None else function.body[0].lineno - 1
+    marked = "\n".join([*filter(None, [before]), body(reference), *filter(None, [after])])
+    return "\n".join([*lines[:start], textwrap.indent(marked, "    "), *lines[function.end_lineno :]])
+
+
+def signature_lines(function: Callable[..., Any]) -> str:
+    """The lines of a function's source from `def` to the colon, as they were written."""
+    source = textwrap.dedent(inspect.getsource(function))
+    node = ast.parse(source).body[0]
+    return "\n".join(source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1])
+
+
+def body(function: Callable[..., Any]) -> str:
+    """The source lines of a function's body after its docstring, with their comments, moved to the margin."""
+    source = textwrap.dedent(inspect.getsource(function))
+    node = ast.parse(source).body[0]
+    first = node.body[0]
+    documented = ast.get_docstring(node) is not None
+    # From the end of what stands before the body, so that a comment above its first line comes along.
+    start = first.end_lineno if documented else first.lineno - 1
+    return textwrap.dedent("\n".join(source.splitlines()[start : node.end_lineno])).strip("\n")
+
+
+def solution_fold(identifier: str) -> str:
+    """The explained solution of an exercise, folded away."""
+    chosen = find_exercise(identifier)
+    return "\n".join(
+        [
+            f"<details><summary>Solution of {identifier}, explained</summary>",
+            "",
+            inspect.cleandoc(chosen.explanation),
+            "",
+            "```python",
+            signature_lines(chosen.reference),
+            textwrap.indent(body(chosen.reference), "    "),
+            "```",
+            "",
+            "</details>",
+        ]
+    )
+
+
+def misconceptions(identifier: str, chosen: Exercise) -> str:
+    """For the teacher's edition: the mistakes that the check of an exercise knows by name."""
+    heading = f"**Teacher: what goes wrong in {identifier}**"
+    return "\n".join([heading, "", *(f"- *{mistake.name}.* {mistake.message}" for mistake in chosen.mistakes)])
+
+
+def nbgrader(identifier: str, solution: bool) -> dict[str, Any]:
+    """nbgrader's metadata, schema 3: a cell that a student fills in, or the locked cell of one point that tests it."""
+    kind = "solution" if solution else "test"
+    points = {} if solution else {"points": 1}
+    return {
+        "schema_version": 3,
+        "grade_id": f"{kind}-{identifier.replace('.', '-')}",
+        "solution": solution,
+        "grade": not solution,
+        "locked": not solution,
+        "task": False,
+        "cell_type": "code",
+        **points,
+    }
