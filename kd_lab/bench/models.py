@@ -1,0 +1,183 @@
+"""How fast the GPT trains and writes, against a model of nanoGPT's shape and its uncached loop, in one process.
+
+    python -m kd_lab.bench.models
+
+Both sides do equal work in turns, so that whatever else the machine does falls on both; ratios are medians of the rounds.
+The baseline here is written for this comparison in the way that GPT-2 code usually is: modules for every step, a loop
+that reads the whole text again for each new token.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kd_lab.models import GPT, GPTConfig, generate
+from kd_lab.worlds import END
+
+# The shape that nanoGPT's README gives for training on a CPU: 65 characters, 4 layers, 4 heads, width 128.
+SHAPE = GPTConfig(vocab_size=65, context=64, layers=4, heads=4, width=128)
+NEW_TOKENS = 64
+
+
+class BaselineAttention(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.c_attn = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.c_proj = nn.Linear(config.width, config.width, bias=False)
+        self.resid_dropout = nn.Dropout(config.dropout)
+        self.heads = config.heads
+
+    def forward(self, x: Float[Tensor, "B T W"]) -> Float[Tensor, "B T W"]:
+        batch, time_steps, width = x.shape
+        q, k, v = self.c_attn(x).split(width, dim=2)
+        q, k, v = (y.view(batch, time_steps, self.heads, width // self.heads).transpose(1, 2) for y in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=True)
+        y = y.transpose(1, 2).contiguous().view(batch, time_steps, width)
+        return self.resid_dropout(self.c_proj(y))
+
+
+class BaselineBlock(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.width, bias=False)
+        self.attn = BaselineAttention(config)
+        self.ln_2 = nn.LayerNorm(config.width, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.width, 4 * config.width, bias=False),
+            nn.GELU(),
+            nn.Linear(4 * config.width, config.width, bias=False),
+            nn.Dropout(config.dropout),
+        )
+
+    def forward(self, x: Float[Tensor, "B T W"]) -> Float[Tensor, "B T W"]:
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Baseline(nn.Module):
+    """The usual GPT-2 module of the same shape: learned positions, pre-norm, GELU, tied head, SDPA, no biases."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.context = config.context
+        self.wte = nn.Embedding(config.vocab_size, config.width)
+        self.wpe = nn.Embedding(config.context, config.width)
+        self.drop = nn.Dropout(config.dropout)
+        self.h = nn.ModuleList(BaselineBlock(config) for _ in range(config.layers))
+        self.ln_f = nn.LayerNorm(config.width, bias=False)
+        self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
+        self.wte.weight = self.lm_head.weight
+
+    def forward(self, tokens: Int[Tensor, "B T"], last_only: bool = False) -> Float[Tensor, "B U V"]:
+        x = self.drop(self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1], device=tokens.device)))
+        for block in self.h:
+            x = block(x)
+        x = self.ln_f(x)
+        return self.lm_head(x[:, [-1], :] if last_only else x)
+
+
+@torch.no_grad()
+def uncached_loop(
+    model: Baseline, tokens: Int[Tensor, "B P"], new_tokens: int, generator: torch.Generator
+) -> Int[Tensor, "B L"]:
+    """Read everything again for each token; the head runs on the last position only, as in nanoGPT."""
+    for _ in range(new_tokens):
+        logits = model(tokens[:, -model.context :], last_only=True)[:, -1]
+        new = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+        tokens = torch.cat([tokens, new], dim=1)
+    return tokens
+
+
+def training_step(model: nn.Module, batch_size: int, fused: bool = True) -> Callable[[], None]:
+    """A closure that does one step: forward, cross-entropy, backward, AdamW."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=fused)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(SHAPE.vocab_size, (batch_size, SHAPE.context + 1), generator=generator)
+
+    def step() -> None:
+        logits = model(tokens[:, :-1])
+        F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def never_ending(model: GPT) -> GPT:
+    """The end mark's embedding made long and its direction unlikely, so that no row stops before its 64th token."""
+    with torch.no_grad():
+        model.norm.bias.copy_(-20 * F.normalize(model.tokens.weight[END], dim=0))
+        model.tokens.weight[END] *= 50
+    return model
+
+
+def compare(baseline: Callable[[], object], ours: Callable[[], object], rounds: int, calls: int = 1) -> list[float]:
+    """Median seconds a call of the baseline and of ours, and the median of the ratios baseline ÷ ours, in turns."""
+    seconds = []
+    for turn in range(rounds + 1):
+        pair = {}
+        for run in (baseline, ours) if turn % 2 else (ours, baseline):
+            start = time.perf_counter()
+            for _ in range(calls):
+                run()
+            pair[run] = (time.perf_counter() - start) / calls
+        if turn:  # the first round warms up
+            seconds.append((pair[baseline], pair[ours]))
+    return [
+        median(slow for slow, _ in seconds),
+        median(fast for _, fast in seconds),
+        median(slow / fast for slow, fast in seconds),
+    ]
+
+
+def training(rounds: int, batch_size: int = 12) -> str:
+    """Training speed at nanoGPT's CPU batch of 12 × 64 tokens; nanoGPT's baseline ÷ ours, in seconds a step."""
+    torch.manual_seed(0)
+    baseline, ours = Baseline(SHAPE), GPT(SHAPE)
+    slow, fast, ratio = compare(training_step(baseline, batch_size), training_step(ours, batch_size), rounds, calls=10)
+    tokens = batch_size * SHAPE.context
+    return (
+        f"training, batch {batch_size:3d} × {SHAPE.context} tokens: baseline {tokens / slow:9,.0f} tokens/s, "
+        f"ours {tokens / fast:9,.0f} tokens/s, ratio {ratio:.2f}"
+    )
+
+
+def generation(rounds: int, batch_size: int) -> str:
+    """Writing 64 tokens in each row; both sides at the same batch. Ratio: uncached seconds ÷ cached seconds."""
+    torch.manual_seed(0)
+    baseline, ours = Baseline(SHAPE).eval(), never_ending(GPT(SHAPE))
+    start = torch.full((batch_size, 1), END)
+    chance = torch.Generator().manual_seed(0)
+    written = generate(ours, start, NEW_TOKENS, generator=chance)
+    assert (written[:, 1:] != END).all(), "a row ended early, so the two sides would not do equal work"
+    slow, fast, ratio = compare(
+        lambda: uncached_loop(baseline, start, NEW_TOKENS, chance),
+        lambda: generate(ours, start, NEW_TOKENS, generator=chance),
+        rounds,
+    )
+    tokens = batch_size * NEW_TOKENS
+    return (
+        f"generation, batch {batch_size:3d}, {NEW_TOKENS} new tokens: uncached {tokens / slow:9,.0f} tokens/s, "
+        f"ours {tokens / fast:9,.0f} tokens/s, ratio {ratio:.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {SHAPE}")
+    for batch_size in (12, 64):
+        print(training(arguments.rounds, batch_size))
+    for batch_size in (1, 16, 64, 256):
+        print(generation(arguments.rounds, batch_size))
+
+
+if __name__ == "__main__":
+    main()
