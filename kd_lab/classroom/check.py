@@ -257,13 +257,15 @@ def call(
 
 
 def line_of(error: BaseException, candidate: Callable[..., Any]) -> str | None:
-    """The deepest line of the candidate's own file that an error passed through."""
-    code, line = getattr(candidate, "__code__", None), None
-    frame = error.__traceback__
-    while frame is not None:
-        if code is not None and frame.tb_frame.f_code.co_filename == code.co_filename:
-            line = frame.tb_lineno
-        frame = frame.tb_next
+    """The deepest line that an error passed through in the candidate or a function of its file that it calls."""
+    code = getattr(candidate, "__code__", None)
+    line, entered = None, False
+    step = error.__traceback__
+    while step is not None:
+        entered = entered or step.tb_frame.f_code is code
+        if entered and step.tb_frame.f_code.co_filename == code.co_filename:
+            line = step.tb_lineno
+        step = step.tb_next
     if line is None:
         return None
     text = linecache.getline(code.co_filename, line).strip()

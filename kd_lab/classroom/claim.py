@@ -68,9 +68,9 @@ class Claim:
 def claim(
     identifier: str,
     sentence: str,
-    values: float | Sequence[float] | np.ndarray | Tensor,
+    values: float | int | Sequence[float | int] | np.ndarray | Tensor,
     *,
-    holds: bool,
+    holds: bool | np.bool_ | Tensor,
     unit: str = "",
 ) -> Claim:
     """Show a claim of the course beside what was measured for it.

@@ -22,8 +22,8 @@ from kd_lab.classroom.check import Exercise, find_exercise
 from kd_lab.classroom.setup import expected_line
 
 Edition = Literal["unsolved", "solved", "teacher", "assignment", "student"]
-"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. assignment and student: what the teacher of
-a graded class keeps and what its students receive, in nbgrader's format."""
+"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. assignment and student: what the
+teacher of a graded class keeps and what its students receive, in nbgrader's format."""
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

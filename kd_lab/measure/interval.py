@@ -6,7 +6,7 @@ from math import atan, cos, pi, sin, sqrt
 import numpy as np
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Mean and half width of its confidence interval.
 
     Formula: x̄ ± t_{n−1, (1+level)/2} · s / √n with s² = Σ(x − x̄)² / (n − 1). It assumes that the seeds are independent

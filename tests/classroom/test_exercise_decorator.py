@@ -1,0 +1,77 @@
+from importlib import import_module
+
+import pytest
+import torch
+
+from kd_lab.classroom.check import Case, Exercise, Mistake
+from kd_lab.classroom.exercise import EXERCISE_MIME, assert_solved, exercise
+
+
+def double(x):
+    return 2 * x
+
+
+CHOSEN = Exercise(
+    double,
+    "Twice.",
+    (Case("x = 3", lambda: (torch.tensor(3.0),)),),
+    (Mistake("squared", "That is the square <b>.", lambda x: x * x),),
+)
+
+
+@pytest.fixture
+def panels(monkeypatch):
+    shown = []
+    exercise_module = import_module("kd_lab.classroom.exercise")  # the package's attribute is the function
+    monkeypatch.setattr(exercise_module, "find_exercise", lambda identifier: CHOSEN)
+    monkeypatch.setattr(exercise_module, "show", shown.append)
+    return shown
+
+
+def test_a_right_answer_is_kept(panels):
+    @exercise("99.1")
+    def mine(x):
+        return x + x
+
+    assert mine is not double
+    assert mine(4) == 8
+    assert panels[0].data[EXERCISE_MIME] == {"id": "99.1", "state": "right"}
+
+
+def test_an_unsolved_one_is_replaced_without_alarm(panels):
+    @exercise("99.1")
+    def mine(x): ...
+
+    assert mine is double
+    assert panels[0].data[EXERCISE_MIME]["state"] == "not started"
+    assert panels[0].tone == "plain"
+    assert "reference solution" in str(panels[0])
+
+
+def test_a_wrong_one_is_replaced_and_diagnosed_in_text_and_html(panels):
+    @exercise("99.1")
+    def mine(x):
+        return x**2
+
+    assert mine is double
+    assert panels[0].data[EXERCISE_MIME]["state"] == "not there yet"
+    assert "That is the square <b>." in str(panels[0])
+    assert "That is the square &lt;b&gt;." in panels[0].html()
+    assert "your function gives 9" in panels[0].html()
+
+
+def test_a_crash_never_leaves_the_decorator(panels):
+    @exercise("99.1")
+    def mine(x):
+        raise SystemError("boom")
+
+    assert mine is double
+    assert "SystemError: boom" in str(panels[0])
+
+
+def test_the_graded_cell_sees_through_the_fallback(panels):
+    assert_solved("99.1", lambda x: x + x)
+    with pytest.raises(AssertionError, match="not solved yet"):
+        assert_solved("99.1", exercise("99.1")(lambda x: x * x))
+    with pytest.raises(AssertionError, match="the square"):
+        assert_solved("99.1", lambda x: x * x)
