@@ -1,7 +1,7 @@
 """HOW as a choice in a recipe: a divergence between distributions, or the likelihood of a text's tokens."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -29,7 +29,7 @@ class Divergence:
     Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2, for the mixture and τ².
     """
 
-    divergence: Literal["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"] = "forward_kl"
+    divergence: str = "forward_kl"  # or "reverse_kl", "jsd", "skew_kl", "total_variation"
     beta: float = 0.5  # read by "jsd" and "skew_kl"
     temperature: float = 1.0  # τ, softens both sides
     label_weight: float = 0.0  # w, the share of cross-entropy with the text's own tokens

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kd_lab.how import forward_kl
+from kd_lab.models import evaluating
 from kd_lab.worlds import END
 
 MOST_SEQUENCES = 5_000_000
@@ -54,13 +55,12 @@ def conditionals(model: nn.Module, length: int) -> list[Float[Tensor, "_ V"]]:
     Returns:
         L tables; table t is `[V**t, V]`.
     """
-    V, was_training = model.vocab_size, model.training
-    model.eval()
+    V = model.vocab_size
     longest = prefixes(V, length - 1)
     inputs = torch.cat([torch.full((len(longest), 1), END), longest], 1)
     # a model is causal: the prefix of t tokens is read off the first row that begins with it
-    logp = torch.cat([model(chunk).double().log_softmax(-1) for chunk in inputs.split(ROWS_A_PASS)])
-    model.train(was_training)
+    with evaluating(model):
+        logp = torch.cat([model(chunk).double().log_softmax(-1) for chunk in inputs.split(ROWS_A_PASS)])
     tables = []
     for t in range(length):
         table = logp[:: V ** (length - 1 - t), t].clone()

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from kd_lab.models import evaluating
 from kd_lab.worlds import Batch
 
 ROWS_A_PASS = 1024
@@ -28,11 +29,10 @@ def bits_per_character(model: nn.Module, batch: Batch) -> float:
     counted = int(batch.mask.sum())
     if not counted:
         raise ValueError(f"none of the {batch.mask.numel()} positions counts; expected a batch with text to predict")
-    was_training, nats = model.training, 0.0
-    model.eval()
-    for start in range(0, len(batch), ROWS_A_PASS):
-        part = batch[slice(start, start + ROWS_A_PASS)]
-        logits = model(part.inputs)[part.mask]
-        nats += cross_entropy(logits.double(), part.targets[part.mask], reduction="sum").item()
-    model.train(was_training)
+    nats = 0.0
+    with evaluating(model):
+        for start in range(0, len(batch), ROWS_A_PASS):
+            part = batch[slice(start, start + ROWS_A_PASS)]
+            logits = model(part.inputs)[part.mask]
+            nats += cross_entropy(logits.double(), part.targets[part.mask], reduction="sum").item()
     return nats / counted / math.log(2)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from kd_lab.methods.recipe import Recipe
+from kd_lab.models import evaluating
+from kd_lab.what import Signal
 from kd_lab.where import TextTeacher
 from kd_lab.worlds import Batch, World
 
@@ -89,28 +92,21 @@ def distill(
     array([1, 2, 3])
     """
     _check(student, teacher, world, recipe, steps=steps, batch_size=batch_size, evaluate_every=evaluate_every)
-    training = _Training(student, teacher, recipe, learning_rate, clip, steps)
-    was_training = student.training, isinstance(teacher, nn.Module) and teacher.training
-    if isinstance(teacher, nn.Module):
-        teacher.eval()
+    training = _Training(student, recipe, recipe.what.open(student, teacher, seed), learning_rate, clip, steps)
     bar = tqdm(total=steps, desc=recipe.name, disable=not progress, leave=False)
     interrupted = False
     try:
-        draw = recipe.where.open(world, student, teacher, seed)
-        for step in range(1, steps + 1):
-            training.step(step, draw, batch_size)
-            if evaluate is not None and (step % evaluate_every == 0 or step == steps):
-                student.eval()
-                training.history["evaluation"][-1] = float(evaluate(student))
-            bar.update()
-            bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
+        with bar, evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
+            draw = recipe.where.open(world, student, teacher, seed)
+            for step in range(1, steps + 1):
+                training.step(step, draw, batch_size)
+                if evaluate is not None and (step % evaluate_every == 0 or step == steps):
+                    student.eval()
+                    training.history["evaluation"][-1] = float(evaluate(student))
+                bar.update()
+                bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
     except KeyboardInterrupt:
         interrupted = True
-    finally:
-        bar.close()
-        student.train(was_training[0])
-        if isinstance(teacher, nn.Module):
-            teacher.train(was_training[1])
     return training.result(interrupted)
 
 
@@ -119,8 +115,8 @@ class _Training:
     """The state of one run: optimiser, schedule, clock and history."""
 
     student: nn.Module
-    teacher: nn.Module | TextTeacher | None
     recipe: Recipe
+    signal: Signal
     learning_rate: float
     clip: float
     steps: int
@@ -129,7 +125,8 @@ class _Training:
     history: dict[str, list] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
 
     def __post_init__(self):
-        self.parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+        own = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+        self.parameters = [*own, *self.signal.parameters]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.learning_rate, weight_decay=0.0)
         self.device = self.parameters[0].device
 
@@ -137,7 +134,7 @@ class _Training:
         start = time.perf_counter()
         batch = draw(batch_size).to(self.device)
         self.student.train()
-        loss = self.recipe.how(*self.recipe.what(self.student, self.teacher, batch), batch)
+        loss = self.recipe.how(*self.signal.read(batch), batch)
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
@@ -154,7 +151,7 @@ class _Training:
 
     def _reason(self, step: int, batch: Batch, loss: Tensor, norm: Tensor) -> str:
         with torch.no_grad():
-            student_signal, teacher_signal = self.recipe.what(self.student, self.teacher, batch)
+            student_signal, teacher_signal = self.signal.read(batch)
         if student_signal[batch.mask].isnan().any():
             reason = "the student's own output is NaN: lower learning_rate, or look at the weights that it came with"
         elif teacher_signal[batch.mask].isnan().any():

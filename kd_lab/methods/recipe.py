@@ -2,24 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from kd_lab.what import Signal
 from kd_lab.where import TextTeacher
 from kd_lab.where.source import Source
 from kd_lab.worlds import Batch, World
 
 
+@runtime_checkable
 class What(Protocol):
     """The signal that is copied. `gives` names its kind, `needs` what must be seen of the teacher for it."""
 
     gives: str
     needs: str
 
-    def __call__(self, student: nn.Module, teacher: object, batch: Batch) -> tuple[Tensor, Tensor]: ...
+    def open(self, student: nn.Module, teacher: object, seed: int) -> Signal: ...
 
 
+@runtime_checkable
 class How(Protocol):
     """The gap that is measured. `takes` names the kind of signal that it compares."""
 
@@ -28,6 +31,7 @@ class How(Protocol):
     def __call__(self, student_signal: Tensor, teacher_signal: Tensor, batch: Batch) -> Tensor: ...
 
 
+@runtime_checkable
 class Where(Protocol):
     """The prefixes that are visited. `written_by` says whose they are."""
 

@@ -4,10 +4,9 @@ from kd_lab.how import Likelihood
 from kd_lab.methods.recipe import Recipe
 from kd_lab.what import Sequences
 from kd_lab.where import TeacherRollouts
-from kd_lab.where.rollouts import Decoding
 
 
-def sequence_level(decode: Decoding = "sample", size: int = 2048, beam_width: int = 5) -> Recipe:
+def sequence_level(decode: str = "sample", size: int = 2048, beam_width: int = 5) -> Recipe:
     """WHAT sequences · HOW −log q of the teacher's text · WHERE teacher generations.
 
     Args:

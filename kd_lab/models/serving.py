@@ -69,8 +69,12 @@ class _Completions(BaseHTTPRequestHandler):
         except ValueError as error:  # json.JSONDecodeError is one
             self._refuse(400, str(error))
             return
-        with self.lock:  # one model, one caller at a time
-            choices = _complete(self.model, self.vocabulary, **request)
+        try:
+            with self.lock:  # one model, one caller at a time
+                choices = _complete(self.model, self.vocabulary, **request)
+        except Exception as error:  # whatever the model raises: the caller hears of it, and the server lives on
+            self._refuse(500, f"the model failed with {type(error).__name__}: {error}")
+            return
         self._answer(
             200, {"id": "cmpl-kd-lab", "object": "text_completion", "created": 0, "model": self.name} | choices
         )
@@ -84,7 +88,16 @@ class _Completions(BaseHTTPRequestHandler):
         return None
 
     def _refuse(self, status: int, message: str):
-        self._answer(status, {"error": {"message": message, "type": "invalid_request_error", "code": status}})
+        self._answer(
+            status,
+            {
+                "error": {
+                    "message": message,
+                    "type": "invalid_request_error" if status < 500 else "server_error",
+                    "code": status,
+                }
+            },
+        )
 
     def _answer(self, status: int, content: dict):
         body = json.dumps(content).encode()
@@ -98,7 +111,7 @@ class _Completions(BaseHTTPRequestHandler):
         """Quiet: a lesson's output is no access log."""
 
 
-def _read_request(request: dict, name: str, model: nn.Module, vocabulary: Vocabulary) -> dict:
+def _read_request(request: object, name: str, model: nn.Module, vocabulary: Vocabulary) -> dict:
     """The request's fields in the types that `_complete` needs, or a ValueError that the client can show."""
     if not isinstance(request, dict):
         raise ValueError("the body is no JSON object; expected the fields model, prompt and max_tokens")

@@ -1,7 +1,7 @@
 """WHERE is somebody's own writing: the teacher's (a set generated once) or the student's (fresh at every step)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -12,8 +12,6 @@ from kd_lab.where.beam import beam_search
 from kd_lab.where.endpoint import TextTeacher
 from kd_lab.where.source import Source
 from kd_lab.worlds import END, Batch, World
-
-Decoding = Literal["sample", "greedy", "beam"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class TeacherRollouts:
     """
 
     size: int = 2048  # texts in the set
-    decode: Decoding = "sample"  # "beam" asks for a model, since an endpoint that returns text cannot search
+    decode: str = "sample"  # or "greedy", or "beam"; an endpoint that returns text cannot search
     beam_width: int = 5  # hypotheses kept at each step; read only by decode="beam"
     written_by: ClassVar[str] = "the teacher"
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.what.signal import Signal
 from kd_lab.worlds import Batch
 
 
@@ -23,13 +24,15 @@ class Logits:
     def __str__(self) -> str:
         return "logits"
 
-    def __call__(
-        self, student: nn.Module, teacher: nn.Module, batch: Batch
-    ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
-        """Student's and teacher's logits on the batch. The teacher is read without a gradient."""
-        with torch.no_grad():
-            teacher_logits = teacher(batch.inputs)
-        return student(batch.inputs), teacher_logits
+    def open(self, student: nn.Module, teacher: nn.Module, seed: int) -> Signal:
+        """Read the logits of both; nothing has to be learned for it."""
+
+        def read(batch: Batch) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
+            with torch.no_grad():
+                teacher_logits = teacher(batch.inputs)
+            return student(batch.inputs), teacher_logits
+
+        return Signal(read)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ class Sequences:
     def __str__(self) -> str:
         return "sequences"
 
-    def __call__(
-        self, student: nn.Module, teacher: object, batch: Batch
-    ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B T"]]:
-        """Student's logits on the batch, and the tokens that it should have predicted. The teacher is not asked."""
-        return student(batch.inputs), batch.targets
+    def open(self, student: nn.Module, teacher: object, seed: int) -> Signal:
+        """Read the student's logits, and the tokens that it should have predicted. The teacher is not asked."""
+
+        def read(batch: Batch) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B T"]]:
+            return student(batch.inputs), batch.targets
+
+        return Signal(read)

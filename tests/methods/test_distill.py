@@ -1,0 +1,203 @@
+"""The training loop: it learns, repeats, survives an interrupt and stops where numbers end."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from kd_lab.how import Divergence
+from kd_lab.measure import conditionals, sequence_kl
+from kd_lab.methods import METHODS, NonFiniteLoss, Recipe, distill, hinton, labels_only, sequence_level, word_level
+from kd_lab.models import GPT, GPTConfig, TabularModel
+from kd_lab.what import Logits
+from kd_lab.where import Corpus, Mixture, StudentRollouts
+from kd_lab.worlds import language, surnames
+
+SPOKEN = language("brackets")
+WORLD = SPOKEN.world(rows=256, seed=0)
+
+
+def teacher() -> TabularModel:
+    return TabularModel(SPOKEN.logp)
+
+
+def student(world=WORLD, seed: int = 0) -> GPT:
+    config = GPTConfig(vocab_size=len(world.vocabulary), context=world.context, layers=1, heads=2, width=16)
+    return GPT(config, seed=seed)
+
+
+def run(recipe: Recipe, model=None, **options):
+    return distill(model or student(), teacher(), WORLD, recipe, **{"steps": 5, "progress": False} | options)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize("world", [WORLD, surnames(top=500)], ids=lambda world: world.name)
+def test_every_method_trains_on_every_world(method, world):
+    judge = teacher() if world is WORLD else student(world, seed=9)
+    model = student(world)
+    before = [parameter.clone() for parameter in model.parameters()]
+    result = distill(model, judge, world, method(), steps=3, batch_size=8, progress=False)
+    assert all(len(column) == 3 for column in result.history.values())
+    assert np.isfinite(result.history["loss"]).all()
+    assert any((a != b).any() for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_word_level_brings_the_sequence_kl_down():
+    exact = conditionals(teacher(), len(SPOKEN.logp))
+    model = student()
+    before = sequence_kl(conditionals(model, len(SPOKEN.logp)), exact)
+    run(word_level(), model, steps=200, learning_rate=1e-2)
+    assert sequence_kl(conditionals(model, len(SPOKEN.logp)), exact) < 0.2 * before
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    first, again, other = (run(word_level(), seed=seed).history["loss"] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_global_random_state_is_neither_read_nor_moved():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    losses = run(Recipe("on-policy", Logits(), Divergence(), StudentRollouts())).history["loss"]
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(1)
+    assert (losses == run(Recipe("on-policy", Logits(), Divergence(), StudentRollouts())).history["loss"]).all()
+
+
+def test_a_mixture_with_fraction_zero_is_its_off_policy_part_step_for_step():
+    mixed, pure = student(), student()
+    with_coin = run(Recipe("λ = 0", Logits(), Divergence(), Mixture(0.0)), mixed, seed=3)
+    without = run(word_level(), pure, seed=3)
+    assert (with_coin.history["loss"] == without.history["loss"]).all()
+    assert all(torch.equal(a, b) for a, b in zip(mixed.parameters(), pure.parameters(), strict=True))
+
+
+def test_the_history_counts_positions_and_only_those():
+    result = run(labels_only(), batch_size=4, steps=3)
+    draw = Corpus().open(WORLD, student(), teacher(), 0)
+    assert result.history["tokens"].tolist() == np.cumsum([int(draw(4).mask.sum()) for _ in range(3)]).tolist()
+    assert (np.diff(result.history["seconds"]) > 0).all()
+
+
+def test_evaluations_stand_at_their_steps():
+    result = run(word_level(), steps=5, evaluate=lambda model: float(not model.training), evaluate_every=2)
+    assert np.isfinite(result.history["evaluation"]).tolist() == [False, True, False, True, True]
+    assert np.nanmin(result.history["evaluation"]) == 1  # the student was in eval mode
+
+
+def test_an_interrupt_leaves_student_and_history():
+    calls = []
+
+    def press_stop(model):
+        calls.append(model)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    model = student()
+    result = run(word_level(), model, steps=50, evaluate=press_stop, evaluate_every=1)
+    assert result.interrupted
+    assert len(result.history["step"]) == 3
+    assert len(set(map(len, result.history.values()))) == 1
+    assert model.training
+    assert model(WORLD.held_out.inputs).isfinite().all()
+
+
+def test_the_teacher_is_read_in_eval_mode_and_without_a_gradient_and_put_back():
+    modes = []
+
+    class Watched(TabularModel):
+        def forward(self, tokens, cache=None):
+            modes.append((self.training, torch.is_grad_enabled()))
+            return super().forward(tokens, cache)
+
+    judge = Watched(SPOKEN.logp).train()
+    distill(student(), judge, WORLD, word_level(), steps=2, progress=False)
+    assert set(modes) == {(False, False)}
+    assert judge.training
+    assert all(table.grad is None for table in judge.parameters())
+
+
+def test_the_student_writes_in_eval_mode_and_trains_in_train_mode():
+    modes = []
+
+    class Watched(GPT):
+        def forward(self, tokens, cache=None, return_hidden=False):
+            modes.append((self.training, cache is not None))
+            return super().forward(tokens, cache, return_hidden)
+
+    model = Watched(student().config)
+    run(Recipe("on-policy", Logits(), Divergence(), StudentRollouts()), model, steps=2)
+    assert set(modes) == {(False, True), (True, False)}
+
+
+def test_a_nan_in_the_student_stops_before_the_step_and_says_where():
+    model = student()
+    with torch.no_grad():
+        model.norm.weight[0] = float("nan")
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(NonFiniteLoss, match=r"step 1.*student's own output is NaN") as caught:
+        run(word_level(), model)
+    assert len(caught.value.result.history["loss"]) == 0
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert torch.equal(old.nan_to_num(), new.nan_to_num())
+
+
+def test_a_nan_in_the_teacher_is_told_apart():
+    broken = teacher()
+    with torch.no_grad():
+        broken.tables[0][:] = float("nan")
+    with pytest.raises(NonFiniteLoss, match="teacher's output is NaN"):
+        distill(student(), broken, WORLD, word_level(), steps=2, progress=False)
+
+
+def test_reverse_kl_to_a_teacher_with_zeros_is_infinite_and_says_so():
+    never = teacher()
+    with torch.no_grad():
+        never.tables[0][0, -1] = -torch.inf
+    with pytest.raises(NonFiniteLoss, match="probability zero where the other does not"):
+        distill(student(), never, WORLD, word_level("reverse_kl"), steps=2, progress=False)
+
+
+def test_what_does_not_fit_is_refused_before_anything_moves():
+    with pytest.raises(ValueError, match="steps is 0"):
+        run(word_level(), steps=0)
+    with pytest.raises(ValueError, match=r"the student has a vocabulary of .*vocab_size=len"):
+        run(word_level(), GPT(GPTConfig(vocab_size=27, context=16, layers=1, heads=1, width=8)))
+    short = GPT(dataclasses.replace(student().config, context=2))
+    with pytest.raises(ValueError, match="the student reads 2 tokens"):
+        run(word_level(), short)
+    with pytest.raises(ValueError, match="no parameter of the student"):
+        run(word_level(), student().requires_grad_(False))
+
+
+def test_hinton_mixes_value_and_gradient_by_the_same_factors():
+    """The loss is (1 − w)·τ²·KL(τ) + w·CE, so its gradient is the same mixture of the two gradients."""
+    batch = WORLD.train[slice(0, 8)]
+    judge = teacher().float()
+    model = student()
+
+    def value_and_gradient(recipe):
+        model.zero_grad()
+        loss = recipe.how(*recipe.what.open(model, judge, 0).read(batch), batch)
+        loss.backward()
+        return loss.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    soft, soft_gradient = value_and_gradient(hinton(temperature=3.0, label_weight=0.0))
+    hard, hard_gradient = value_and_gradient(labels_only())
+    mixed, mixed_gradient = value_and_gradient(hinton(temperature=3.0, label_weight=0.3))
+    torch.testing.assert_close(mixed, 0.7 * soft + 0.3 * hard)
+    torch.testing.assert_close(mixed_gradient, 0.7 * soft_gradient + 0.3 * hard_gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_the_beam_mode_is_one_text_a_prompt():
+    world = WORLD.given(2)
+    source = sequence_level("beam", size=32, beam_width=4).where.open(world, student(), teacher(), seed=0)
+    batch = source(64)
+    by_prompt = {}
+    for row in batch.tokens.tolist():
+        by_prompt.setdefault(row[1], set()).add(tuple(row))
+    assert all(len(texts) == 1 for texts in by_prompt.values())
+    assert not batch.mask[:, 0].any()  # the given token is no target

@@ -1,0 +1,82 @@
+"""The files that set the project up cannot drift apart."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONSTRAINTS = {
+    requirement.name.lower().replace("_", "-"): requirement
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+    for requirement in [Requirement(line)]
+}
+EVERYTHING = PROJECT["dependencies"] + [one for extra in PROJECT["optional-dependencies"].values() for one in extra]
+
+
+@pytest.mark.parametrize("dependency", EVERYTHING)
+def test_every_dependency_has_one_tested_version_inside_its_range(dependency):
+    wanted = Requirement(dependency)
+    pinned = CONSTRAINTS[wanted.name.lower().replace("_", "-")]
+    (pin,) = pinned.specifier
+    assert pin.operator == "=="
+    assert wanted.specifier.contains(pin.version)
+    assert str(wanted.marker).replace('"', "'") == str(pinned.marker).replace('"', "'")
+
+
+def test_the_versions_that_others_depend_on_are_pinned():
+    assert str(CONSTRAINTS["torch"].specifier) == "==2.13.0"
+    assert str(CONSTRAINTS["ipywidgets"].specifier) == "==8.1.8"  # 8.1.9 renders nothing in VS Code
+
+
+@pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "numpy", "matplotlib", "nbval"])
+def test_what_is_installed_here_is_what_was_pinned(name):
+    (pin,) = CONSTRAINTS[name].specifier
+    assert importlib.metadata.version(name).split("+")[0] == pin.version
+
+
+def test_conda_goes_through_the_same_two_files():
+    """environment.yml names no package of its own but Python and pip, so there is nothing in it that could drift."""
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    assert [line for line in lines if line.startswith("- ")] == [
+        "- conda-forge",
+        "- python=3.11",
+        "- pip",
+        "- pip:",
+        "- -c constraints.txt",
+        "- -e .[test]",
+    ]
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
+@pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md"])
+def test_installation_is_always_constrained(name):
+    for line in (ROOT / name).read_text().splitlines():
+        if re.search(r"\bpip install\b", line):
+            assert "-c constraints.txt" in line or "--no-deps" in line, line
+
+
+def test_the_readme_is_short():
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert len(text.split()) < 900
+
+
+def test_ci_runs_the_command_of_the_readme():
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert "make lab" in (ROOT / "README.md").read_text()
+
+
+def test_the_package_imports_without_triton_and_without_pictures():
+    """Where Triton has no wheel everything but the kernels runs, and the losses need neither widgets nor figures."""
+    hide = "import sys; sys.modules.update(triton=None, matplotlib=None, ipywidgets=None, IPython=None)"
+    code = f"{hide}; import kd_lab.how, kd_lab.methods, kd_lab.measure; print('fine')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.strip() == "fine", done.stderr

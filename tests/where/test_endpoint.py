@@ -1,0 +1,230 @@
+"""A teacher behind HTTP: the client against the local server, against silence, and against servers that misbehave."""
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import openai
+import pytest
+import torch
+
+from kd_lab.methods import distill, sequence_level
+from kd_lab.models import GPT, GPTConfig, generate, serve
+from kd_lab.where import TeacherRollouts, TextTeacher, teacher_texts
+from kd_lab.worlds import surnames
+
+WORLD = surnames(top=500)
+SHAPE = GPTConfig(vocab_size=len(WORLD.vocabulary), context=WORLD.context, layers=1, heads=2, width=16)
+
+
+@pytest.fixture(scope="module")
+def model() -> GPT:
+    return GPT(SHAPE, seed=1)
+
+
+@pytest.fixture(scope="module")
+def url(model):
+    with serve(model, WORLD.vocabulary, name="names") as base_url:
+        yield base_url
+
+
+@contextmanager
+def impostor(answer):
+    """A server that treats every POST as `answer(handler, count)` says; yields its base URL and the requests."""
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answer(self, len(requests))
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def reply(handler, status: int, content: dict):
+    body = json.dumps(content).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def texts(count: int) -> dict:
+    choices = [{"index": i, "text": "a", "finish_reason": "stop", "logprobs": None} for i in range(count)]
+    return {"id": "x", "object": "text_completion", "created": 0, "model": "names", "choices": choices}
+
+
+def test_greedy_text_over_http_is_the_models_greedy_text(url, model):
+    prompts = ["sm", "joh", "b"]
+    answers = TextTeacher(url, model="names").complete(prompts, max_tokens=6, temperature=0)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        given = WORLD.vocabulary.encode([prompt])[:, : len(prompt) + 1]
+        written = generate(model, given, 6, greedy=True)
+        assert [prompt + answer] == WORLD.vocabulary.decode(written)
+
+
+def test_the_answers_come_in_the_order_of_the_prompts_beyond_one_request(url):
+    prompts = ["a" * (1 + i % 3) for i in range(150)]
+    teacher = TextTeacher(url, model="names")
+    together = teacher.complete(prompts, max_tokens=4, temperature=0)
+    one_by_one = {prompt: teacher.complete([prompt], max_tokens=4, temperature=0)[0] for prompt in set(prompts)}
+    assert together == [one_by_one[prompt] for prompt in prompts]
+
+
+def test_a_seed_repeats_the_samples(url):
+    teacher = TextTeacher(url, model="names")
+    first, again, other = (teacher.complete([""] * 80, 10, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first[:8] != first[64:72]  # the second request does not repeat the first
+
+
+def test_text_over_http_has_the_models_distribution(url, model):
+    """First letters of 2,000 names against the model's own conditional: a χ² statistic with 26 degrees of freedom."""
+    names = TextTeacher(url, model="names").complete([""] * 2000, max_tokens=1, seed=5)
+    counts = torch.tensor([sum(name == letter for name in names) for letter in ["", *WORLD.vocabulary.symbols[1:]]])
+    expected = 2000 * model(torch.zeros(1, 1, dtype=torch.long))[0, 0].softmax(-1)
+    assert ((counts - expected) ** 2 / expected).sum() < 55  # P(χ²₂₆ > 55) < 0.001
+
+
+def test_a_student_learns_through_text_alone(url, model):
+    world = WORLD.given(3)
+    student = GPT(SHAPE, seed=2)
+    result = distill(
+        student,
+        TextTeacher(url, model="names"),
+        world,
+        sequence_level(size=64),
+        steps=20,
+        batch_size=16,
+        progress=False,
+    )
+    assert result.history["loss"][-5:].mean() < result.history["loss"][:5].mean()
+
+
+def test_a_text_that_was_cut_off_gets_no_end_mark(url, model):
+    """Texts of the longest length end because the room ends, and must not teach the student to end there."""
+    with impostor(lambda handler, count: reply(handler, 200, long_answer)) as (base, _):
+        length = WORLD.context
+        long_answer = texts(1)
+        long_answer["choices"][0]["text"] = "a" * length
+        batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+    assert (batch.targets[0] == 1).all()
+    assert batch.mask.all()
+
+
+def test_the_openai_client_itself_is_understood(url):
+    with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        assert [served.id for served in client.models.list()] == ["names"]
+        answer = client.completions.create(model="names", prompt=["a", "b"], max_tokens=3, n=2, seed=0)
+        assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+        with pytest.raises(openai.BadRequestError, match="whole texts only"):
+            client.completions.create(model="names", prompt="a", logprobs=5)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"model": "gpt"}, "the model 'gpt' is not served here"),
+        ({"prompt": [1, 2]}, "token ids are not taken"),
+        ({"prompt": ["É"]}, "outside this vocabulary"),
+        ({"max_tokens": 1000}, "max_tokens is 1000"),
+        ({"max_tokens": "many"}, "expected an integer"),
+        ({"temperature": -1}, "temperature is -1"),
+        ({"top_p": 0}, "top_p 0"),
+        ({"n": 1000}, "1000 texts each"),
+        ({"stream": True}, "whole texts only"),
+        ([], "no JSON object"),
+    ],
+)
+def test_bad_requests_get_a_400_that_says_why(url, request_, message):
+    body = {"model": "names", "prompt": "a", "max_tokens": 2} | request_ if isinstance(request_, dict) else request_
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{url}/completions", json.dumps(body).encode(), timeout=5)
+    assert caught.value.code == 400
+    assert message in json.load(caught.value)["error"]["message"]
+
+
+def test_the_server_survives_nonsense_and_unknown_paths(url):
+    for path, body, code in (("/completions", b"{", 400), ("/chat/completions", b"{}", 404)):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(url + path, body, timeout=5)
+        assert caught.value.code == code
+    assert TextTeacher(url, model="names").complete(["a"], 2, temperature=0)
+
+
+def test_a_model_that_fails_is_a_500_and_the_server_lives_on(model):
+    class Moody(GPT):
+        def forward(self, tokens, cache=None, return_hidden=False):
+            raise RuntimeError("not today")
+
+    with serve(Moody(SHAPE), WORLD.vocabulary) as base:
+        for _ in range(2):
+            with pytest.raises(ConnectionError, match=r"HTTP 500 1 times: .*not today"):
+                TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_a_refusal_is_a_value_error_with_the_servers_words(url):
+    with pytest.raises(ValueError, match=r"HTTP 400.*is not served here"):
+        TextTeacher(url, model="gpt").complete(["a"], 2)
+
+
+def test_nobody_at_the_address_is_said_clearly():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+        with pytest.raises(ConnectionError, match=r"no server answers at .* after 1 tries"):
+            TextTeacher(f"http://127.0.0.1:{held.getsockname()[1]}/v1", retries=0).complete(["a"], 2)
+
+
+def test_a_server_that_hangs_is_given_up():
+    with impostor(lambda handler, count: time.sleep(1)) as (base, requests):
+        with pytest.raises(ConnectionError, match=r"no answer within 0.1 s, 1 times"):
+            TextTeacher(base, timeout=0.1, retries=0).complete(["a"], 2)
+        assert len(requests) == 1
+
+
+def test_a_server_that_stumbles_is_asked_again():
+    def stumble(handler, count):
+        reply(handler, *((503, {"error": {"message": "busy"}}) if count == 1 else (200, texts(2))))
+
+    with impostor(stumble) as (base, requests):
+        assert TextTeacher(base, retries=1).complete(["a", "b"], 2) == ["a", "a"]
+        assert len(requests) == 2
+
+
+def test_a_server_that_keeps_failing_is_named():
+    with (
+        impostor(lambda handler, count: reply(handler, 500, {"error": {"message": "out of memory"}})) as (base, _),
+        pytest.raises(ConnectionError, match=r"HTTP 500 1 times.*out of memory"),
+    ):
+        TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_an_answer_with_the_wrong_number_of_texts_is_refused():
+    with (
+        impostor(lambda handler, count: reply(handler, 200, texts(1))) as (base, _),
+        pytest.raises(ValueError, match="returned 1 texts for 2 prompts"),
+    ):
+        TextTeacher(base).complete(["a", "b"], 2)
+
+
+def test_an_endpoint_cannot_search(url):
+    with pytest.raises(ValueError, match='decode is "beam" and the teacher answers in text only'):
+        teacher_texts(TextTeacher(url), WORLD, TeacherRollouts(size=4, decode="beam"), seed=0)
