@@ -1,8 +1,12 @@
 """The three kinds of control an explorer has: a number, a choice among few, a short text.
 
 A control is a description without state; `widgets` builds what the page shows. ipywidgets' sliders have no accessible
-name, so a slider here is paired in the browser with a number box that has one: both move together, and a reader on the
-keyboard or with a screen reader uses the box.
+name, so a slider here is paired with a number box that has one: both move together, and a reader on the keyboard or
+with a screen reader uses the box.
+
+The pair meets in the kernel and not through jslink in the browser: there a slider answers every new value with its own
+rounding of it (4.25 comes back as 4.250000000000001, a typed 2.1 as 2.0), so a linked box loses key presses and cannot
+hold a number between two steps. The slider here counts whole steps, which come back as they went.
 """
 
 from dataclasses import dataclass
@@ -34,6 +38,11 @@ class Slider:
                 f"slider {self.name!r} came with low={self.low}, high={self.high}, step={self.step}, "
                 f"start={self.start}; expected low ≤ start ≤ high, low < high and step > 0"
             )
+        if abs(self.at(self.position(self.high)) - self.high) > 1e-9:
+            raise ValueError(
+                f"slider {self.name!r} goes from {self.low} in steps of {self.step} and never meets its high, "
+                f"{self.high}; expected a whole number of steps between: {self.at(self.position(self.high))} would do"
+            )
 
     @property
     def whole(self) -> bool:
@@ -43,6 +52,18 @@ class Slider:
     def extremes(self) -> tuple[int | float, ...]:
         return self.low, self.start, self.high
 
+    def position(self, value: int | float) -> int:
+        """How many steps from the low end, to the nearest."""
+        return round((value - self.low) / self.step)
+
+    def at(self, position: int) -> int | float:
+        """The value so many steps from the low end, without the dust of binary fractions.
+
+        >>> Slider("β", 0.0, 1.0, 0.1, start=0.5).at(3)
+        0.3
+        """
+        return round(self.low + position * self.step, 10)
+
     def check(self, value: Any) -> None:
         """Raises ValueError when the slider cannot take this value."""
         if not isinstance(value, int if self.whole else (int, float)) or not self.low <= value <= self.high:
@@ -51,17 +72,34 @@ class Slider:
 
     def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
         """The widget that holds the value, and the row to show."""
-        bounds = {"min": self.low, "max": self.high, "step": self.step, "value": self.start}
-        slider_kind = ipywidgets.IntSlider if self.whole else ipywidgets.FloatSlider
         box_kind = ipywidgets.BoundedIntText if self.whole else ipywidgets.BoundedFloatText
-        slider = slider_kind(**bounds, readout=False, layout=Layout(width="18em"))
-        box = box_kind(**bounds, description=self.name, style=LABEL, layout=Layout(width="18em"))
-        link = ipywidgets.jslink(
-            (box, "value"), (slider, "value")
-        )  # in the browser: no trip to the kernel between them
-        row = ipywidgets.HBox([box, slider])
-        row.link = link  # else the link has no owner and cannot be closed with the row
-        return slider, row
+        box = box_kind(
+            min=self.low,
+            max=self.high,
+            step=self.step,
+            value=self.start,
+            description=self.name,
+            style=LABEL,
+            layout=Layout(width="18em"),
+        )
+        slider = ipywidgets.IntSlider(
+            min=0,
+            max=self.position(self.high),
+            value=self.position(self.start),
+            readout=False,
+            layout=Layout(width="18em"),
+        )
+
+        def follow_box(_change: Any) -> None:
+            slider.value = self.position(box.value)
+
+        def follow_slider(_change: Any) -> None:
+            if self.position(box.value) != slider.value:  # a box between two steps keeps its number
+                box.value = self.at(slider.value)
+
+        box.observe(follow_box, names="value")
+        slider.observe(follow_slider, names="value")
+        return box, ipywidgets.HBox([box, slider])
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class Explorer:
             self._refresh()
 
     def _refresh(self) -> None:
-        """Draw what the controls say. An error takes the picture's place: an old picture would be read as the new one."""
+        """Draw what the controls say. An error takes the picture's place: an old picture would pass for the new one."""
         try:
             self.frame = self.draw(self.values)
             self._view.value = self._page()
@@ -345,9 +345,7 @@ def _artists_in(nest: Any) -> Iterator[Artist]:
 
 
 def _widgets_in(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """A widget and everything inside it, the links of its sliders too."""
+    """A widget and everything inside it."""
     for child in getattr(widget, "children", ()):
         yield from _widgets_in(child)
-    if hasattr(widget, "link"):
-        yield widget.link
     yield widget

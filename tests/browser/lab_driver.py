@@ -1,0 +1,196 @@
+"""Drive a real JupyterLab in a real Chromium, as a learner would: open a lesson, run it, press keys, look."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
+
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+SETTINGS = {
+    # Cells out of sight keep their outputs in the page, so that what is not on the screen can still be found and read.
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
+}
+
+
+def chromium_path() -> str | None:
+    """The system's own browser; Playwright's is never downloaded."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, found), None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab."""
+
+    root: Path  # the folder it serves
+    url: str
+    token: str
+
+
+@contextmanager
+def running_lab(root: Path, home: Path) -> Iterator[Lab]:
+    """JupyterLab over `root` on a free loopback port; everything else that it writes goes under `home`."""
+    settings = home / "settings"
+    for name, text in SETTINGS.items():
+        (settings / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings / name).write_text(text)
+    places = {
+        "JUPYTERLAB_SETTINGS_DIR": settings,
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "IPYTHONDIR": home / "ipython",
+        "KD_LAB_CACHE": home / "cache",
+    }
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
+               f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}",
+               "--expose-app-in-browser"]  # fmt: skip
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")
+    log_path = home / "lab.log"
+    with log_path.open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            env=os.environ | {name: str(place) for name, place in places.items()},
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until_up(server, url, token, log_path)
+            yield Lab(root, url, token)
+        finally:
+            server.send_signal(signal.SIGTERM)  # asks it to end its kernels too
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
+
+
+def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{url}/api/status?token={token}", timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(
+        f"JupyterLab did not come up within {seconds:g} s; its log ends with:\n{log.read_text()[-2000:]}"
+    )
+
+
+def launch_chromium(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+
+
+class Notebook:
+    """One notebook open in JupyterLab."""
+
+    def __init__(self, lab: Lab, page: Page, path: str):
+        self.page, self.path = page, path
+        page.goto(f"{lab.url}/lab?token={lab.token}&reset")
+        page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        self._evaluate(
+            "async path => { await app.restored; await app.commands.execute('docmanager:open', {path}); }", path
+        )
+        page.wait_for_function(
+            """() => document.querySelector('.jp-Dialog')
+                || window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
+            timeout=60_000,
+        )
+        # A dialog at opening (no kernel chosen, a file out of date) would stop a learner too.
+        expect(page.locator(".jp-Dialog")).to_have_count(0)
+
+    def _evaluate(self, function: str, argument: object = None) -> object:
+        """Call a JavaScript function that sees `app` (JupyterLab) and takes one argument."""
+        return self.page.evaluate(
+            f"async (argument) => {{ const app = window.jupyterapp; return await ({function})(argument); }}", argument
+        )
+
+    def run_all(self, seconds: float = 180) -> None:
+        """Run every cell and wait until the last one is done; an error stops the run, as it does for a learner."""
+        self._evaluate("() => { app.commands.execute('notebook:run-all-cells'); }")
+        self._wait_idle(seconds)
+
+    def run_cell(self, index: int, source: str | None = None, seconds: float = 60) -> None:
+        """Run one cell, with new text where `source` is given."""
+        self._evaluate(
+            """([index, source]) => {
+                const notebook = app.shell.currentWidget.content;
+                notebook.deselectAll();
+                notebook.activeCellIndex = index;
+                if (source !== null) notebook.activeCell.model.sharedModel.setSource(source);
+                app.commands.execute('notebook:run-cell');
+            }""",
+            [index, source],
+        )
+        self._wait_idle(seconds)
+
+    def _wait_idle(self, seconds: float) -> None:
+        """Until no cell waits or runs: their prompts show a star until they are done."""
+        self.page.wait_for_timeout(200)
+        self.page.wait_for_function(
+            """() => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                const prompts = [...panel.content.node.querySelectorAll('.jp-InputPrompt')];
+                return !prompts.some(prompt => prompt.textContent.includes('*'))
+                    && panel.sessionContext.session?.kernel?.status === 'idle';
+            }""",
+            timeout=seconds * 1000,
+            polling=200,
+        )
+
+    def cells(self) -> list[dict]:
+        """The cells as the page's model holds them: type, source, outputs."""
+        return self._evaluate("() => app.shell.currentWidget.content.model.sharedModel.toJSON().cells")
+
+    def errors(self) -> list[str]:
+        """Error outputs, and what an explorer shows in its picture's place."""
+        outputs = [output for cell in self.cells() for output in cell.get("outputs", [])]
+        raised = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
+        return raised + self.page.locator(".jp-OutputArea [role=alert]").all_inner_texts()
+
+    def output_text(self, index: int) -> str:
+        """What stands under one cell, as a learner reads it, with single spaces."""
+        text = self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputWrapper").inner_text()
+        return re.sub(r"\s+", " ", text)
+
+    def explorers(self) -> Locator:
+        """Every explorer's picture with its sentence."""
+        return self.page.locator(".jp-OutputArea figure:has(img)")
+
+    def screenshot(self, path: Path, where: Locator | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if where is None:
+            self.page.screenshot(path=path)
+        else:
+            where.scroll_into_view_if_needed()
+            where.screenshot(path=path)
+
+    def shut_down(self) -> None:
+        """End the kernel and leave without saving."""
+        self._evaluate("async () => { await app.shell.currentWidget.sessionContext.shutdown(); }")
+        self.page.close(run_before_unload=False)
