@@ -1,6 +1,6 @@
 """The third knob: on whose prefixes student and teacher are compared."""
 
-from kd_lab.where.beam import Hypothesis, beam_search
+from kd_lab.where.beam import Hypothesis, Step, beam_search
 from kd_lab.where.corpus import Corpus
 from kd_lab.where.endpoint import TextTeacher
 from kd_lab.where.mixtures import Mixture
@@ -10,6 +10,7 @@ __all__ = [
     "Corpus",
     "Hypothesis",
     "Mixture",
+    "Step",
     "StudentRollouts",
     "TeacherRollouts",
     "TextTeacher",
