@@ -3,12 +3,14 @@
 import importlib.util
 import os
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kd_lab.how.checks import check_options, check_pair, check_positions
+from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.reference import reference_softmax_kl
 
@@ -52,7 +54,7 @@ def softmax_kl(
             accumulation and data parallel training.
         scale_by_t2: carry τ².
         backend: "reference" for the plain formula, "chunked" for rows in pieces that fit the CPU's cache, "triton" for
-            the fused kernel; "auto" is Triton on a GPU and chunked elsewhere. fp64 logits always take the reference.
+            the fused kernel; "auto" is Triton on a GPU and chunked on the CPU. fp64 logits always take the reference.
 
     Returns:
         Nats: a scalar, or [...] with reduction "none". Reverse KL where the teacher is −inf and the student is not is
@@ -71,6 +73,9 @@ def softmax_kl(
     check_pair(student_logits, teacher_logits)
     mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
     per_position = _backend(backend, student_logits, teacher_logits)
+    if per_position is chunked_softmax_kl:
+        upstream = _expected_upstream(student_logits, mask, reduction, normalizer)
+        per_position = partial(chunked_softmax_kl, expected_upstream=upstream)
     losses = per_position(
         student_logits,
         teacher_logits.detach(),
@@ -96,17 +101,30 @@ def reduce(
             return masked_mean(losses, mask, normalizer)
 
 
+def _expected_upstream(
+    student_logits: Tensor, mask: Tensor | None, reduction: str, normalizer: float | Tensor | None
+) -> Float[Tensor, "..."] | None:
+    """The gradient that each position's loss gets from the reduction, found by asking the reduction."""
+    if reduction == "none" or not (torch.is_grad_enabled() and student_logits.requires_grad):
+        return None
+    losses = torch.zeros(student_logits.shape[:-1], device=student_logits.device, requires_grad=True)
+    return torch.autograd.grad(reduce(losses, mask, reduction, normalizer), losses)[0]
+
+
 def _backend(name: str, student_logits: Tensor, teacher_logits: Tensor) -> Callable[..., Tensor]:
     """The function that computes one loss for each position."""
     if name not in BACKENDS:
         raise ValueError(f"backend is {name!r}; expected one of {', '.join(map(repr, BACKENDS))}")
     if torch.float64 in (student_logits.dtype, teacher_logits.dtype):
         return reference_softmax_kl
-    on_gpu = student_logits.is_cuda
+    device = student_logits.device.type
     if name == "auto":
-        name = "triton" if on_gpu and _has_triton() else "chunked"
-    if name == "triton":
-        return _triton(on_gpu)
+        name = {"cpu": "chunked", "cuda": "triton" if _has_triton() else "reference"}.get(device, "reference")
+    match name:
+        case "triton":
+            return _triton(on_gpu=device == "cuda")
+        case "chunked":
+            return chunked_softmax_kl
     return reference_softmax_kl
 
 

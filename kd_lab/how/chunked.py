@@ -1,0 +1,312 @@
+"""softmax_kl on the CPU: a few rows at a time, loss and gradient in one visit while they are in the cache.
+
+The plain formula writes five or more tensors as large as the logits to memory and reads them back. Here a chunk of rows
+is brought into a small scratch once, softened, exponentiated (twice an element: once for each side), and turned into a
+loss for each row and into the gradient, which is the only large tensor there is.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from kd_lab.how.reference import loss_scale
+
+CHUNK = 2**18
+"""Elements of a chunk, so that five fp32 tensors of it are 5 MiB: the L2 of a few cores, or a slice of L3."""
+
+_HUGE = 2**22  # bytes from which numpy asks the system for huge pages
+
+
+def chunked_softmax_kl(
+    student_logits: Float[Tensor, "... V"],
+    teacher_logits: Float[Tensor, "... V"],
+    *,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale_by_t2: bool,
+    mask: Bool[Tensor, "..."] | None,
+    expected_upstream: Float[Tensor, "..."] | None = None,
+) -> Float[Tensor, "..."]:
+    """The loss at each position, with its gradient made in the same sweep; in fp32.
+
+    Args:
+        student_logits, teacher_logits: raw logits; the teacher's get no gradient.
+        divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
+        mask: True where a position counts; None counts them all.
+        expected_upstream: what the loss of each position will be multiplied with on its way to the scalar that is
+            minimised; None for 1. A wrong guess costs time and never correctness.
+
+    Returns:
+        τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
+    """
+    options = (divergence, beta, temperature, loss_scale(divergence, temperature, scale_by_t2))
+    if torch.is_grad_enabled() and student_logits.requires_grad:
+        if expected_upstream is None:
+            expected_upstream = torch.ones(student_logits.shape[:-1], device=student_logits.device)
+        return _ChunkedSoftmaxKL.apply(student_logits, teacher_logits, mask, expected_upstream, *options)
+    return sweep(student_logits, teacher_logits, mask, None, *options)[0]
+
+
+class _ChunkedSoftmaxKL(torch.autograd.Function):
+    """The gradient is made in forward, for the upstream gradient that is expected, and handed over in backward.
+
+    It is handed over once, so that the engine may keep it without a copy. Whoever asks again (a retained graph), or
+    brings an upstream gradient that the stored one cannot be scaled to, has it made anew from the logits.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, student, teacher, mask, expected_upstream, *options):
+        losses, ctx.gradient = sweep(student, teacher, mask, expected_upstream, *options)
+        ctx.save_for_backward(student, teacher, mask)
+        ctx.expected_upstream = expected_upstream
+        ctx.options = options
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, upstream):
+        gradient, ctx.gradient = ctx.gradient, None
+        as_expected = torch.equal(upstream, ctx.expected_upstream)
+        # A half-precision gradient may have underflowed at the expected scale, so it is never scaled up afterwards.
+        if gradient is None or (not as_expected and gradient.dtype != torch.float32):
+            student, teacher, mask = ctx.saved_tensors
+            gradient = sweep(student, teacher, mask, upstream, *ctx.options)[1]
+        elif not as_expected:
+            factor = torch.where(ctx.expected_upstream == 0, 0.0, upstream / ctx.expected_upstream)
+            gradient.mul_(factor.unsqueeze(-1))
+        return gradient, None, None, None, None, None, None, None
+
+
+def sweep(
+    student: Float[Tensor, "... V"],
+    teacher: Float[Tensor, "... V"],
+    mask: Bool[Tensor, "..."] | None,
+    upstream: Float[Tensor, "..."] | None,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "... V"] | None]:
+    """The loss of each position, and (where `upstream` is given) the gradient Σ upstream·loss for the student's logits.
+
+    Positions that do not count are never read: their loss is 0 and so is their gradient.
+    """
+    vocabulary = student.shape[-1]
+    losses = torch.zeros(student.shape[:-1], dtype=torch.float32, device=student.device)
+    gradient = None if upstream is None else _empty(student.shape, student.dtype, student.device)
+    if gradient is not None and mask is not None:
+        gradient.view(-1, vocabulary)[~mask.flatten()] = 0
+    weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
+    scratch = torch.empty(5, min(len(losses.view(-1)), rows_of_a_chunk(vocabulary)), vocabulary, device=student.device)
+    for rows, x, y in _chunks(student, teacher, mask):
+        *free, out = scratch[:, : len(x)]
+        direct = gradient is not None and gradient.dtype == torch.float32 and isinstance(rows, slice)
+        if direct:
+            out = gradient.view(-1, vocabulary)[rows]
+        weight = None if weights is None else weights[rows]
+        losses.view(-1)[rows] = chunk_loss(x, y, divergence, beta, temperature, scale, weight, out, free)
+        if gradient is not None and not direct:
+            gradient.view(-1, vocabulary)[rows] = out.to(gradient.dtype)
+    return losses, gradient
+
+
+def chunk_loss(
+    student: Float[Tensor, "R V"],
+    teacher: Float[Tensor, "R V"],
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+    weight: Float[Tensor, "R 1"] | None,
+    out: Float[Tensor, "R V"],
+    scratch: list[Float[Tensor, "R V"]],
+) -> Float[Tensor, " R"]:
+    """The loss of each row of one chunk. With a `weight`, `out` then holds the weighted gradient, else nothing of use.
+
+    `out` may be the storage of `student` itself; `scratch` is four more tensors of the same shape.
+    """
+    x, y, p, free = scratch
+    q = out
+    log_student = _soften(student, temperature, x, q)
+    log_teacher = _soften(teacher, temperature, y, p)
+    factor = None if weight is None else weight * (scale / temperature)
+    match divergence:
+        case "forward_kl":
+            log_ratio, residue = _log_ratio(x, y, log_student, log_teacher, p)
+            loss = _forward_kl(q, p, log_ratio, factor, free).add_(residue)
+        case "reverse_kl":
+            log_ratio, residue = _log_ratio(x, y, log_student, log_teacher, q)
+            loss = _reverse_kl(q, p, log_ratio, factor, free).sub_(residue)
+        case "jsd":
+            loss = _jsd(q, p, beta, factor, _excess(q, p, beta, x, free), free)
+        case "skew_kl":
+            loss = _skew_kl(q, p, beta, factor, _excess(q, p, beta, x, free), y, free)
+        case "total_variation":
+            loss = _total_variation(q, p, factor, x, free)
+    # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
+    return loss.clamp_min_(0).mul_(scale)
+
+
+def _soften(logits: Tensor, temperature: float, scaled: Tensor, probabilities: Tensor) -> Float[Tensor, "R 1"]:
+    """logits/τ into `scaled`, its softmax into `probabilities`; returns the log of the normaliser, in fp64.
+
+    Half precision is widened before anything else. What is returned belongs to the factor that was really multiplied
+    with, rounding and all: log(p/q) must fit p and q to the last bit for the errors in p·log(p/q) − p + q to cancel.
+    """
+    scaled.copy_(logits)
+    if temperature != 1:
+        scaled.mul_(1 / temperature)
+    highest = scaled.amax(-1, keepdim=True)
+    torch.sub(scaled, highest, out=probabilities).exp_()
+    inverse = probabilities.sum(-1, keepdim=True).reciprocal_()
+    probabilities.mul_(inverse)
+    return highest.double() - inverse.double().log()
+
+
+def _log_ratio(
+    x: Tensor, y: Tensor, log_student: Tensor, log_teacher: Tensor, weighted_by: Tensor
+) -> tuple[Float[Tensor, "R V"], Float[Tensor, " R"]]:
+    """log(p/q) = (y − x) − (log_teacher − log_student) in place of y, and what the rounding of the bracket took away.
+
+    Where the probability that will weigh it is 0 it is 0 too, if anything infinite is about: 0·∞ must not arise.
+    """
+    bracket = log_teacher - log_student
+    rounded = bracket.float()
+    log_ratio = y.sub_(x).sub_(rounded)
+    if not log_ratio.sum().isfinite():
+        log_ratio.masked_fill_(weighted_by == 0, 0.0)
+    return log_ratio, (rounded - bracket).float().squeeze(-1)
+
+
+def _excess(q: Tensor, p: Tensor, beta: float, out: Tensor, free: Tensor) -> Float[Tensor, "R V"]:
+    """u = (p − q)/m, with m = βp + (1−β)q kept above 0, so that u is 0 where both sides underflow or are masked.
+
+    p/m = 1 + (1−β)u and q/m = 1 − βu: near q = p their logarithms keep every digit that p − q has.
+    """
+    m = torch.lerp(q, p, beta, out=free).clamp_min_(torch.finfo(torch.float32).tiny)
+    return torch.sub(p, q, out=out).div_(m)
+
+
+def _log1p(u: Tensor, factor: float, out: Tensor) -> Float[Tensor, "R V"]:
+    """log(1 + factor·u), finite where the true value is −∞: there it is multiplied by a probability of 0."""
+    return torch.mul(u, factor, out=out).clamp_min_(-1 + 2**-24).log1p_()
+
+
+def _forward_kl(q: Tensor, p: Tensor, log_ratio: Tensor, factor: Tensor | None, free: Tensor) -> Tensor:
+    """KL(p‖q) = Σ (p·log(p/q) − p + q),  gradient q − p."""
+    q.sub_(p)
+    loss = torch.addcmul(q, p, log_ratio, out=free).sum(-1)
+    if factor is not None:
+        # The gradient of a softmax sums to 0. What it sums to is the rounding of the two normalisers, which near q = p
+        # is as large as the gradient of a likely token; q is gone, but there p is as good.
+        q.addcmul_(p, q.sum(-1, keepdim=True), value=-1).mul_(factor)
+    return loss
+
+
+def _reverse_kl(q: Tensor, p: Tensor, log_ratio: Tensor, factor: Tensor | None, free: Tensor) -> Tensor:
+    """KL(q‖p) = Σ (q·log(q/p) − q + p),  gradient q·(log(q/p) − Σ q·log(q/p))."""
+    mean = torch.mul(q, log_ratio, out=free).sum(-1, keepdim=True)
+    loss = p.sub_(q).sum(-1).sub_(mean.squeeze(-1))
+    if factor is not None:
+        q.mul_(log_ratio.sub_(mean)).mul_(-factor)
+    return loss
+
+
+def _jsd(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
+    """β·KL(p‖m) + (1−β)·KL(q‖m),  gradient (1−β)·q·(log(q/m) − KL(q‖m))."""
+    teacher_part = p.mul_(_log1p(u, 1 - beta, free)).sum(-1)
+    log_ratio = _log1p(u, -beta, u)
+    student_part = torch.mul(q, log_ratio, out=free).sum(-1, keepdim=True)
+    if factor is not None:
+        q.mul_(log_ratio.sub_(student_part)).mul_(factor * (1 - beta))
+    return teacher_part.mul_(beta).add_(student_part.squeeze(-1), alpha=1 - beta)
+
+
+def _skew_kl(
+    q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, difference: Tensor, free: Tensor
+) -> Tensor:
+    """KL(p‖m) = Σ (p·log(p/m) − p + m),  gradient (1−β)·q·(Σ q·p/m − p/m) = (1−β)²·q·(Σ q·u − u)."""
+    torch.sub(q, p, out=difference).mul_(1 - beta)  # m − p
+    loss = difference.addcmul_(p, _log1p(u, 1 - beta, free)).sum(-1)
+    if factor is not None:
+        mean = torch.mul(q, u, out=free).sum(-1, keepdim=True)
+        q.mul_(u.sub_(mean)).mul_(factor * -((1 - beta) ** 2))
+    return loss
+
+
+def _total_variation(q: Tensor, p: Tensor, factor: Tensor | None, sign: Tensor, free: Tensor) -> Tensor:
+    """½·Σ|q − p|,  gradient ½·q·(sign(q − p) − Σ q·sign(q − p))."""
+    torch.sub(q, p, out=sign)
+    loss = torch.abs(sign, out=free).sum(-1).div_(2)
+    if factor is not None:
+        sign.sign_()
+        mean = torch.mul(q, sign, out=free).sum(-1, keepdim=True)
+        q.mul_(sign.sub_(mean)).mul_(factor / 2)
+    return loss
+
+
+def _chunks(
+    student: Tensor, teacher: Tensor, mask: Tensor | None
+) -> Iterator[tuple[slice | Int[Tensor, " R"], Float[Tensor, "R V"], Float[Tensor, "R V"]]]:
+    """The rows that count, a chunk at a time: their numbers in row-major order, and both sides' logits.
+
+    Rows that follow one another in memory come as views. Others are copied, a chunk of them and never the whole.
+    """
+    positions, vocabulary = student.shape[:-1], student.shape[-1]
+    counted = None if mask is None else mask.flatten().nonzero().squeeze(-1)
+    total = positions.numel() if counted is None else len(counted)
+    step = rows_of_a_chunk(vocabulary)
+    sides = [_as_matrix(student), _as_matrix(teacher)]
+    for start in range(0, total, step):
+        stop = min(start + step, total)
+        rows = slice(start, stop)
+        if counted is not None:
+            first, last = counted[start].item(), counted[stop - 1].item()
+            contiguous = last - first == stop - start - 1
+            rows = slice(first, last + 1) if contiguous else counted[start:stop]
+        x, y = (_take(side, rows) for side in sides)
+        yield rows, x, y
+
+
+def rows_of_a_chunk(vocabulary: int) -> int:
+    """As many rows as fit `CHUNK`, an even share for each thread.
+
+    >>> rows_of_a_chunk(2**19)  # one row is the least
+    1
+    """
+    rows = max(1, CHUNK // vocabulary)
+    threads = torch.get_num_threads()
+    return rows - rows % threads if rows > threads else rows
+
+
+def _as_matrix(logits: Tensor) -> Tensor:
+    """[N, V] where strides allow it without a copy, else the logits as they are."""
+    try:
+        return logits.view(-1, logits.shape[-1])
+    except RuntimeError:
+        return logits
+
+
+def _take(logits: Tensor, rows: slice | Tensor) -> Float[Tensor, "R V"]:
+    """Rows by number, in row-major order over the positions, whatever the strides."""
+    if logits.dim() == 2:
+        return logits[rows]
+    if isinstance(rows, slice):
+        rows = torch.arange(rows.start, rows.stop, device=logits.device)
+    return logits[torch.unravel_index(rows, logits.shape[:-1])]
+
+
+def _empty(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An uninitialised tensor. A large one on the CPU comes through numpy, which asks the system for huge pages.
+
+    First touching 200 MB in pages of 4 KiB takes half as long as the whole sweep.
+    """
+    size = shape.numel() * dtype.itemsize
+    if device.type != "cpu" or size < _HUGE:
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype).view(shape)
