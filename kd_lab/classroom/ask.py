@@ -38,7 +38,8 @@ class Prediction:
 
     @property
     def answer(self) -> str | None:
-        return committed.get(self.question)
+        said = committed.get(self.question)
+        return said if said in self.options else None  # the options may have been edited since
 
     def reveal(self, right: str, because: str = "") -> None:
         """Hold the prediction against what was seen.

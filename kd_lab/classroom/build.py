@@ -41,6 +41,8 @@ except OSError:
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_LINE = "Run this cell to use the sliders."
+PROGRESS = re.compile(r"\d+%\||\dit/s|\ds/it|\d+it \[")
+"""What a line of a progress bar holds, as text or as the repr of a widget."""
 
 
 class BuildError(Exception):
@@ -78,6 +80,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Exe
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
     )
     seconds = []
     with tempfile.TemporaryDirectory() as profile:
@@ -91,7 +94,9 @@ def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Exe
                 except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
                     raise BuildError(f"{name}, cell {position + 1}:\n{plain(str(error))}") from error
                 seconds.append(time.perf_counter() - start if cell.cell_type == "code" else 0.0)
-            probe = client.execute_cell(new_code_cell(PEAK_MEMORY), len(notebook.cells) - 1, store_history=False)
+            notebook.cells.append(new_code_cell(PEAK_MEMORY))  # nbclient runs no cell that its notebook does not hold
+            client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
+            probe = notebook.cells.pop()
     return Execution(notebook, tuple(seconds), float(probe.outputs[0].text))
 
 
@@ -121,21 +126,19 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
 
 def tidy_output(output: NotebookNode) -> NotebookNode | None:
     """One output as it is kept; None for progress bars and cleared outputs."""
-    text = output.get("text", "")
-    if output.output_type == "stream" and output.name == "stderr" and re.search(r"\d+%\||\dit/s|s/it|\r", text):
-        return None
+    if output.output_type == "stream" and output.name == "stderr":
+        lines = re.split(r"(?<=[\r\n])", plain(output.text))
+        output.text = "".join(line for line in lines if line.strip() and not PROGRESS.search(line))
+        return output if output.text else None
     if "data" in output:
-        output.metadata = {}
+        output.metadata = nbformat.from_dict({})
         if WIDGET_VIEW in output.data:
             said = output.data.get("text/plain", "")
-            if "%|" in said or re.search(r"\bit/s|FloatProgress|IntProgress", said):
+            if PROGRESS.search(said):
                 return None
             del output.data[WIDGET_VIEW]
             if not said or re.match(r"\w+\(", said):  # the repr of a widget tells a reader nothing
                 output.data["text/plain"] = WIDGET_LINE
-    if output.output_type == "stream":
-        # A carriage return begins the line anew, as it does on a terminal.
-        output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", plain(text).replace("\r\n", "\n"))
     return output
 
 
@@ -148,6 +151,9 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
             last.text += output.text
         else:
             result.append(output)
+    for output in result:
+        if output.output_type == "stream":  # a carriage return begins the line anew, as it does on a terminal
+            output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", plain(output.text).replace("\r\n", "\n"))
     return result
 
 

@@ -166,31 +166,32 @@ def solved(source: str, reference: Callable[..., Any], before: str = "", after: 
     function = exercise_function(source)
     lines = source.splitlines()
     start = function.body[0].end_lineno if ast.get_docstring(function) is not None else function.body[0].lineno - 1
-    marked = "\n".join([*filter(None, [before]), body(reference), *filter(None, [after])])
+    marked = "\n".join([*filter(None, [before]), halves(reference)[1], *filter(None, [after])])
     return "\n".join([*lines[:start], textwrap.indent(marked, "    "), *lines[function.end_lineno :]])
 
 
-def signature_lines(function: Callable[..., Any]) -> str:
-    """The lines of a function's source from `def` to the colon, as they were written."""
-    source = textwrap.dedent(inspect.getsource(function))
-    node = ast.parse(source).body[0]
-    return "\n".join(source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1])
+def halves(function: Callable[..., Any]) -> tuple[str, str]:
+    """A function's source in two, moved to the margin: from `def` to the colon, and the body without its docstring.
 
-
-def body(function: Callable[..., Any]) -> str:
-    """The source lines of a function's body after its docstring, with their comments, moved to the margin."""
+    Layout and comments stay as they were written.
+    """
     source = textwrap.dedent(inspect.getsource(function))
-    node = ast.parse(source).body[0]
-    first = node.body[0]
-    documented = ast.get_docstring(node) is not None
-    # From the end of what stands before the body, so that a comment above its first line comes along.
-    start = first.end_lineno if documented else first.lineno - 1
-    return textwrap.dedent("\n".join(source.splitlines()[start : node.end_lineno])).strip("\n")
+    node, lines = ast.parse(source).body[0], source.splitlines()
+    header = node.body[0].lineno - 1
+    if ast.get_docstring(node) is not None:
+        start = node.body[0].end_lineno
+    else:
+        while not lines[header - 1].strip() or lines[header - 1].strip().startswith("#"):
+            header -= 1  # a comment above the first line belongs to the body
+        start = header
+    body = textwrap.dedent("\n".join(lines[start : node.end_lineno])).strip("\n")
+    return "\n".join(lines[node.lineno - 1 : header]), body
 
 
 def solution_fold(identifier: str) -> str:
     """The explained solution of an exercise, folded away."""
     chosen = find_exercise(identifier)
+    header, body = halves(chosen.reference)
     return "\n".join(
         [
             f"<details><summary>Solution of {identifier}, explained</summary>",
@@ -198,8 +199,8 @@ def solution_fold(identifier: str) -> str:
             inspect.cleandoc(chosen.explanation),
             "",
             "```python",
-            signature_lines(chosen.reference),
-            textwrap.indent(body(chosen.reference), "    "),
+            header,
+            textwrap.indent(body, "    "),
             "```",
             "",
             "</details>",
