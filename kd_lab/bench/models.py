@@ -2,9 +2,9 @@
 
     python -m kd_lab.bench.models
 
-Both sides do equal work in turns, so that whatever else the machine does falls on both; ratios are medians of the rounds.
-The baseline here is written for this comparison in the way that GPT-2 code usually is: modules for every step, a loop
-that reads the whole text again for each new token.
+Both sides do equal work in turns, so that whatever else the machine does falls on both; ratios are medians of the
+rounds. The baseline here is written for this comparison in the way that GPT-2 code usually is: a module for every step,
+and a loop that reads the whole text again for each new token.
 """
 
 import argparse

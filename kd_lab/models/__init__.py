@@ -6,7 +6,20 @@ Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_si
 
 from kd_lab.models.generate import evaluating, generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
+from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
 from kd_lab.models.tabular import TabularModel
 
-__all__ = ["GPT", "GPTConfig", "TabularModel", "evaluating", "generate", "sampling_logp", "serve"]
+__all__ = [
+    "GPT",
+    "GPTConfig",
+    "TabularModel",
+    "evaluating",
+    "generate",
+    "load_model",
+    "load_teacher",
+    "sampling_logp",
+    "save_model",
+    "serve",
+    "trained",
+]

@@ -58,8 +58,10 @@ class Attention(nn.Module):
         self.project = skip_init(nn.Linear, config.width, config.width, bias=False)
 
     def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
-        per_head = self.query_key_value(x).unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)
-        query, key, value = per_head.chunk(3, dim=1)  # [B, heads, T, features] each
+        query, key, value = (  # [B, heads, T, features] each
+            joined.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for joined in self.query_key_value(x).chunk(3, dim=-1)
+        )
         past, new = (cache.length if cache else 0), x.shape[1]
         if cache:
             cache.keys[layer][:, :, past : past + new] = key
@@ -85,9 +87,9 @@ class Block(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.width)
+        self.attention_norm = nn.LayerNorm(config.width, bias=False)
         self.attention = Attention(config)
-        self.perceptron_norm = nn.LayerNorm(config.width)
+        self.perceptron_norm = nn.LayerNorm(config.width, bias=False)
         self.expand = skip_init(nn.Linear, config.width, 4 * config.width, bias=False)
         self.contract = skip_init(nn.Linear, 4 * config.width, config.width, bias=False)
         self.dropout = config.dropout
@@ -115,7 +117,7 @@ class GPT(nn.Module):
         self.tokens = skip_init(nn.Embedding, config.vocab_size, config.width)  # read by the embedding and by the head
         self.positions = skip_init(nn.Embedding, config.context, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
+        self.norm = nn.LayerNorm(config.width, bias=False)
         self.initialize(torch.Generator().manual_seed(seed))
 
     def initialize(self, generator: torch.Generator) -> None:
@@ -167,7 +169,13 @@ class GPT(nn.Module):
                 f"{tokens.shape[1]} tokens came after {past}; expected at most {room} in all, the context of the model "
                 "or the length of its cache: cut the text, or build the model with a longer context"
             )
-        x = self.tokens(tokens) + self.positions.weight[past : past + tokens.shape[1]]
+        try:
+            x = self.tokens(tokens) + self.positions.weight[past : past + tokens.shape[1]]
+        except IndexError as error:
+            raise ValueError(
+                f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}: "
+                "encode the text with the vocabulary that the model was made for"
+            ) from error
         x = F.dropout(x, self.config.dropout, self.training)
         hidden = []
         for layer, block in enumerate(self.blocks):

@@ -94,6 +94,10 @@ class TabularModel(nn.Module):
                 f"a row begins with token {int(tokens[:, 0].max())}; expected the leading end mark {END}, which every "
                 "text of a batch begins with"
             )
+        if ((tokens < 0) | (tokens >= self.vocab_size)).any():
+            raise ValueError(
+                f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}"
+            )
         number = torch.zeros_like(tokens[:, 0])
         logits = []
         for t in range(past + new):
