@@ -83,7 +83,10 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron at each position. Both add to a stream that runs through unnormalised."""
+    """Attention, then a perceptron at each position. Both add to a stream that runs through unnormalised.
+
+    The perceptron's bend is a ReLU, as in the first transformer: GELU costs a tenth of a training step on a CPU.
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -96,7 +99,7 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
         x = x + self.drop(self.attention(self.attention_norm(x), cache, layer))
-        return x + self.drop(self.contract(F.gelu(self.expand(self.perceptron_norm(x)))))
+        return x + self.drop(self.contract(F.relu(self.expand(self.perceptron_norm(x)))))
 
     def drop(self, x: Float[Tensor, "B T W"]) -> Float[Tensor, "B T W"]:
         return F.dropout(x, self.dropout, self.training)
