@@ -20,7 +20,7 @@ from matplotlib.artist import Artist
 from PIL import Image, ImageDraw
 
 from kd_lab.viz.controls import Choice, Control, Slider, Text
-from kd_lab.viz.picture import as_img, display_png, encode_png, label_font, pixels
+from kd_lab.viz.picture import as_img, display_png, encode_png, encode_png_fast, label_font, pixels
 from kd_lab.viz.style import DPI, INK, SHARPNESS, course_style, new_figure
 
 __all__ = ["EXPLORERS", "Choice", "Explorer", "Frame", "Slider", "Text"]
@@ -116,6 +116,7 @@ class Explorer:
             self._freeze_layout()
         self._still = None  # pixels of what does not move
         self._redraws = True  # False while several controls are set as one move
+        self.error: Exception | None = None  # what stands in the picture's place, if anything
         self.frame = self.draw({})
         self._build_widgets()
 
@@ -174,7 +175,7 @@ class Explorer:
             ValueError: `update` returned no sentence. Whatever `update` itself raises passes through.
         """
         sentence = self._redraw(settings)
-        return Frame(encode_png(pixels(self.figure)), sentence)
+        return Frame(encode_png_fast(pixels(self.figure)), sentence)
 
     def _redraw(self, settings: Settings) -> str:
         canvas = self.figure.canvas
@@ -227,9 +228,11 @@ class Explorer:
         """Draw what the controls say. An error takes the picture's place: an old picture would pass for the new one."""
         try:
             self.frame = self.draw(self.values)
+            self.error = None
             self._view.value = self._page()
         except Exception as error:
-            self._still = None
+            self._still = None  # update may have stopped halfway
+            self.error = error
             self._view.value = self._error_page(error)
 
     def _page(self) -> str:
@@ -292,7 +295,7 @@ class Explorer:
             f"{chr(ord('a') + i)}. {label}. {s}" for i, (label, s) in enumerate(zip(labels, sentences, strict=True))
         ]
         strip = _mount(images, [f"{chr(ord('a') + i)}  {label}" for i, label in enumerate(labels)])
-        display_png(encode_png(strip, small=True), " ".join(lines), strip.shape[1] // SHARPNESS)
+        display_png(encode_png(strip), " ".join(lines), strip.shape[1] // SHARPNESS)
         display(Markdown("\n\n".join(f"**{line[:2]}** {line[3:]}" for line in lines)))
 
     def _extremes_of_first(self) -> list[Settings]:
@@ -345,7 +348,8 @@ def _artists_in(nest: Any) -> Iterator[Artist]:
 
 
 def _widgets_in(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """A widget and everything inside it."""
-    for child in getattr(widget, "children", ()):
-        yield from _widgets_in(child)
+    """A widget and all that lives with it: what it contains, and the widgets that hold its layout and style."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "layout", None), getattr(widget, "style", None)):
+        if isinstance(part, ipywidgets.Widget):
+            yield from _widgets_in(part)
     yield widget

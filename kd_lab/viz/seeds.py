@@ -1,0 +1,28 @@
+"""Results of a few seeds: every one of them as a dot, and how sure their mean is."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+
+from kd_lab.measure.interval import mean_interval
+from kd_lab.viz.style import INK, Look
+
+
+def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequence[Look]) -> None:
+    """One row a group: a marker for each seed, and a bar over the 95 % interval of the mean.
+
+    Args:
+        axes: where to draw; its horizontal axis takes the unit of the results.
+        results: a label a group, and its results, one per seed.
+        looks: how each group is drawn.
+    """
+    for row, ((_, values), look) in enumerate(zip(results.items(), looks, strict=True)):
+        mean, half_width = mean_interval(values)
+        axes.errorbar(mean, row, xerr=half_width, color=INK, capsize=4, linewidth=1.2, zorder=1)
+        axes.plot(
+            values, [row] * len(values), look.marker, color=look.color, markersize=8, markeredgewidth=1.5, zorder=2
+        )
+    axes.set_yticks(range(len(results)), results)
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)

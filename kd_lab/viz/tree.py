@@ -1,0 +1,129 @@
+"""A language model drawn as what it is: a tree whose branches are letters and whose widths are probabilities."""
+
+from collections.abc import Mapping
+from math import sqrt
+
+import torch
+from matplotlib.axes import Axes
+from torch import nn
+
+from kd_lab.models import evaluating
+from kd_lab.viz.style import FAINT, INK, TEACHER
+from kd_lab.worlds import Vocabulary
+
+ROOM = 0.4  # between the sign of a node and where its branches begin, in letters
+
+
+@torch.no_grad()
+def likely_paths(
+    model: nn.Module, vocabulary: Vocabulary, start: str = "", letters: int = 3, width: int = 9
+) -> dict[str, float]:
+    """The likeliest continuations of a text, `width` at each of `letters` depths, grown one letter at a time.
+
+    Args:
+        model: tokens [B, T] to logits [B, T, V], read in eval mode.
+        vocabulary: of the model; its end mark stands in a text where the text ends, and nothing grows from there.
+        start: the text at the root.
+        letters: how far the tree reaches beyond it.
+        width: the most texts kept at each depth.
+
+    Returns:
+        text → probability of coming through it, given the root. The root itself, with 1, is the first entry.
+
+    >>> from kd_lab.models import TabularModel
+    >>> from kd_lab.worlds import language
+    >>> echo = language("echo", smoothing=0)
+    >>> likely_paths(TabularModel(echo.logp), echo.vocabulary, letters=2, width=2)
+    {'': 1.0, 'a': 0.4, 'c': 0.36, 'cx': 0.36, 'ax': 0.24}
+    """
+    end = vocabulary.symbols[0]
+    paths = {start: 1.0}
+    growing = [start]
+    for _ in range(letters):
+        growing = [text for text in growing if not text[len(start) :].endswith(end)]
+        if not growing:
+            break
+        inputs = vocabulary.encode(growing)[:, :-1]  # all of one length: the leading end mark and the letters so far
+        with evaluating(model):
+            conditional = model(inputs)[:, -1].double().softmax(-1)
+        grown = {
+            text + symbol: paths[text] * probability
+            for text, row in zip(growing, conditional.tolist(), strict=True)
+            for symbol, probability in zip(vocabulary.symbols, row, strict=True)
+        }
+        growing = sorted(grown, key=grown.get, reverse=True)[:width]
+        paths |= {text: round(grown[text], 12) for text in growing}
+    return paths
+
+
+def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, highlight: str = "") -> None:
+    """Draw a tree of texts from left to right, one letter a step, branches as wide as what flows through them.
+
+    The faint whiskers at each node are the letters that the tree leaves out: every node has one branch a symbol.
+
+    Args:
+        axes: empty; its limits and ticks are set.
+        paths: text → probability of coming through it, as `likely_paths` gives it, the root first.
+        vocabulary: for the end mark and for how many branches a node has.
+        highlight: a text whose path is drawn in full colour; the others are paler.
+
+    Raises:
+        ValueError: a text has no parent among the paths.
+    """
+    root, *rest = paths
+    for text in rest:
+        if text[:-1] not in paths:
+            raise ValueError(
+                f"the text {text!r} has no parent {text[:-1]!r} among the paths; expected every prefix down to the "
+                f"root {root!r}, so that each branch has a node to grow from"
+            )
+    children = {text: [child for child in sorted(rest) if child[:-1] == text] for text in paths}
+    height = _heights(root, children)
+    depth = {text: len(text) - len(root) for text in paths}
+    rows = max(height.values()) + 1
+    for text in rest:
+        on_path = highlight.startswith(text)
+        look = {"color": TEACHER.color, "alpha": 1.0 if on_path else 0.35, "zorder": 2 if on_path else 1}
+        x, y = depth[text[:-1]], height[text[:-1]]
+        bend = [x + ROOM / 2, x + 0.5, x + 1 - ROOM / 2]
+        flow = 10 * sqrt(paths[text])
+        axes.plot(bend, [y, height[text], height[text]], linewidth=max(flow, 0.8), solid_joinstyle="round", **look)
+        share = paths[text] / paths[text[:-1]]
+        axes.text(x + 0.66, height[text] - 0.1, f"{share:.0%}", fontsize=7.5, color=INK, ha="center", va="bottom")
+    end = vocabulary.symbols[0]
+    for text in paths:
+        x, y = depth[text], height[text]
+        ended = text[len(root) :].endswith(end)
+        if not ended:
+            left_out = len(vocabulary) - len(children[text])
+            for i in range(left_out):
+                slope = 0.42 * (2 * i / max(left_out - 1, 1) - 1)
+                axes.plot([x + ROOM / 2, x + 0.34], [y, y + slope], color=FAINT, linewidth=0.4, alpha=0.5, zorder=0)
+        sign = text[-1] if depth[text] else text or "start"
+        axes.text(
+            x,
+            y,
+            "end" if ended else sign,
+            ha="center",
+            va="center",
+            fontsize=9 if ended or not depth[text] else 11,
+            color=INK,
+            fontweight="bold" if highlight.startswith(text) else "normal",
+            zorder=3,
+        )
+    axes.set(xlim=(-0.35, max(depth.values()) + 0.5), ylim=(rows - 0.4, -0.6))
+    axes.set_axis_off()
+
+
+def _heights(root: str, children: Mapping[str, list[str]]) -> dict[str, float]:
+    """A row for each leaf, in alphabetical order, and for each other node the middle of its children."""
+    height: dict[str, float] = {}
+
+    def place(text: str) -> float:
+        rows = [place(child) for child in children[text]]
+        leaves = sum(not children[done] for done in height)
+        height[text] = (rows[0] + rows[-1]) / 2 if rows else float(leaves)
+        return height[text]
+
+    place(root)
+    return height

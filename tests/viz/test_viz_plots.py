@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+
+from kd_lab.models import TabularModel
+from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER, new_figure, show
+from kd_lab.viz.plots import beam_tree, interval_curve, letter_bars, set_bars, set_beam_tree
+from kd_lab.where.beam import beam_search
+from kd_lab.worlds import language
+
+
+def test_bars_of_two_stand_side_by_side_over_their_letter():
+    axes = new_figure().subplots()
+    teacher, student = letter_bars(axes, "abc", (TEACHER, STUDENT))
+    set_bars(teacher, np.array([0.5, 0.3, 0.2]))
+    assert [bar.get_height() for bar in teacher] == [0.5, 0.3, 0.2]
+    assert [bar.get_height() for bar in student] == [0, 0, 0]
+    for i, (left, right) in enumerate(zip(teacher, student, strict=True)):
+        assert left.get_x() + left.get_width() == pytest.approx(right.get_x()) == pytest.approx(i)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="2 heights came for 3 bars"):
+        set_bars(teacher, [0.5, 0.5])
+
+
+def test_the_band_reaches_from_mean_minus_to_mean_plus_half_width():
+    axes = new_figure().subplots()
+    line = interval_curve(axes, np.array([0.0, 1.0]), np.array([2.0, 3.0]), np.array([0.5, 1.0]), TEACHER)
+    box = axes.collections[0].get_paths()[0].get_extents()
+    assert (box.y0, box.y1) == (1.5, 4.0)
+    assert line.get_ydata().tolist() == [2.0, 3.0]
+
+
+@pytest.fixture
+def trace():
+    echo, steps = language("echo"), []
+    beam_search(TabularModel(echo.logp), torch.tensor([0]), width=3, max_new_tokens=6, trace=steps)
+    return steps, echo.vocabulary.symbols
+
+
+def test_every_hypothesis_of_the_search_is_a_node_under_its_parent(trace):
+    steps, symbols = trace
+    tree = beam_tree(new_figure().subplots(), steps=6, rows=40)
+    set_beam_tree(tree, steps, symbols)
+    kept, cut = sum(len(step.kept) for step in steps), sum(len(step.cut) for step in steps)
+    assert len(tree.kept.get_xdata()) - 1 + len(tree.ended.get_xdata()) == kept  # without the root
+    assert len(tree.cut.get_xdata()) == cut
+    texts = {label.get_text(): label.get_position() for label in tree.labels if label.get_text()}
+    assert len(texts) == kept + cut
+    segments = [s.tolist() for s in (*tree.kept_edges.get_segments(), *tree.cut_edges.get_segments())]
+    for text, (x, y) in texts.items():
+        parent = texts.get(text[:-1], (0.12, 0))
+        assert [[parent[0] - 0.12, parent[1]], [x - 0.12, y]] in [np.round(s, 6).tolist() for s in segments]
+
+
+def test_a_tree_with_less_room_draws_the_likeliest_and_forgets_the_search_before(trace):
+    steps, symbols = trace
+    tree = beam_tree(new_figure().subplots(), steps=2, rows=3)
+    set_beam_tree(tree, steps, symbols)
+    assert sum(bool(label.get_text()) for label in tree.labels) == 6
+    set_beam_tree(tree, steps[:1], symbols)
+    assert sum(bool(label.get_text()) for label in tree.labels) == 3
+    assert len(tree.kept_edges.get_segments()) + len(tree.cut_edges.get_segments()) == 3
+
+
+def test_looks_differ_by_more_than_color():
+    looks = [TEACHER, STUDENT, BASELINE]
+    for group in (looks, list(DIVERGENCES.values())):
+        for feature in ("color", "linestyle", "marker", "hatch"):
+            assert len({getattr(look, feature) for look in group}) == len(group), feature
+
+
+def test_looks_stay_apart_in_lightness_or_hue_for_every_kind_of_eye():
+    """Distances in CIELAB after Machado's simulations of full protanopia, deuteranopia and tritanopia."""
+    machado = {
+        "protanopia": [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ],
+        "deuteranopia": [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ],
+        "tritanopia": [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ],
+        "full": np.eye(3),
+    }
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+    def lab(color, matrix):
+        srgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        x, y, z = np.cbrt(to_xyz @ np.clip(np.asarray(matrix) @ linear, 0, 1) / [0.9505, 1.0, 1.089])
+        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+    for eye, matrix in machado.items():
+        for group in ([TEACHER, STUDENT, BASELINE], list(DIVERGENCES.values())):
+            places = [lab(look.color, matrix) for look in group]
+            closest = min(np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i])
+            assert closest > 10, (eye, closest)  # 2.3 is just noticeable
+
+
+def test_show_wants_a_caption_and_an_alternative_text(monkeypatch):
+    outputs = []
+    monkeypatch.setattr("kd_lab.viz.picture.display", lambda data, **more: outputs.append((data, more)))
+    for caption in ("", "See how it rises.", "See how it rises."):
+        figure = new_figure(300, 200)
+        figure.subplots().plot([0, 1])
+        if caption:
+            show(figure, caption, alt="a rising line")
+        else:
+            with pytest.raises(ValueError, match="expected both to say something"):
+                show(figure, caption, alt="a line")
+    (first, more), (caption, _), (second, _), _ = outputs
+    assert more["metadata"] == {"image/png": {"alt": "a rising line", "width": 300}}
+    assert "See how it rises." in caption.data
+    assert first == second  # the same figure has the same bytes
