@@ -1,0 +1,165 @@
+"""Which kernel runs, with which tiles, over which rows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+import triton
+from torch import Tensor
+
+from kd_lab.how.kernels.resident import resident
+from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
+from kd_lab.how.kernels.upstream import multiply_rows
+
+BLOCK = 4096  # columns a tile: with 16 warps 8 columns a thread, which is one 16-byte vector of bf16
+WARPS = 16
+HELD = 3  # tiles of a streamed row that stay in registers; with a fourth they spill
+RESIDENT_TILES = {"forward_kl": 4, "reverse_kl": 4, "jsd": 2, "skew_kl": 2, "total_variation": 2}  # likewise
+
+
+def is_resident(divergence: str, vocabulary: int) -> bool:
+    """Whether a row of both models is held in registers as a whole.
+
+    >>> is_resident("forward_kl", 16_384), is_resident("jsd", 16_384)
+    (True, False)
+    """
+    return vocabulary <= RESIDENT_TILES[divergence] * BLOCK
+
+
+def resident_tiles(vocabulary: int) -> dict[str, int]:
+    """Tiles and warps of `resident`.
+
+    >>> resident_tiles(27), resident_tiles(5000)
+    ({'BLOCK': 32, 'TILES': 1, 'num_warps': 1}, {'BLOCK': 4096, 'TILES': 2, 'num_warps': 16})
+    """
+    block = min(BLOCK, max(16, triton.next_power_of_2(vocabulary)))
+    return {"BLOCK": block, "TILES": triton.cdiv(vocabulary, block), "num_warps": max(1, block * WARPS // BLOCK)}
+
+
+def streaming_tiles(itemsize: int, on_amd: bool) -> dict[str, int]:
+    """Tiles, warps and pipeline stages of the streaming kernels.
+
+    While one tile is computed, the loads of the next fill shared memory: two tiles ahead for 16-bit logits, one for
+    fp32, so that a student's and a teacher's tiles take at most 64 KB. On AMD the loads would wait in registers.
+
+    >>> streaming_tiles(2, on_amd=False)
+    {'BLOCK': 4096, 'STAGES': 3, 'num_warps': 16}
+    """
+    stages = 1 if on_amd else 3 if itemsize == 2 else 2
+    return {"BLOCK": BLOCK, "STAGES": stages, "num_warps": WARPS}
+
+
+def held_tiles(divergence: str, save: str) -> int:
+    """How many tiles the forward kernel holds for a later sweep: none where there is none."""
+    return 0 if divergence in ("forward_kl", "reverse_kl") and save != "gradient" else HELD
+
+
+def launch_forward(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    loss: Tensor,
+    statistics: Tensor,
+    gradient: Tensor | None,
+    divergence: str,
+    numbers: tuple[float, float, float],
+    save: str,
+) -> None:
+    """Fill `loss`, and what `save` asks for. `numbers` are 1/τ, β and the loss's scale."""
+    vocabulary = student.shape[-1]
+
+    def launch(rows, layout, student, teacher, gradient, mask, weight, loss, statistics):
+        if is_resident(divergence, vocabulary):
+            resident[(rows,)](
+                student, teacher, mask, weight, loss, gradient, *layout, vocabulary, *numbers,
+                DIVERGENCE=divergence, WITH_GRADIENT=save == "gradient", **resident_tiles(vocabulary),
+            )  # fmt: skip
+        else:
+            streaming_forward[(rows,)](
+                student, teacher, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
+                DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, save), **_streaming_tiles(student, teacher),
+            )  # fmt: skip
+
+    _over_rows(launch, (student, teacher, gradient), (mask, weight, loss, statistics))
+
+
+def launch_backward(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    upstream: Tensor,
+    statistics: Tensor,
+    gradient: Tensor,
+    divergence: str,
+    numbers: tuple[float, float, float],
+) -> None:
+    """Fill `gradient` with upstream times the gradient of the loss."""
+    vocabulary = student.shape[-1]
+
+    def launch(rows, layout, student, teacher, gradient, mask, upstream, statistics):
+        if is_resident(divergence, vocabulary):
+            resident[(rows,)](
+                student, teacher, mask, upstream, None, gradient, *layout, vocabulary, *numbers,
+                DIVERGENCE=divergence, WITH_GRADIENT=True, **resident_tiles(vocabulary),
+            )  # fmt: skip
+        else:
+            streaming_backward[(rows,)](
+                student, teacher, mask, upstream, statistics, gradient, *layout, vocabulary, *numbers,
+                DIVERGENCE=divergence, **_streaming_tiles(student, teacher),
+            )  # fmt: skip
+
+    _over_rows(launch, (student, teacher, gradient), (mask, upstream, statistics))
+
+
+def launch_multiply(gradient: Tensor, mask: Tensor | None, upstream: Tensor) -> None:
+    """Multiply each row of `gradient` in place by its upstream factor."""
+
+    def launch(rows, layout, gradient, mask, upstream):
+        multiply_rows[(rows,)](gradient, mask, upstream, *layout, gradient.shape[-1], BLOCK=BLOCK, num_warps=WARPS)
+
+    _over_rows(launch, (gradient,), (mask, upstream))
+
+
+def _streaming_tiles(student: Tensor, teacher: Tensor) -> dict[str, int]:
+    return streaming_tiles(max(student.itemsize, teacher.itemsize), on_amd=torch.version.hip is not None)
+
+
+def _over_rows(launch: Callable[..., None], wide: Sequence[Tensor | None], narrow: Sequence[Tensor | None]) -> None:
+    """Launch over all rows of the wide tensors [..., V] and the narrow ones [...] that go with them.
+
+    A kernel takes rows in two leading axes, each with its own strides, so that slices such as `logits[:, :-1]` are read
+    where they lie. Axes fold wherever the strides allow; what still has more than two is launched piece by piece.
+    """
+    present = [tensor for tensor in wide if tensor is not None]
+    if present[0].numel() == 0:
+        return
+    axes = _folded(present[0].shape[:-1], [tensor.stride()[:-1] for tensor in present])
+    if len(axes) > 2:
+        for i in range(present[0].shape[0]):
+            pieces = [[None if tensor is None else tensor[i] for tensor in group] for group in (wide, narrow)]
+            _over_rows(launch, *pieces)
+        return
+    (outer_rows, outer), (inner_rows, inner) = [(1, (0,) * len(present))] * (2 - len(axes)) + axes
+    strides = iter(zip(outer, inner, strict=True))
+    layout = [stride for tensor in wide for stride in ((0, 0) if tensor is None else next(strides))]
+    device = present[0].device
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        launch(outer_rows * inner_rows, (*layout, inner_rows), *wide, *narrow)
+
+
+def _folded(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[tuple[int, tuple[int, ...]]]:
+    """The fewest axes, as (size, a stride for each tensor), that visit the same rows in the same order.
+
+    >>> _folded((4, 5), [(50, 10)]), _folded((4, 5), [(60, 10)])
+    ([(20, (10,))], [(4, (60,)), (5, (10,))])
+    """
+    axes: list[tuple[int, tuple[int, ...]]] = []
+    for size, *steps in reversed(list(zip(shape, *strides, strict=True))):
+        if size == 1:
+            continue
+        if axes and all(step == axes[0][0] * inner for step, inner in zip(steps, axes[0][1], strict=True)):
+            axes[0] = (size * axes[0][0], axes[0][1])
+        else:
+            axes.insert(0, (size, tuple(steps)))
+    return axes

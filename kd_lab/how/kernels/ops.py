@@ -1,0 +1,194 @@
+"""The kernels as PyTorch operators: they compile, differentiate and check like built-in ones."""
+
+import torch
+import triton
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply
+from kd_lab.how.kernels.resident import resident
+from kd_lab.how.reference import loss_scale
+
+
+def triton_softmax_kl(
+    student_logits: Float[Tensor, "... V"],
+    teacher_logits: Float[Tensor, "... V"],
+    *,
+    divergence: str,
+    beta: float = 0.5,
+    temperature: float = 1.0,
+    scale_by_t2: bool = True,
+    mask: Bool[Tensor, "..."] | None = None,
+    weight: Float[Tensor, "..."] | None = None,
+) -> Float[Tensor, "..."]:
+    """The loss at each position, fused: logits are read where they lie, and no probability is ever written.
+
+    Without `weight` the gradient is made in the backward pass, from the logits and at most 12 bytes a row. With it, the
+    gradient is made in the forward pass while the row is at hand, which moves 4 bytes an element less in a small
+    vocabulary: give it where the losses will be summed, and put all the factors of the sum into it. Whatever
+    backpropagation brings besides is multiplied in; only a factor of 1 is free. fp16 gradients always wait for the
+    backward pass, because the loss scaling that lifts them out of underflow comes from there.
+
+    Args:
+        student_logits, teacher_logits: [..., V] in fp32, bf16 or fp16, not necessarily the same, with any strides in
+            the leading axes. A last axis that is not contiguous is copied first. The teacher gets no gradient.
+        divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
+        mask: True where a position counts; the others cost no reads, are 0 and get a gradient of 0.
+        weight: a constant factor on each position's loss, of the mask's shape or a scalar.
+
+    Returns:
+        weight·τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, fp32, in nats; never negative for
+        a weight that is not.
+
+    Raises:
+        ValueError: a dtype that the kernels do not take, or tensors on the CPU outside Triton's interpreter.
+    """
+    _check(student_logits, teacher_logits)
+    training = student_logits.requires_grad and torch.is_grad_enabled()
+    early = weight is not None and student_logits.dtype != torch.float16
+    loss, _, _ = softmax_kl_rows(
+        _last_axis_contiguous(student_logits),
+        _last_axis_contiguous(teacher_logits.detach()),
+        mask,
+        None if weight is None else weight.detach().float().expand(student_logits.shape[:-1]),
+        divergence,
+        beta,
+        temperature,
+        loss_scale(divergence, temperature, scale_by_t2),
+        "nothing" if not training else "gradient" if early else "statistics",
+    )
+    return loss
+
+
+@torch.library.custom_op("kd_lab::softmax_kl_rows", mutates_args=())
+def softmax_kl_rows(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+    save: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses [...], statistics [..., 3] for the backward pass, and the gradient, each empty unless `save` wants it."""
+    loss, statistics, gradient = _empty_outputs(student, divergence, save)
+    launch_forward(
+        student,
+        teacher,
+        _packed(mask),
+        _packed(weight),
+        loss,
+        statistics,
+        gradient if save == "gradient" else None,
+        divergence,
+        (1 / temperature, beta, scale),
+        save,
+    )
+    return loss, statistics, gradient
+
+
+@softmax_kl_rows.register_fake
+def _(student, teacher, mask, weight, divergence, beta, temperature, scale, save):
+    return _empty_outputs(student, divergence, save)
+
+
+@torch.library.custom_op("kd_lab::softmax_kl_backward", mutates_args=())
+def softmax_kl_backward(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    upstream: Tensor,
+    statistics: Tensor,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+) -> Tensor:
+    """Upstream [...] times the gradient of the losses with respect to the student's logits."""
+    gradient = _empty_gradient(student)
+    launch_backward(
+        student,
+        teacher,
+        _packed(mask),
+        _packed(upstream),
+        statistics,
+        gradient,
+        divergence,
+        (1 / temperature, beta, scale),
+    )
+    return gradient
+
+
+@softmax_kl_backward.register_fake
+def _(student, teacher, mask, upstream, statistics, divergence, beta, temperature, scale):
+    return _empty_gradient(student)
+
+
+@torch.library.custom_op("kd_lab::multiply_rows_", mutates_args=("gradient",))
+def multiply_rows_(gradient: Tensor, mask: Tensor | None, upstream: Tensor) -> None:
+    """Multiply rows in place by their upstream factors."""
+    launch_multiply(gradient, _packed(mask), _packed(upstream))
+
+
+def _setup_context(ctx, inputs, output):
+    student, teacher, mask, weight, *options, save = inputs
+    _, statistics, gradient = output
+    ctx.mark_non_differentiable(statistics, gradient)
+    ctx.save_for_backward(student, teacher, mask, weight, statistics)
+    ctx.options = options
+    ctx.gradient = gradient if save == "gradient" else None
+
+
+def _backward(ctx, upstream, *_):
+    """The gradient that the forward pass made is handed over once, as the caller's own; after that it is made anew."""
+    student, teacher, mask, weight, statistics = ctx.saved_tensors
+    if ctx.gradient is not None:
+        gradient, ctx.gradient = ctx.gradient, None
+        multiply_rows_(gradient, mask, upstream)
+    else:
+        factor = upstream if weight is None else upstream * weight
+        gradient = softmax_kl_backward(student, teacher, mask, factor, statistics, *ctx.options)
+    return gradient, *[None] * 8
+
+
+softmax_kl_rows.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _empty_outputs(student: Tensor, divergence: str, save: str) -> tuple[Tensor, Tensor, Tensor]:
+    rows = student.shape[:-1]
+    loss = student.new_empty(rows, dtype=torch.float32)
+    recomputed = save == "nothing" or is_resident(divergence, student.shape[-1])
+    statistics = student.new_empty(0 if recomputed else (*rows, 3), dtype=torch.float32)
+    gradient = _empty_gradient(student) if save == "gradient" else student.new_empty(0)
+    return loss, statistics, gradient
+
+
+def _empty_gradient(student: Tensor) -> Tensor:
+    """Room for the gradient, with rows 16 elements apart at least, so that stores are vectors for any V."""
+    *rows, vocabulary = student.shape
+    return student.new_empty(*rows, (vocabulary + 15) // 16 * 16)[..., :vocabulary]
+
+
+def _packed(rows: Tensor | None) -> Tensor | None:
+    """One number a row, side by side: a sum's upstream gradient is one number with stride 0."""
+    return None if rows is None else rows.contiguous()
+
+
+def _last_axis_contiguous(logits: Tensor) -> Tensor:
+    return logits if logits.stride(-1) == 1 else logits.contiguous()
+
+
+def _check(student: Tensor, teacher: Tensor) -> None:
+    for side, logits in (("student", student), ("teacher", teacher)):
+        if logits.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            raise ValueError(
+                f"{side}_logits have dtype {logits.dtype}; expected float32, bfloat16 or float16; "
+                'the reference takes float64: backend="reference"'
+            )
+    if student.device.type == "cpu" and isinstance(resident, triton.JITFunction):
+        raise ValueError(
+            "the logits are on the CPU and Triton was imported without its interpreter; expected a GPU; "
+            "set TRITON_INTERPRET=1 in the environment before Python starts to run the kernels on the CPU"
+        )

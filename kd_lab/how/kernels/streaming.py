@@ -1,0 +1,158 @@
+"""Rows too wide for the chip: swept tile by tile, once for the statistics and once more for each thing they unlock."""
+
+from typing import no_type_check
+
+import triton
+import triton.language as tl
+
+from kd_lab.how.kernels.memory import load_rest, row_start, zero_row
+from kd_lab.how.kernels.tile import (
+    absorb_pair,
+    finish_pair,
+    gradient_factor,
+    gradient_tile,
+    hold,
+    loss_sums,
+    nothing_yet,
+)
+
+
+@triton.jit
+@no_type_check
+def streaming_forward(
+    student, teacher, mask, weight, loss, statistics, gradient,
+    student_outer, student_inner, teacher_outer, teacher_inner, gradient_outer, gradient_inner,
+    inner_rows, vocabulary, inverse_temperature, beta, scale,
+    DIVERGENCE: tl.constexpr, SAVE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr, HELD: tl.constexpr,
+):  # fmt: skip
+    """Loss of one row, and what SAVE asks for: "nothing", "statistics" for `streaming_backward`, or the "gradient"
+    itself, multiplied by the row's weight, where the caller knows the factor that backpropagation will bring.
+
+    A row is whole tiles, which need no mask, so that their loads are vectors for any V, and a rest of 1 … BLOCK columns.
+    The rest and the last whole tile stay in registers for the sweeps that follow.
+    """
+    row = tl.program_id(0)
+    student = row_start(student, row, inner_rows, student_outer, student_inner)
+    teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
+    if SAVE == "gradient":
+        gradient = row_start(gradient, row, inner_rows, gradient_outer, gradient_inner)
+    if mask is not None:
+        if tl.load(mask + row) == 0:
+            tl.store(loss + row, 0.0)
+            if SAVE == "gradient":
+                zero_row(gradient, vocabulary, BLOCK)
+            return
+    lanes = tl.arange(0, BLOCK)
+    whole = vocabulary // BLOCK * BLOCK
+    kept = whole - HELD * BLOCK
+
+    # First sweep: the statistics.
+    state = nothing_yet()
+    for start in range(whole, vocabulary, BLOCK):  # the rest: one tile, or none
+        s, t = load_rest(student, teacher, start + lanes, vocabulary)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+    for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
+        s = tl.load(student + start + lanes)
+        t = tl.load(teacher + start + lanes)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+    kept_s = ()
+    kept_t = ()
+    for i in tl.static_range(HELD):
+        s = tl.load(student + kept + i * BLOCK + lanes)
+        t = tl.load(teacher + kept + i * BLOCK + lanes)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+        kept_s += (hold(s, vocabulary),)
+        kept_t += (hold(t, vocabulary),)
+    student_lse, teacher_lse, gap, kl = finish_pair(state, inverse_temperature, DIVERGENCE)
+
+    # Second sweep, back to the row's beginning, for the divergences whose terms need both normalisers.
+    if DIVERGENCE == "forward_kl":
+        value, constant = kl, teacher_lse
+    elif DIVERGENCE == "reverse_kl":
+        value, constant = kl, kl  # KL(q‖p) is its own mean slope
+    else:
+        value = tl.full([], 0.0, tl.float32)
+        constant = tl.full([], 0.0, tl.float32)
+        for i in tl.static_range(HELD):
+            more, more_slope = loss_sums(
+                kept_s[i], kept_t[i], student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE
+            )
+            value += more
+            constant += more_slope
+        for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
+            columns = kept - BLOCK - start + lanes
+            s = tl.load(student + columns)
+            t = tl.load(teacher + columns)
+            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            value += more
+            constant += more_slope
+        for start in range(whole, vocabulary, BLOCK):
+            s, t = load_rest(student, teacher, start + lanes, vocabulary)
+            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            value += more
+            constant += more_slope
+
+    row_weight = 1.0
+    if weight is not None:
+        row_weight = tl.load(weight + row)
+    tl.store(loss + row, value * scale * row_weight)
+    if SAVE != "nothing":
+        tl.store(statistics + row * 3, student_lse)
+        tl.store(statistics + row * 3 + 1, gap)
+        tl.store(statistics + row * 3 + 2, constant)
+
+    # Last sweep: the gradient, from the tiles at hand back to the row's beginning.
+    if SAVE == "gradient":
+        factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+        for i in tl.static_range(HELD):
+            g = gradient_tile(kept_s[i], kept_t[i], student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+            tl.store(gradient + kept + i * BLOCK + lanes, (g * factor).to(gradient.dtype.element_ty))
+        for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
+            columns = kept - BLOCK - start + lanes
+            s = tl.load(student + columns)
+            t = tl.load(teacher + columns)
+            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+            tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))
+        for start in range(whole, vocabulary, BLOCK):
+            columns = start + lanes
+            s, t = load_rest(student, teacher, columns, vocabulary)
+            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+            tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty), mask=columns < vocabulary)
+
+
+@triton.jit
+@no_type_check
+def streaming_backward(
+    student, teacher, mask, upstream, statistics, gradient,
+    student_outer, student_inner, teacher_outer, teacher_inner, gradient_outer, gradient_inner,
+    inner_rows, vocabulary, inverse_temperature, beta, scale,
+    DIVERGENCE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """Gradient of one row from the three numbers that the forward pass kept of it, times what comes from upstream."""
+    row = tl.program_id(0)
+    student = row_start(student, row, inner_rows, student_outer, student_inner)
+    teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
+    gradient = row_start(gradient, row, inner_rows, gradient_outer, gradient_inner)
+    if mask is not None:
+        if tl.load(mask + row) == 0:
+            zero_row(gradient, vocabulary, BLOCK)
+            return
+    student_lse = tl.load(statistics + row * 3)
+    gap = tl.load(statistics + row * 3 + 1)
+    constant = tl.load(statistics + row * 3 + 2)
+    factor = tl.load(upstream + row) * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+
+    lanes = tl.arange(0, BLOCK)
+    whole = (vocabulary - 1) // BLOCK * BLOCK
+    for start in tl.range(0, whole, BLOCK, num_stages=STAGES):
+        columns = start + lanes
+        s = tl.load(student + columns)
+        t = tl.load(teacher + columns)
+        g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+        tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))
+    rest = whole + lanes
+    inside = rest < vocabulary
+    s = tl.load(student + rest, mask=inside, other=float("-inf"))
+    t = tl.load(teacher + rest, mask=inside, other=float("-inf"))
+    g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+    tl.store(gradient + rest, (g * factor).to(gradient.dtype.element_ty), mask=inside)

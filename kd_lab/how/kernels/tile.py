@@ -1,0 +1,251 @@
+"""What one tile of a row adds to the row's statistics, loss and gradient: all the mathematics of the kernels.
+
+Notation: s, t are raw logits of student and teacher, x = s/τ, y = t/τ, q = softmax(x), p = softmax(y) and
+d = log(p/q) = (y − x) − gap with gap = lse(y) − lse(x). Every function here runs on a GPU, one program a row, and takes
+fp32. `no_type_check` keeps the shape checker of the tests from wrapping what Triton has to read as source.
+"""
+
+from typing import no_type_check
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+@no_type_check
+def phi(d):
+    """φ(d) = e^−d − 1 + d for |d| < ½, by its series: the formula itself cancels to nothing as d → 0."""
+    tail = 1 / 120 - d * (1 / 720 - d * (1 / 5040 - d * (1 / 40320)))
+    return d * d * (1 / 2 - d * (1 / 6 - d * (1 / 24 - d * tail)))
+
+
+@triton.jit
+@no_type_check
+def surplus(p, q, d):
+    """p·d − p + q for d = log(p/q): what a token adds to Σ p·log(p/q). Each is p·φ(d) ≥ 0, and q where p = 0."""
+    direct = q - p + tl.where(p > 0, p * d, 0.0)
+    return tl.where(tl.abs(d) < 0.5, p * phi(d), direct)
+
+
+@triton.jit
+@no_type_check
+def difference(p, q, d):
+    """p − q for d = log(p/q), with all its digits where p ≈ q: p − q = p·(1 − e^−d) = p·(d − φ(d))."""
+    return tl.where(tl.abs(d) < 0.5, p * (d - phi(d)), p - q)
+
+
+@triton.jit
+@no_type_check
+def log1p(z):
+    """log(1 + z) for 0 ≤ z ≤ 1, as 2·artanh(r) with r = z/(2 + z) ≤ 1/3; log(1 + z) itself loses a small z."""
+    r = z / (2 + z)
+    rr = r * r
+    tail = 1 / 9 + rr * (1 / 11 + rr * (1 / 13 + rr * (1 / 15)))
+    return 2 * r * (1 + rr * (1 / 3 + rr * (1 / 5 + rr * (1 / 7 + rr * tail))))
+
+
+@triton.jit
+@no_type_check
+def hold(tile, vocabulary):
+    """The same tile, for a later sweep, by a choice that the compiler cannot see through (V > 0, always).
+
+    Without it the compiler keeps what the first sweep made of the tile, which is several fp32 numbers for each 16-bit
+    logit, and the registers spill; from the held tile it computes them again.
+    """
+    return tl.where(vocabulary > 0, tile, 0.0)
+
+
+# ---- The statistics: one pass, after which both softmaxes are normalised and both KLs are known ---------------------
+
+
+@triton.jit
+@no_type_check
+def nothing_yet():
+    """The accumulators before the first tile: top, total, pivot, excess, other_top, other_total."""
+    zero = tl.full([], 0.0, tl.float32)
+    lowest = tl.full([], float("-inf"), tl.float32)
+    return lowest, zero, zero, zero, lowest, zero
+
+
+@triton.jit
+@no_type_check
+def absorb(state, base, other, inverse_temperature):
+    """Take one tile into the accumulators of KL(base‖other). With y = base/τ, x = other/τ, δ = y − x, over all tiles
+    so far:
+
+        top    = max base          total       = Σ e^(y − top/τ)
+        other_top = max other      other_total = Σ e^(x − other_top/τ)
+        pivot  = E δ, the mean of δ under the weights e^y
+        excess = Σ e^(y − top/τ)·φ(δ − pivot)
+
+    Why these: KL = E δ − (lse(y) − lse(x)) is a difference of two numbers of the size of the logits, and Σ e^x / Σ e^y
+    is itself the mean E e^−δ, so
+
+        KL = E δ + log E e^−δ = log E e^−(δ − pivot) = log(1 + E φ(δ − pivot)),    since E(δ − pivot) = 0.
+
+    Nothing cancels any more, and no term is negative. When the pivot moves by h, what was gathered moves with it:
+    Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL:
+    the variance is what remains of it to second order.
+    """
+    top, total, pivot, excess, other_top, other_total = state
+    new_top = tl.maximum(top, tl.max(base, 0))
+    new_other_top = tl.maximum(other_top, tl.max(other, 0))
+    anchor = tl.where(new_top == float("-inf"), 0.0, new_top)  # a row that began with −inf has no maximum yet
+    other_anchor = tl.where(new_other_top == float("-inf"), 0.0, new_other_top)
+    shrink = tl.exp((top - anchor) * inverse_temperature)
+
+    weight = tl.exp((base - anchor) * inverse_temperature)
+    other_weight = tl.exp((other - other_anchor) * inverse_temperature)
+    delta = tl.where(base == other, 0.0, base - other) * inverse_temperature  # −inf in both is no difference
+    new_total = total * shrink + tl.sum(weight, 0)
+    new_other_total = other_total * tl.exp((other_top - other_anchor) * inverse_temperature) + tl.sum(other_weight, 0)
+
+    drift = tl.sum(tl.where(weight > 0, weight * (delta - pivot), 0.0), 0)  # what has no weight may be infinite
+    shift = drift / tl.where(new_total > 0, new_total, 1.0)
+    new_pivot = tl.where(pivot == float("inf"), pivot, pivot + shift)  # an infinite KL stays infinite
+
+    moved = tl.exp(shift)
+    carried = shrink * (moved * excess + surplus(total, moved * total, -shift))
+    # e^(x − top/τ + pivot), on the scale of `weight`. Where it overflows KL is past 80, and `finish` does without.
+    reached = other_weight * tl.exp((other_anchor - anchor) * inverse_temperature + new_pivot)
+    new_excess = tl.where(total > 0, carried, 0.0) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
+    return new_top, new_total, new_pivot, new_excess, new_other_top, new_other_total
+
+
+@triton.jit
+@no_type_check
+def finish(state, inverse_temperature):
+    """Accumulators to lse(y), lse(x), gap = lse(y) − lse(x), and KL(base‖other) = pivot − gap.
+
+    Up to KL = ln 2 the gap follows from KL and not the other way round: it is then exact to the last digits of δ,
+    where two logsumexps in fp32 differ by a few units in the last place of the logits.
+    """
+    top, total, pivot, excess, other_top, other_total = state
+    base_lse = top * inverse_temperature + tl.log(total)
+    other_lse = other_top * inverse_temperature + tl.log(other_total)
+    mean_excess = excess / total
+    near = mean_excess < 1.0
+    far = pivot - (base_lse - other_lse)
+    kl = tl.where(near, log1p(mean_excess), tl.where(far < 0, 0.0, far))
+    gap = tl.where(near, pivot - kl, base_lse - other_lse)
+    return base_lse, other_lse, gap, kl
+
+
+@triton.jit
+@no_type_check
+def absorb_pair(state, student, teacher, inverse_temperature, DIVERGENCE: tl.constexpr):
+    """One tile into the statistics, with the student as base for reverse KL and the teacher for all others."""
+    student, teacher = student.to(tl.float32), teacher.to(tl.float32)
+    if DIVERGENCE == "reverse_kl":
+        return absorb(state, student, teacher, inverse_temperature)
+    else:
+        return absorb(state, teacher, student, inverse_temperature)
+
+
+@triton.jit
+@no_type_check
+def finish_pair(state, inverse_temperature, DIVERGENCE: tl.constexpr):
+    """lse(x), lse(y), gap = lse(y) − lse(x), and the KL whose base `absorb_pair` chose."""
+    if DIVERGENCE == "reverse_kl":
+        student_lse, teacher_lse, gap, kl = finish(state, inverse_temperature)
+        return student_lse, teacher_lse, -gap, kl
+    else:
+        teacher_lse, student_lse, gap, kl = finish(state, inverse_temperature)
+        return student_lse, teacher_lse, gap, kl
+
+
+# ---- The loss: divergences that need both normalisers before their first term ---------------------------------------
+
+
+@triton.jit
+@no_type_check
+def against_mixture(d, beta):
+    """log(p/m), log(q/m) and 1 − p/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
+    reaches a logarithm. With the larger of p and q as the unit, the smaller is e^−|d| and m is between β and 1.
+    """
+    smaller = tl.exp(-tl.abs(d))
+    share = tl.where(d >= 0, beta, 1 - beta)  # of the larger one in the mixture
+    mixture = share + (1 - share) * smaller
+    log_larger = -tl.log(mixture)
+    log_smaller = log_larger - tl.abs(d)
+    lost = (1 - beta) * difference(1.0 + 0.0 * d, smaller, tl.abs(d)) / mixture
+    return (
+        tl.where(d >= 0, log_larger, log_smaller),
+        tl.where(d >= 0, log_smaller, log_larger),
+        tl.where(d >= 0, -lost, lost),
+    )
+
+
+@triton.jit
+@no_type_check
+def slope(d, beta, DIVERGENCE: tl.constexpr):
+    """h(d), with which the gradient with respect to x is c·q·(h − Σ q·h); `gradient_factor` has c.
+
+    A divergence Σ q·f(p/q) changes with q by f'-terms that depend on p/q alone, and the softmax takes their mean away.
+    reverse KL: h = log(q/p). JSD: log(q/m). skew KL: 1 − p/m. Total variation: ½·sign(q − p).
+    """
+    if DIVERGENCE == "reverse_kl":
+        return -d
+    elif DIVERGENCE == "jsd":
+        _, log_student, _ = against_mixture(d, beta)
+        return log_student
+    elif DIVERGENCE == "skew_kl":
+        _, _, lost = against_mixture(d, beta)
+        return lost
+    else:
+        return tl.where(d < 0, 0.5, tl.where(d > 0, -0.5, 0.0))
+
+
+@triton.jit
+@no_type_check
+def loss_terms(p, q, d, beta, DIVERGENCE: tl.constexpr):
+    """What each token adds to the loss; of the form p·log(p/m) − p + m, whose extra terms sum to 0, so never below 0."""
+    if DIVERGENCE == "total_variation":
+        return 0.5 * tl.abs(difference(p, q, d))
+    else:
+        log_teacher, log_student, _ = against_mixture(d, beta)
+        m = beta * p + (1 - beta) * q
+        if DIVERGENCE == "jsd":
+            return beta * surplus(p, m, log_teacher) + (1 - beta) * surplus(q, m, log_student)
+        else:
+            return surplus(p, m, log_teacher)
+
+
+@triton.jit
+@no_type_check
+def loss_sums(student, teacher, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE: tl.constexpr):
+    """One tile's part of the loss and of Σ q·h, the mean slope that the gradient subtracts."""
+    student, teacher = student.to(tl.float32), teacher.to(tl.float32)
+    q = tl.exp(student * inverse_temperature - student_lse)
+    p = tl.exp(teacher * inverse_temperature - teacher_lse)
+    d = tl.where(teacher == student, 0.0, teacher - student) * inverse_temperature - gap
+    mean_slope = tl.where(q > 0, q * slope(d, beta, DIVERGENCE), 0.0)  # h may be −inf where q = 0
+    return tl.sum(loss_terms(p, q, d, beta, DIVERGENCE), 0), tl.sum(mean_slope, 0)
+
+
+# ---- The gradient ---------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+@no_type_check
+def gradient_factor(inverse_temperature, beta, scale, DIVERGENCE: tl.constexpr):
+    """c/τ times the loss's own scale (τ² or 1): what multiplies q·(h − Σ q·h) in the gradient with respect to s."""
+    if DIVERGENCE == "jsd" or DIVERGENCE == "skew_kl":
+        return scale * inverse_temperature * (1 - beta)
+    else:
+        return scale * inverse_temperature
+
+
+@triton.jit
+@no_type_check
+def gradient_tile(student, teacher, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE: tl.constexpr):
+    """One tile of the gradient, short of `gradient_factor`. `constant` is Σ q·h; for forward KL, whose gradient is
+    q − p and needs no mean, it is lse(y).
+    """
+    student, teacher = student.to(tl.float32), teacher.to(tl.float32)
+    q = tl.exp(student * inverse_temperature - student_lse)
+    d = tl.where(teacher == student, 0.0, teacher - student) * inverse_temperature - gap
+    if DIVERGENCE == "forward_kl":
+        return -difference(tl.exp(teacher * inverse_temperature - constant), q, d)
+    else:
+        return tl.where(q > 0, q * (slope(d, beta, DIVERGENCE) - constant), 0.0)
