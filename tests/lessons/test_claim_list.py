@@ -1,0 +1,59 @@
+"""The claims that the course owes, each made in its lesson and asserted by a test marked with its number."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from nbformat import read
+
+from kd_lab.classroom.claims import claims_in
+
+CLAIMS = {
+    "00": "abc", "01": "abcd", "02": "abcdefg", "03": "abcdefg", "04": "abcd", "05": "abc", "06": "abcd",
+    "07": "abcdef", "08": "abcdefgh", "09": "abcd", "10": "abcde", "11": "abcde", "12": "", "13": "",
+}  # fmt: skip
+
+
+def owed(number):
+    return {f"C{number}{letter}" for letter in CLAIMS[number]}
+
+
+def asserted():
+    """Claim -> the tests that bear its mark and assert something, read from their source."""
+    found: dict[str, list[str]] = {}
+    for file in Path(__file__).parents[1].rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef) or not any(
+                isinstance(inner, ast.Assert) for inner in ast.walk(node)
+            ):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.claim":
+                    found.setdefault(ast.literal_eval(mark.args[0]), []).append(node.name)
+    return found
+
+
+def test_the_lesson_makes_every_claim_it_owes_and_no_other(lesson):
+    assert {claim.id for claim in claims_in(read(lesson.notebook, as_version=4))} == owed(lesson.number)
+
+
+def test_every_claim_of_the_lesson_has_a_test(lesson):
+    assert owed(lesson.number) - set(asserted()) == set()
+
+
+def test_no_test_bears_the_mark_of_a_claim_that_does_not_exist():
+    assert set(asserted()) - {claim for number in CLAIMS for claim in owed(number)} == set()
+
+
+def test_a_claim_that_chance_enters_has_three_seeds_or_more(lesson):
+    for claim in claims_in(read(lesson.notebook, as_version=4)):
+        assert len(claim.values) == 1 or len(claim.values) >= 3
+
+
+@pytest.mark.lesson
+def test_a_second_run_makes_the_same_claims(lesson, run_of):
+    """Claims hold or fail by their data, not by the luck of the run that was saved."""
+    saved = [(claim.id, claim.sentence, claim.holds) for claim in claims_in(read(lesson.notebook, as_version=4))]
+    run = run_of(lesson)
+    for edition in (run.solved, run.again):
+        assert [(claim.id, claim.sentence, claim.holds) for claim in claims_in(edition)] == saved

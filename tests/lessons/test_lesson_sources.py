@@ -1,0 +1,158 @@
+"""Every lesson is built from its source as it stands, is made of the parts of a lesson, and keeps its budgets."""
+
+import ast
+import json
+import re
+from inspect import signature
+
+import nbformat
+
+from kd_lab.classroom.check import find_exercise
+from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags
+from kd_lab.classroom.setup import measured
+
+SECONDS, MEMORY_MIB, WORDS = 90, 2048, 250
+
+
+def markdown(lesson):
+    return "\n\n".join(cell.source for cell in lesson.cells() if cell.cell_type == "markdown")
+
+
+def unfolded(text):
+    """Markdown without what is folded away, formulas as one word each."""
+    text = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    return re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$", "formula", text, flags=re.DOTALL)
+
+
+def section(lesson, heading):
+    """The markdown under a heading of second level."""
+    found = re.search(rf"^## {heading}\b.*?$(.*?)(?=^## |\Z)", markdown(lesson), re.DOTALL | re.MULTILINE)
+    assert found, f"lesson {lesson.number} has no section ## {heading}"
+    return found[1]
+
+
+# ---- the notebook is its source -------------------------------------------------------------------------------------
+
+
+def test_the_notebook_is_built_from_this_source(lesson):
+    """Mend with: python -m kd_lab.classroom.build NN"""
+    entry = measured(lesson.number, lesson.folder)
+    assert entry is not None, "not measured yet"
+    assert entry["source"] == lesson.fingerprint, "the source has changed since the lesson was built"
+    built = nbformat.read(lesson.notebook, as_version=4)
+    wanted = edition_of(lesson, "unsolved", entry)
+    nbformat.validate(built)
+    assert built.metadata == wanted.metadata
+    for cell, source in zip(built.cells, wanted.cells, strict=True):
+        assert (cell.cell_type, cell.source, cell.id, cell.metadata) == (
+            source.cell_type,
+            source.source,
+            source.id,
+            source.metadata,
+        )
+    counts = [cell.execution_count for cell in built.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_saved_outputs_are_fit_to_read(lesson):
+    built = nbformat.read(lesson.notebook, as_version=4)
+    for cell in built.cells:
+        for output in cell.get("outputs", []):
+            text = json.dumps(output, ensure_ascii=False)
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"a warning shows under:\n{cell.source}\n{text}"
+            assert "widget-view" not in text, cell.source
+            assert not re.search(r"\bat 0x[0-9a-f]+|(?<![\w/.])/(home|root|tmp|work|Users)/", text), cell.source
+
+
+def test_time_and_memory_stay_within_budget(lesson):
+    entry = measured(lesson.number, lesson.folder)
+    assert 0 < entry["seconds"] <= SECONDS
+    assert 0 < entry["memory_mib"] <= MEMORY_MIB
+
+
+# ---- anatomy --------------------------------------------------------------------------------------------------------
+
+
+def test_it_opens_with_a_promise_a_card_and_a_short_setup(lesson):
+    cells = lesson.cells()
+    title, _, promise = cells[0].source.partition("\n\n")
+    assert re.fullmatch(rf"# {lesson.number} · .+", title)
+    assert promise.strip()
+    assert len(re.findall(r"[.?](?:\s|$)", promise)) == 1, f"one sentence of promise, not: {promise}"
+    assert len(re.findall(r"^# ", markdown(lesson), re.MULTILINE)) == 1
+    (card,) = [cell.source for cell in cells if "card" in tags(cell)]
+    for part in (r"You will be able to", r"Before", r"\d+ minutes", r"\{\{measured\}\}"):
+        assert re.search(part, card), part
+    setup = next(cell.source for cell in cells if cell.cell_type == "code" and "setup(" in cell.source)
+    assert len([line for line in setup.splitlines() if line.strip()]) <= 6
+    assert f'setup("{lesson.number}")' in setup
+
+
+def test_it_asks_builds_claims_and_closes(lesson):
+    code = [cell.source for cell in lesson.cells() if cell.cell_type == "code"]
+    for call in ("predict(", "exercise(", "claim(", "quiz(", "reveal("):
+        assert any(call in source for source in code), f"no {call})"
+    assert len(re.findall(r"^\s*(?:\d+\.|-) ", section(lesson, "Recap"), re.MULTILINE)) == 5
+    assert "?" in section(lesson, "Discuss")
+    assert any("teacher" in tags(cell) for cell in lesson.cells()), "no expected answers for the teacher's edition"
+    assert section(lesson, "Glossary").count("**") >= 6
+    papers = section(lesson, "Papers")
+    assert re.search(r"https?://", papers)
+    assert re.search(r"\b[Ee]quations?\b|\bEq\.", papers), "no equation numbers"
+    section(lesson, "Quiz")
+    section(lesson, "Next")
+
+
+def test_exercises_have_headings_hints_and_a_fold(lesson):
+    cells = lesson.cells()
+    identifiers = [exercise_of(cell) for cell in cells if exercise_of(cell)]
+    assert len(identifiers) >= 3
+    assert identifiers == [f"{lesson.number}.{n}" for n in range(1, len(identifiers) + 1)]
+    for position, cell in enumerate(cells):
+        if (identifier := exercise_of(cell)) is None:
+            continue
+        before = "\n".join(c.source for c in cells[max(0, position - 2) : position])
+        assert re.search(
+            rf"^### Exercise {re.escape(identifier)} · .+ \((?:●○○|●●○|●●●), \d+ minutes\)$", before, re.MULTILINE
+        ), f"no heading over {identifier}"
+        after = cells[position + 1 : position + 6]
+        hints = "\n".join(c.source for c in after)
+        assert "<summary>Hint 1</summary>" in hints, identifier
+        assert "<summary>Hint 2</summary>" in hints, identifier
+        assert any(f"solution:{identifier}" in tags(c) for c in after), f"no solution cell under {identifier}"
+
+
+def test_an_exercise_cell_matches_its_reference(lesson):
+    for cell in lesson.cells():
+        if (identifier := exercise_of(cell)) is None:
+            continue
+        function, reference = exercise_function(cell.source), find_exercise(identifier).reference
+        assert function.name == reference.__name__
+        assert [a.arg for a in function.args.args + function.args.kwonlyargs] == list(signature(reference).parameters)
+        assert ast.get_docstring(function), f"{identifier} has no docstring with shapes"
+        assert ast.unparse(function.body[-1]) == "...", f"{identifier} is not left open"
+
+
+def test_no_more_than_so_many_words_between_two_actions(lesson):
+    words = 0
+    for cell in lesson.cells():
+        if cell.cell_type == "code":
+            words = 0
+        elif "teacher" not in tags(cell):
+            text, recap, _ = cell.source.partition("## Recap")
+            words += len(re.findall(r"\w+", unfolded(text)))
+            assert words <= WORDS, f"{words} words before the next cell that does something, at:\n{cell.source[:200]}"
+            if recap:
+                return
+
+
+def test_links_lead_somewhere(lesson):
+    for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", markdown(lesson)):
+        assert (lesson.folder / target).exists(), f"broken link: {target}"
+
+
+def test_prose_keeps_its_tone(lesson):
+    text = unfolded(markdown(lesson))
+    assert not re.search(r"\w!(\s|$)", text), "an exclamation mark"
+    assert not re.search("[\U0001f300-\U0001faff]", text), "an emoji"
