@@ -2,10 +2,18 @@
 
 from kd_lab.how.divergences import forward_kl, jsd, reverse_kl, skew_kl, total_variation
 from kd_lab.how.estimators import k1, k2, k3
+from kd_lab.how.gap import Divergence, Likelihood
+from kd_lab.how.matching import RelationalHuber, SquaredError
+from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
 
 __all__ = [
+    "Divergence",
+    "Likelihood",
+    "PolicyGradient",
+    "RelationalHuber",
+    "SquaredError",
     "forward_kl",
     "jsd",
     "k1",

@@ -152,9 +152,9 @@ class _Training:
     def _reason(self, step: int, batch: Batch, loss: Tensor, norm: Tensor) -> str:
         with torch.no_grad():
             student_signal, teacher_signal = self.signal.read(batch)
-        if student_signal[batch.mask].isnan().any():
+        if _has_nan(student_signal):
             reason = "the student's own output is NaN: lower learning_rate, or look at the weights that it came with"
-        elif teacher_signal[batch.mask].isnan().any():
+        elif _has_nan(teacher_signal):
             reason = "the teacher's output is NaN: look at its weights"
         elif loss.isinf():
             reason = (
@@ -177,6 +177,10 @@ class _Training:
 
 
 _COLUMNS = ("step", "loss", "tokens", "seconds", "gradient_norm", "evaluation")
+
+
+def _has_nan(signal: Tensor | tuple) -> bool:
+    return any(map(_has_nan, signal)) if isinstance(signal, tuple) else bool(signal.isnan().any())
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -66,6 +66,11 @@ class Recipe:
                 f"{self.name}: WHAT = {self.what} gives {self.what.gives} and HOW = {self.how} compares "
                 f"{self.how.takes}; expected one kind: pair logits with a divergence, sequences with their likelihood"
             )
+        if self.what.gives == "paths" and self.where.written_by != "the student":
+            raise ValueError(
+                f"{self.name}: HOW = {self.how} is an expectation over what the student writes, and WHERE = "
+                f"{self.where} is written by {self.where.written_by}; take StudentRollouts, with or without teacher_mix"
+            )
         if self.what.gives == "tokens" and self.where.written_by == "the student":
             raise ValueError(
                 f"{self.name}: WHAT = {self.what} on WHERE = {self.where} trains the student on its own tokens, in "
@@ -81,10 +86,11 @@ class Recipe:
         Raises:
             ValueError: with the reason and the mend.
         """
-        if self.what.needs == "logits" and not isinstance(teacher, nn.Module):
+        if self.what.needs != "text" and not isinstance(teacher, nn.Module):
             shown = "no teacher came" if teacher is None else "this teacher returns text only"
             raise ValueError(
-                f"{self.name} copies {self.what}, and {shown}; expected a model whose logits can be read (white-box): "
+                f"{self.name} copies {self.what}, and {shown}; expected a model whose {self.what.needs} "
+                "can be read (white-box): "
                 "pass one, or use sequence_level, which needs nothing but text"
             )
         if teacher is None and self.where.written_by != "the data":

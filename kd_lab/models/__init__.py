@@ -6,6 +6,7 @@ Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_si
 
 from kd_lab.models.generate import evaluating, generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
+from kd_lab.models.mixture import MixtureModel
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
 from kd_lab.models.tabular import TabularModel
@@ -13,6 +14,7 @@ from kd_lab.models.tabular import TabularModel
 __all__ = [
     "GPT",
     "GPTConfig",
+    "MixtureModel",
     "TabularModel",
     "evaluating",
     "generate",

@@ -36,6 +36,19 @@ class Logits:
 
 
 @dataclass(frozen=True)
+class Paths(Logits):
+    """The logits along a whole text, as one thing: what is said now is judged by all that follows from it.
+
+    Source: Gu et al. (2024), "MiniLLM", arXiv:2306.08543, equation 2.
+    """
+
+    gives: ClassVar[str] = "paths"
+
+    def __str__(self) -> str:
+        return "sequences, with logits"
+
+
+@dataclass(frozen=True)
 class Sequences:
     """The tokens of a text and nothing else: one id a token, black-box. Whose text it is, WHERE decides.
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from tqdm.auto import trange
 
-from kd_lab.models import generate
+from kd_lab.models import MixtureModel, evaluating, generate
 from kd_lab.where.beam import beam_search
 from kd_lab.where.endpoint import TextTeacher
 from kd_lab.where.source import Source
@@ -51,35 +52,62 @@ class TeacherRollouts:
 class StudentRollouts:
     """Prefixes that the student writes itself, fresh at every step: training visits what inference will visit.
 
-    `temperature` is the student's own while it writes. Any other value than 1 visits prefixes that the deployed student
-    would not, and the training is on-policy in name only.
+    `temperature` is the student's own while it writes. Any other value than 1 visits prefixes that the deployed
+    student would not, and the training is on-policy in name only. With a `teacher_mix` of α > 0 each token is drawn
+    from     α·teacher + (1−α)·student, and the batch tells with which probability.
 
-    Source: Agarwal et al. (2024), arXiv:2306.13649, algorithm 1; Ross, Gordon & Bagnell (2011), arXiv:1011.0686.
+    Source: Agarwal et al. (2024), arXiv:2306.13649, algorithm 1; Ross, Gordon & Bagnell (2011), arXiv:1011.0686; for
+    the mixture Gu et al. (2024), arXiv:2306.08543, equation 4.
     """
 
-    temperature: float = 1.0
+    temperature: float = 1.0  # τ of the writing
+    teacher_mix: float = 0.0  # α, the teacher's share in every token
     written_by: ClassVar[str] = "the student"
 
+    def __post_init__(self):
+        if not 0 <= self.teacher_mix < 1:
+            raise ValueError(
+                f"teacher_mix is {self.teacher_mix}; expected 0 ≤ α < 1: at 1 the teacher writes alone, which is "
+                "TeacherRollouts"
+            )
+        if self.teacher_mix and self.temperature != 1:
+            raise ValueError(
+                f"temperature is {self.temperature} with a teacher_mix of {self.teacher_mix}; expected temperature 1, "
+                "so that the importance weights are those of the distributions that are trained"
+            )
+
     def __str__(self) -> str:
-        return "on-policy (student)"
+        mixed = f", {self.teacher_mix:g} teacher" if self.teacher_mix else ""
+        return f"on-policy (student{mixed})"
 
     def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source that lets the student write a new batch at every call."""
         generator = torch.Generator().manual_seed(seed)
+        writer = MixtureModel(teacher, student, self.teacher_mix) if self.teacher_mix else student
 
         def draw(batch_size: int) -> Batch:
             prompts = world.prompts(batch_size, generator)
-            return rollout(student, world, prompts, generator, self.temperature)
+            batch = rollout(writer, world, prompts, generator, self.temperature)
+            return batch if writer is student else Batch(batch.tokens, batch.mask, text_logp(writer, batch))
 
         return draw
 
 
-def rollout(model: nn.Module, world: World, prompts, generator: torch.Generator, temperature: float = 1.0) -> Batch:
+def rollout(
+    model: nn.Module, world: World, prompts: Int[Tensor, "B P"], generator: torch.Generator, temperature: float = 1.0
+) -> Batch:
     """Let `model` continue `prompts` [B, P] to the world's length; count what it wrote, up to and including the end."""
     new_tokens = world.context + 1 - world.prompt_length
     device = next(model.parameters()).device
     tokens = generate(model, prompts.to(device), new_tokens, generator=generator, temperature=temperature)
     return Batch.from_tokens(tokens, world.prompt_length)
+
+
+@torch.no_grad()
+def text_logp(model: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
+    """log-probability, in nats, of every target under `model`, which reads in eval mode as it does while it writes."""
+    with evaluating(model):
+        return model(batch.inputs).log_softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
 
 
 def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
@@ -94,13 +122,15 @@ def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: Teacher
         modes = torch.full((len(unique), world.context + 1), END)
         for i in trange(len(unique), desc="beam search", leave=False, disable=len(unique) < 64):
             best = beam_search(teacher, unique[i], width=where.beam_width, max_new_tokens=new_tokens)[0].tokens
-            modes[i, : len(best)] = best
+            modes[i, : len(best)] = torch.tensor(best)
         return Batch.from_tokens(modes[position], world.prompt_length)
     tokens = generate(teacher, prompts, new_tokens, generator=generator, greedy=where.decode == "greedy")
     return Batch.from_tokens(tokens, world.prompt_length)
 
 
-def _through_text(teacher: TextTeacher, world: World, where: TeacherRollouts, prompts, seed: int) -> Batch:
+def _through_text(
+    teacher: TextTeacher, world: World, where: TeacherRollouts, prompts: Int[Tensor, "B P"], seed: int
+) -> Batch:
     if where.decode == "beam":
         raise ValueError(
             'decode is "beam" and the teacher answers in text only; such an endpoint samples or decodes greedily: '

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 END = 0
@@ -65,6 +65,10 @@ class Batch:
 
     tokens: Int[Tensor, "B L"]
     mask: Bool[Tensor, "B T"]  # True where target t counts: generated text up to and including its end mark
+    drawn_logp: Float[Tensor, "B T"] | None = (
+        None  # nats; how likely each target was to be drawn, where others than the
+    )
+    #                                                 student had a hand in it; None: nobody needs to know
 
     @property
     def inputs(self) -> Int[Tensor, "B T"]:
@@ -78,10 +82,12 @@ class Batch:
         return len(self.tokens)
 
     def __getitem__(self, rows: Int[Tensor, " N"] | slice) -> "Batch":
-        return Batch(self.tokens[rows], self.mask[rows])
+        return Batch(*(None if field is None else field[rows] for field in (self.tokens, self.mask, self.drawn_logp)))
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.tokens.to(device), self.mask.to(device))
+        return Batch(
+            *(None if field is None else field.to(device) for field in (self.tokens, self.mask, self.drawn_logp))
+        )
 
     @classmethod
     def from_tokens(cls, tokens: Int[Tensor, "B L"], prompt_length: int = 1) -> "Batch":

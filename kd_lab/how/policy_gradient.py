@@ -1,0 +1,116 @@
+"""HOW the sequence-level reverse KL is minimised: by the policy gradient, and by what tames its variance.
+
+With r_t = log p(y_t|y_<t) − log q(y_t|y_<t) and y drawn by the student, KL(Q‖P) = −E Σ_t r_t, and its gradient is
+
+    ∇KL(Q‖P) = −E Σ_t (Σ_{t'≥t} r_t') ∇log q(y_t)                      the plain policy gradient
+             =  E Σ_t [ ∇KL(q_t‖p_t) − (Σ_{t'>t} r_t') ∇log q(y_t) ]    single-step decomposition
+
+The second line replaces the sampled r_t by its expectation over the vocabulary, which can be computed, and keeps
+sampling only what lies in the future. Leaving the future away altogether is token-wise reverse KL: another gradient.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from kd_lab.how.divergences import reverse_kl
+from kd_lab.how.reduction import masked_mean
+from kd_lab.worlds import Batch
+
+
+@dataclass(frozen=True)
+class PolicyGradient:
+    """Sequence-level reverse KL with MiniLLM's three tamers, each of which can be switched off.
+
+    The value is the plain estimate of KL(q‖p) in nats a counted position; the gradient is the policy gradient.
+
+    Source: Gu et al. (2024), arXiv:2306.08543, equations 2 to 7.
+    """
+
+    single_step: bool = True  # take the expectation of the immediate term instead of a sample: no bias, less variance
+    length_norm: bool = True  # divide the future by its length: another objective, which no longer favours short texts
+    importance: str = "token"  # weight of a token that others had a hand in drawing: "token" (MiniLLM's) or "sequence"
+    takes: ClassVar[str] = "paths"
+
+    def __post_init__(self):
+        if self.importance not in ("token", "sequence"):
+            raise ValueError(f'importance is {self.importance!r}; expected "token" or "sequence"')
+
+    def __str__(self) -> str:
+        return "reverse KL (PG)"
+
+    def __call__(
+        self, student_logits: Float[Tensor, "B T V"], teacher_logits: Float[Tensor, "B T V"], batch: Batch
+    ) -> Float[Tensor, ""]:
+        """The loss on texts that the student wrote, alone or with the teacher's hand in it (`batch.drawn_logp`)."""
+        student_logp, teacher_logp = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+        with torch.no_grad():
+            rewards = gather(teacher_logp - student_logp, batch.targets).where(batch.mask, 0.0)
+            weights = importance_weights(gather(student_logp, batch.targets), batch, self.importance)
+        surrogate = weights * policy_surrogate(
+            student_logp, teacher_logp, batch.targets, batch.mask, self.single_step, self.length_norm
+        )
+        estimate = -weights * rewards
+        return masked_mean(estimate + surrogate - surrogate.detach(), batch.mask)
+
+
+def policy_surrogate(
+    student_logp: Float[Tensor, "B T V"],
+    teacher_logp: Float[Tensor, "B T V"],
+    tokens: Int[Tensor, "B T"],
+    mask: Bool[Tensor, "B T"],
+    single_step: bool = True,
+    length_norm: bool = False,
+) -> Float[Tensor, "B T"]:
+    """A term a position whose gradient, summed over a text that the student wrote, estimates ∇KL(Q‖P) of sequences.
+
+    Without `length_norm` the estimate has no bias. Its value means nothing; only its gradient does.
+
+    Args:
+        student_logp: log q at every position, nats; the gradient flows here.
+        teacher_logp: log p.
+        tokens: what was drawn.
+        mask: True where a token was drawn and not given or padded.
+        single_step: see `PolicyGradient`.
+        length_norm: see `PolicyGradient`.
+
+    Source: Gu et al. (2024), arXiv:2306.08543, equations 2, 3 and 6.
+    """
+    # a teacher that forbids what is masked would make infinite terms there, whose gradient is NaN even under a where
+    teacher_logp = teacher_logp.where(mask[..., None], student_logp.detach())
+    own_logp = gather(student_logp, tokens)
+    rewards = (gather(teacher_logp, tokens) - own_logp).detach().where(mask, 0.0)
+    from_here = rewards.flip(1).cumsum(1).flip(1)
+    after = from_here - rewards
+    if length_norm:
+        steps_from_here = mask.flip(1).cumsum(1).flip(1)
+        after = after / (steps_from_here - 1).clamp_min(1)
+        from_here = from_here / steps_from_here.clamp_min(1)
+    if single_step:
+        return (reverse_kl(student_logp, teacher_logp) - after * own_logp).where(mask, 0.0)
+    return (-from_here * own_logp).where(mask, 0.0)
+
+
+@torch.no_grad()
+def importance_weights(own_logp: Float[Tensor, "B T"], batch: Batch, importance: str) -> Float[Tensor, "B T"]:
+    """q(y)/p̃(y) of each token, or of the whole text at each of its tokens; 1 where the student drew alone.
+
+    The weight of the whole text is exact and grows without bound with the length. The weight of the token alone is
+    MiniLLM's: it forgets how the prefix came about, which is a bias, and stays below 1/(1 − α).
+
+    Source: Gu et al. (2024), arXiv:2306.08543, equations 4 and 5.
+    """
+    if batch.drawn_logp is None:
+        return torch.ones_like(own_logp)
+    log_ratio = (own_logp - batch.drawn_logp).where(batch.mask, 0.0)
+    if importance == "sequence":
+        log_ratio = log_ratio.sum(1, keepdim=True).expand_as(log_ratio)
+    return log_ratio.exp()
+
+
+def gather(logp: Float[Tensor, "B T V"], tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """The entry of each position's token."""
+    return logp.gather(-1, tokens[..., None])[..., 0]
