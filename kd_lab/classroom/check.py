@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,8 @@ def as_array(value: Any) -> np.ndarray | None:
     """Numbers, tensors and rectangular lists of numbers as one float64 array; None for everything else."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().double().numpy()
-    if isinstance(value, list | tuple) and any(isinstance(entry, torch.Tensor) for entry in value):
+    plain = Number | list | tuple | np.ndarray  # anything else with a length would be taken apart by numpy
+    if isinstance(value, list | tuple) and not all(isinstance(entry, plain) for entry in value):
         return None
     try:
         array = np.asarray(value)
@@ -215,6 +217,9 @@ def brief(value: Any) -> str:
         return nested(array.tolist())
     if callable(value):
         return getattr(value, "__name__", article(value))
+    if isinstance(value, list) and value and all(isinstance(entry, torch.Tensor) for entry in value):
+        parts = [brief(entry) for entry in value]
+        return f"[{', '.join(parts)}]" if len(parts) <= 4 else f"a list of {len(parts)} tensors"
     text = repr(value)
     return text if len(text) <= 120 and " at 0x" not in text else article(value)
 
