@@ -44,13 +44,13 @@ def alive(vocab_size: int, length: int) -> Bool[Tensor, " N"]:
     return (prefixes(vocab_size, length) != END).all(1)
 
 
-@torch.no_grad()
-def conditionals(model: nn.Module, length: int) -> list[Float[Tensor, "_ V"]]:
+def conditionals(model: nn.Module, length: int, differentiable: bool = False) -> list[Float[Tensor, "_ V"]]:
     """log q(·|prefix) at every prefix of 0 … length − 1 tokens, in fp64. After an end mark only end marks follow.
 
     Args:
         model: any model with `vocab_size`; read in eval mode and put back.
         length: L, the most tokens of a sequence, the end mark included.
+        differentiable: keep the graph to the model's parameters, so that an exact gradient can be taken.
 
     Returns:
         L tables; table t is `[V**t, V]`.
@@ -59,13 +59,12 @@ def conditionals(model: nn.Module, length: int) -> list[Float[Tensor, "_ V"]]:
     longest = prefixes(V, length - 1)
     inputs = torch.cat([torch.full((len(longest), 1), END), longest], 1)
     # a model is causal: the prefix of t tokens is read off the first row that begins with it
-    with evaluating(model):
+    with evaluating(model), torch.set_grad_enabled(differentiable):
         logp = torch.cat([model(chunk).double().log_softmax(-1) for chunk in inputs.split(ROWS_A_PASS)])
     tables = []
     for t in range(length):
-        table = logp[:: V ** (length - 1 - t), t].clone()
-        table[~alive(V, t)] = torch.full((V,), -torch.inf, dtype=table.dtype).index_fill(0, torch.tensor(END), 0.0)
-        tables.append(table)
+        over = torch.full((V,), -torch.inf, dtype=torch.float64).index_fill(0, torch.tensor(END), 0.0)
+        tables.append(torch.where(alive(V, t)[:, None], logp[:: V ** (length - 1 - t), t], over))
     return tables
 
 
