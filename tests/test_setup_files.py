@@ -80,3 +80,10 @@ def test_the_package_imports_without_triton_and_without_pictures():
     code = f"{hide}; import kd_lab.how, kd_lab.methods, kd_lab.measure; print('fine')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.strip() == "fine", done.stderr
+
+
+def test_the_readmes_twenty_lines_run(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert len(block.splitlines()) <= 24
+    exec(compile(block, "README.md", "exec"), {})
+    assert "GKD" in capsys.readouterr().out
