@@ -1,0 +1,197 @@
+"""Files of weights: what is written is read back, what is damaged says so, what was trained is trained once."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
+from kd_lab.models.saved import cache_folder, facts, fingerprint
+from kd_lab.worlds import surnames
+
+SHAPE = GPTConfig(vocab_size=5, context=4, layers=1, heads=1, width=8)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(GPT(SHAPE, seed=3), path, facts={"bits": 2.5})
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_a_model_comes_back_as_it_went(saved):
+    back = load_model(saved)
+    assert back.config == SHAPE
+    assert same(back, GPT(SHAPE, seed=3))
+    assert not back.training
+    assert facts(saved) == {"bits": 2.5}
+    assert [file.name for file in saved.parent.iterdir()] == [saved.name]  # nothing half-written lies about
+
+
+def test_half_precision_is_half_the_file_and_loads_as_float32(saved, tmp_path):
+    half = tmp_path / "half.safetensors"
+    save_model(GPT(SHAPE, seed=3), half, dtype=torch.float16)
+    back = load_model(half)
+    assert back.head.dtype == torch.float32
+    torch.testing.assert_close(back.head, GPT(SHAPE, seed=3).head, rtol=1e-3, atol=1e-4)
+    assert half.stat().st_size < 0.75 * saved.stat().st_size
+
+
+def test_a_truncated_file_is_damaged(saved):
+    saved.write_bytes(saved.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"is damaged or no safetensors file .* delete it"):
+        load_model(saved)
+
+
+def test_a_flipped_bit_is_damage(saved):
+    content = bytearray(saved.read_bytes())
+    content[-50] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="do not have the checksum"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 64])
+def test_another_kind_of_file_is_refused(saved, content):
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged or no safetensors file"):
+        load_model(saved)
+
+
+def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="checksum"):
+        load_model(tmp_path / "other.safetensors")
+
+
+def test_weights_of_another_shape_are_named(saved):
+    from safetensors import safe_open
+
+    with safe_open(saved, "pt") as file:
+        about, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    about["config"] = json.dumps(json.loads(about["config"]) | {"context": 6})
+    save_file(weights, saved, metadata=about)
+    with pytest.raises(ValueError, match=r"positions.weight has shape \(4, 8\); expected \(6, 8\)"):
+        load_model(saved)
+    about["config"] = json.dumps({"depth": 3})
+    save_file(weights, saved, metadata=about)
+    with pytest.raises(ValueError, match="names no shape of a GPT"):
+        load_model(saved)
+
+
+def test_a_missing_file_or_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no model file at"):
+        load_model(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match="there is no folder"):
+        save_model(GPT(SHAPE), tmp_path / "none" / "model.safetensors")
+
+
+def test_an_unknown_teacher_is_told_who_ships():
+    with pytest.raises(ValueError, match=r"no teacher called 'nobody'.*'surnames'"):
+        load_teacher("nobody")
+
+
+def lesson(log, steps=1, key="data"):
+    """A model whose training writes into `log`, so that it can be counted."""
+
+    def train(model):
+        log.append(steps)
+        with torch.no_grad():
+            model.head.add_(steps)
+
+    return trained("toy", partial(GPT, SHAPE, seed=3), train, key=(key, steps))
+
+
+def test_a_model_is_trained_once(cache):
+    log = []
+    first, second = lesson(log), lesson(log)
+    assert log == [1]
+    assert same(first, second)
+    assert not first.training
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_key_is_another_model(cache):
+    log = []
+    lesson(log), lesson(log, steps=2), lesson(log, key="other data")
+    assert log == [1, 2, 1]
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_another_seed_or_another_training_is_another_model(cache):
+    trained("toy", partial(GPT, SHAPE, seed=1), lambda model: model.head.data.add_(1))
+    trained("toy", partial(GPT, SHAPE, seed=2), lambda model: model.head.data.add_(1))
+    trained("toy", partial(GPT, SHAPE, seed=2), lambda model: model.head.data.add_(2))
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_damaged_cache_is_trained_again_and_says_so(cache, capsys):
+    log = []
+    lesson(log)
+    [file] = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:-7])
+    again = lesson(log)
+    assert log == [1, 1]
+    assert "Training toy again" in capsys.readouterr().out
+    assert same(again, lesson(log))
+    assert log == [1, 1]
+
+
+def test_an_interrupted_training_leaves_nothing(cache):
+    def interrupted(model):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained("toy", partial(GPT, SHAPE), interrupted)
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_model(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "file"))
+    log = []
+    with pytest.warns(UserWarning, match="set KD_LAB_CACHE"):
+        lesson(log)
+    assert log == [1]
+
+
+def test_without_the_variable_the_users_cache_folder_is_used(monkeypatch):
+    monkeypatch.delenv("KD_LAB_CACHE")
+    assert cache_folder().name == "kd_lab"
+
+
+@dataclass(frozen=True)
+class Setting:
+    beta: float
+
+
+def test_fingerprints_tell_values_apart_and_not_runs():
+    values = [1, 1.0, True, "1", None, (1,), [1], [[1]], {"a": 1}, Setting(0.5), Setting(0.6), torch.zeros(2)]
+    values += [
+        torch.zeros(2, 1),
+        torch.zeros(2).double(),
+        torch.ones(2),
+        partial(max, 1),
+        partial(max, 2),
+        partial(min, 1),
+    ]
+    assert len({fingerprint(value) for value in values}) == len(values)
+    assert fingerprint(surnames(top=100)) == fingerprint(surnames(top=100)) != fingerprint(surnames(top=101))
+
+
+def test_what_has_no_stable_hash_is_refused():
+    with pytest.raises(ValueError, match="a object has no stable hash"):
+        fingerprint(object())
