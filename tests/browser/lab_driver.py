@@ -173,14 +173,20 @@ class Notebook:
         raised = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
         return raised + self.page.locator(".jp-OutputArea [role=alert]").all_inner_texts()
 
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
+
     def output_text(self, index: int) -> str:
         """What stands under one cell, as a learner reads it, with single spaces."""
-        text = self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputWrapper").inner_text()
-        return re.sub(r"\s+", " ", text)
+        return re.sub(r"\s+", " ", self.cell(index).locator(".jp-Cell-outputWrapper").inner_text())
 
     def explorers(self) -> Locator:
         """Every explorer's picture with its sentence."""
         return self.page.locator(".jp-OutputArea figure:has(img)")
+
+    def wait_for_change(self, where: Locator, attribute: str, before: str) -> None:
+        """Until an attribute has another value than before."""
+        expect(where).not_to_have_attribute(attribute, before, timeout=20_000)
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

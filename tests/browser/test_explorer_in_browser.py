@@ -48,7 +48,7 @@ def notebook(lab, open_notebook):
 
 
 def test_a_held_key_ends_on_the_right_picture_and_the_delay_is_printed(notebook):
-    """An idle machine of two cores draws all 20, which `pytest -s` shows; a busy one may drop some, but not the last."""
+    """An idle machine of two cores draws all 20, as `pytest -s` shows; a busy one may drop some, but never the last."""
     page, picture = notebook.page, notebook.explorers().first
     box = page.get_by_role("spinbutton", name="separation")
     box.scroll_into_view_if_needed()

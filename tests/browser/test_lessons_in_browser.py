@@ -1,0 +1,86 @@
+"""Every lesson as a learner meets it: opened in JupyterLab, run from top to bottom, moved, and solved wrongly once."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kd_lab.classroom.check import find_exercise
+
+pytestmark = [pytest.mark.browser, pytest.mark.lesson]
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
+DECORATOR = re.compile(r'^@exercise\("([\d.]+)"\)\s+def (\w+)', re.MULTILINE)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_runs_moves_and_diagnoses(lesson, open_notebook):
+    notebook = open_notebook(lesson)
+    notebook.run_all()
+    assert notebook.errors() == []
+    unfinished = [cell["source"] for cell in notebook.cells() if cell["cell_type"] == "code" and cell["source"].strip()
+                  and cell["execution_count"] is None]  # fmt: skip
+    assert unfinished == []
+
+    pictures = ROOT / "build" / "screenshots" / Path(lesson).stem
+    outputs = notebook.page.locator(".jp-OutputArea-output:has(img)")
+    for i in range(outputs.count()):
+        notebook.screenshot(pictures / f"{i:02d}.png", outputs.nth(i))
+
+    first_explorer_answers_to_its_keys(notebook)
+    notebook.screenshot(pictures / "moved.png")
+    assert notebook.errors() == []
+
+    cell, identifier, name = first_exercise(notebook)
+    mistake = find_exercise(identifier).mistakes[0]
+    notebook.run_cell(cell, source=wrong_solution(identifier, name))
+    diagnosis = notebook.output_text(cell)
+    assert re.sub(r"\s+", " ", mistake.message) in diagnosis
+    assert "your function gives" in diagnosis  # the smallest case that shows it
+    notebook.screenshot(pictures / "diagnosis.png", notebook.cell(cell))
+    assert notebook.errors() == []
+
+
+def first_explorer_answers_to_its_keys(notebook):
+    explorer = notebook.explorers().first
+    box = explorer.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
+    label = box.locator("label").first.inner_text()
+    control = box.get_by_label(label, exact=True)  # by its accessible name, as a screen reader finds it
+    picture, sentence = explorer.locator("img").get_attribute("src"), explorer.locator("figcaption").inner_text()
+    control.scroll_into_view_if_needed()
+    control.focus()
+    for key in keys_that_move(control):
+        notebook.page.keyboard.press(key)
+    notebook.wait_for_change(explorer.locator("img"), "src", picture)
+    assert explorer.locator("figcaption").inner_text() != sentence
+    assert explorer.locator("img").get_attribute("alt") == explorer.locator("figcaption").inner_text()
+
+
+def keys_that_move(control) -> list[str]:
+    """Up for a number (down where it is at its high end already), down for a menu, one letter less for a text."""
+    if control.get_attribute("type") == "number":
+        at_high_end = control.input_value() == control.get_attribute("max")
+        return ["ArrowDown" if at_high_end else "ArrowUp"]
+    if control.evaluate("node => node.tagName") == "SELECT":
+        last = control.evaluate("node => node.selectedIndex === node.options.length - 1")
+        return ["ArrowUp" if last else "ArrowDown"]
+    return ["End", "Backspace"] if control.input_value() else ["a"]
+
+
+def first_exercise(notebook) -> tuple[int, str, str]:
+    """Index of the first cell with an exercise, the exercise, and its function's name."""
+    for index, cell in enumerate(notebook.cells()):
+        if cell["cell_type"] == "code" and (found := DECORATOR.search(cell["source"])):
+            return index, *found.groups()
+    raise AssertionError("the lesson has no exercise")
+
+
+def wrong_solution(identifier: str, name: str) -> str:
+    """A cell that answers as the exercise's first known mistake does."""
+    return (
+        "from kd_lab.classroom.check import find_exercise\n\n"
+        f'@exercise("{identifier}")\n'
+        f"def {name}(*arguments):\n"
+        f'    return find_exercise("{identifier}").mistakes[0].function(*arguments)\n'
+    )
