@@ -1,6 +1,5 @@
 """Questions to a learner: `predict` before anything moves, `quiz` at the end. A notebook runs on without an answer."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,10 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from kd_lab.classroom.panel import TONES, Panel, show
+from kd_lab.classroom.panel import TONES, Panel, show, with_code
+
+WRAP = "<style>.kd-lab-choice label {height: auto !important; line-height: 1.5 !important; clear: left}</style>"
+"""ipywidgets gives each option one line of fixed height, on which a longer one would run over the next."""
 
 committed: dict[str, str] = {}
 """Predictions of this session by question, so that running a cell again does not make anyone's mind up anew."""
@@ -145,8 +147,10 @@ def choice(
         respond: what is said to an option, and in which tone.
         chosen: the option that is selected at first.
     """
-    wide = widgets.Layout(width="auto")
-    radio = widgets.RadioButtons(options=list(options), value=chosen, layout=wide)
+    radio = widgets.RadioButtons(
+        options=list(options), value=chosen, layout=widgets.Layout(width="auto", height="auto")
+    )
+    radio.add_class("kd-lab-choice")
     button = widgets.Button(description=action, tooltip=action, layout=widgets.Layout(width="max-content"))
     response = widgets.HTML()
 
@@ -155,13 +159,13 @@ def choice(
         response.value = status(text, tone)
 
     button.on_click(press)
-    return widgets.VBox([widgets.HTML(f"<strong>{html.escape(title)}</strong>"), radio, button, response])
+    return widgets.VBox([widgets.HTML(f"{WRAP}<strong>{with_code(title)}</strong>"), radio, button, response])
 
 
 def status(text: str, tone: str) -> str:
     """A response that screen readers announce."""
     style = f"border-left: 4px solid {TONES[tone]}; padding-left: 0.9em"
-    return f'<div role="status" style="{style}">{html.escape(text)}</div>'
+    return f'<div role="status" style="{style}">{with_code(text)}</div>'
 
 
 def as_text(title: str, options: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """A short result shown in a notebook: as HTML where that renders, as plain text everywhere, as data for tools."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,17 +38,26 @@ class Panel:
     __repr__ = __str__
 
     def html(self) -> str:
-        paragraphs = "".join(f"<div>{html.escape(paragraph)}</div>" for paragraph in self.paragraphs)
+        paragraphs = "".join(f"<div>{with_code(paragraph)}</div>" for paragraph in self.paragraphs)
         listing = html.escape("\n".join(self.listing))
         return (
             f'<div style="border-left: 4px solid {TONES[self.tone]}; padding: 0.3em 0.9em; margin: 0.2em 0">'
-            f"<strong>{html.escape(self.heading)}</strong>{paragraphs}"
+            f"<strong>{with_code(self.heading)}</strong>{paragraphs}"
             + (f'<pre style="margin: 0.4em 0 0 1em">{listing}</pre>' if listing else "")
             + "</div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": str(self), "text/html": self.html(), **self.data}
+
+
+def with_code(text: str) -> str:
+    """Text as HTML, what stands between backticks as code.
+
+    >>> with_code("a < b, at the line `x = 1`")
+    'a &lt; b, at the line <code>x = 1</code>'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def show(panel: Panel) -> None:

@@ -23,7 +23,7 @@ from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import METADATA, Lesson, edition_of, tags
 from kd_lab.classroom.setup import measured
 
-SWEEP = "from sweep_explorers import sweep\n\nprint(sweep())"
+SWEEP = "from kd_lab.viz.sweep import sweep_all\n\nsweep_all()"
 
 
 @dataclass(frozen=True)
