@@ -21,6 +21,7 @@ def draw_fits(
     integrand_limits: tuple[float, float],
     integrand_labels: Mapping[str, str] | None = None,
     original: bool = False,
+    one_at_a_time: bool = False,
 ) -> SimpleNamespace:
     """Two panels over one axis: densities above, and beneath them what each student is charged at each point.
 
@@ -30,6 +31,7 @@ def draw_fits(
         xlim, density_top, integrand_limits: the axes' limits, fixed from here on.
         integrand_labels: student's name → the formula of its integrand, for the legend.
         original: also draw a second, faint teacher: the one before it was softened.
+        one_at_a_time: only one student is ever shown; name it over the panels instead of listing all in a legend.
 
     Returns:
         The artists that `move_fits` moves.
@@ -41,16 +43,25 @@ def draw_fits(
     hill = densities.fill([xlim[0], xlim[1], xlim[1]], [0, 0, 0], color=TEACHER.color, alpha=0.16, linewidth=0)[0]
     outline = densities.plot([], [], **TEACHER.line, label=TEACHER.label)[0]
     before = densities.plot([], [], color=FAINT, linewidth=1.2, label="teacher at τ = 1")[0] if original else None
-    students, lines, areas = {}, {}, {}
+    if one_at_a_time:
+        _legend_above(densities)  # the teacher's entry alone
+    students, lines, areas, names = {}, {}, {}, {}
     for name, look in looks.items():
         students[name] = densities.plot([], [], **look.line, label=f"student, {look.label}")[0]
         label = (integrand_labels or {}).get(name, look.label)
         lines[name] = charges.plot([], [], **look.line, label=label)[0]
         areas[name] = charges.fill([xlim[0], xlim[1], xlim[1]], [0, 0, 0], color=look.color, alpha=0.18, linewidth=0)[0]
-    _legend_above(densities)
-    _legend_above(charges)
+        if one_at_a_time:
+            place = {"ha": "left", "va": "bottom", "color": look.color, "weight": "bold"}
+            names[name] = [
+                densities.text(0.16, 1.025, f"student, {look.label}", transform=densities.transAxes, **place),
+                charges.text(0, 1.025, label, transform=charges.transAxes, **place),
+            ]
+    if not one_at_a_time:
+        _legend_above(densities)
+        _legend_above(charges)
     return SimpleNamespace(
-        hill=hill, outline=outline, before=before, students=students, integrands=lines, areas=areas
+        hill=hill, outline=outline, before=before, students=students, integrands=lines, areas=areas, names=names
     )  # fmt: skip
 
 
@@ -76,7 +87,7 @@ def move_fits(
         artists.before.set_data(x, before)
     for name, line in artists.students.items():
         shown = name in students
-        for artist in (line, artists.integrands[name], artists.areas[name]):
+        for artist in (line, artists.integrands[name], artists.areas[name], *artists.names.get(name, ())):
             artist.set_visible(shown)
         if shown:
             density, integrand = students[name]

@@ -5,10 +5,11 @@ from math import sqrt
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import nn
 
 from kd_lab.models import evaluating
-from kd_lab.viz.style import FAINT, INK, TEACHER
+from kd_lab.viz.style import FAINT, INK, TEACHER, course_style, new_figure
 from kd_lab.worlds import Vocabulary
 
 ROOM = 0.4  # between the sign of a node and where its branches begin, in letters
@@ -16,7 +17,7 @@ ROOM = 0.4  # between the sign of a node and where its branches begin, in letter
 
 @torch.no_grad()
 def likely_paths(
-    model: nn.Module, vocabulary: Vocabulary, start: str = "", letters: int = 3, width: int = 9
+    model: nn.Module, vocabulary: Vocabulary, start: str = "", letters: int = 3, width: int = 9, least: float = 0.0
 ) -> dict[str, float]:
     """The likeliest continuations of a text, `width` at each of `letters` depths, grown one letter at a time.
 
@@ -26,6 +27,7 @@ def likely_paths(
         start: the text at the root.
         letters: how far the tree reaches beyond it.
         width: the most texts kept at each depth.
+        least: texts less probable than this, given the root, are left out.
 
     Returns:
         text → probability of coming through it, given the root. The root itself, with 1, is the first entry.
@@ -51,9 +53,19 @@ def likely_paths(
             for text, row in zip(growing, conditional.tolist(), strict=True)
             for symbol, probability in zip(vocabulary.symbols, row, strict=True)
         }
-        growing = sorted(grown, key=grown.get, reverse=True)[:width]
+        growing = [text for text in sorted(grown, key=grown.get, reverse=True)[:width] if grown[text] >= least]
         paths |= {text: round(grown[text], 12) for text in growing}
     return paths
+
+
+def tree_figure(
+    paths: Mapping[str, float], vocabulary: Vocabulary, highlight: str = "", size: tuple[int, int] = (760, 340)
+) -> Figure:
+    """A figure of its own for `draw_tree`, `size` CSS pixels wide and high."""
+    figure = new_figure(*size)
+    with course_style():
+        draw_tree(figure.subplots(), paths, vocabulary, highlight)
+    return figure
 
 
 def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, highlight: str = "") -> None:
@@ -83,10 +95,15 @@ def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, hi
     rows = max(height.values()) + 1
     for text in rest:
         on_path = highlight.startswith(text)
-        look = {"color": TEACHER.color, "alpha": 1.0 if on_path else 0.35, "zorder": 2 if on_path else 1}
+        look = {
+            "color": TEACHER.color,
+            "linestyle": "-",
+            "alpha": 1.0 if on_path else 0.35,
+            "zorder": 2 if on_path else 1,
+        }
         x, y = depth[text[:-1]], height[text[:-1]]
         bend = [x + ROOM / 2, x + 0.5, x + 1 - ROOM / 2]
-        flow = 10 * sqrt(paths[text])
+        flow = 12 * sqrt(paths[text])
         axes.plot(bend, [y, height[text], height[text]], linewidth=max(flow, 0.8), solid_joinstyle="round", **look)
         share = paths[text] / paths[text[:-1]]
         axes.text(x + 0.66, height[text] - 0.1, f"{share:.0%}", fontsize=7.5, color=INK, ha="center", va="bottom")
@@ -98,7 +115,15 @@ def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, hi
             left_out = len(vocabulary) - len(children[text])
             for i in range(left_out):
                 slope = 0.42 * (2 * i / max(left_out - 1, 1) - 1)
-                axes.plot([x + ROOM / 2, x + 0.34], [y, y + slope], color=FAINT, linewidth=0.4, alpha=0.5, zorder=0)
+                axes.plot(
+                    [x + ROOM / 2, x + 0.34],
+                    [y, y + slope],
+                    color=FAINT,
+                    linestyle="-",
+                    linewidth=0.4,
+                    alpha=0.6,
+                    zorder=0,
+                )
         sign = text[-1] if depth[text] else text or "start"
         axes.text(
             x,

@@ -1,0 +1,131 @@
+"""Walking a language model's tree along a text: the choice at each node, and what the choices add up to."""
+
+from functools import lru_cache
+from math import exp, log
+
+import torch
+from torch import nn
+
+from kd_lab.models import evaluating
+from kd_lab.viz.explorer import Explorer, Slider, Text
+from kd_lab.viz.plots import letter_bars, set_bars
+from kd_lab.viz.style import INK, TEACHER
+from kd_lab.worlds import Vocabulary
+
+MOST_NATS = 10.0  # the height of the right-hand axis; a taller step is cut there, with an arrow and its number
+
+
+def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: str = "walk") -> Explorer:
+    """An explorer that follows a text through a model's tree, one step at a time.
+
+    Left: the model's distribution at the node of this step, with the branch that the text takes in full colour. Right:
+    the surprise −log p of every step so far, in nats; their sum is −log p of the path.
+
+    Args:
+        model: tokens [B, T] to logits [B, T, V], read in eval mode.
+        vocabulary: of the model.
+        start: the text in the field at first, of letters of the vocabulary.
+        name: of the explorer.
+    """
+    signs = ["end", *vocabulary.symbols[1:]]
+
+    @lru_cache(maxsize=64)
+    @torch.no_grad()
+    def conditionals(text: str) -> tuple[list[int], list[list[float]]]:
+        """The ids that follow on the path, the end mark last, and log p of every symbol at each of its nodes."""
+        tokens = vocabulary.encode([text])
+        with evaluating(model):
+            logp = model(tokens[:, :-1])[0].double().log_softmax(-1)
+        return tokens[0, 1:].tolist(), logp.tolist()
+
+    def create(figure):
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        (bars,) = letter_bars(left, signs)
+        (chosen,) = letter_bars(left, signs)
+        left.get_xticklabels()[0].set_rotation(90)
+        left.set(ylabel="probability", title="the model's next symbol at this node")
+        for bar in bars:
+            bar.set_alpha(0.35)
+        right.set(xlim=(0.4, model.context + 0.6), ylim=(0, 1.08 * MOST_NATS), xticks=[])
+        right.set(ylabel="surprise −log p, in nats", title="the steps of the path so far")
+        steps = right.bar(range(1, model.context + 1), [0.0] * model.context, width=0.8, **TEACHER.area)
+        under = {"ha": "center", "va": "top", "color": INK, "clip_on": False}
+        over = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 7}
+        return {
+            "bars": bars,
+            "chosen": chosen,
+            "steps": steps,
+            "signs": [right.text(t, -0.15, "", **under) for t in range(1, model.context + 1)],
+            "values": [right.text(t, 0, "", **over) for t in range(1, model.context + 1)],
+        }
+
+    def update(artists, text: str, step: int) -> str:
+        text = text.strip().lower()
+        if len(text) >= model.context:
+            raise ValueError(
+                f"the text {text!r} has {len(text)} letters; expected at most {model.context - 1}, the longest that "
+                "the model reads with its end mark: delete some"
+            )
+        path, logp = conditionals(text)
+        step = min(step, len(path))
+        row, symbol = logp[step - 1], path[step - 1]
+        set_bars(artists["bars"], [exp(value) for value in row])
+        set_bars(artists["chosen"], [exp(row[symbol]) if i == symbol else 0.0 for i in range(len(signs))])
+        surprise = [-logp[t][path[t]] for t in range(step)]
+        shown = surprise + [0.0] * (model.context - step)
+        set_bars(artists["steps"], [min(value, MOST_NATS) for value in shown])
+        for t, (sign, value) in enumerate(zip(artists["signs"], artists["values"], strict=True)):
+            sign.set_text(signs[path[t]] if t < step else "")
+            sign.set_fontsize(8 if t < step and not path[t] else 10.5)
+            value.set_text(f"{'↑' * (shown[t] > MOST_NATS)}{shown[t]:.1f}" if t < step else "")
+            value.set_y(min(shown[t], MOST_NATS))
+        return read_out(text, signs, row, symbol, step, surprise)
+
+    return Explorer(
+        name=name,
+        controls=[Text("name", start=start), Slider("step", 1, model.context, 1, start=min(3, len(start) + 1))],
+        create=create,
+        update=update,
+        presets={
+            "first letter": {"name": start, "step": 1},
+            "to the end": {"name": start, "step": len(start) + 1},
+            "stop early": {"name": start[:3], "step": 4},
+            "no name at all": {"name": start[::-1], "step": len(start) + 1},
+        },
+        size=(860, 330),
+    )
+
+
+def read_out(text: str, signs: list[str], row: list[float], symbol: int, step: int, surprise: list[float]) -> str:
+    """The sentence of the walk at one step."""
+    best = max(range(len(row)), key=row.__getitem__)
+    likelier = "the likeliest" if best == symbol else f"{of(signs[best])} would be likelier, {share(row[best])}"
+    node = f"after “{text[: step - 1]}”" if step > 1 else "at the start"
+    path = f"begins with “{text[:step]}”" if step <= len(text) else f"is “{text}”" if text else "is empty"
+    total = sum(surprise)
+    return (
+        f"Step {step}: {node} the model gives {of(signs[symbol])} {share(row[symbol])} ({likelier}). "
+        f"Its path so far has log p = −{total:.2f} nats: {one_in(total)} {path}."
+    )
+
+
+def of(sign: str) -> str:
+    return "the end mark" if sign == "end" else f"“{sign}”"
+
+
+def share(logp: float) -> str:
+    """A probability as a reader says it.
+
+    >>> share(log(0.314)), share(log(0.0004))
+    ('31%', '1 in 2,500')
+    """
+    return f"{exp(logp):.0%}" if logp >= log(0.01) else f"1 in {exp(-logp):,.0f}"
+
+
+def one_in(nats: float) -> str:
+    """How many texts the model writes for one like this.
+
+    >>> one_in(log(1234)), one_in(30.0)
+    ('1 text in 1,234', '1 text in 10^13')
+    """
+    return f"1 text in {exp(nats):,.0f}" if nats < log(1e9) else f"1 text in 10^{nats / log(10):.0f}"
