@@ -5,7 +5,9 @@ is brought into a small scratch once, softened, exponentiated (twice an element:
 loss for each row and into the gradient, which is the only large tensor there is.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from kd_lab.how.reference import loss_scale
 
 CHUNK = 2**18
-"""Elements of a chunk, so that five fp32 tensors of it are 5 MiB: the L2 of a few cores, or a slice of L3."""
+"""Elements of a chunk, so that the four fp32 tensors of a thread are 4 MiB: its L2, and a slice of the L3."""
 
 _HUGE = 2**22  # bytes from which numpy asks the system for huge pages
 
@@ -92,27 +94,58 @@ def sweep(
     temperature: float,
     scale: float,
 ) -> tuple[Float[Tensor, "..."], Float[Tensor, "... V"] | None]:
-    """The loss of each position, and (where `upstream` is given) the gradient Σ upstream·loss for the student's logits.
+    """The loss of each position, and (where `upstream` is given) the gradient of Σ upstream·loss.
 
     Positions that do not count are never read: their loss is 0 and so is their gradient.
     """
-    vocabulary = student.shape[-1]
-    losses = torch.zeros(student.shape[:-1], dtype=torch.float32, device=student.device)
-    gradient = None if upstream is None else _empty(student.shape, student.dtype, student.device)
+    vocabulary, device = student.shape[-1], student.device
+    losses = torch.zeros(student.shape[:-1], dtype=torch.float32, device=device)
+    gradient = None if upstream is None else _empty(student.shape, student.dtype, device)
     if gradient is not None and mask is not None:
         gradient.view(-1, vocabulary)[~mask.flatten()] = 0
     weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
-    scratch = torch.empty(5, min(len(losses.view(-1)), rows_of_a_chunk(vocabulary)), vocabulary, device=student.device)
-    for rows, x, y in _chunks(student, teacher, mask):
-        *free, out = scratch[:, : len(x)]
-        direct = gradient is not None and gradient.dtype == torch.float32 and isinstance(rows, slice)
-        if direct:
-            out = gradient.view(-1, vocabulary)[rows]
-        weight = None if weights is None else weights[rows]
-        losses.view(-1)[rows] = chunk_loss(x, y, divergence, beta, temperature, scale, weight, out, free)
-        if gradient is not None and not direct:
-            gradient.view(-1, vocabulary)[rows] = out.to(gradient.dtype)
+    sides = _as_matrix(student), _as_matrix(teacher)
+    threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()
+    pending = iter(_chunks(mask, losses.numel(), rows_of_a_chunk(vocabulary, losses.numel(), threads)))
+
+    def work() -> None:
+        scratch = None
+        for rows in pending:
+            x, y = (_take(side, rows) for side in sides)
+            if scratch is None or len(x) > scratch.shape[1]:
+                scratch = torch.empty(4, *x.shape, dtype=torch.float32, device=device)
+            *free, out = scratch[:, : len(x)]
+            direct = gradient is not None and gradient.dtype == torch.float32 and isinstance(rows, slice)
+            if direct:
+                out = gradient.view(-1, vocabulary)[rows]
+            weight = None if weights is None else weights[rows]
+            losses.view(-1)[rows] = chunk_loss(x, y, divergence, beta, temperature, scale, weight, out, free)
+            if gradient is not None and not direct:
+                gradient.view(-1, vocabulary)[rows] = out.to(gradient.dtype)
+
+    in_threads(work, threads)
     return losses, gradient
+
+
+def in_threads(work: Callable[[], None], threads: int) -> None:
+    """Run `work` in so many threads at once, each of which computes alone.
+
+    Torch's own threads meet at a barrier after every operation. Twenty operations a chunk make thousands of barriers,
+    and where another process wants the cores too each of them waits for the scheduler. Threads that take whole chunks
+    from one list meet once, at the end.
+    """
+    if threads == 1:
+        with torch.no_grad():
+            work()
+        return
+    guard = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad  # both are thread-local
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for done in [pool.submit(guard()(work)) for _ in range(threads)]:
+                done.result()
+    finally:
+        # A thread's count is its own, but torch also keeps the last one set as the default of threads to come.
+        torch.set_num_threads(threads)
 
 
 def chunk_loss(
@@ -128,56 +161,67 @@ def chunk_loss(
 ) -> Float[Tensor, " R"]:
     """The loss of each row of one chunk. With a `weight`, `out` then holds the weighted gradient, else nothing of use.
 
-    `out` may be the storage of `student` itself; `scratch` is four more tensors of the same shape.
+    `out` may be the storage of `student` itself; `scratch` is three more fp32 tensors of the same shape.
     """
-    x, y, p, free = scratch
-    q = out
-    log_student = _soften(student, temperature, x, q)
-    log_teacher = _soften(teacher, temperature, y, p)
+    q, (p, free, other) = out, scratch
+    # Half precision is widened before anything else: a rounded log-probability is off by more than the gradient.
+    x = student if student.dtype == torch.float32 else q.copy_(student)
+    y = teacher if teacher.dtype == torch.float32 else p.copy_(teacher)
+    difference = torch.sub(y, x, out=other) if divergence in ("forward_kl", "reverse_kl") else None
+    student_norm = _softmax(x, temperature, q)
+    teacher_norm = _softmax(y, temperature, p)
     factor = None if weight is None else weight * (scale / temperature)
     match divergence:
         case "forward_kl":
-            log_ratio, residue = _log_ratio(x, y, log_student, log_teacher, p)
+            log_ratio, residue = _log_ratio(difference, temperature, student_norm, teacher_norm, p)
             loss = _forward_kl(q, p, log_ratio, factor, free).add_(residue)
         case "reverse_kl":
-            log_ratio, residue = _log_ratio(x, y, log_student, log_teacher, q)
+            log_ratio, residue = _log_ratio(difference, temperature, student_norm, teacher_norm, q)
             loss = _reverse_kl(q, p, log_ratio, factor, free).sub_(residue)
         case "jsd":
-            loss = _jsd(q, p, beta, factor, _excess(q, p, beta, x, free), free)
+            loss = _jsd(q, p, beta, factor, _excess(q, p, beta, other, free), free)
         case "skew_kl":
-            loss = _skew_kl(q, p, beta, factor, _excess(q, p, beta, x, free), y, free)
+            u = _excess(q, p, beta, other, free)
+            loss = _skew_kl(q, p, beta, factor, u, free)
         case "total_variation":
-            loss = _total_variation(q, p, factor, x, free)
+            loss = _total_variation(q, p, factor, other, free)
     # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
     return loss.clamp_min_(0).mul_(scale)
 
 
-def _soften(logits: Tensor, temperature: float, scaled: Tensor, probabilities: Tensor) -> Float[Tensor, "R 1"]:
-    """logits/τ into `scaled`, its softmax into `probabilities`; returns the log of the normaliser, in fp64.
+def _softmax(logits: Tensor, temperature: float, out: Tensor) -> tuple[Float[Tensor, "R 1"], Float[Tensor, "R 1"]]:
+    """softmax(logits/τ) into `out`; returns the two numbers a row that normalised it: the maximum and 1/Σ.
 
-    Half precision is widened before anything else. What is returned belongs to the factor that was really multiplied
-    with, rounding and all: log(p/q) must fit p and q to the last bit for the errors in p·log(p/q) − p + q to cancel.
+    2^(z·log₂e) is e^z at half the price, and takes up τ on the way.
     """
-    scaled.copy_(logits)
-    if temperature != 1:
-        scaled.mul_(1 / temperature)
-    highest = scaled.amax(-1, keepdim=True)
-    torch.sub(scaled, highest, out=probabilities).exp_()
-    inverse = probabilities.sum(-1, keepdim=True).reciprocal_()
-    probabilities.mul_(inverse)
-    return highest.double() - inverse.double().log()
+    highest = logits.amax(-1, keepdim=True)
+    torch.sub(logits, highest, out=out).mul_(math.log2(math.e) / temperature).exp2_()
+    inverse = out.sum(-1, keepdim=True).reciprocal_()
+    out.mul_(inverse)
+    return highest, inverse
 
 
 def _log_ratio(
-    x: Tensor, y: Tensor, log_student: Tensor, log_teacher: Tensor, weighted_by: Tensor
+    difference: Tensor,
+    temperature: float,
+    student_norm: tuple[Tensor, Tensor],
+    teacher_norm: tuple[Tensor, Tensor],
+    weighted_by: Tensor,
 ) -> tuple[Float[Tensor, "R V"], Float[Tensor, " R"]]:
-    """log(p/q) = (y − x) − (log_teacher − log_student) in place of y, and what the rounding of the bracket took away.
+    """log(p/q) = (y − x)/τ − (log-normaliser of p − that of q) in place of y − x, and what fp32 took from the bracket.
 
-    Where the probability that will weigh it is 0 it is 0 too, if anything infinite is about: 0·∞ must not arise.
+    The bracket is made in fp64 from the very numbers that p and q were normalised with, rounding and all: only then do
+    the errors in p·log(p/q) − p + q cancel. Where the probability that will weigh it is 0 the ratio is 0 too, if
+    anything infinite is about, for 0·∞ must not arise.
     """
-    bracket = log_teacher - log_student
+    inverse_temperature = float(torch.tensor(1 / temperature, dtype=torch.float32))
+    (student_highest, student_inverse), (teacher_highest, teacher_inverse) = student_norm, teacher_norm
+    bracket = (teacher_highest.double() - student_highest.double()) * inverse_temperature
+    bracket += student_inverse.double().log() - teacher_inverse.double().log()
     rounded = bracket.float()
-    log_ratio = y.sub_(x).sub_(rounded)
+    if temperature != 1:
+        difference.mul_(inverse_temperature)
+    log_ratio = difference.sub_(rounded)
     if not log_ratio.sum().isfinite():
         log_ratio.masked_fill_(weighted_by == 0, 0.0)
     return log_ratio, (rounded - bracket).float().squeeze(-1)
@@ -227,12 +271,11 @@ def _jsd(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, fr
     return teacher_part.mul_(beta).add_(student_part.squeeze(-1), alpha=1 - beta)
 
 
-def _skew_kl(
-    q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, difference: Tensor, free: Tensor
-) -> Tensor:
+def _skew_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
     """KL(p‖m) = Σ (p·log(p/m) − p + m),  gradient (1−β)·q·(Σ q·p/m − p/m) = (1−β)²·q·(Σ q·u − u)."""
-    torch.sub(q, p, out=difference).mul_(1 - beta)  # m − p
-    loss = difference.addcmul_(p, _log1p(u, 1 - beta, free)).sum(-1)
+    loss = (
+        _log1p(u, 1 - beta, free).mul_(p).add_(q, alpha=1 - beta).sub_(p, alpha=1 - beta).sum(-1)
+    )  # m − p = (1−β)(q − p)
     if factor is not None:
         mean = torch.mul(q, u, out=free).sum(-1, keepdim=True)
         q.mul_(u.sub_(mean)).mul_(factor * -((1 - beta) ** 2))
@@ -250,38 +293,26 @@ def _total_variation(q: Tensor, p: Tensor, factor: Tensor | None, sign: Tensor, 
     return loss
 
 
-def _chunks(
-    student: Tensor, teacher: Tensor, mask: Tensor | None
-) -> Iterator[tuple[slice | Int[Tensor, " R"], Float[Tensor, "R V"], Float[Tensor, "R V"]]]:
-    """The rows that count, a chunk at a time: their numbers in row-major order, and both sides' logits.
-
-    Rows that follow one another in memory come as views. Others are copied, a chunk of them and never the whole.
-    """
-    positions, vocabulary = student.shape[:-1], student.shape[-1]
-    counted = None if mask is None else mask.flatten().nonzero().squeeze(-1)
-    total = positions.numel() if counted is None else len(counted)
-    step = rows_of_a_chunk(vocabulary)
-    sides = [_as_matrix(student), _as_matrix(teacher)]
-    for start in range(0, total, step):
-        stop = min(start + step, total)
-        rows = slice(start, stop)
-        if counted is not None:
-            first, last = counted[start].item(), counted[stop - 1].item()
-            contiguous = last - first == stop - start - 1
-            rows = slice(first, last + 1) if contiguous else counted[start:stop]
-        x, y = (_take(side, rows) for side in sides)
-        yield rows, x, y
+def _chunks(mask: Tensor | None, positions: int, step: int) -> list[slice | Int[Tensor, " R"]]:
+    """The numbers of the rows that count, in row-major order, a chunk at a time: a slice where they are neighbours."""
+    if mask is None:
+        return [slice(start, min(start + step, positions)) for start in range(0, positions, step)]
+    chunks = mask.flatten().nonzero().squeeze(-1).split(step)
+    return [
+        slice(rows[0].item(), rows[-1].item() + 1) if rows[-1] - rows[0] == len(rows) - 1 else rows
+        for rows in chunks
+        if len(rows)
+    ]
 
 
-def rows_of_a_chunk(vocabulary: int) -> int:
-    """As many rows as fit `CHUNK`, an even share for each thread.
+def rows_of_a_chunk(vocabulary: int, positions: int, threads: int) -> int:
+    """As many rows as fit `CHUNK`, but with many threads fewer: all of their scratch is ⅛ of the gradient at most.
 
-    >>> rows_of_a_chunk(2**19)  # one row is the least
-    1
+    >>> rows_of_a_chunk(50_257, positions=1024, threads=2), rows_of_a_chunk(50_257, positions=1024, threads=16)
+    (5, 2)
     """
     rows = max(1, CHUNK // vocabulary)
-    threads = torch.get_num_threads()
-    return rows - rows % threads if rows > threads else rows
+    return rows if threads == 1 else max(1, min(rows, positions // (32 * threads)))
 
 
 def _as_matrix(logits: Tensor) -> Tensor:
