@@ -255,8 +255,8 @@ class Explorer:
             f'padding:16px;border:2px solid #B00020;line-height:1.4">'
             f"<p><b>No picture for {html.escape(_describe(self.values))}.</b></p>"
             f"<p><code>{type(error).__name__}</code>: {html.escape(str(error))}</p>{where}"
-            f"<p>Choose another setting or press Reset. If every setting fails, mend the cell that builds this explorer "
-            f"and run it again.</p></div>"
+            f"<p>Choose another setting or press Reset. If every setting fails, mend the cell that builds "
+            f"this explorer and run it again.</p></div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
