@@ -167,22 +167,24 @@ def chunk_loss(
     # Half precision is widened before anything else: a rounded log-probability is off by more than the gradient.
     x = student if student.dtype == torch.float32 else q.copy_(student)
     y = teacher if teacher.dtype == torch.float32 else p.copy_(teacher)
-    difference = torch.sub(y, x, out=other) if divergence in ("forward_kl", "reverse_kl") else None
+    if divergence == "forward_kl":
+        difference = torch.sub(y, x, out=other)  # before q and p may take the place of x and y
+    elif divergence == "reverse_kl":
+        difference = torch.sub(x, y, out=other)
     student_norm = _softmax(x, temperature, q)
     teacher_norm = _softmax(y, temperature, p)
     factor = None if weight is None else weight * (scale / temperature)
     match divergence:
         case "forward_kl":
-            log_ratio, residue = _log_ratio(difference, temperature, student_norm, teacher_norm, p)
-            loss = _forward_kl(q, p, log_ratio, factor, free).add_(residue)
+            log_ratio, residue = _log_ratio(difference, temperature, teacher_norm, student_norm, p)
+            loss = _forward_kl(q, p, log_ratio, residue, factor, free)
         case "reverse_kl":
             log_ratio, residue = _log_ratio(difference, temperature, student_norm, teacher_norm, q)
-            loss = _reverse_kl(q, p, log_ratio, factor, free).sub_(residue)
+            loss = _reverse_kl(q, p, log_ratio, residue, factor, free)
         case "jsd":
             loss = _jsd(q, p, beta, factor, _excess(q, p, beta, other, free), free)
         case "skew_kl":
-            u = _excess(q, p, beta, other, free)
-            loss = _skew_kl(q, p, beta, factor, u, free)
+            loss = _skew_kl(q, p, beta, factor, _excess(q, p, beta, other, free), free)
         case "total_variation":
             loss = _total_variation(q, p, factor, other, free)
     # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
@@ -204,20 +206,20 @@ def _softmax(logits: Tensor, temperature: float, out: Tensor) -> tuple[Float[Ten
 def _log_ratio(
     difference: Tensor,
     temperature: float,
-    student_norm: tuple[Tensor, Tensor],
-    teacher_norm: tuple[Tensor, Tensor],
+    norm: tuple[Tensor, Tensor],
+    other_norm: tuple[Tensor, Tensor],
     weighted_by: Tensor,
 ) -> tuple[Float[Tensor, "R V"], Float[Tensor, " R"]]:
-    """log(p/q) = (y − x)/τ − (log-normaliser of p − that of q) in place of y − x, and what fp32 took from the bracket.
+    """log(a/b) from the difference of their logits, in its place, and what fp32 took from the normalisers.
 
-    The bracket is made in fp64 from the very numbers that p and q were normalised with, rounding and all: only then do
-    the errors in p·log(p/q) − p + q cancel. Where the probability that will weigh it is 0 the ratio is 0 too, if
-    anything infinite is about, for 0·∞ must not arise.
+    log(a/b) = (logit a − logit b)/τ − (log-normaliser of a − that of b). The bracket is made in fp64 from the very
+    numbers that a and b were normalised with, rounding and all: only then do the errors in a·log(a/b) − a + b cancel.
+    Where `weighted_by`, which is a, is 0 the ratio is 0 too, if anything infinite is about: 0·∞ must not arise.
     """
     inverse_temperature = float(torch.tensor(1 / temperature, dtype=torch.float32))
-    (student_highest, student_inverse), (teacher_highest, teacher_inverse) = student_norm, teacher_norm
-    bracket = (teacher_highest.double() - student_highest.double()) * inverse_temperature
-    bracket += student_inverse.double().log() - teacher_inverse.double().log()
+    (highest, inverse), (other_highest, other_inverse) = norm, other_norm
+    bracket = (highest.double() - other_highest.double()) * inverse_temperature
+    bracket += other_inverse.double().log() - inverse.double().log()
     rounded = bracket.float()
     if temperature != 1:
         difference.mul_(inverse_temperature)
@@ -241,24 +243,44 @@ def _log1p(u: Tensor, factor: float, out: Tensor) -> Float[Tensor, "R V"]:
     return torch.mul(u, factor, out=out).clamp_min_(-1 + 2**-24).log1p_()
 
 
-def _forward_kl(q: Tensor, p: Tensor, log_ratio: Tensor, factor: Tensor | None, free: Tensor) -> Tensor:
+def _forward_kl(
+    q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, factor: Tensor | None, free: Tensor
+) -> Tensor:
     """KL(p‖q) = Σ (p·log(p/q) − p + q),  gradient q − p."""
-    q.sub_(p)
-    loss = torch.addcmul(q, p, log_ratio, out=free).sum(-1)
+    gap = q.sub_(p)
+    loss = torch.addcmul(gap, p, log_ratio, out=free).sum(-1).add_(residue)
+    loss = _refine(loss, p, gap, log_ratio)
     if factor is not None:
         # The gradient of a softmax sums to 0. What it sums to is the rounding of the two normalisers, which near q = p
         # is as large as the gradient of a likely token; q is gone, but there p is as good.
-        q.addcmul_(p, q.sum(-1, keepdim=True), value=-1).mul_(factor)
+        gap.addcmul_(p, gap.sum(-1, keepdim=True), value=-1).mul_(factor)
     return loss
 
 
-def _reverse_kl(q: Tensor, p: Tensor, log_ratio: Tensor, factor: Tensor | None, free: Tensor) -> Tensor:
+def _reverse_kl(
+    q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, factor: Tensor | None, free: Tensor
+) -> Tensor:
     """KL(q‖p) = Σ (q·log(q/p) − q + p),  gradient q·(log(q/p) − Σ q·log(q/p))."""
     mean = torch.mul(q, log_ratio, out=free).sum(-1, keepdim=True)
-    loss = p.sub_(q).sum(-1).sub_(mean.squeeze(-1))
+    gap = p.sub_(q)
+    loss = gap.sum(-1).add_(mean.squeeze(-1)).add_(residue)
+    loss = _refine(loss, q, gap, log_ratio)
     if factor is not None:
-        q.mul_(log_ratio.sub_(mean)).mul_(-factor)
+        q.mul_(log_ratio.sub_(mean)).mul_(factor)
     return loss
+
+
+def _refine(loss: Tensor, a: Tensor, gap: Tensor, log_ratio: Tensor) -> Float[Tensor, " R"]:
+    """KL(a‖b) once more where it is so small that the rounding of a and b themselves, at 1e-8, can be seen in it.
+
+    With log(a/b) taken from the a and b at hand, a·log(a/b) − a + b is the divergence of two numbers that are nearly
+    right, and is wrong by a share of itself; with log(a/b) from the logits it is wrong by a share of a. The logits
+    are kept for tokens on which a and b differ widely, where it is the other way round.
+    """
+    if loss.min() > 1e-3:
+        return loss
+    close = gap.abs() < a / 2
+    return torch.addcmul(gap, a, torch.where(close, (gap / a).log1p_().neg_(), log_ratio)).sum(-1)
 
 
 def _jsd(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
@@ -273,9 +295,8 @@ def _jsd(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, fr
 
 def _skew_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
     """KL(p‖m) = Σ (p·log(p/m) − p + m),  gradient (1−β)·q·(Σ q·p/m − p/m) = (1−β)²·q·(Σ q·u − u)."""
-    loss = (
-        _log1p(u, 1 - beta, free).mul_(p).add_(q, alpha=1 - beta).sub_(p, alpha=1 - beta).sum(-1)
-    )  # m − p = (1−β)(q − p)
+    log_ratio = _log1p(u, 1 - beta, free)
+    loss = log_ratio.mul_(p).sub_(p.sub_(q), alpha=1 - beta).sum(-1)  # p − m = (1−β)(p − q)
     if factor is not None:
         mean = torch.mul(q, u, out=free).sum(-1, keepdim=True)
         q.mul_(u.sub_(mean)).mul_(factor * -((1 - beta) ** 2))
