@@ -80,6 +80,7 @@ def test_a_failure_at_the_end_of_a_slider_is_found_and_named(action, complaint):
         sweep(explorer_with(at_the_end(action)))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")  # matplotlib says so too, on its way to drawing them
 def test_numbers_behind_bars_areas_images_and_points_are_looked_at():
     def create(figure):
         axes = figure.subplots()
