@@ -8,8 +8,16 @@ pytestmark = pytest.mark.browser
 LONG = "large, because the teacher weighs every term, and the student's logarithm is very negative where it misses " * 2
 
 CELLS = [
-    f'from kd_lab.classroom import Question, predict, quiz\nguess = predict("KL(p‖q) is …", ["small", {LONG.strip()!r}, "zero"])',
-    'quiz(Question("1 + 1?", {"2": "Two.", "3": "One too many."}, "2"), Question("2 + 2?", {"4": "Four.", "5": "No."}, "4"))',
+    f"""
+from kd_lab.classroom import Question, predict, quiz
+guess = predict("KL(p‖q) is …", ["small", {LONG.strip()!r}, "zero"])
+""",
+    """
+quiz(
+    Question("1 + 1?", {"2": "Two.", "3": "One too many."}, "2"),
+    Question("2 + 2?", {"4": "Four.", "5": "No."}, "4"),
+)
+""",
     'guess.reveal("zero", "Because `p = q`.")',
 ]
 

@@ -16,14 +16,12 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from kd_lab.classroom.build import write
+from kd_lab.classroom.build import ROOT, write
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import METADATA, Lesson, edition_of, tags
 from kd_lab.classroom.setup import measured
-
-SWEEP = "from kd_lab.viz.sweep import sweep_all\n\nsweep_all()"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,8 @@ def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
         for cell in half.cells:
             if "nbval-check-output" in tags(cell) and cell.id in reference:
                 cell.outputs, cell.execution_count = reference[cell.id].outputs, reference[cell.id].execution_count
-    sweep = nbformat.v4.new_code_cell(SWEEP)
+    pictures = str(ROOT / "build" / "explorers" / lesson.source.stem)  # for people to look at
+    sweep = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})")
     cells = [*halves[0].cells, *halves[1].cells, sweep]
     for position, cell in enumerate(cells):
         cell.id = f"cell-{position}"  # the two editions share most of their cells, and so of their ids
