@@ -1,21 +1,17 @@
 """The plots that several lessons share: arrays in, artists out.
 
-Each plot is made once and then moved, so that the same function serves a static figure and an explorer: `letter_bars`
-and `set_bars`, `beam_tree` and `set_beam_tree`.
+Bars are made once and then moved, so that the same functions serve a static figure and an explorer.
 """
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.container import BarContainer
 from matplotlib.lines import Line2D
 
-from kd_lab.viz.style import FAINT, INK, TEACHER, Look
-from kd_lab.where.beam import Hypothesis, Step
+from kd_lab.viz.style import TEACHER, Look
 
 
 def letter_bars(axes: Axes, symbols: Sequence[str], looks: Sequence[Look] = (TEACHER,)) -> list[BarContainer]:
@@ -81,73 +77,3 @@ def interval_curve(
     axes.fill_between(x, mean - half_width, mean + half_width, facecolor=look.color, alpha=0.2, linewidth=0)
     (line,) = axes.plot(x, mean, **look.points, label=label or look.label)
     return line
-
-
-def beam_tree(axes: Axes, steps: int, rows: int) -> SimpleNamespace:
-    """An empty tree of hypotheses: one column a step of the search, the likeliest of a step on top.
-
-    Args:
-        axes: becomes the tree's alone.
-        steps: how many columns there is room for.
-        rows: how many hypotheses a column has room for, kept and cut together.
-
-    Returns:
-        The tree, to be moved by `set_beam_tree`.
-    """
-    axes.set(xlim=(-0.3, steps + 0.7), ylim=(rows - 0.5, -0.9), yticks=[], xticks=range(1, steps + 1))
-    axes.set(xlabel="step of the search", ylabel="likeliest on top")
-    axes.spines["left"].set_visible(False)
-    kept_edges = axes.add_collection(LineCollection([], colors=TEACHER.color, linewidths=1.6))
-    cut_edges = axes.add_collection(LineCollection([], colors=FAINT, linewidths=1.0, linestyles=(0, (1, 1.5))))
-    mark = {"linestyle": "none", "markersize": 6}
-    (kept,) = axes.plot([], [], marker="o", color=TEACHER.color, label="kept", **mark)
-    (ended,) = axes.plot([], [], marker="s", color=INK, label="kept and ended", **mark)
-    (cut,) = axes.plot([], [], marker="x", color=FAINT, label="cut", **mark)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
-    over_edges = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-    labels = [axes.text(0, 0, "", fontsize=9, va="center", bbox=over_edges, zorder=3) for _ in range(steps * rows)]
-    return SimpleNamespace(
-        kept_edges=kept_edges,
-        cut_edges=cut_edges,
-        kept=kept,
-        ended=ended,
-        cut=cut,
-        labels=labels,
-        steps=steps,
-        rows=rows,
-    )
-
-
-def set_beam_tree(tree: SimpleNamespace, trace: Sequence[Step], symbols: str, prompt_length: int = 1) -> None:
-    """Move a tree to what a search decided.
-
-    Args:
-        tree: from `beam_tree`.
-        trace: what `beam_search(…, trace=trace)` appended. Of more steps or hypotheses than the tree has room for, the
-            first steps and the likeliest hypotheses are drawn.
-        symbols: one character an id, for the labels.
-        prompt_length: how many leading ids of a hypothesis are given and not drawn.
-    """
-    places = {}  # tokens → where its node stands
-    edges = {True: [], False: []}
-    nodes = {"kept": [(0, 0)], "ended": [], "cut": []}  # (0, 0) is the prompt, the root of all
-    labels = iter(tree.labels)
-    for column, step in enumerate(trace[: tree.steps], start=1):
-        ranked: list[tuple[Hypothesis, bool]] = [(one, True) for one in step.kept] + [(one, False) for one in step.cut]
-        ranked.sort(key=lambda pair: -pair[0].logp)
-        for row, (hypothesis, stays) in enumerate(ranked[: tree.rows]):
-            place = (column, row)
-            if stays:
-                places[hypothesis.tokens] = place
-            edges[stays].append([places.get(hypothesis.tokens[:-1], (0, 0)), place])
-            nodes[("ended" if hypothesis.ended else "kept") if stays else "cut"].append(place)
-            label = next(labels)
-            label.set_position((column + 0.12, row))
-            label.set_text("".join(symbols[token] for token in hypothesis.tokens[prompt_length:]))
-            label.set_color(INK if stays else FAINT)
-    for label in labels:
-        label.set_text("")
-    tree.kept_edges.set_segments(edges[True])
-    tree.cut_edges.set_segments(edges[False])
-    for name, points in nodes.items():
-        getattr(tree, name).set_data(*np.reshape(points, (-1, 2)).T)

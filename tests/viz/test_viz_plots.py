@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
-import torch
 
-from kd_lab.models import TabularModel
 from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER, new_figure, show
-from kd_lab.viz.plots import beam_tree, interval_curve, letter_bars, set_bars, set_beam_tree
-from kd_lab.where.beam import beam_search
-from kd_lab.worlds import language
+from kd_lab.viz.plots import interval_curve, letter_bars, set_bars
 
 
 def test_bars_of_two_stand_side_by_side_over_their_letter():
@@ -28,38 +24,6 @@ def test_the_band_reaches_from_mean_minus_to_mean_plus_half_width():
     box = axes.collections[0].get_paths()[0].get_extents()
     assert (box.y0, box.y1) == (1.5, 4.0)
     assert line.get_ydata().tolist() == [2.0, 3.0]
-
-
-@pytest.fixture
-def trace():
-    echo, steps = language("echo"), []
-    beam_search(TabularModel(echo.logp), torch.tensor([0]), width=3, max_new_tokens=6, trace=steps)
-    return steps, echo.vocabulary.symbols
-
-
-def test_every_hypothesis_of_the_search_is_a_node_under_its_parent(trace):
-    steps, symbols = trace
-    tree = beam_tree(new_figure().subplots(), steps=6, rows=40)
-    set_beam_tree(tree, steps, symbols)
-    kept, cut = sum(len(step.kept) for step in steps), sum(len(step.cut) for step in steps)
-    assert len(tree.kept.get_xdata()) - 1 + len(tree.ended.get_xdata()) == kept  # without the root
-    assert len(tree.cut.get_xdata()) == cut
-    texts = {label.get_text(): label.get_position() for label in tree.labels if label.get_text()}
-    assert len(texts) == kept + cut
-    segments = [s.tolist() for s in (*tree.kept_edges.get_segments(), *tree.cut_edges.get_segments())]
-    for text, (x, y) in texts.items():
-        parent = texts.get(text[:-1], (0.12, 0))
-        assert [[parent[0] - 0.12, parent[1]], [x - 0.12, y]] in [np.round(s, 6).tolist() for s in segments]
-
-
-def test_a_tree_with_less_room_draws_the_likeliest_and_forgets_the_search_before(trace):
-    steps, symbols = trace
-    tree = beam_tree(new_figure().subplots(), steps=2, rows=3)
-    set_beam_tree(tree, steps, symbols)
-    assert sum(bool(label.get_text()) for label in tree.labels) == 6
-    set_beam_tree(tree, steps[:1], symbols)
-    assert sum(bool(label.get_text()) for label in tree.labels) == 3
-    assert len(tree.kept_edges.get_segments()) + len(tree.cut_edges.get_segments()) == 3
 
 
 def test_looks_differ_by_more_than_color():
