@@ -3,6 +3,7 @@
 from kd_lab.how.divergences import forward_kl, jsd, reverse_kl, skew_kl, total_variation
 from kd_lab.how.estimators import k1, k2, k3
 from kd_lab.how.gap import Divergence, Likelihood
+from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.matching import RelationalHuber, SquaredError
 from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
@@ -19,6 +20,7 @@ __all__ = [
     "k1",
     "k2",
     "k3",
+    "linear_softmax_kl",
     "masked_mean",
     "reverse_kl",
     "skew_kl",

@@ -53,13 +53,7 @@ def check_pair(student: Tensor, teacher: Tensor, what: str = "logits") -> None:
             raise ValueError(
                 f"{side}_{what} has shape {tuple(tensor.shape)}; expected [..., V] with the vocabulary (V ≥ 1) last"
             )
-    if student.shape[-1] != teacher.shape[-1]:
-        shared = min(student.shape[-1], teacher.shape[-1])
-        raise ValueError(
-            f"the student's vocabulary has {student.shape[-1]} entries and the teacher's {teacher.shape[-1]}; expected "
-            f"the same tokens in the same order; if the longer one is padded, cut both to the shared tokens with "
-            f"{what}[..., :{shared}] (zeros as padding would be phantom mass)"
-        )
+    check_vocabulary(student.shape[-1], teacher.shape[-1], f"{what}[..., :V]")
     if student.shape != teacher.shape:
         raise ValueError(
             f"student_{what} has shape {tuple(student.shape)} and teacher_{what} {tuple(teacher.shape)}; expected the "
@@ -69,6 +63,20 @@ def check_pair(student: Tensor, teacher: Tensor, what: str = "logits") -> None:
         raise ValueError(
             f"student_{what} is on {student.device} and teacher_{what} on {teacher.device}; expected one device; "
             f"move the teacher's with .to({str(student.device)!r})"
+        )
+
+
+def check_vocabulary(student: int, teacher: int, cut: str) -> None:
+    """Refuse two vocabularies of different size; `cut` is how to shorten one to V.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if student != teacher:
+        raise ValueError(
+            f"the student's vocabulary has {student} entries and the teacher's {teacher}; expected the same tokens in "
+            f"the same order; if the longer one is padded, cut it to the tokens that both know, {cut} with "
+            f"V = {min(student, teacher)} at most (zeros as padding would be phantom mass)"
         )
 
 
@@ -82,3 +90,30 @@ def check_positions(mask: Tensor | None, positions: torch.Size, device: torch.de
         return None
     check_mask(mask, positions)
     return mask.to(device)
+
+
+def check_head(side: str, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Refuse a head that cannot read these hidden states.
+
+    Raises:
+        ValueError: a shape, the dtype or the device does not fit.
+    """
+    for name, tensor in (("hidden", hidden), ("weight", weight), ("bias", bias)):
+        if tensor is None:
+            continue
+        if not tensor.is_floating_point():
+            raise ValueError(f"{side}_{name} has dtype {tensor.dtype}; expected floating point numbers")
+        if tensor.device != hidden.device:
+            raise ValueError(
+                f"{side}_{name} is on {tensor.device} and {side}_hidden on {hidden.device}; expected one device"
+            )
+    if weight.dim() != 2 or hidden.dim() == 0 or weight.shape[1] != hidden.shape[-1]:
+        raise ValueError(
+            f"{side}_weight has shape {tuple(weight.shape)} and {side}_hidden {tuple(hidden.shape)}; expected [V, d] "
+            "for [..., d], as in torch.nn.Linear; transpose a weight that is stored as [d, V]"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{side}_bias has shape {tuple(bias.shape)}; expected ({weight.shape[0]},), one number for each row of "
+            f"{side}_weight"
+        )

@@ -23,6 +23,7 @@ CHUNK = 2**18
 _HUGE = 2**22  # bytes from which numpy asks the system for huge pages
 
 
+@torch.compiler.disable  # it is compiled code already, and its loop would be unrolled
 def chunked_softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_logits: Float[Tensor, "... V"],
@@ -32,7 +33,7 @@ def chunked_softmax_kl(
     temperature: float,
     scale_by_t2: bool,
     mask: Bool[Tensor, "..."] | None,
-    expected_upstream: Float[Tensor, "..."] | None = None,
+    expected_upstream: Float[Tensor, "..."],
 ) -> Float[Tensor, "..."]:
     """The loss at each position, with its gradient made in the same sweep; in fp32.
 
@@ -41,15 +42,13 @@ def chunked_softmax_kl(
         divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
         mask: True where a position counts; None counts them all.
         expected_upstream: what the loss of each position will be multiplied with on its way to the scalar that is
-            minimised; None for 1. A wrong guess costs time and never correctness.
+            minimised. A wrong guess costs time and never correctness.
 
     Returns:
         τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
     """
     options = (divergence, beta, temperature, loss_scale(divergence, temperature, scale_by_t2))
     if torch.is_grad_enabled() and student_logits.requires_grad:
-        if expected_upstream is None:
-            expected_upstream = torch.ones(student_logits.shape[:-1], device=student_logits.device)
         return _ChunkedSoftmaxKL.apply(student_logits, teacher_logits, mask, expected_upstream, *options)
     return sweep(student_logits, teacher_logits, mask, None, *options)[0]
 
@@ -93,20 +92,24 @@ def sweep(
     beta: float,
     temperature: float,
     scale: float,
+    into: Float[Tensor, "... V"] | None = None,
 ) -> tuple[Float[Tensor, "..."], Float[Tensor, "... V"] | None]:
     """The loss of each position, and (where `upstream` is given) the gradient of Σ upstream·loss.
 
-    Positions that do not count are never read: their loss is 0 and so is their gradient.
+    Positions that do not count are never read: their loss is 0 and so is their gradient. The gradient is made in
+    `into`, if that is given; it must be contiguous, and may be the student's logits themselves.
     """
     vocabulary, device = student.shape[-1], student.device
     losses = torch.zeros(student.shape[:-1], dtype=torch.float32, device=device)
-    gradient = None if upstream is None else _empty(student.shape, student.dtype, device)
+    gradient = into
+    if gradient is None and upstream is not None:
+        gradient = _empty(student.shape, student.dtype, device)
     if gradient is not None and mask is not None:
         gradient.view(-1, vocabulary)[~mask.flatten()] = 0
     weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
     sides = _as_matrix(student), _as_matrix(teacher)
     threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()
-    pending = iter(_chunks(mask, losses.numel(), rows_of_a_chunk(vocabulary, losses.numel(), threads)))
+    pending = iter(row_chunks(mask, losses.numel(), rows_of_a_chunk(vocabulary, losses.numel(), threads)))
 
     def work() -> None:
         scratch = None
@@ -314,7 +317,7 @@ def _total_variation(q: Tensor, p: Tensor, factor: Tensor | None, sign: Tensor, 
     return loss
 
 
-def _chunks(mask: Tensor | None, positions: int, step: int) -> list[slice | Int[Tensor, " R"]]:
+def row_chunks(mask: Tensor | None, positions: int, step: int) -> list[slice | Int[Tensor, " R"]]:
     """The numbers of the rows that count, in row-major order, a chunk at a time: a slice where they are neighbours."""
     if mask is None:
         return [slice(start, min(start + step, positions)) for start in range(0, positions, step)]

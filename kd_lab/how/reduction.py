@@ -42,6 +42,31 @@ def masked_mean(
     return total / (mask.sum().clamp_min(1) if normalizer is None else normalizer)
 
 
+def reduce(
+    losses: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, reduction: str, normalizer: float | Tensor | None
+) -> Float[Tensor, "..."]:
+    """One loss a position, 0 where masked, to what `reduction` ("mean", "sum" or "none") asks for."""
+    match reduction:
+        case "none":
+            return losses
+        case "sum":
+            return losses.sum()
+    return masked_mean(losses, mask, normalizer)
+
+
+def upstream_of(
+    reduction: str, normalizer: float | Tensor | None, mask: Bool[Tensor, "..."] | None, losses: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """The gradient that reaches each position's loss if the reduced loss is minimised as it is: found by asking.
+
+    >>> upstream_of("mean", None, torch.tensor([True, False, True]), torch.zeros(3))
+    tensor([0.5000, 0.0000, 0.5000])
+    """
+    with torch.enable_grad():
+        losses = torch.zeros_like(losses).requires_grad_()
+        return torch.autograd.grad(reduce(losses, mask, reduction, normalizer).sum(), losses)[0]
+
+
 def check_mask(mask: Tensor, shape: torch.Size) -> None:
     """Refuse a mask that is not boolean, or that would broadcast.
 

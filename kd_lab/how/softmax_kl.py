@@ -1,20 +1,15 @@
 """The divergence of two softmaxes, from raw logits to one number: checks, the choice of a backend, the reduction."""
 
-import importlib.util
-import os
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.reduction import masked_mean
-from kd_lab.how.reference import reference_softmax_kl
-
-BACKENDS = ("auto", "reference", "chunked", "triton")
+from kd_lab.how.reduction import reduce, upstream_of
 
 
 def softmax_kl(
@@ -72,10 +67,12 @@ def softmax_kl(
     check_options(divergence, beta, temperature, reduction, normalizer)
     check_pair(student_logits, teacher_logits)
     mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
-    per_position = _backend(backend, student_logits, teacher_logits)
+    per_position = choose_backend(
+        backend, student_logits.device, torch.promote_types(student_logits.dtype, teacher_logits.dtype)
+    )
     if per_position is chunked_softmax_kl:
-        upstream = _expected_upstream(student_logits, mask, reduction, normalizer)
-        per_position = partial(chunked_softmax_kl, expected_upstream=upstream)
+        losses = torch.empty(student_logits.shape[:-1], device=student_logits.device)
+        per_position = partial(per_position, expected_upstream=upstream_of(reduction, normalizer, mask, losses))
     losses = per_position(
         student_logits,
         teacher_logits.detach(),
@@ -86,64 +83,3 @@ def softmax_kl(
         mask=mask,
     )
     return reduce(losses, mask, reduction, normalizer)
-
-
-def reduce(
-    losses: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, reduction: str, normalizer: float | Tensor | None
-) -> Float[Tensor, "..."]:
-    """One loss a position to what `reduction` asks for; masked positions are 0 already."""
-    match reduction:
-        case "none":
-            return losses
-        case "sum":
-            return losses.sum()
-        case _:
-            return masked_mean(losses, mask, normalizer)
-
-
-def _expected_upstream(
-    student_logits: Tensor, mask: Tensor | None, reduction: str, normalizer: float | Tensor | None
-) -> Float[Tensor, "..."] | None:
-    """The gradient that each position's loss gets from the reduction, found by asking the reduction."""
-    if reduction == "none" or not (torch.is_grad_enabled() and student_logits.requires_grad):
-        return None
-    losses = torch.zeros(student_logits.shape[:-1], device=student_logits.device, requires_grad=True)
-    return torch.autograd.grad(reduce(losses, mask, reduction, normalizer), losses)[0]
-
-
-def _backend(name: str, student_logits: Tensor, teacher_logits: Tensor) -> Callable[..., Tensor]:
-    """The function that computes one loss for each position."""
-    if name not in BACKENDS:
-        raise ValueError(f"backend is {name!r}; expected one of {', '.join(map(repr, BACKENDS))}")
-    if torch.float64 in (student_logits.dtype, teacher_logits.dtype):
-        return reference_softmax_kl
-    device = student_logits.device.type
-    if name == "auto":
-        name = {"cpu": "chunked", "cuda": "triton" if _has_triton() else "reference"}.get(device, "reference")
-    match name:
-        case "triton":
-            return _triton(on_gpu=device == "cuda")
-        case "chunked":
-            return chunked_softmax_kl
-    return reference_softmax_kl
-
-
-def _triton(on_gpu: bool) -> Callable[..., Tensor]:
-    if not _has_triton():
-        raise ValueError(
-            'backend="triton" needs the package triton, which is not installed (it has wheels for Linux only); '
-            'write backend="auto", which takes the chunked path without it'
-        )
-    if not on_gpu and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ValueError(
-            'backend="triton" came with tensors on the CPU; expected a CUDA or ROCm device; to run the kernel in '
-            "Triton's interpreter, set TRITON_INTERPRET=1 in the environment before Python starts, or write "
-            'backend="auto"'
-        )
-    from kd_lab.how.kernels import triton_softmax_kl
-
-    return triton_softmax_kl
-
-
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
