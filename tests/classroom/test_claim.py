@@ -70,6 +70,8 @@ def test_claims_are_read_back_from_a_notebooks_outputs():
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     generator = np.random.default_rng(0)
-    samples = generator.normal(3.0, 2.0, size=(4000, 4))
+    samples = generator.normal(3.0, 2.0, size=(500, 4))
     covered = [abs(mean - 3.0) <= half for mean, half in map(mean_interval, samples)]
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.012)  # 3.5 standard errors
+    assert np.mean(covered) == pytest.approx(
+        0.95, abs=0.03
+    )  # three standard errors; a normal quantile in place of Student's gives 0.86
