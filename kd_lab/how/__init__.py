@@ -8,12 +8,15 @@ from kd_lab.how.matching import RelationalHuber, SquaredError
 from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
+from kd_lab.how.sparse import sparse_softmax_kl
+from kd_lab.how.sparse_cache import SparseTeacher, load_sparse_teacher, sampled, save_sparse_teacher, top_k
 
 __all__ = [
     "Divergence",
     "Likelihood",
     "PolicyGradient",
     "RelationalHuber",
+    "SparseTeacher",
     "SquaredError",
     "forward_kl",
     "jsd",
@@ -21,9 +24,14 @@ __all__ = [
     "k2",
     "k3",
     "linear_softmax_kl",
+    "load_sparse_teacher",
     "masked_mean",
     "reverse_kl",
+    "sampled",
+    "save_sparse_teacher",
     "skew_kl",
     "softmax_kl",
+    "sparse_softmax_kl",
+    "top_k",
     "total_variation",
 ]

@@ -107,14 +107,14 @@ def sweep(
     if gradient is not None and mask is not None:
         gradient.view(-1, vocabulary)[~mask.flatten()] = 0
     weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
-    sides = _as_matrix(student), _as_matrix(teacher)
+    sides = as_matrix(student), as_matrix(teacher)
     threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()
     pending = iter(row_chunks(mask, losses.numel(), rows_of_a_chunk(vocabulary, losses.numel(), threads)))
 
     def work() -> None:
         scratch = None
         for rows in pending:
-            x, y = (_take(side, rows) for side in sides)
+            x, y = (take(side, rows) for side in sides)
             if scratch is None or len(x) > scratch.shape[1]:
                 scratch = torch.empty(4, *x.shape, dtype=torch.float32, device=device)
             *free, out = scratch[:, : len(x)]
@@ -339,7 +339,7 @@ def rows_of_a_chunk(vocabulary: int, positions: int, threads: int) -> int:
     return rows if threads == 1 else max(1, min(rows, positions // (32 * threads)))
 
 
-def _as_matrix(logits: Tensor) -> Tensor:
+def as_matrix(logits: Tensor) -> Tensor:
     """[N, V] where strides allow it without a copy, else the logits as they are."""
     try:
         return logits.view(-1, logits.shape[-1])
@@ -347,7 +347,7 @@ def _as_matrix(logits: Tensor) -> Tensor:
         return logits
 
 
-def _take(logits: Tensor, rows: slice | Tensor) -> Float[Tensor, "R V"]:
+def take(logits: Tensor, rows: slice | Tensor) -> Float[Tensor, "R V"]:
     """Rows by number, in row-major order over the positions, whatever the strides."""
     if logits.dim() == 2:
         return logits[rows]

@@ -34,7 +34,9 @@ def reference_softmax_kl(
     # In full precision before anything else: a rounded log-probability is wrong by more than the gradient near q = p.
     student_logp = (student_logits[counted].to(dtype) / temperature).log_softmax(-1)
     teacher_logp = (teacher_logits.detach()[counted].to(dtype) / temperature).log_softmax(-1)
-    loss = loss_scale(divergence, temperature, scale_by_t2) * _divergence(student_logp, teacher_logp, divergence, beta)
+    loss = loss_scale(divergence, temperature, scale_by_t2) * divergence_of(
+        student_logp, teacher_logp, divergence, beta
+    )
     if mask is None:
         return loss
     return torch.zeros(mask.shape, dtype=dtype, device=loss.device).masked_scatter(mask, loss)
@@ -49,7 +51,10 @@ def loss_scale(divergence: str, temperature: float, scale_by_t2: bool) -> float:
     return temperature**2 if scale_by_t2 and divergence != "total_variation" else 1.0
 
 
-def _divergence(student_logp: Tensor, teacher_logp: Tensor, divergence: str, beta: float) -> Tensor:
+def divergence_of(
+    student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], divergence: str, beta: float
+) -> Float[Tensor, "..."]:
+    """The divergence of this name, of log-probabilities; `beta` is read by the two that have one."""
     match divergence:
         case "forward_kl":
             return forward_kl(student_logp, teacher_logp)
@@ -61,4 +66,4 @@ def _divergence(student_logp: Tensor, teacher_logp: Tensor, divergence: str, bet
             return skew_kl(student_logp, teacher_logp, beta)
         case "total_variation":
             return total_variation(student_logp, teacher_logp)
-    raise AssertionError(divergence)  # softmax_kl has checked it
+    raise AssertionError(divergence)  # check_options knows the names
