@@ -11,6 +11,7 @@ from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.reference import reference_softmax_kl
 
 BACKENDS = ("auto", "reference", "chunked", "triton")
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
 def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
@@ -24,7 +25,7 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> Calla
     if dtype == torch.float64:
         return reference_softmax_kl
     if name == "auto":
-        name = {"cpu": "chunked", "cuda": "triton" if _has_triton() else "reference"}.get(device.type, "reference")
+        name = {"cpu": "chunked", "cuda": "triton" if _HAS_TRITON else "reference"}.get(device.type, "reference")
     match name:
         case "triton":
             return _triton(device)
@@ -34,7 +35,7 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> Calla
 
 
 def _triton(device: torch.device) -> Callable[..., Tensor]:
-    if not _has_triton():
+    if not _HAS_TRITON:
         raise ValueError(
             'backend="triton" needs the package triton, which is not installed (it has wheels for Linux only); '
             'write backend="auto", which does without it'
@@ -48,7 +49,3 @@ def _triton(device: torch.device) -> Callable[..., Tensor]:
     from kd_lab.how.kernels import triton_softmax_kl  # only now: importing it imports Triton
 
     return triton_softmax_kl
-
-
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None

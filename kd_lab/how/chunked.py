@@ -23,7 +23,7 @@ CHUNK = 2**18
 _HUGE = 2**22  # bytes from which numpy asks the system for huge pages
 
 
-@torch.compiler.disable  # it is compiled code already, and its loop would be unrolled
+@torch.compiler.disable(reason="it is a loop over compiled operations already")
 def chunked_softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_logits: Float[Tensor, "... V"],
@@ -50,7 +50,7 @@ def chunked_softmax_kl(
     options = (divergence, beta, temperature, loss_scale(divergence, temperature, scale_by_t2))
     if torch.is_grad_enabled() and student_logits.requires_grad:
         return _ChunkedSoftmaxKL.apply(student_logits, teacher_logits, mask, expected_upstream, *options)
-    return sweep(student_logits, teacher_logits, mask, None, *options)[0]
+    return sweep(student_logits, teacher_logits.detach(), mask, None, *options)[0]
 
 
 class _ChunkedSoftmaxKL(torch.autograd.Function):

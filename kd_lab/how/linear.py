@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_head, check_options, check_positions, check_vocabulary
 from kd_lab.how.chunked import chunked_softmax_kl, row_chunks, sweep
-from kd_lab.how.reduction import reduce, upstream_of
+from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import loss_scale
 
 LOGITS = 2**23
@@ -77,8 +77,7 @@ def linear_softmax_kl(
     dtype = torch.float32
     for tensor in tensors:
         dtype = dtype if tensor is None else torch.promote_types(dtype, tensor.dtype)
-    losses = torch.zeros(student_hidden.shape[:-1], dtype=dtype, device=student_hidden.device)
-    upstream = upstream_of(reduction, normalizer, mask, losses)
+    upstream = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer).to(student_hidden.device, dtype)
     gap = _Gap(choose_backend(backend, student_hidden.device, dtype), divergence, beta, temperature, scale_by_t2)
     if torch.is_grad_enabled():
         losses = _LinearSoftmaxKL.apply(gap, mask, upstream, *tensors)

@@ -54,17 +54,20 @@ def reduce(
     return masked_mean(losses, mask, normalizer)
 
 
-def upstream_of(
-    reduction: str, normalizer: float | Tensor | None, mask: Bool[Tensor, "..."] | None, losses: Float[Tensor, "..."]
+def position_weights(
+    shape: torch.Size, mask: Bool[Tensor, "..."] | None, reduction: str, normalizer: float | Tensor | None
 ) -> Float[Tensor, "..."]:
-    """The gradient that reaches each position's loss if the reduced loss is minimised as it is: found by asking.
+    """What each position's loss is multiplied with in the reduced loss: the gradient that will reach it.
 
-    >>> upstream_of("mean", None, torch.tensor([True, False, True]), torch.zeros(3))
+    A backend that makes the gradient together with the loss needs it beforehand.
+
+    >>> position_weights(torch.Size([3]), torch.tensor([True, False, True]), "mean", None)
     tensor([0.5000, 0.0000, 0.5000])
     """
-    with torch.enable_grad():
-        losses = torch.zeros_like(losses).requires_grad_()
-        return torch.autograd.grad(reduce(losses, mask, reduction, normalizer).sum(), losses)[0]
+    counted = torch.ones(shape) if mask is None else mask.float()
+    if reduction != "mean":
+        return counted
+    return counted / (counted.sum().clamp_min(1) if normalizer is None else normalizer)
 
 
 def check_mask(mask: Tensor, shape: torch.Size) -> None:
@@ -96,6 +99,8 @@ def check_normalizer(normalizer: float | Tensor) -> None:
             f"normalizer has shape {tuple(normalizer.shape)}; expected one number, such as the count of positions "
             "that count in the whole step; write .sum() if these are counts of the parts"
         )
+    if torch.compiler.is_compiling() and isinstance(normalizer, Tensor):
+        return  # a compiled graph cannot look at a number
     if not 0 < float(normalizer) < float("inf"):
         raise ValueError(
             f"normalizer is {float(normalizer)}; expected a positive number, such as the count of positions that "

@@ -1,7 +1,5 @@
 """The divergence of two softmaxes, from raw logits to one number: checks, the choice of a backend, the reduction."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -9,7 +7,8 @@ from torch import Tensor
 from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.reduction import reduce, upstream_of
+from kd_lab.how.reduction import position_weights, reduce
+from kd_lab.how.reference import reference_softmax_kl
 
 
 def softmax_kl(
@@ -67,19 +66,22 @@ def softmax_kl(
     check_options(divergence, beta, temperature, reduction, normalizer)
     check_pair(student_logits, teacher_logits)
     mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
-    per_position = choose_backend(
-        backend, student_logits.device, torch.promote_types(student_logits.dtype, teacher_logits.dtype)
-    )
+    options = {
+        "divergence": divergence,
+        "beta": beta,
+        "temperature": temperature,
+        "scale_by_t2": scale_by_t2,
+        "mask": mask,
+    }
+    dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
+    per_position = choose_backend(backend, student_logits.device, dtype)
+    if per_position is reference_softmax_kl:
+        return reduce(per_position(student_logits, teacher_logits, **options), mask, reduction, normalizer)
+    # The fast backends can make the gradient in the same visit if they know what the reduction will multiply it with.
+    weights = position_weights(student_logits.shape[:-1], mask, reduction, normalizer).to(student_logits.device)
     if per_position is chunked_softmax_kl:
-        losses = torch.empty(student_logits.shape[:-1], device=student_logits.device)
-        per_position = partial(per_position, expected_upstream=upstream_of(reduction, normalizer, mask, losses))
-    losses = per_position(
-        student_logits,
-        teacher_logits.detach(),
-        divergence=divergence,
-        beta=beta,
-        temperature=temperature,
-        scale_by_t2=scale_by_t2,
-        mask=mask,
-    )
-    return reduce(losses, mask, reduction, normalizer)
+        losses = chunked_softmax_kl(student_logits, teacher_logits, **options, expected_upstream=weights)
+        return reduce(losses, mask, reduction, normalizer)
+    if reduction == "none":
+        return per_position(student_logits, teacher_logits, **options)
+    return per_position(student_logits, teacher_logits, **options, weight=weights).sum()
