@@ -9,6 +9,7 @@ figure is written into the file.
 
 import argparse
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from kd_lab.models.gpt import GPT, GPTConfig
 from kd_lab.models.saved import WEIGHTS, load_model, save_model
 from kd_lab.worlds import Batch, World, surnames
 
-STEPS = 2500
+STEPS = 8000
 BATCH_SIZE = 64
+BATCHES_A_DRAW = 8  # rows drawn together and sorted by length, so that little of a batch is padding
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.1
 DROPOUT = 0.2
@@ -70,17 +72,32 @@ def train(
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        batches = batches_of_like_length(world, draws)
         for _ in trange(steps, desc="teacher", mininterval=5):
-            batch = world.sample(BATCH_SIZE, draws)
+            batch, characters = next(batches)
             longest = int(batch.mask.sum(1).max())  # the columns beyond hold padding alone
             mask = batch.mask[:, :longest]
-            loss = F.cross_entropy(model(batch.inputs[:, :longest])[mask], batch.targets[:, :longest][mask])
+            logits = model(batch.inputs[:, :longest])
+            loss = F.cross_entropy(logits[mask], batch.targets[:, :longest][mask], reduction="sum") / characters
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
     return model.eval()
+
+
+def batches_of_like_length(world: World, generator: torch.Generator) -> Iterator[tuple[Batch, float]]:
+    """Batches of the training set for ever, each with the characters that a batch of its draw holds on average.
+
+    Dividing a batch's summed loss by that average and not by its own count leaves every character of the training set
+    with one weight; otherwise those of short names would weigh more.
+    """
+    while True:
+        draw = world.sample(BATCHES_A_DRAW * BATCH_SIZE, generator)
+        by_length = draw.mask.sum(1).argsort().view(BATCHES_A_DRAW, BATCH_SIZE)
+        for rows in by_length[torch.randperm(BATCHES_A_DRAW, generator=generator)]:
+            yield draw[rows], float(draw.mask.sum()) / BATCHES_A_DRAW
 
 
 def validation_split(world: World) -> World:
