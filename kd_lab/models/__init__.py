@@ -4,6 +4,7 @@ Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_si
 `cache=model.new_cache(batch_size, length)` it reads on where the cache ends.
 """
 
+from kd_lab.models.bigram import BigramModel
 from kd_lab.models.generate import evaluating, generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
 from kd_lab.models.mixture import MixtureModel
@@ -13,6 +14,7 @@ from kd_lab.models.tabular import TabularModel
 
 __all__ = [
     "GPT",
+    "BigramModel",
     "GPTConfig",
     "MixtureModel",
     "TabularModel",
