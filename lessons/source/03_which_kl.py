@@ -29,7 +29,7 @@ def fit(teacher, divergence, beta=0.5, view=lambda logp: logp):
     return student, np.exp(student_logp), integrand(student_logp, teacher_logp, divergence, beta)
 
 
-LIMITS = {"xlim": (-7, 9), "density_top": 1.05, "integrand_limits": (-0.4, 1.1)}
+LIMITS = {"xlim": (-7, 9), "density_top": 0.95, "integrand_limits": (-0.35, 1.1)}
 FORMULAS = {"forward_kl": "p·log(p/q)", "reverse_kl": "q·log(q/p)"}
 BOTH = {name: DIVERGENCES[name] for name in FORMULAS}
 
@@ -37,6 +37,7 @@ hook = new_figure(760, 440)
 teacher = two_hills()
 with course_style():
     artists = draw_fits(hook, BOTH, integrand_labels=FORMULAS, **LIMITS)
+    hook.axes[0].annotate("the valley", (0.5, 0.17), (0.5, 0.42), ha="center", arrowprops={"arrowstyle": "->"})
 move_fits(artists, x, np.exp(teacher.logpdf(x)), {name: fit(teacher, name)[1:] for name in BOTH})
 show(
     hook,
@@ -120,16 +121,16 @@ def follow(artists, second, weight, width):
     found = {name: fit(teacher, name) for name in BOTH}
     move_fits(artists, x, density, {name: parts[1:] for name, parts in found.items()})
     (wide, wide_q, _), (narrow, narrow_q, _) = found["forward_kl"], found["reverse_kl"]
-    if second - FIRST < 1:
+    if second - FIRST < 2 * max(teacher.widths):
         return (
-            f"The modes are {second - FIRST:.2g} apart and make one hill: forward KL's width is {wide.width:.2f}, "
-            f"reverse KL's {narrow.width:.2f}; the direction hardly matters."
+            f"The modes are {second - FIRST:.3g} apart and overlap: forward KL's student has width {wide.width:.2f}, "
+            f"reverse KL's {narrow.width:.2f}; the direction matters little."
         )
-    verdict = "covers both modes" if modes_kept(narrow_q, teacher).all() else "keeps 1 of 2 modes"
+    both = modes_kept(narrow_q, teacher).all()
     return (
-        f"With the modes {second - FIRST:.2g} apart, forward KL's student has width {wide.width:.2f} and puts "
+        f"With the modes {second - FIRST:.3g} apart, forward KL's student has width {wide.width:.2f} and puts "
         f"{valley_mass(wide_q, teacher):.0%} of its mass in the valley (the teacher: {valley_mass(density, teacher):.1%}); "
-        f"reverse KL's has width {narrow.width:.2f} and {verdict}."
+        f"reverse KL's has width {narrow.width:.2f} and {'covers both modes' if both else 'keeps 1 of 2 modes'}."
     )
 
 
@@ -138,7 +139,7 @@ drag = Explorer(
     controls=[
         Slider("second mode at", -2.0, 5.0, 0.05, start=0.0),
         Slider("its weight", 0.1, 0.9, 0.05, start=0.5),
-        Slider("its width", 0.4, 1.2, 0.05, start=0.5),
+        Slider("its width", 0.5, 1.2, 0.05, start=0.5),
     ],
     create=lambda figure: draw_fits(figure, BOTH, integrand_labels=FORMULAS, **LIMITS),
     update=follow,
@@ -146,7 +147,7 @@ drag = Explorer(
         "at the brink": {"second mode at": 0.75},
         "just let go": {"second mode at": 0.85},
         "far apart": {"second mode at": 5.0},
-        "small and sharp": {"second mode at": 2.0, "its weight": 0.2, "its width": 0.4},
+        "light and broad": {"second mode at": 2.5, "its weight": 0.2, "its width": 1.0},
     },
     size=(760, 440),
 )
@@ -447,7 +448,7 @@ print(
 #
 # A language model's student is no Gaussian. It is a softmax over $V$ tokens whose logits, for all contexts together, form a matrix of low rank: hidden states times output embeddings, plus a bias. Three tokens are plausible after each of 24 contexts here; the other 17 share 4 %. A student of rank 2 cannot place three independent peaks in 24 rows. Which of its two evils will it choose?
 #
-# To train it we need the gradient of reverse KL in the logits $z$, with $q=\mathrm{softmax}(z)$. For forward KL it is $q-p$, as in lesson 01.
+# To train it we need the gradient of reverse KL in the logits $z$, with $q=\mathrm{softmax}(z)$. For forward KL it is $q-p$.
 #
 # ### Exercise 03.3 · The gradient of reverse KL (●●○, 10 minutes)
 #
@@ -666,11 +667,10 @@ for s in range(5):
     one_mode.append(at_mode.any(1).mean())
     best_keeps.append(at_mode[gaps.argmin()].mean())
 plane_figure = new_figure(760, 410)
-p_image = np.exp(triangle.logpdf(points))
+p_image = np.exp(triangle.logpdf(plane(-5, 5, 120)[0]))
 with course_style():
     for axes, circles, name in zip(plane_figure.subplots(1, 2), ([(*center, spread)], landed), BOTH, strict=True):
-        draw_plane(axes, p_image, (-6.5, 6.5, -6.5, 6.5), circles, DIVERGENCES[name])
-        axes.set(xlim=(-5, 5), ylim=(-5, 5))
+        draw_plane(axes, p_image, (-5, 5, -5, 5), circles, DIVERGENCES[name])
         axes.set_title(f"{DIVERGENCES[name].label}: {len(circles)} student{'s' * (len(circles) > 1)}")
 show(
     plane_figure,
@@ -728,8 +728,8 @@ def follow_family(artists, label, beta, second):
     verdict = "covers both modes" if modes_kept(density, teacher).all() else "has let the second mode go"
     unread = " (β is not read by this one)" if name in BOTH else ""
     return (
-        f"Under {shown}{unread}, modes {second - FIRST:.2g} apart, the student has width {student.width:.2f} and {verdict}; "
-        f"the divergence left is {student.gap:.3f} nats."
+        f"Under {shown}{unread}, modes {second - FIRST:.3g} apart, the student has width {student.width:.2f} and {verdict}; "
+        f"the divergence left is {max(student.gap, 0):.3f} nats."
     )
 
 
@@ -741,7 +741,11 @@ family = Explorer(
         Slider("second mode at", -2.0, 5.0, 0.05, start=1.0),
     ],
     create=lambda figure: draw_fits(
-        figure, {n: DIVERGENCES[n] for n in names}, integrand_labels=PARTS, one_at_a_time=True, **LIMITS
+        figure,
+        {n: DIVERGENCES[n] for n in names},
+        integrand_labels=PARTS,
+        one_at_a_time=True,
+        **LIMITS | {"integrand_limits": (-0.3, 1.0)},
     ),
     update=follow_family,
     presets={
@@ -930,7 +934,7 @@ claim(
 )
 
 # %% [markdown]
-# Every *bounded* divergence lets go in the end: giving up a mode costs at most the bound, while covering costs ever more. Skew KL is bounded by $-\ln\beta$, and so it too lets go, earlier the larger β is. Forward KL alone pays any price.
+# Every *bounded* divergence lets go in the end. Giving up a mode costs a fixed amount that lies below the bound; covering both costs ever more, up to the bound itself, as the student grows thin over the modes. Skew KL is bounded by $-\ln\beta$, and so it too lets go, earlier the larger β is. For forward KL it is the other way round: giving up costs without bound.
 #
 # ## 5 · Two knobs that hide in the loss
 #
@@ -971,7 +975,7 @@ def follow_temperature(artists, temperature, second, way):
     wide, narrow = students["forward_kl"], students["reverse_kl"]
     where = "between the modes" if abs(narrow.mean - (FIRST + second) / 2) < (second - FIRST) / 4 else "on one mode"
     return (
-        f"At τ = {temperature:.2g}, softening {way}, modes {second - FIRST:.2g} apart: forward KL's student has width "
+        f"At τ = {temperature:.2g}, softening {way}, modes {second - FIRST:.3g} apart: forward KL's student has width "
         f"{wide.width:.2f}; reverse KL's has width {narrow.width:.2f} and stands {where}."
     )
 
@@ -979,11 +983,17 @@ def follow_temperature(artists, temperature, second, way):
 heat = Explorer(
     name="temperature and direction",
     controls=[
-        Slider("temperature τ", 0.5, 8.0, 0.1, start=1.0),
+        Slider("temperature τ", 0.7, 8.0, 0.1, start=1.0),
         Slider("second mode at", 0.0, 5.0, 0.1, start=2.0),
         Choice("softened", WAYS, start=WAYS[0]),
     ],
-    create=lambda figure: draw_fits(figure, BOTH, integrand_labels=FORMULAS, original=True, **LIMITS),
+    create=lambda figure: draw_fits(
+        figure,
+        BOTH,
+        integrand_labels=FORMULAS,
+        original=True,
+        **LIMITS | {"integrand_limits": (-0.35, 1.4), "density_top": 1.0},
+    ),
     update=follow_temperature,
     presets={
         "τ = 2": {"temperature τ": 2.0},
@@ -1217,7 +1227,7 @@ claim(
 )
 
 # %% [markdown]
-# Temperature does the same: without the factor τ² of lesson 01 a soft loss is a small loss. Adam forgives a constant factor, because it divides by the size of the gradient. It stops forgiving as soon as the loss is mixed with another one, clipped, or weighed against weight decay. So: **before you compare divergences, compare gradient norms.**
+# Temperature does the same: softening both sides divides the gradient by about τ², which is why Hinton's loss carries the factor τ². Adam forgives a constant factor, because it divides by the size of the gradient. It stops forgiving as soon as the loss is mixed with another one, or its gradient clipped. So: **before you compare divergences, compare gradient norms.**
 #
 # ## Discuss
 #
