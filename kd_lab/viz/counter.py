@@ -8,7 +8,7 @@ from kd_lab.viz.style import FAINT, INK, TEACHER
 RATE = 1e9  # sequences a second: generous for any machine that also has to look at them
 YEAR = 3.156e7  # seconds
 AGE = 13.8e9 * YEAR  # of the universe, in seconds
-LANDMARKS = {"a second": RATE, "a year": RATE * YEAR, "age of the universe": RATE * AGE, "atoms in the universe": 1e80}
+LANDMARKS = {"a second": RATE, "a year": RATE * YEAR, "age of the universe": RATE * AGE, "atoms in\nthe universe": 1e80}
 A_LINE = 104  # digits
 VOCABULARIES = {2: "a coin", 7: "an exact language", 27: "letters", 1_000: "syllables", 50_257: "GPT-2"}
 
@@ -32,7 +32,7 @@ def sequence_counter(name: str = "counter", longest: int = 200) -> Explorer:
         line.spines["left"].set_visible(False)
         line.minorticks_off()
         for i, (label, count) in enumerate(LANDMARKS.items()):
-            height = 0.36 + 0.32 * (i > 1)  # in two rows, or they would run into one another
+            height = 0.72 if i == 2 else 0.36  # out of the way of its neighbours
             line.axvline(log10(count), ymax=height - 0.06, color=FAINT, linestyle="-", linewidth=1)
             line.text(log10(count), height, label, ha="center", va="bottom", fontsize=8, color=INK)
         (place,) = line.plot(

@@ -17,7 +17,13 @@ ROOM = 0.4  # between the sign of a node and where its branches begin, in letter
 
 @torch.no_grad()
 def likely_paths(
-    model: nn.Module, vocabulary: Vocabulary, start: str = "", letters: int = 3, width: int = 9, least: float = 0.0
+    model: nn.Module,
+    vocabulary: Vocabulary,
+    start: str = "",
+    letters: int = 3,
+    width: int = 9,
+    least: float = 0.0,
+    include: str = "",
 ) -> dict[str, float]:
     """The likeliest continuations of a text, `width` at each of `letters` depths, grown one letter at a time.
 
@@ -28,6 +34,7 @@ def likely_paths(
         letters: how far the tree reaches beyond it.
         width: the most texts kept at each depth.
         least: texts less probable than this, given the root, are left out.
+        include: a text whose path is kept in any case.
 
     Returns:
         text → probability of coming through it, given the root. The root itself, with 1, is the first entry.
@@ -35,13 +42,14 @@ def likely_paths(
     >>> from kd_lab.models import TabularModel
     >>> from kd_lab.worlds import language
     >>> echo = language("echo", smoothing=0)
-    >>> likely_paths(TabularModel(echo.logp), echo.vocabulary, letters=2, width=2)
-    {'': 1.0, 'a': 0.4, 'c': 0.36, 'cx': 0.36, 'ax': 0.24}
+    >>> paths = likely_paths(TabularModel(echo.logp), echo.vocabulary, letters=2, width=2, include="by")
+    >>> {text: round(probability, 3) for text, probability in paths.items()}
+    {'': 1.0, 'a': 0.4, 'c': 0.36, 'b': 0.235, 'cx': 0.36, 'ax': 0.24, 'by': 0.164}
     """
     end = vocabulary.symbols[0]
     paths = {start: 1.0}
     growing = [start]
-    for _ in range(letters):
+    for depth in range(len(start) + 1, len(start) + letters + 1):
         growing = [text for text in growing if not text[len(start) :].endswith(end)]
         if not growing:
             break
@@ -53,8 +61,11 @@ def likely_paths(
             for text, row in zip(growing, conditional.tolist(), strict=True)
             for symbol, probability in zip(vocabulary.symbols, row, strict=True)
         }
-        growing = [text for text in sorted(grown, key=grown.get, reverse=True)[:width] if grown[text] >= least]
-        paths |= {text: round(grown[text], 12) for text in growing}
+        ranked = sorted(grown, key=grown.get, reverse=True)
+        growing = [text for text in ranked[:width] if grown[text] >= least]
+        if include[:depth] in grown and include[:depth] not in growing:
+            growing.append(include[:depth])
+        paths |= {text: grown[text] for text in growing}
     return paths
 
 

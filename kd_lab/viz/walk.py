@@ -59,7 +59,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
             "values": [right.text(t, 0, "", **over) for t in range(1, model.context + 1)],
         }
 
-    def update(artists, text: str, step: int) -> str:
+    def update(artists, step: int, text: str) -> str:
         text = text.strip().lower()
         if len(text) >= model.context:
             raise ValueError(
@@ -83,7 +83,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
 
     return Explorer(
         name=name,
-        controls=[Text("name", start=start), Slider("step", 1, model.context, 1, start=min(3, len(start) + 1))],
+        controls=[Slider("step", 1, model.context, 1, start=min(3, len(start) + 1)), Text("name", start=start)],
         create=create,
         update=update,
         presets={
@@ -92,7 +92,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
             "stop early": {"name": start[:3], "step": 4},
             "no name at all": {"name": start[::-1], "step": len(start) + 1},
         },
-        size=(860, 330),
+        size=(780, 320),
     )
 
 
