@@ -120,7 +120,7 @@ def update_beam_tree(artists: SimpleNamespace, tree: BeamTree, symbols: str) -> 
         )
     best = [tree.best.tokens[:end] for end in range(len(tree.root) + 1, len(tree.best.tokens) + 1)]
     kept = [tokens for tokens in nodes if tokens in tree.kept]
-    cut = {tokens: None for tokens in nodes if tokens not in tree.kept}
+    cut = [tokens for tokens in nodes if tokens not in tree.kept]
     artists.cut_edges.set_segments(tree.edges(cut))
     artists.kept_edges.set_segments(tree.edges(kept))
     artists.best_edges.set_segments(tree.edges(best))
@@ -137,7 +137,7 @@ def update_beam_tree(artists: SimpleNamespace, tree: BeamTree, symbols: str) -> 
     for text, tokens in zip(artists.letters, [tree.root, *nodes], strict=False):
         text.set_text("" if tokens == tree.root else "■" if tokens[-1] == END else symbols[tokens[-1]])
         text.set_position(tree.place[tokens])
-        text.set_color(BASELINE.color if tokens in cut else "white")
+        text.set_color("white" if tokens == tree.root or tokens in tree.kept else BASELINE.color)
         text.set_fontsize(0.74 * size)
         text.set_visible(True)
     x, y = tree.place[tree.best.tokens]

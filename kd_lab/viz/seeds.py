@@ -9,7 +9,7 @@ from kd_lab.viz.style import INK, Look
 
 
 def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequence[Look]) -> None:
-    """One row a group: a marker for each seed, and a bar over the 95 % interval of the mean.
+    """One row a group: a marker for each seed, and under them a bar over the 95 % interval of the mean.
 
     Args:
         axes: where to draw; its horizontal axis takes the unit of the results.
@@ -18,10 +18,8 @@ def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequen
     """
     for row, ((_, values), look) in enumerate(zip(results.items(), looks, strict=True)):
         mean, half_width = mean_interval(values)
-        axes.errorbar(mean, row, xerr=half_width, color=INK, capsize=4, linewidth=1.2, zorder=1)
-        axes.plot(
-            values, [row] * len(values), look.marker, color=look.color, markersize=8, markeredgewidth=1.5, zorder=2
-        )
+        axes.plot(values, [row] * len(values), look.marker, color=look.color, markersize=8, markeredgecolor="white")
+        axes.errorbar(mean, row + 0.3, xerr=half_width, color=INK, capsize=3, linewidth=1.2)  # below the markers
     axes.set_yticks(range(len(results)), results)
     axes.set_ylim(len(results) - 0.5, -0.5)
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
