@@ -89,7 +89,6 @@ def create_beam_tree(axes: Axes, depth: int, most_nodes: int = 160) -> SimpleNam
         return axes.scatter([], [], s=130, facecolor=face, edgecolor=edge, linewidth=1.0, zorder=order, label=label)
 
     artists = SimpleNamespace(
-        axes=axes,
         depth=depth,
         cut_edges=lines(FAINT, (0, (1, 1.5)), 1.0, 1),
         kept_edges=lines(TEACHER.color, "-", 1.2, 2),
@@ -128,7 +127,8 @@ def update_beam_tree(artists: SimpleNamespace, tree: BeamTree, symbols: str) -> 
     artists.cut.set_offsets(_points(tree, cut))
 
     # neighbours in a column are one row apart: dots and letters shrink before they touch
-    room = artists.axes.bbox.height / artists.axes.figure.dpi * 72 / (1.12 * max(tree.leaves, 1))
+    axes = artists.kept.axes
+    room = axes.bbox.height / axes.figure.dpi * 72 / (1.12 * max(tree.leaves, 1))
     size = min(11.5, max(room, 5.0))
     for dots in (artists.kept, artists.cut):
         dots.set_sizes([size**2])

@@ -338,21 +338,18 @@ from kd_lab.methods import Recipe, sequence_level
 from kd_lab.what import Logits
 from kd_lab.where import TeacherRollouts
 
-texts, steps, seeds = 1024, 120, range(seed, seed + 3)
+texts, steps, seeds = 1024, 120, range(seed, seed + 4)
 dense_recipe = Recipe("word level on teacher texts", Logits(), Divergence("forward_kl"), TeacherRollouts(texts))
 bits = {"text, in process": [], "text, over HTTP": [], "probabilities": []}
-sampled_students = []
+trained = []
 with serve(teacher, names.vocabulary, name="surnames") as url:
-    runs = (
-        (sequence_level(size=texts), teacher),
-        (sequence_level(size=texts), TextTeacher(url, model="surnames")),
-        (dense_recipe, teacher),
-    )
-    for s in seeds:
-        for label, (recipe, source) in zip(bits, runs, strict=True):
-            result = distill(new_student(s), source, names, recipe, steps=steps, batch_size=32, seed=s, progress=False)
-            bits[label].append(bits_per_character(result.student, names.held_out))
-        sampled_students.append(result.student)
+    far = TextTeacher(url, model="surnames")
+    runs = (sequence_level(size=texts), teacher), (sequence_level(size=texts), far), (dense_recipe, teacher)
+    for label, (recipe, source) in zip(bits, runs, strict=True):
+        for s in seeds[:3] if recipe is dense_recipe else seeds:  # the teacher reads along at every step: dear
+            student = distill(new_student(s), source, names, recipe, steps=steps, seed=s, progress=False).student
+            bits[label].append(bits_per_character(student, names.held_out))
+            trained.append(student)
 
 # %%
 from kd_lab.viz.seeds import draw_seeds
@@ -371,13 +368,16 @@ show(
     alt="Bits a character for three seeds of three students, and the teacher's as a dotted line.",
 )
 difference = torch.tensor(bits["text, over HTTP"]) - torch.tensor(bits["text, in process"])
+gain = torch.tensor(bits["text, in process"][:3]) - torch.tensor(bits["probabilities"])
+mean, half_width = mean_interval(difference)
 claim(
     "C02d",
     "A student trained through a text-only endpoint reaches what sampling in process reaches.",
     difference,
     unit="bits a character, HTTP − in process",
-    holds=bool(difference.abs().max() < 0.05),
+    holds=abs(mean) + half_width < gain.mean() / 2,  # the whole interval is small beside what probabilities would add
 )
+
 # %% [markdown]
 # On average over the teacher's texts, both signals point the same way: the chain rule of lesson 00 makes word-level KL on texts *that the teacher wrote* equal to
 # sequence-level KL. What differs is the noise. A sampled token is one throw of a coin whose odds the probabilities state outright. We let three trained students
@@ -401,12 +401,11 @@ def stray(student, what, how):
     return (gradients - gradients.mean(0)).square().sum(1).mean().item()
 
 
-noise = [stray(s, Sequences(), Likelihood()) / stray(s, Logits(), Divergence("forward_kl")) for s in sampled_students]
+noise = [stray(s, Sequences(), Likelihood()) / stray(s, Logits(), Divergence("forward_kl")) for s in trained[-3:]]
 mean, half_width = mean_interval(noise)
 print(
     f"A batch of tokens strays {mean:.1f} ± {half_width:.1f} times as far (squared) as the same batch with probabilities beside it."
 )
-gain = torch.tensor(bits["text, in process"]) - torch.tensor(bits["probabilities"])
 print(f"After {steps} steps the probabilities are worth {gain.mean():.2f} bits a character on held-out names.")
 
 # %% [markdown]
@@ -621,7 +620,7 @@ def greedy_and_beam(model):
 
 # %%
 gaps, agreement, judged, cost = ({"names": [], "teacher's modes": []} for _ in range(4))
-for s in seeds:
+for s in seeds[:3]:
     for label, world in (("names", labelled), ("teacher's modes", taught)):
         student = distill(
             new_student(s, given.context), None, world, labels_only(), steps=200, seed=s, progress=False
@@ -721,11 +720,12 @@ for name in own:
 # two bytes a number, and a file header of some hundred bytes shared by the 256 tokens
 nominal = {"all logits": 2 * V_real, "top k": 4 * k_real, "k sampled": 4 * k_real, "token ids": 2}
 for name, size in real.items():
+    scale, unit = (1000, "kB") if size > 1000 else (1, "bytes")
     claim(
         "C02e",
         f"What a token costs on disk at V = {V_real:,}, k = {k_real}, in fp16 and uint16: {name}.",
-        size,
-        unit="bytes a token",
+        size / scale,
+        unit=f"{unit} a token",
         holds=0 <= size - nominal[name] < 2,
     )
 

@@ -44,15 +44,15 @@ def test_text_over_http_teaches_what_text_in_process_teaches(found):
     (difference,) = found["C02d"]
     assert difference.holds
     assert len(difference.values) >= 3
-    assert max(map(abs, difference.values)) < 0.05  # bits a character
+    assert max(abs(difference.low), abs(difference.high)) < 0.06  # bits a character; probabilities add about 0.12
 
 
 @pytest.mark.claim("C02e")
 def test_storage_falls_from_logits_to_token_ids(found):
     sizes = {claim.sentence.rpartition(": ")[2].rstrip("."): claim.mean for claim in found["C02e"]}
     assert all(claim.holds for claim in found["C02e"])
-    assert sizes["all logits"] == pytest.approx(2 * 50_257, rel=1e-3)
-    assert sizes["all logits"] > 1000 * sizes["top k"]
+    assert sizes["all logits"] == pytest.approx(2 * 50.257, rel=1e-3)  # kB; the others in bytes
+    assert 1000 * sizes["all logits"] > 1000 * sizes["top k"]
     assert sizes["top k"] == pytest.approx(sizes["k sampled"], rel=0.05)
     assert sizes["token ids"] == pytest.approx(2, abs=0.5)
 
