@@ -1,10 +1,11 @@
 """What a distilled model is worth: exact where the language can be enumerated, estimated elsewhere."""
 
-from kd_lab.measure.exact import alive, conditionals, gap_by_position, joint, prefixes, reach, sequence_kl
+from kd_lab.measure.exact import alive, conditionals, every_text, gap_by_position, joint, prefixes, reach, sequence_kl
 from kd_lab.measure.exposure import exact_excess_error, excess_error, sampled_gap_by_position
 from kd_lab.measure.interval import mean_interval
 from kd_lab.measure.likelihood import bits_per_character
 from kd_lab.measure.quality import calibration_error, distinct, gradient_angle, gradient_of
+from kd_lab.measure.spread import mean_and_variance, root_mean_square_error
 
 __all__ = [
     "alive",
@@ -12,15 +13,18 @@ __all__ = [
     "calibration_error",
     "conditionals",
     "distinct",
+    "every_text",
     "exact_excess_error",
     "excess_error",
     "gap_by_position",
     "gradient_angle",
     "gradient_of",
     "joint",
+    "mean_and_variance",
     "mean_interval",
     "prefixes",
     "reach",
+    "root_mean_square_error",
     "sampled_gap_by_position",
     "sequence_kl",
 ]

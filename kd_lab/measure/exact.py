@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_lab.how import forward_kl
 from kd_lab.models import evaluating
-from kd_lab.worlds import END
+from kd_lab.worlds import END, Batch
 
 MOST_SEQUENCES = 5_000_000
 ROWS_A_PASS = 16_384
@@ -42,6 +42,22 @@ def prefixes(vocab_size: int, length: int) -> Int[Tensor, "N L"]:
 def alive(vocab_size: int, length: int) -> Bool[Tensor, " N"]:
     """Which of the V^length prefixes hold no end mark yet, so that a next token is still drawn after them."""
     return (prefixes(vocab_size, length) != END).all(1)
+
+
+def every_text(vocab_size: int, length: int) -> Batch:
+    """All texts of at most `length` tokens over V symbols, each once, as one batch: what an expectation runs over.
+
+    A text ends with its first end mark or with its last token; the mask counts up to there.
+
+    >>> batch = every_text(2, 2)  # over the end mark and one letter: the empty text, the letter, the letter twice
+    >>> batch.targets.tolist(), batch.mask.sum(1).tolist()
+    ([[0, 0], [1, 0], [1, 1]], [1, 2, 2])
+    """
+    rows = prefixes(vocab_size, length)
+    ended = rows == END
+    goes_on = (rows != END) & (ended.cumsum(1) > 0)  # a token behind the end mark: the same text is listed without it
+    rows = rows[~goes_on.any(1)]
+    return Batch.from_tokens(torch.cat([torch.full((len(rows), 1), END), rows], 1))
 
 
 def conditionals(model: nn.Module, length: int, differentiable: bool = False) -> list[Float[Tensor, "_ V"]]:
