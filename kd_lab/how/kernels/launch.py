@@ -13,17 +13,25 @@ from kd_lab.how.kernels.upstream import multiply_rows
 
 BLOCK = 4096  # columns a tile: with 16 warps 8 columns a thread, which is one 16-byte vector of bf16
 WARPS = 16
-HELD = 3  # tiles of a streamed row that stay in registers; with a fourth they spill
-RESIDENT_TILES = {"forward_kl": 4, "reverse_kl": 4, "jsd": 2, "skew_kl": 2, "total_variation": 2}  # likewise
+ON_AMD = torch.version.hip is not None
+
+# How many tiles fit in registers, at 128 a thread. 16-bit logits of student and teacher share a register; with one fp32
+# side they do not. One tile more makes some target spill.
+RESIDENT = {("kl", 2): 4, ("mixture", 2): 2, ("kl", 4): 3, ("mixture", 4): 2}  # a row as a whole
+HELD = {("kl", 2): 3, ("mixture", 2): 2, ("kl", 4): 1, ("mixture", 4): 1}  # of a row that streams past
 
 
-def is_resident(divergence: str, vocabulary: int) -> bool:
-    """Whether a row of both models is held in registers as a whole.
+def _kind(divergence: str) -> str:
+    return "kl" if divergence in ("forward_kl", "reverse_kl") else "mixture"
 
-    >>> is_resident("forward_kl", 16_384), is_resident("jsd", 16_384)
+
+def is_resident(divergence: str, vocabulary: int, itemsize: int) -> bool:
+    """Whether a row of both models is held in registers as a whole. `itemsize` is the larger of the two, in bytes.
+
+    >>> is_resident("forward_kl", 16_384, itemsize=2), is_resident("jsd", 16_384, itemsize=2)
     (True, False)
     """
-    return vocabulary <= RESIDENT_TILES[divergence] * BLOCK
+    return vocabulary <= RESIDENT[_kind(divergence), itemsize] * BLOCK
 
 
 def resident_tiles(vocabulary: int) -> dict[str, int]:
@@ -49,9 +57,14 @@ def streaming_tiles(itemsize: int, on_amd: bool) -> dict[str, int]:
     return {"BLOCK": BLOCK, "STAGES": stages, "num_warps": WARPS}
 
 
-def held_tiles(divergence: str, save: str) -> int:
-    """How many tiles the forward kernel holds for a later sweep: none where there is none."""
-    return 0 if divergence in ("forward_kl", "reverse_kl") and save != "gradient" else HELD
+def held_tiles(divergence: str, itemsize: int, save: str) -> int:
+    """How many tiles the streaming forward kernel holds for a later sweep: none where there is none.
+
+    >>> held_tiles("forward_kl", 2, "gradient"), held_tiles("forward_kl", 2, "statistics")
+    (3, 0)
+    """
+    kind = _kind(divergence)
+    return 0 if kind == "kl" and save != "gradient" else HELD[kind, itemsize]
 
 
 def launch_forward(
@@ -67,10 +80,10 @@ def launch_forward(
     save: str,
 ) -> None:
     """Fill `loss`, and what `save` asks for. `numbers` are 1/τ, β and the loss's scale."""
-    vocabulary = student.shape[-1]
+    vocabulary, itemsize = student.shape[-1], widest(student, teacher)
 
     def launch(rows, layout, student, teacher, gradient, mask, weight, loss, statistics):
-        if is_resident(divergence, vocabulary):
+        if is_resident(divergence, vocabulary, itemsize):
             resident[(rows,)](
                 student, teacher, mask, weight, loss, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, WITH_GRADIENT=save == "gradient", **resident_tiles(vocabulary),
@@ -78,7 +91,8 @@ def launch_forward(
         else:
             streaming_forward[(rows,)](
                 student, teacher, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
-                DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, save), **_streaming_tiles(student, teacher),
+                DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, itemsize, save),
+                **streaming_tiles(itemsize, ON_AMD),
             )  # fmt: skip
 
     _over_rows(launch, (student, teacher, gradient), (mask, weight, loss, statistics))
@@ -95,10 +109,10 @@ def launch_backward(
     numbers: tuple[float, float, float],
 ) -> None:
     """Fill `gradient` with upstream times the gradient of the loss."""
-    vocabulary = student.shape[-1]
+    vocabulary, itemsize = student.shape[-1], widest(student, teacher)
 
     def launch(rows, layout, student, teacher, gradient, mask, upstream, statistics):
-        if is_resident(divergence, vocabulary):
+        if is_resident(divergence, vocabulary, itemsize):
             resident[(rows,)](
                 student, teacher, mask, upstream, None, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, WITH_GRADIENT=True, **resident_tiles(vocabulary),
@@ -106,7 +120,7 @@ def launch_backward(
         else:
             streaming_backward[(rows,)](
                 student, teacher, mask, upstream, statistics, gradient, *layout, vocabulary, *numbers,
-                DIVERGENCE=divergence, **_streaming_tiles(student, teacher),
+                DIVERGENCE=divergence, **streaming_tiles(itemsize, ON_AMD),
             )  # fmt: skip
 
     _over_rows(launch, (student, teacher, gradient), (mask, upstream, statistics))
@@ -121,8 +135,9 @@ def launch_multiply(gradient: Tensor, mask: Tensor | None, upstream: Tensor) -> 
     _over_rows(launch, (gradient,), (mask, upstream))
 
 
-def _streaming_tiles(student: Tensor, teacher: Tensor) -> dict[str, int]:
-    return streaming_tiles(max(student.itemsize, teacher.itemsize), on_amd=torch.version.hip is not None)
+def widest(student: Tensor, teacher: Tensor) -> int:
+    """Bytes of the larger element of the two, which decides how many tiles fit."""
+    return max(student.itemsize, teacher.itemsize)
 
 
 def _over_rows(launch: Callable[..., None], wide: Sequence[Tensor | None], narrow: Sequence[Tensor | None]) -> None:

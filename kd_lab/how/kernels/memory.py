@@ -9,7 +9,7 @@ import triton.language as tl
 @triton.jit
 @no_type_check
 def row_start(pointer, row, inner_rows, outer_stride, inner_stride):
-    """Where a row begins, in a tensor seen as [outer, inner, V]; in 64 bits, since 2³¹ elements are 17 K rows of 128 K."""
+    """Where a row begins, in a tensor seen as [outer, inner, V]; in 64 bits: 2³¹ elements are 16 K rows of 128 K."""
     outer = (row // inner_rows).to(tl.int64)
     inner = (row % inner_rows).to(tl.int64)
     return pointer + (outer * outer_stride + inner * inner_stride)

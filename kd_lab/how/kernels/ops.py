@@ -5,7 +5,7 @@ import triton
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply
+from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply, widest
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.reference import loss_scale
 
@@ -73,7 +73,7 @@ def softmax_kl_rows(
     save: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Losses [...], statistics [..., 3] for the backward pass, and the gradient, each empty unless `save` wants it."""
-    loss, statistics, gradient = _empty_outputs(student, divergence, save)
+    loss, statistics, gradient = _empty_outputs(student, teacher, divergence, save)
     launch_forward(
         student,
         teacher,
@@ -91,7 +91,7 @@ def softmax_kl_rows(
 
 @softmax_kl_rows.register_fake
 def _(student, teacher, mask, weight, divergence, beta, temperature, scale, save):
-    return _empty_outputs(student, divergence, save)
+    return _empty_outputs(student, teacher, divergence, save)
 
 
 @torch.library.custom_op("kd_lab::softmax_kl_backward", mutates_args=())
@@ -156,10 +156,10 @@ def _backward(ctx, upstream, *_):
 softmax_kl_rows.register_autograd(_backward, setup_context=_setup_context)
 
 
-def _empty_outputs(student: Tensor, divergence: str, save: str) -> tuple[Tensor, Tensor, Tensor]:
+def _empty_outputs(student: Tensor, teacher: Tensor, divergence: str, save: str) -> tuple[Tensor, Tensor, Tensor]:
     rows = student.shape[:-1]
     loss = student.new_empty(rows, dtype=torch.float32)
-    recomputed = save == "nothing" or is_resident(divergence, student.shape[-1])
+    recomputed = save == "nothing" or is_resident(divergence, student.shape[-1], widest(student, teacher))
     statistics = student.new_empty(0 if recomputed else (*rows, 3), dtype=torch.float32)
     gradient = _empty_gradient(student) if save == "gradient" else student.new_empty(0)
     return loss, statistics, gradient

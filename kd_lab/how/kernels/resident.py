@@ -14,6 +14,7 @@ from kd_lab.how.kernels.tile import (
     hold,
     loss_sums,
     nothing_yet,
+    release,
 )
 
 
@@ -35,28 +36,23 @@ def resident(
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
     if WITH_GRADIENT:
         gradient = row_start(gradient, row, inner_rows, gradient_outer, gradient_inner)
-    if mask is not None:
-        if tl.load(mask + row) == 0:
-            if loss is not None:
-                tl.store(loss + row, 0.0)
-            if WITH_GRADIENT:
-                zero_row(gradient, vocabulary, BLOCK)
-            return
+    if mask is not None and tl.load(mask + row) == 0:
+        if loss is not None:
+            tl.store(loss + row, 0.0)
+        if WITH_GRADIENT:
+            zero_row(gradient, vocabulary, BLOCK)
+        return
     lanes = tl.arange(0, BLOCK)
+    whole = (TILES - 1) * BLOCK
 
-    student_tiles = ()
-    teacher_tiles = ()
-    state = nothing_yet()
-    for i in tl.static_range(TILES):
-        columns = i * BLOCK + lanes
-        if i + 1 < TILES:  # all tiles but the last are whole
-            s = tl.load(student + columns)
-            t = tl.load(teacher + columns)
-        else:
-            s, t = load_rest(student, teacher, columns, vocabulary)
+    s, t = load_rest(student, teacher, whole + lanes, vocabulary)
+    state = absorb_pair(nothing_yet(), s, t, inverse_temperature, DIVERGENCE)
+    held = (hold(s, t, vocabulary),)
+    for i in tl.static_range(1, TILES):
+        s = tl.load(student + (whole - i * BLOCK) + lanes)
+        t = tl.load(teacher + (whole - i * BLOCK) + lanes)
         state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
-        student_tiles += (hold(s, vocabulary),)
-        teacher_tiles += (hold(t, vocabulary),)
+        held += (hold(s, t, vocabulary),)
     student_lse, teacher_lse, gap, kl = finish_pair(state, inverse_temperature, DIVERGENCE)
 
     if DIVERGENCE == "forward_kl":
@@ -67,10 +63,8 @@ def resident(
         value = tl.full([], 0.0, tl.float32)
         constant = tl.full([], 0.0, tl.float32)
         for i in tl.static_range(TILES):
-            more, more_slope = loss_sums(
-                student_tiles[i], teacher_tiles[i],
-                student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE,
-            )  # fmt: skip
+            s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
+            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
 
@@ -82,13 +76,10 @@ def resident(
     if WITH_GRADIENT:
         factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
         for i in tl.static_range(TILES):
-            columns = i * BLOCK + lanes
-            g = gradient_tile(
-                student_tiles[i], teacher_tiles[i],
-                student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE,
-            )  # fmt: skip
-            g = (g * factor).to(gradient.dtype.element_ty)
-            if i + 1 < TILES:
-                tl.store(gradient + columns, g)
+            columns = whole - i * BLOCK + lanes
+            s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
+            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+            if i == 0:
+                tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty), mask=columns < vocabulary)
             else:
-                tl.store(gradient + columns, g, mask=columns < vocabulary)
+                tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))

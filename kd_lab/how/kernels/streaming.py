@@ -14,6 +14,7 @@ from kd_lab.how.kernels.tile import (
     hold,
     loss_sums,
     nothing_yet,
+    release,
 )
 
 
@@ -28,20 +29,19 @@ def streaming_forward(
     """Loss of one row, and what SAVE asks for: "nothing", "statistics" for `streaming_backward`, or the "gradient"
     itself, multiplied by the row's weight, where the caller knows the factor that backpropagation will bring.
 
-    A row is whole tiles, which need no mask, so that their loads are vectors for any V, and a rest of 1 … BLOCK columns.
-    The rest and the last whole tile stay in registers for the sweeps that follow.
+    Whole tiles need no mask, so that their loads are vectors for any V; the rest of the row goes first. The last HELD
+    whole tiles stay in registers for the later sweeps, which go back from there, over what the cache still has.
     """
     row = tl.program_id(0)
     student = row_start(student, row, inner_rows, student_outer, student_inner)
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
     if SAVE == "gradient":
         gradient = row_start(gradient, row, inner_rows, gradient_outer, gradient_inner)
-    if mask is not None:
-        if tl.load(mask + row) == 0:
-            tl.store(loss + row, 0.0)
-            if SAVE == "gradient":
-                zero_row(gradient, vocabulary, BLOCK)
-            return
+    if mask is not None and tl.load(mask + row) == 0:
+        tl.store(loss + row, 0.0)
+        if SAVE == "gradient":
+            zero_row(gradient, vocabulary, BLOCK)
+        return
     lanes = tl.arange(0, BLOCK)
     whole = vocabulary // BLOCK * BLOCK
     kept = whole - HELD * BLOCK
@@ -55,14 +55,12 @@ def streaming_forward(
         s = tl.load(student + start + lanes)
         t = tl.load(teacher + start + lanes)
         state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
-    kept_s = ()
-    kept_t = ()
+    held = ()
     for i in tl.static_range(HELD):
         s = tl.load(student + kept + i * BLOCK + lanes)
         t = tl.load(teacher + kept + i * BLOCK + lanes)
         state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
-        kept_s += (hold(s, vocabulary),)
-        kept_t += (hold(t, vocabulary),)
+        held += (hold(s, t, vocabulary),)
     student_lse, teacher_lse, gap, kl = finish_pair(state, inverse_temperature, DIVERGENCE)
 
     # Second sweep, back to the row's beginning, for the divergences whose terms need both normalisers.
@@ -74,9 +72,8 @@ def streaming_forward(
         value = tl.full([], 0.0, tl.float32)
         constant = tl.full([], 0.0, tl.float32)
         for i in tl.static_range(HELD):
-            more, more_slope = loss_sums(
-                kept_s[i], kept_t[i], student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE
-            )
+            s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
+            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
         for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
@@ -105,7 +102,8 @@ def streaming_forward(
     if SAVE == "gradient":
         factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
         for i in tl.static_range(HELD):
-            g = gradient_tile(kept_s[i], kept_t[i], student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+            s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
+            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
             tl.store(gradient + kept + i * BLOCK + lanes, (g * factor).to(gradient.dtype.element_ty))
         for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
             columns = kept - BLOCK - start + lanes
@@ -133,10 +131,9 @@ def streaming_backward(
     student = row_start(student, row, inner_rows, student_outer, student_inner)
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
     gradient = row_start(gradient, row, inner_rows, gradient_outer, gradient_inner)
-    if mask is not None:
-        if tl.load(mask + row) == 0:
-            zero_row(gradient, vocabulary, BLOCK)
-            return
+    if mask is not None and tl.load(mask + row) == 0:
+        zero_row(gradient, vocabulary, BLOCK)
+        return
     student_lse = tl.load(statistics + row * 3)
     gap = tl.load(statistics + row * 3 + 1)
     constant = tl.load(statistics + row * 3 + 2)

@@ -1,8 +1,10 @@
+# ruff: noqa: RET505
 """What one tile of a row adds to the row's statistics, loss and gradient: all the mathematics of the kernels.
 
 Notation: s, t are raw logits of student and teacher, x = s/τ, y = t/τ, q = softmax(x), p = softmax(y) and
 d = log(p/q) = (y − x) − gap with gap = lse(y) − lse(x). Every function here runs on a GPU, one program a row, and takes
 fp32. `no_type_check` keeps the shape checker of the tests from wrapping what Triton has to read as source.
+Where a compile-time choice returns, the `else` after it is needed: Triton would compile what follows as well.
 """
 
 from typing import no_type_check
@@ -37,22 +39,42 @@ def difference(p, q, d):
 @triton.jit
 @no_type_check
 def log1p(z):
-    """log(1 + z) for 0 ≤ z ≤ 1, as 2·artanh(r) with r = z/(2 + z) ≤ 1/3; log(1 + z) itself loses a small z."""
+    """log(1 + z) for −½ ≤ z ≤ 1, as 2·artanh(r), r = z/(2 + z), |r| ≤ ⅓; the logarithm itself loses a small z."""
     r = z / (2 + z)
     rr = r * r
     tail = 1 / 9 + rr * (1 / 11 + rr * (1 / 13 + rr * (1 / 15)))
     return 2 * r * (1 + rr * (1 / 3 + rr * (1 / 5 + rr * (1 / 7 + rr * tail))))
 
 
+# ---- Tiles that wait in registers for a later sweep --------------------------------------------------------------
+
+
 @triton.jit
 @no_type_check
-def hold(tile, vocabulary):
-    """The same tile, for a later sweep, by a choice that the compiler cannot see through (V > 0, always).
+def hold(student, teacher, vocabulary):
+    """Two tiles, put away as they were loaded; a student's and a teacher's 16 bits share a register.
 
-    Without it the compiler keeps what the first sweep made of the tile, which is several fp32 numbers for each 16-bit
-    logit, and the registers spill; from the held tile it computes them again.
+    The choice by V > 0, which always holds, is one that the compiler cannot see through. Without it the compiler would
+    keep what the first sweep made of the tiles, several fp32 numbers a token, and the registers would spill.
     """
-    return tl.where(vocabulary > 0, tile, 0.0)
+    if student.dtype.primitive_bitwidth == 16 and teacher.dtype.primitive_bitwidth == 16:
+        high = student.to(tl.uint16, bitcast=True).to(tl.uint32) << 16
+        low = teacher.to(tl.uint16, bitcast=True).to(tl.uint32)
+        return tl.where(vocabulary > 0, high | low, 0)
+    else:
+        return tl.where(vocabulary > 0, student, 0.0), tl.where(vocabulary > 0, teacher, 0.0)
+
+
+@triton.jit
+@no_type_check
+def release(held, student_dtype: tl.constexpr, teacher_dtype: tl.constexpr):
+    """The student's and the teacher's tile out of what `hold` put away."""
+    if student_dtype.primitive_bitwidth == 16 and teacher_dtype.primitive_bitwidth == 16:
+        student = (held >> 16).to(tl.uint16).to(student_dtype, bitcast=True)
+        teacher = held.to(tl.uint16).to(teacher_dtype, bitcast=True)
+        return student, teacher
+    else:
+        return held
 
 
 # ---- The statistics: one pass, after which both softmaxes are normalised and both KLs are known ---------------------
@@ -161,14 +183,15 @@ def finish_pair(state, inverse_temperature, DIVERGENCE: tl.constexpr):
 @no_type_check
 def against_mixture(d, beta):
     """log(p/m), log(q/m) and 1 − p/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
-    reaches a logarithm. With the larger of p and q as the unit, the smaller is e^−|d| and m is between β and 1.
+    reaches a logarithm. In units of the larger of p and q, the smaller is e^−|d|, and m lies between them.
     """
-    smaller = tl.exp(-tl.abs(d))
-    share = tl.where(d >= 0, beta, 1 - beta)  # of the larger one in the mixture
-    mixture = share + (1 - share) * smaller
-    log_larger = -tl.log(mixture)
-    log_smaller = log_larger - tl.abs(d)
-    lost = (1 - beta) * difference(1.0 + 0.0 * d, smaller, tl.abs(d)) / mixture
+    distance = tl.abs(d)
+    missing = difference(1.0, tl.exp(-distance), distance)  # how far the smaller stays below the larger
+    share = tl.where(d >= 0, beta, 1 - beta)  # of the larger in the mixture
+    mixture = 1 - (1 - share) * missing
+    log_larger = -tl.where(distance < 0.5, log1p(-(1 - share) * missing), tl.log(mixture))
+    log_smaller = log_larger - distance
+    lost = (1 - beta) * missing / mixture
     return (
         tl.where(d >= 0, log_larger, log_smaller),
         tl.where(d >= 0, log_smaller, log_larger),
@@ -199,7 +222,7 @@ def slope(d, beta, DIVERGENCE: tl.constexpr):
 @triton.jit
 @no_type_check
 def loss_terms(p, q, d, beta, DIVERGENCE: tl.constexpr):
-    """What each token adds to the loss; of the form p·log(p/m) − p + m, whose extra terms sum to 0, so never below 0."""
+    """What each token adds to the loss; of the form p·log(p/m) − p + m, whose extra terms sum to 0: never below 0."""
     if DIVERGENCE == "total_variation":
         return 0.5 * tl.abs(difference(p, q, d))
     else:

@@ -13,7 +13,7 @@ from kd_lab.how.kernels.memory import row_start
 def multiply_rows(
     gradient, mask, upstream, outer_stride, inner_stride, inner_rows, vocabulary, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Multiply one row in place. A factor of 1, which is what `loss.backward()` brings, and a masked row cost nothing."""
+    """Multiply one row in place; a masked row and a factor of 1, which `loss.backward()` brings, cost nothing."""
     row = tl.program_id(0)
     factor = tl.load(upstream + row)
     if mask is not None:
