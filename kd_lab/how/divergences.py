@@ -198,7 +198,8 @@ def _kl(logp: Tensor, logq: Tensor) -> Tensor:
     p = logp.exp()
     absent = p == 0  # it contributes q alone; 0·∞ must not arise, neither in the value nor in its gradient
     log_ratio = torch.where(absent, 0.0, logp) - torch.where(absent, 0.0, logq)
-    return (p * log_ratio - p + logq.exp()).sum(-1)
+    divergence = (p * log_ratio - p + logq.exp()).sum(-1)
+    return divergence - divergence.detach().clamp_max(0)  # what rounding leaves below 0; the gradient stays as it is
 
 
 def _mixture(student_logp: Tensor, teacher_logp: Tensor, beta: float) -> Tensor:

@@ -1,0 +1,646 @@
+"""softmax_kl on every backend against the formula in fp64; failures that other libraries shipped, by name."""
+
+import math
+import subprocess
+import sys
+from functools import partial
+from inspect import unwrap
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kd_lab.how.chunked as chunked
+from kd_lab.how import forward_kl, jsd, reverse_kl, skew_kl, softmax_kl, total_variation
+
+DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
+KLS = DIVERGENCES[:4]
+BACKENDS = ["reference", "chunked"]
+every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+INFINITY = math.inf
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Chunks of a few rows and two threads, so that small cases go through everything that large ones do."""
+    monkeypatch.setattr(chunked, "CHUNK", 200)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    assert torch.get_num_threads() == 2, "a loss must leave torch's threads as they were"
+    torch.set_num_threads(threads)
+
+
+def pair(*shape: int, seed: int = 0, spread: float = 3.0, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple((spread * torch.randn(shape, generator=generator)).to(dtype) for _ in range(2))
+
+
+def value_and_gradient(student, teacher, *, upstream=1.0, **options) -> tuple[torch.Tensor, torch.Tensor]:
+    student = student.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    loss = softmax_kl(student, teacher, **options)
+    (gradient,) = torch.autograd.grad((loss * upstream).sum(), student)
+    return loss.detach(), gradient
+
+
+def exact(student, teacher, **options) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same in fp64, from the logits as they are after rounding to their dtype."""
+    return value_and_gradient(student.double(), teacher.double(), **options)
+
+
+def agree(got, wanted, tolerance: float = 3e-6) -> None:
+    for mine, theirs in zip(got, wanted, strict=True):
+        largest = theirs.abs().max().item()
+        torch.testing.assert_close(mine.double(), theirs, rtol=10 * tolerance, atol=tolerance * largest + 3e-7)
+
+
+# What it computes
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
+@pytest.mark.parametrize("shape", [(41, 7), (3, 5, 11), (1, 401), (2, 3, 2, 5), (1271,)])
+def test_equals_the_formula_in_fp64(divergence, backend, temperature, shape):
+    student, teacher = pair(*shape)
+    options = {"divergence": divergence, "beta": 0.3, "temperature": temperature}
+    agree(value_and_gradient(student, teacher, backend=backend, **options), exact(student, teacher, **options))
+
+
+@every_divergence
+def test_fp64_is_the_divergence_of_softmaxes(divergence):
+    student, teacher = pair(4, 9, dtype=torch.float64)
+    function = {
+        "forward_kl": forward_kl,
+        "reverse_kl": reverse_kl,
+        "jsd": partial(jsd, beta=0.3),
+        "skew_kl": partial(skew_kl, beta=0.3),
+        "total_variation": total_variation,
+    }[divergence]
+    expected = function((student / 2).log_softmax(-1), (teacher / 2).log_softmax(-1)).mean()
+    expected *= 1 if divergence == "total_variation" else 4
+    for backend in ("auto", "chunked"):  # fp64 takes the reference whatever is asked for
+        got = softmax_kl(student, teacher, divergence=divergence, beta=0.3, temperature=2.0, backend=backend)
+        torch.testing.assert_close(got, expected, rtol=1e-14, atol=0)
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize(
+    ("student_dtype", "teacher_dtype"),
+    [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float16), (torch.bfloat16, torch.float32)],
+)
+def test_half_precision_logits_get_full_precision_arithmetic(divergence, backend, student_dtype, teacher_dtype):
+    student, teacher = pair(6, 33)
+    student, teacher = student.to(student_dtype), teacher.to(teacher_dtype)
+    options = {"divergence": divergence, "temperature": 2.0}
+    value, gradient = value_and_gradient(student, teacher, backend=backend, **options)
+    exact_value, exact_gradient = exact(student, teacher, **options)
+    assert value.dtype == torch.float32
+    assert gradient.dtype == student_dtype
+    torch.testing.assert_close(value.double(), exact_value, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient, exact_gradient.to(student_dtype), rtol=2e-2, atol=2e-7)
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mask_and_reduction(divergence, backend, reduction):
+    student, teacher = pair(4, 6, 13)
+    mask = torch.rand(4, 6, generator=torch.Generator().manual_seed(1)) > 0.4
+    upstream = torch.linspace(-1, 2, 24).view(4, 6) if reduction == "none" else 0.7
+    options = {"divergence": divergence, "mask": mask, "reduction": reduction, "upstream": upstream}
+    got = value_and_gradient(student, teacher, backend=backend, **options)
+    agree(got, exact(student, teacher, **options))
+    assert got[1][~mask].eq(0).all()
+    if reduction == "none":
+        assert got[0][~mask].eq(0).all()
+
+
+@every_backend
+def test_near_convergence_value_and_gradient_keep_their_digits(backend):
+    """At KL = 5e-7 a bare Σ p·log(p/q) in fp32 is noise and often negative."""
+    student, teacher = pair(2, 5000, spread=1.0)
+    for distance, tolerance in ((1.0, 2e-5), (0.1, 3e-4), (0.01, 3e-3), (0.001, 2e-1)):
+        close = teacher + distance * student
+        for divergence in KLS:
+            value, gradient = value_and_gradient(close, teacher, divergence=divergence, backend=backend)
+            exact_value, exact_gradient = exact(close, teacher, divergence=divergence)
+            assert value >= 0
+            torch.testing.assert_close(value.double(), exact_value, rtol=tolerance, atol=0)
+            assert (gradient - exact_gradient).norm() < tolerance * exact_gradient.norm()
+
+
+@pytest.mark.parametrize("divergence", KLS)
+def test_chunked_keeps_four_digits_of_a_divergence_of_1e_7(divergence):
+    student, teacher = pair(8, 5000, spread=1.0)
+    close = teacher + 0.001 * student
+    value, _ = value_and_gradient(close, teacher, divergence=divergence, backend="chunked")
+    exact_value, _ = exact(close, teacher, divergence=divergence)
+    assert exact_value < 1e-6
+    torch.testing.assert_close(value.double(), exact_value, rtol=1e-4, atol=0)
+
+
+@every_divergence
+@every_backend
+def test_equal_logits_give_exactly_nothing(divergence, backend):
+    student, _ = pair(5, 50)
+    value, gradient = value_and_gradient(student, student.clone(), divergence=divergence, backend=backend)
+    assert 0 <= value < 2e-7
+    assert gradient.abs().max() < 1e-7
+
+
+def test_the_gradient_of_a_distribution_sums_to_nothing():
+    student, teacher = pair(6, 300, spread=6.0)
+    for divergence in DIVERGENCES:
+        _, gradient = value_and_gradient(student, teacher, divergence=divergence, reduction="sum", backend="chunked")
+        assert gradient.sum(-1).abs().max() < 1e-5
+
+
+# Facts that public code gets wrong
+
+
+@every_backend
+def test_direction_agrees_with_torch_read_rightly(backend):
+    """F.kl_div(input, target) is KL(target‖input)."""
+    student, teacher = pair(3, 7)
+    target = teacher.log_softmax(-1)
+    expected = F.kl_div(student.log_softmax(-1), target, log_target=True, reduction="none").sum(-1).mean()
+    torch.testing.assert_close(softmax_kl(student, teacher, backend=backend), expected)
+
+
+@every_divergence
+@every_backend
+def test_temperature_is_in_the_gradient_as_in_the_value(divergence, backend):
+    """τ applied to the value and not to the gradient: finite differences of the value must be the gradient."""
+    student, teacher = pair(1, 5, seed=3)
+    direction = torch.tensor([[0.3, -0.1, 0.4, 0.2, -0.5]])
+    options = {"divergence": divergence, "temperature": 3.0}
+    _, gradient = value_and_gradient(student, teacher, backend=backend, **options)
+    step = 1e-6
+    ends = [softmax_kl(student.double() + s * direction, teacher.double(), **options) for s in (step, -step)]
+    slope = (ends[0] - ends[1]) / (2 * step)
+    torch.testing.assert_close((gradient * direction).sum().double(), slope, rtol=1e-4, atol=1e-7)
+
+
+@every_backend
+def test_the_gradient_settles_as_the_temperature_grows(backend):
+    """With τ² for the four KLs; total variation scales as τ and so carries none."""
+    student, teacher = pair(4, 9, spread=1.0)
+    for divergence in DIVERGENCES:
+        norms = [
+            value_and_gradient(student, teacher, divergence=divergence, temperature=t, backend=backend)[1].norm()
+            for t in (20.0, 40.0)
+        ]
+        settled = 0.5 if divergence == "total_variation" else 1.0
+        assert (norms[1] / norms[0]).item() == pytest.approx(settled, rel=0.1)
+
+
+@every_divergence
+@every_backend
+def test_without_t2_value_and_gradient_both_lose_it(divergence, backend):
+    student, teacher = pair(4, 9)
+    options = {"divergence": divergence, "temperature": 3.0, "backend": backend}
+    factor = 1 if divergence == "total_variation" else 9
+    with_t2 = value_and_gradient(student, teacher, **options)
+    without = value_and_gradient(student, teacher, scale_by_t2=False, **options)
+    for a, b in zip(with_t2, without, strict=True):
+        torch.testing.assert_close(a, factor * b)
+
+
+@every_backend
+def test_a_mixed_hard_label_loss_carries_the_same_factors_in_value_and_gradient(backend):
+    student, teacher = pair(6, 11)
+    labels = torch.arange(6)
+
+    def mixed(logits, backend):
+        soft = softmax_kl(logits, teacher.to(logits.dtype), temperature=2.0, backend=backend)
+        return 3.0 * (0.7 * soft + 0.3 * F.cross_entropy(logits, labels))
+
+    logits = student.clone().requires_grad_()
+    logits_64 = student.double().requires_grad_()
+    loss, loss_64 = mixed(logits, backend), mixed(logits_64, "reference")
+    torch.testing.assert_close(loss.double(), loss_64, rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, logits)[0].double(), torch.autograd.grad(loss_64, logits_64)[0], rtol=1e-4, atol=1e-7
+    )
+
+
+@every_backend
+def test_mean_is_neither_batchmean_nor_the_mean_over_the_vocabulary(backend):
+    """On (B, T, V) torch's batchmean divides by B alone and its mean by B·T·V."""
+    student, teacher = pair(2, 5, 7)
+    ours = softmax_kl(student, teacher, backend=backend)
+    elements = F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), log_target=True, reduction="none")
+    torch.testing.assert_close(ours, elements.sum() / 10)
+
+
+@every_backend
+def test_vocabulary_padded_with_zeros_is_phantom_mass_and_refused(backend):
+    """151,936 against 152,064, in small: padding with zeros is wrong, slicing or −inf on both sides is right."""
+    student, teacher = pair(4, 12)
+    with pytest.raises(ValueError, match=r"12 entries and the teacher's 10.*logits\[..., :V\].*V = 10"):
+        softmax_kl(student, teacher[:, :10], backend=backend)
+    shared = softmax_kl(student[:, :10], teacher[:, :10], backend=backend)
+    phantom = softmax_kl(F.pad(student[:, :10], (0, 2)), F.pad(teacher[:, :10], (0, 2)), backend=backend)
+    walled = [F.pad(logits[:, :10], (0, 2), value=-INFINITY) for logits in (student, teacher)]
+    torch.testing.assert_close(softmax_kl(*walled, backend=backend), shared)
+    assert (phantom - shared).abs() > 1e-3
+
+
+@every_backend
+def test_a_batch_of_one_does_not_broadcast(backend):
+    student, teacher = pair(4, 5)
+    with pytest.raises(ValueError, match=r"\(1, 5\).*nothing is broadcast"):
+        softmax_kl(student, teacher[:1], backend=backend)
+    with pytest.raises(ValueError, match=r"nothing is broadcast"):
+        softmax_kl(student.view(2, 2, 5), teacher.view(2, 2, 5), mask=torch.tensor([True, False]), backend=backend)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 8, 20, 24])
+@every_divergence
+def test_chunks_cut_both_sides_and_the_mask_at_the_same_places(divergence, cut, monkeypatch):
+    student, teacher = pair(24, 17)
+    mask = torch.arange(24) % 5 != 2
+    monkeypatch.setattr(chunked, "CHUNK", cut * 17)
+    options = {"divergence": divergence, "mask": mask}
+    agree(value_and_gradient(student, teacher, backend="chunked", **options), exact(student, teacher, **options))
+
+
+# Failures that others shipped
+
+
+@every_divergence
+@every_backend
+def test_nan_where_p_and_q_both_underflow(divergence, backend):
+    student = torch.tensor([[0.0, -400.0, -390.0]])
+    teacher = torch.tensor([[0.0, -395.0, -405.0]])
+    value, gradient = value_and_gradient(student, teacher, divergence=divergence, backend=backend)
+    assert value == 0
+    assert gradient.eq(0).all()
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("scale", [1e4, 1e30])
+def test_extreme_logits(divergence, backend, scale):
+    student = torch.tensor([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]) * scale
+    teacher = torch.tensor([[1.0, 0.0, -1.0], [0.0, 0.5, -1.0]]) * scale
+    value, gradient = value_and_gradient(student, teacher, divergence=divergence, reduction="none", backend=backend)
+    exact_value, _ = exact(student, teacher, divergence=divergence, reduction="none")
+    torch.testing.assert_close(value.double(), exact_value, rtol=1e-5, atol=1e-6)
+    assert gradient.isfinite().all()
+
+
+@every_divergence
+@every_backend
+def test_finite_loss_with_nan_gradient(divergence, backend):
+    """Eager reverse KL and JSD with −inf: the value is right by luck and the gradient is not."""
+    student, teacher = pair(4, 6)
+    side = teacher if divergence == "forward_kl" else student
+    side[:, 2] = -INFINITY
+    value, gradient = value_and_gradient(student, teacher, divergence=divergence, backend=backend)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    agree((value, gradient), exact(student, teacher, divergence=divergence))
+
+
+@every_divergence
+@every_backend
+def test_minus_infinity_in_the_same_column_of_both(divergence, backend):
+    student, teacher = pair(4, 6)
+    walled = [torch.cat([t[:, :3], torch.full((4, 2), -INFINITY), t[:, 3:]], -1) for t in (student, teacher)]
+    options = {"divergence": divergence, "temperature": 2.0, "backend": backend}
+    value, gradient = value_and_gradient(student, teacher, **options)
+    walled_value, walled_gradient = value_and_gradient(*walled, **options)
+    torch.testing.assert_close(walled_value, value)
+    torch.testing.assert_close(walled_gradient[:, [0, 1, 2, 5, 6, 7]], gradient)
+    assert walled_gradient[:, 3:5].eq(0).all()
+
+
+@every_backend
+def test_teacher_minus_infinity_under_reverse_kl_is_infinite_there_and_nowhere_else(backend):
+    student, teacher = pair(3, 6)
+    teacher[1, 2] = -INFINITY
+    value, gradient = value_and_gradient(student, teacher, divergence="reverse_kl", reduction="none", backend=backend)
+    assert value.isinf().tolist() == [False, True, False]
+    assert not gradient[1].isfinite().all()
+    assert gradient[[0, 2]].isfinite().all()
+    mask = torch.tensor([True, False, True])
+    value, gradient = value_and_gradient(student, teacher, divergence="reverse_kl", mask=mask, backend=backend)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+
+
+@every_backend
+def test_student_minus_infinity_under_forward_kl_is_infinite_with_a_finite_gradient(backend):
+    student, teacher = pair(3, 6)
+    student[1, 2] = -INFINITY
+    value, gradient = value_and_gradient(student, teacher, reduction="none", backend=backend)
+    assert value.isinf().tolist() == [False, True, False]
+    torch.testing.assert_close(gradient, student.softmax(-1) - teacher.softmax(-1), rtol=1e-5, atol=1e-6)
+
+
+@every_divergence
+@every_backend
+def test_in_place_gradient_that_corrupts_the_logits(divergence, backend):
+    student, teacher = pair(5, 60)
+    before = student.clone(), teacher.clone()
+    leaf = student.requires_grad_()
+    softmax_kl(leaf * 1.0, teacher, divergence=divergence, backend=backend).backward()
+    assert torch.equal(leaf.detach(), before[0])
+    assert torch.equal(teacher, before[1])
+
+
+@every_divergence
+@every_backend
+def test_second_backward_on_a_retained_graph(divergence, backend):
+    student, teacher = pair(5, 60)
+    student.requires_grad_()
+    loss = softmax_kl(student, teacher, divergence=divergence, temperature=2.0, backend=backend)
+    loss.backward(retain_graph=True)
+    once = student.grad.clone()
+    loss.backward(retain_graph=True)
+    torch.testing.assert_close(student.grad, 2 * once, rtol=1e-4, atol=1e-8)
+    (3 * loss).backward()
+    torch.testing.assert_close(student.grad, 5 * once, rtol=1e-4, atol=1e-8)
+
+
+@every_divergence
+@every_backend
+def test_reduction_none_with_a_gradient_made_in_forward(divergence, backend):
+    student, teacher = pair(7, 40)
+    options = {"divergence": divergence, "reduction": "none", "upstream": torch.linspace(-2, 3, 7)}
+    agree(value_and_gradient(student, teacher, backend=backend, **options), exact(student, teacher, **options))
+
+
+@every_backend
+def test_stride_0_upstream_gradient_of_sum(backend):
+    student, teacher = pair(7, 40)
+    leaf = student.clone().requires_grad_()
+    softmax_kl(leaf, teacher, reduction="none", backend=backend).sum().backward()
+    _, gradient = exact(student, teacher, reduction="sum")
+    torch.testing.assert_close(leaf.grad.double(), gradient, rtol=1e-5, atol=1e-6)
+
+
+@every_backend
+def test_upstream_of_zero_and_of_other_signs(backend):
+    student, teacher = pair(7, 40)
+    for upstream in (0.0, -2.0, 1e-20):
+        _, gradient = value_and_gradient(student, teacher, upstream=upstream, backend=backend)
+        _, expected = exact(student, teacher, upstream=upstream)
+        torch.testing.assert_close(gradient.double(), expected, rtol=1e-4, atol=1e-7 * abs(upstream))
+
+
+def test_half_precision_gradients_survive_a_loss_scale():
+    """A gradient made in forward at scale 1 would have underflowed in fp16 before the loss scale arrives."""
+    student, teacher = pair(64, 400, spread=1.0, dtype=torch.float16)
+    options = {"normalizer": 1e6, "backend": "chunked"}  # a large batch: gradients near 1e-9, below fp16's 6e-8
+    _, gradient = value_and_gradient(student, teacher, upstream=2.0**20, **options)
+    _, expected = exact(student, teacher, upstream=2.0**20, **options)
+    assert value_and_gradient(student, teacher, **options)[1].eq(0).any()
+    assert (gradient - expected).norm() < 1e-3 * expected.norm()
+
+
+STRIDES = {
+    "the next token's slice of [B, T+1, V]": lambda t: F.pad(t, (0, 0, 0, 1))[:, :-1],
+    "every second column": lambda t: t.repeat_interleave(2, -1)[..., ::2],
+    "batch and time swapped": lambda t: t.transpose(0, 1).contiguous().transpose(0, 1),
+    "vocabulary first": lambda t: t.permute(2, 0, 1).contiguous().permute(1, 2, 0),
+    "one row for all": lambda t: t[:1, :1].expand(t.shape),
+}
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("layout", STRIDES)
+def test_strided_or_transposed_logits_silently_wrong(divergence, backend, layout):
+    student, teacher = (STRIDES[layout](t) for t in pair(4, 6, 21))
+    assert not student.is_contiguous()
+    mask = torch.arange(24).view(4, 6) % 3 != 1
+    for chosen in (None, mask):
+        options = {"divergence": divergence, "mask": chosen}
+        agree(value_and_gradient(student, teacher, backend=backend, **options), exact(student, teacher, **options))
+
+
+@every_backend
+def test_a_label_mask_that_is_ignored(backend):
+    student, teacher = pair(6, 8)
+    mask = torch.tensor([True, True, False, True, False, True])
+    kept = softmax_kl(student[mask], teacher[mask], backend=backend)
+    torch.testing.assert_close(softmax_kl(student, teacher, mask=mask, backend=backend), kept)
+    garbage = student.clone()
+    garbage[~mask] = float("nan")
+    value, gradient = value_and_gradient(garbage, teacher, mask=mask, backend=backend)
+    torch.testing.assert_close(value, kept)
+    assert gradient[~mask].eq(0).all()
+    assert gradient.isfinite().all()
+
+
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_every_row_masked(divergence, backend, reduction):
+    student, teacher = pair(2, 3, 100)
+    mask = torch.zeros(2, 3, dtype=torch.bool)
+    value, gradient = value_and_gradient(
+        student, teacher, divergence=divergence, mask=mask, reduction=reduction, backend=backend
+    )
+    assert value.eq(0).all()
+    assert gradient.eq(0).all()
+
+
+@every_backend
+def test_token_count_under_gradient_accumulation(backend):
+    student, teacher = pair(8, 9, 10)
+    mask = torch.arange(9) < torch.tensor([9, 8, 7, 1, 2, 1, 3, 2])[:, None]
+    whole, gradient = value_and_gradient(student, teacher, mask=mask, backend=backend)
+    leaf = student.clone().requires_grad_()
+    parts = [
+        softmax_kl(leaf[rows], teacher[rows], mask=mask[rows], normalizer=mask.sum(), backend=backend)
+        for rows in (slice(0, 3), slice(3, 8))
+    ]
+    for part in parts:
+        part.backward()
+    torch.testing.assert_close(sum(parts), whole)
+    torch.testing.assert_close(leaf.grad, gradient)
+    wrong = sum(softmax_kl(leaf[r], teacher[r], mask=mask[r]) for r in (slice(0, 3), slice(3, 8))) / 2
+    assert (wrong - whole).abs() > 1e-2
+
+
+@every_backend
+def test_bf16_logits_stored_before_the_fp32_maths(backend):
+    """A log-probability rounded to bf16 costs per cents of the gradient; logits widened first cost none."""
+    student, teacher = pair(4, 200, spread=1.0, dtype=torch.bfloat16)
+    close = (teacher.float() + 0.05 * student.float()).to(torch.bfloat16)
+    _, gradient = value_and_gradient(close.float(), teacher.float(), backend=backend)
+    _, expected = exact(close, teacher)
+    rounded = close.log_softmax(-1).exp().double() - teacher.log_softmax(-1).exp().double()
+    assert (gradient - expected).norm() < 1e-4 * expected.norm()
+    assert (rounded / 4 - expected).norm() > 1e-2 * expected.norm()
+
+
+@every_divergence
+def test_a_row_longer_than_a_chunk_and_one_token(divergence):
+    for shape in ((3, 1000), (3, 1), (1, 1)):
+        student, teacher = pair(*shape)
+        agree(
+            value_and_gradient(student, teacher, divergence=divergence, backend="chunked"),
+            exact(student, teacher, divergence=divergence),
+        )
+
+
+# How it behaves
+
+
+def test_the_teacher_gets_no_gradient():
+    student, teacher = (t.requires_grad_() for t in pair(3, 50))
+    for backend in BACKENDS:
+        softmax_kl(student, teacher, backend=backend).backward()
+    assert teacher.grad is None
+
+
+@every_backend
+def test_without_gradients(backend):
+    student, teacher = pair(5, 60)
+    expected = exact(student, teacher)[0]
+    student.requires_grad_()
+    with torch.no_grad():
+        value = softmax_kl(student, teacher, backend=backend)
+    assert not value.requires_grad
+    torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
+    with torch.inference_mode():
+        value = softmax_kl(student * 1.0, teacher * 1.0, backend=backend)
+    torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_the_gradient_is_the_only_large_tensor(monkeypatch):
+    """Forward and backward of the chunked path allocate 1.2 gradients at most, and copy none on the way to .grad."""
+    monkeypatch.undo()  # chunks of the true size
+    student, teacher = pair(256, 50_257)
+    student.requires_grad_()
+    for divergence in ("forward_kl", "reverse_kl", "jsd"):
+        made = []
+
+        def counted(*arguments, made=made, empty=chunked._empty):
+            tensor = empty(*arguments)
+            made.append(tensor.data_ptr())
+            return tensor
+
+        monkeypatch.setattr(chunked, "_empty", counted)
+        with torch.profiler.profile(profile_memory=True) as profile:
+            softmax_kl(student, teacher, divergence=divergence, temperature=2.0).backward()
+        monkeypatch.undo()
+        # The profiler sees torch's allocations and not that of the gradient, which came through numpy.
+        others = sum(max(0, event.self_cpu_memory_usage) for event in profile.events())
+        assert made == [student.grad.data_ptr()]
+        assert others < 0.2 * 4 * student.numel()
+        student.grad = None
+
+
+COMPILED = """
+import torch
+from functools import partial
+from kd_lab.how import softmax_kl
+student, teacher = torch.randn(4, 33, requires_grad=True), torch.randn(4, 33)
+for backend, whole in (("reference", True), ("auto", False)):
+    loss = partial(softmax_kl, divergence="jsd", temperature=2.0, backend=backend)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=whole)
+    for function in (compiled, loss):
+        value = function(student, teacher)
+        print(value.item(), *torch.autograd.grad(value, student)[0].norm(dim=-1).tolist())
+"""
+
+
+def test_under_torch_compile_it_is_the_same():
+    """In a process of its own: the checker of annotations, which runs in the tests, is nothing to compile."""
+    output = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True).stdout
+    rows = [[float(number) for number in line.split()] for line in output.splitlines()]
+    assert len(rows) == 4
+    for row in rows[1:]:
+        assert row == pytest.approx(rows[0], rel=1e-4)
+
+
+def test_gradcheck_of_the_reference():
+    student, teacher = pair(2, 4, dtype=torch.float64)
+    for divergence in DIVERGENCES:
+        function = partial(softmax_kl, teacher_logits=teacher, divergence=divergence, temperature=1.7)
+        assert torch.autograd.gradcheck(function, student.clone().requires_grad_())
+
+
+def test_no_second_derivative_is_promised_and_none_is_faked():
+    student, teacher = pair(3, 80)
+    student.requires_grad_()
+    (gradient,) = torch.autograd.grad(softmax_kl(student, teacher, backend="chunked"), student, create_graph=True)
+    with pytest.raises(RuntimeError):
+        gradient.sum().backward()
+
+
+WRONG = [
+    ({"divergence": "kl"}, r"'kl'; expected one of 'forward_kl'"),
+    ({"temperature": 0.0}, r"temperature is 0.0; expected a positive number"),
+    ({"temperature": float("nan")}, r"temperature is nan"),
+    ({"divergence": "jsd", "beta": 1.0}, r'use "reverse_kl"'),
+    ({"divergence": "jsd", "beta": 0.0}, r'use "forward_kl"'),
+    ({"divergence": "skew_kl", "beta": 0.0}, r'use "forward_kl"'),
+    ({"reduction": "batchmean"}, r"'batchmean'; expected one of 'mean'"),
+    ({"reduction": "sum", "normalizer": 3}, r"drop the normalizer"),
+    ({"normalizer": 0}, r"expected a positive number"),
+    ({"backend": "cuda"}, r"'cuda'; expected one of 'auto'"),
+    ({"mask": torch.ones(3)}, r"torch.float32; expected torch.bool"),
+    ({"mask": torch.ones(2, dtype=torch.bool)}, r"\(2,\); expected \(3,\)"),
+    ({"teacher_logits": torch.zeros(3, 5, dtype=torch.long)}, r"teacher_logits has dtype torch.int64"),
+    ({"student_logits": torch.zeros(3, 0), "teacher_logits": torch.zeros(3, 0)}, r"V ≥ 1"),
+    ({"teacher_logits": torch.zeros(3, 5, device="meta")}, r"expected one device"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_what_is_refused_and_what_it_says(wrong, says):
+    arguments = {"student_logits": torch.zeros(3, 5), "teacher_logits": torch.zeros(3, 5)} | wrong
+    with pytest.raises(ValueError, match=says):
+        unwrap(softmax_kl)(**arguments)  # as it is outside the tests, where nothing checks annotations
+
+
+def test_triton_on_the_cpu_says_how_to_turn_it_on(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match="TRITON_INTERPRET=1" if has_triton() else "wheels for Linux"):
+        softmax_kl(*pair(2, 3), backend="triton")
+
+
+def test_without_triton_the_message_is_clear_and_auto_works(monkeypatch):
+    monkeypatch.setattr("kd_lab.how.backends._HAS_TRITON", False)
+    with pytest.raises(ValueError, match=r'not installed.*backend="auto"'):
+        softmax_kl(*pair(2, 3), backend="triton")
+    assert softmax_kl(*pair(2, 3)).isfinite()
+
+
+def has_triton() -> bool:
+    from kd_lab.how.backends import _HAS_TRITON
+
+    return _HAS_TRITON
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 9),
+    vocabulary=st.integers(1, 70),
+    seed=st.integers(0, 10_000),
+    spread=st.floats(0.01, 30),
+    temperature=st.floats(0.3, 8),
+    beta=st.floats(0.05, 0.95),
+    divergence=st.sampled_from(DIVERGENCES),
+    masked=st.floats(0, 1),
+)
+def test_chunked_is_the_formula_for_any_shape(rows, vocabulary, seed, spread, temperature, beta, divergence, masked):
+    student, teacher = pair(rows, vocabulary, seed=seed, spread=spread)
+    mask = torch.rand(rows, generator=torch.Generator().manual_seed(seed)) >= masked
+    options = {"divergence": divergence, "temperature": temperature, "beta": beta, "mask": mask}
+    got = value_and_gradient(student, teacher, backend="chunked", **options)
+    wanted = exact(student, teacher, **options)
+    scale = max(1.0, spread / temperature)  # the rounding of logits, in nats
+    torch.testing.assert_close(got[0].double(), wanted[0], rtol=1e-4, atol=1e-6 * scale * temperature**2)
+    torch.testing.assert_close(got[1].double(), wanted[1], rtol=1e-3, atol=2e-6 * scale * temperature)
