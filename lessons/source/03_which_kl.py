@@ -941,6 +941,8 @@ claim(
 # ### Temperature and direction
 #
 # Softening divides the logs by τ and normalises again: $p_\tau\propto p^{1/\tau}$. It is often said that softening makes a forward-KL student hedge twice, and hands a reverse-KL student a cleaner peak. Does it?
+#
+# There are two ways to do it. Soften **the teacher only**, and the student is to become $p_\tau$. Soften **both**, as Hinton's loss does, train $q_\tau$ towards $p_\tau$, and use the student at τ = 1 afterwards. A Gaussian of variance $\sigma^2$ softens to one of variance $\tau\sigma^2$, so that such a student is used √τ times narrower than it was trained.
 
 # %%
 cleaner = predict(
@@ -957,21 +959,23 @@ def soften(logp, temperature):
     return scaled - np.log(np.exp(scaled).sum() * cell)
 
 
-WAYS = ["the teacher only", "both, student read at τ = 1"]
+WAYS = ["the teacher only", "both, student used at τ = 1"]
 
 
 def softened_fit(teacher, name, temperature, way=WAYS[0]):
-    """The best student of a softened teacher. If both are softened, N(μ, σ²) is fitted as N(μ, τσ²) and read as N(μ, σ²)."""
-    student = fit(teacher, name, view=lambda logp: soften(logp, temperature))[0]
-    return replace(student, width=student.width / np.sqrt(temperature)) if way == WAYS[1] else student
+    """The best student of a softened teacher, as it is used, and the integrand that it was trained on."""
+    trained_as, _, charge = fit(teacher, name, view=lambda logp: soften(logp, temperature))
+    shrink = np.sqrt(temperature) if way == WAYS[1] else 1.0
+    return replace(trained_as, width=trained_as.width / shrink), charge
 
 
 def follow_temperature(artists, temperature, second, way):
     teacher = two_hills(second)
-    logp = soften(teacher.logpdf(x), temperature)
-    students = {name: softened_fit(teacher, name, temperature, way) for name in BOTH}
-    drawn = {name: (np.exp(s.logpdf(x)), integrand(s.logpdf(x), logp, name)) for name, s in students.items()}
-    move_fits(artists, x, np.exp(logp), drawn, before=np.exp(teacher.logpdf(x)))
+    softened = np.exp(soften(teacher.logpdf(x), temperature))
+    found = {name: softened_fit(teacher, name, temperature, way) for name in BOTH}
+    students = {name: student for name, (student, _) in found.items()}
+    drawn = {name: (np.exp(student.logpdf(x)), charge) for name, (student, charge) in found.items()}
+    move_fits(artists, x, softened, drawn, before=np.exp(teacher.logpdf(x)))
     wide, narrow = students["forward_kl"], students["reverse_kl"]
     where = "between the modes" if abs(narrow.mean - (FIRST + second) / 2) < (second - FIRST) / 4 else "on one mode"
     return (
@@ -992,7 +996,7 @@ heat = Explorer(
         BOTH,
         integrand_labels=FORMULAS,
         original=True,
-        **LIMITS | {"integrand_limits": (-0.35, 1.4), "density_top": 1.0},
+        **LIMITS | {"density_top": 1.0},
     ),
     update=follow_temperature,
     presets={
@@ -1011,7 +1015,7 @@ heat.filmstrip()
 temperatures, gaps_apart = [1, 2, 4, 8], [4.0, 5.0, 6.0]
 grid_of_fits = {
     (name, way): np.array(
-        [[softened_fit(two_hills(FIRST + d), name, t, way) for t in temperatures] for d in gaps_apart]
+        [[softened_fit(two_hills(FIRST + d), name, t, way)[0] for t in temperatures] for d in gaps_apart]
     )
     for name in BOTH
     for way in WAYS
@@ -1059,7 +1063,7 @@ claim(
 )
 claim(
     "C03f",
-    "If both are softened and the student is read at τ = 1, the forward-KL student gets narrower instead.",
+    "If both are softened and the student is used at τ = 1, the forward-KL student gets narrower instead.",
     (read_at_one[:, 0] - read_at_one[:, -1]).min(),
     unit="narrower at τ = 8 than at τ = 1, at least",
     holds=(np.diff(read_at_one, axis=1) < 0).all(),
