@@ -46,8 +46,8 @@ def _mean_of_text_means(student_logits, teacher_logits, mask):
 
 
 def _one_position():
-    """p = (½, ¼, ¼) and q = (¼, ¼, ½), as logits that do not happen to be normalised."""
-    student, teacher = torch.tensor([[[0.25, 0.25, 0.5]]]).log(), torch.tensor([[[0.5, 0.25, 0.25]]]).log()
+    """p = (0.7, 0.2, 0.1) and q = (0.2, 0.2, 0.6), as logits that do not happen to be normalised."""
+    student, teacher = torch.tensor([[[0.2, 0.2, 0.6]]]).log(), torch.tensor([[[0.7, 0.2, 0.1]]]).log()
     return student + 1.0, teacher - 0.5, torch.ones(1, 1, dtype=torch.bool)
 
 
@@ -65,7 +65,7 @@ WORD_LEVEL = Exercise(
         "is positions: each counted token weighs the same, in whichever text it stands, and padding weighs nothing."
     ),
     cases=(
-        Case("one position, p = (½, ¼, ¼), q = (¼, ¼, ½)", _one_position),
+        Case("one position, p = (0.7, 0.2, 0.1), q = (0.2, 0.2, 0.6)", _one_position),
         Case("two texts of three and one counted positions, V = 4", _two_texts),
     ),
     mistakes=(
