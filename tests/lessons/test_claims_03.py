@@ -96,7 +96,11 @@ def test_softening_gives_reverse_kl_fewer_summits_but_no_crisper_peak(found):
 @pytest.mark.claim("C03g")
 def test_directions_are_compared_at_equal_gradient_norm(found):
     group = found["C03g"]
-    assert all(claim.holds for claim in group)
+    every_rate = one(group, "every rate")
+    assert all(claim.holds for claim in group if claim is not every_rate)
+    # Where the steps are too long for reverse KL to settle, equal norms do not help, and the lesson says so.
+    assert not every_rate.holds
+    assert every_rate.mean >= 0.5
     assert one(group, "At one learning rate, raw JSD(0.98)").low > 0.1
     assert one(group, "behaves as its limit").high < 0.03
     assert one(group, "falls from forward KL").mean == 1
