@@ -21,7 +21,8 @@ def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequen
     for row, ((_, values), look) in enumerate(zip(results.items(), looks, strict=True)):
         mean, half_width = mean_interval(values)
         edge = look.color if look.marker in UNFILLED else "white"  # a cross is nothing but its edge
-        axes.plot(values, [row] * len(values), look.marker, color=look.color, markersize=8, markeredgecolor=edge)
+        # open markers: seeds that agree closely stay countable
+        axes.plot(values, [row] * len(values), look.marker, color=look.color, markerfacecolor="none", markersize=8)
         axes.errorbar(mean, row + 0.3, xerr=half_width, color=INK, capsize=3, linewidth=1.2)  # below the markers
     axes.set_yticks(range(len(results)), results)
     axes.set_ylim(len(results) - 0.5, -0.5)
