@@ -102,5 +102,5 @@ def test_directions_are_compared_at_equal_gradient_norm(found):
     assert not every_rate.holds
     assert every_rate.mean >= 0.5
     assert one(group, "At one learning rate, raw JSD(0.98)").low > 0.1
-    assert one(group, "behaves as its limit").high < 0.03
+    assert one(group, "it behaves as its limit does").high < 0.03
     assert one(group, "falls from forward KL").mean == 1
