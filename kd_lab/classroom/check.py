@@ -12,8 +12,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from inspect import signature
+from inspect import signature, unwrap
 from numbers import Number
 from typing import Any
 
@@ -63,8 +64,16 @@ class Exercise:
     cases: tuple[Case, ...]
     mistakes: tuple[Mistake, ...]
     check: Callable[[Callable[..., Any]], None] | None = None  # anything beyond values: raises Misconception
+    run: Callable[..., Any] | None = (
+        None  # run(function, *inputs) -> answer, where a call is not enough: a kernel's launch
+    )
     tolerance: float = 1e-5  # relative, and absolute near zero
     seconds: float = 20.0  # a call that runs longer is stopped and called endless
+
+
+def written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as somebody wrote it, from under decorators that keep it: `functools.wraps`, or Triton's `jit`."""
+    return unwrap(getattr(function, "fn", function))
 
 
 def find_exercise(identifier: str) -> Exercise:
@@ -96,7 +105,7 @@ def diagnose(exercise: Exercise, candidate: Callable[..., Any]) -> Misconception
     Raises:
         NotStarted: the candidate has no body, or raises NotImplementedError.
     """
-    if is_empty(candidate):
+    if is_empty(written(candidate)):
         raise NotStarted
     try:
         with recursive(candidate):
@@ -116,15 +125,15 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
         Misconception: the answers differ, or the candidate stops with an error, never ends, or changes its arguments.
     """
     inputs, untouched = case.inputs(), case.inputs()
-    names = list(signature(exercise.reference).parameters)
+    names = list(signature(asked(exercise, exercise.reference)).parameters)
     arguments = tuple(f"{name} = {brief(value)}" for name, value in zip(names, untouched, strict=False))
     example = (f"case: {case.description}", *arguments)
-    got = call(exercise, candidate, candidate, inputs, example)
-    expected = exercise.reference(*case.inputs())
+    got = call(exercise, candidate, asked(exercise, candidate), inputs, example)
+    expected = asked(exercise, exercise.reference)(*case.inputs())
     answers = (*example, f"your function gives {brief(got)}", f"expected {brief(expected)}")
     if not close(got, expected, exercise.tolerance):
         for mistake in exercise.mistakes:
-            if looks_like(mistake, case, got, exercise.tolerance):
+            if looks_like(asked(exercise, mistake.function), case, got, exercise.tolerance):
                 raise Misconception(mistake.message, answers)
         raise Misconception(difference(got, expected), answers)
     for name, before, after in zip(names, untouched, inputs, strict=False):
@@ -136,10 +145,15 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
             )
 
 
-def looks_like(mistake: Mistake, case: Case, got: Any, tolerance: float) -> bool:
+def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any]:
+    """What turns a case's inputs into the function's answer: the function itself, or the exercise's way to run it."""
+    return function if exercise.run is None else partial(exercise.run, function)
+
+
+def looks_like(mistaken: Callable[..., Any], case: Case, got: Any, tolerance: float) -> bool:
     """Whether an answer is the one that a known mistake gives on this case; one that breaks there gives none."""
     try:
-        return close(got, mistake.function(*case.inputs()), tolerance)
+        return close(got, mistaken(*case.inputs()), tolerance)
     except Exception:
         return False
 
@@ -254,20 +268,26 @@ def call(
             example,
         ) from error
     except Exception as error:
+        if type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
+            error = error.__cause__  # Triton's interpreter wraps what happened in the kernel
         said = f"{type(error).__name__}: {error}".rstrip(": ")
         where = line_of(error, candidate)
-        if where is None and function is not candidate:
+        if where is None and function is exercise.check:
             raise Misconception(f"What it returns cannot be used: {said}.", example) from error
         raise Misconception(f"It stops with {said}{where or ''}.".replace("..", "."), example) from error
 
 
 def line_of(error: BaseException, candidate: Callable[..., Any]) -> str | None:
     """The deepest line that an error passed through in the candidate or a function of its file that it calls."""
-    code = getattr(candidate, "__code__", None)
+    code = getattr(written(candidate), "__code__", None)
     line, entered = None, False
     step = error.__traceback__
     while step is not None:
-        entered = entered or step.tb_frame.f_code is code
+        # By file and name: Triton's interpreter runs a rewritten copy.
+        entered = entered or (
+            code is not None
+            and (step.tb_frame.f_code.co_filename, step.tb_frame.f_code.co_name) == (code.co_filename, code.co_name)
+        )
         if entered and step.tb_frame.f_code.co_filename == code.co_filename:
             line = step.tb_lineno
         step = step.tb_next

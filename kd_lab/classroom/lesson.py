@@ -18,7 +18,7 @@ import jupytext
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from kd_lab.classroom.check import Exercise, find_exercise
+from kd_lab.classroom.check import Exercise, find_exercise, written
 from kd_lab.classroom.setup import expected_line
 
 Edition = Literal["unsolved", "solved", "teacher", "assignment", "student"]
@@ -175,7 +175,7 @@ def halves(function: Callable[..., Any]) -> tuple[str, str]:
 
     Layout and comments stay as they were written.
     """
-    source = textwrap.dedent(inspect.getsource(function))
+    source = textwrap.dedent(inspect.getsource(written(function)))
     node, lines = ast.parse(source).body[0], source.splitlines()
     header = node.body[0].lineno - 1
     if ast.get_docstring(node) is not None:

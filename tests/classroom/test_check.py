@@ -184,3 +184,87 @@ def test_brief_is_one_short_line():
 def test_an_unknown_exercise_is_named_with_those_that_exist():
     with pytest.raises(ValueError, match=r"no exercise '77\.1'; lesson '77' has none"):
         find_exercise("77.1")
+
+
+# ---- a way of running that is not a call: kernels --------------------------------------------------------------------
+
+
+class Launched:
+    """As Triton's kernels are: no plain function, and started by more than a call."""
+
+    def __init__(self, fn):
+        self.fn = fn
+
+    def __call__(self):
+        raise TypeError("a kernel is launched, not called")
+
+    def launch(self, source, out):
+        self.fn(source, out)
+
+
+@Launched
+def doubles(source, out):
+    """Twice the source into out."""
+    out[:] = 2 * source
+
+
+def run_doubles(kernel, source):
+    out = torch.full_like(source, torch.nan)
+    kernel.launch(source, out)
+    return out
+
+
+KERNEL_EXERCISE = Exercise(
+    reference=doubles,
+    explanation="",
+    cases=(Case("two numbers", lambda: (torch.tensor([1.0, 2.0]),)),),
+    mistakes=(Mistake("squared", "It squares.", Launched(lambda source, out: out.copy_(source**2))),),
+    run=run_doubles,
+)
+
+
+def test_an_exercise_says_how_its_function_is_run():
+    assert diagnose(KERNEL_EXERCISE, Launched(lambda source, out: out.copy_(source + source))) is None
+    squared = diagnose(KERNEL_EXERCISE, Launched(lambda source, out: out.copy_(source * source)))
+    assert squared.message == "It squares."
+    assert squared.example == (
+        "case: two numbers",
+        "source = [1, 2]",
+        "your function gives [1, 4]",
+        "expected [2, 4]",
+    )
+
+
+def test_a_kernel_without_a_body_is_not_started_and_one_that_breaks_is_told_its_line():
+    @Launched
+    def unsolved(source, out):
+        """Twice the source into out."""
+        ...  # noqa: PIE790  as an exercise leaves it
+
+    @Launched
+    def broken(source, out):
+        out[7] = source
+
+    with pytest.raises(NotStarted):
+        diagnose(KERNEL_EXERCISE, unsolved)
+    assert "at the line `out[7] = source`" in diagnose(KERNEL_EXERCISE, broken).message
+
+
+def test_what_an_interpreter_wraps_is_unwrapped():
+    class InterpreterError(Exception):
+        pass
+
+    class Interpreted(Launched):
+        def launch(self, source, out):
+            try:
+                self.fn(source, out)
+            except Exception as error:
+                raise InterpreterError(repr(error)) from error
+
+    @Interpreted
+    def broken(source, out):
+        out[7] = source
+
+    message = diagnose(KERNEL_EXERCISE, broken).message
+    assert message.startswith("It stops with IndexError")
+    assert "at the line `out[7] = source`" in message

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kd_lab.classroom import exercises
-from kd_lab.classroom.check import Exercise, diagnose
+from kd_lab.classroom.check import Exercise, diagnose, written
 from kd_lab.classroom.lesson import halves
 
 MODULES = [import_module(f"{exercises.__name__}.{module.name}") for module in pkgutil.iter_modules(exercises.__path__)]
@@ -66,6 +66,6 @@ def test_a_solution_is_short_explained_and_its_mistakes_have_names(identifier):
     ]
     assert 1 <= len(lines) <= 15
     assert exercise.explanation.strip()
-    assert exercise.reference.__doc__
+    assert written(exercise.reference).__doc__
     names = [mistake.name for mistake in exercise.mistakes]
     assert len(set(names)) == len(names) >= 3

@@ -7,7 +7,7 @@ from inspect import signature
 
 import nbformat
 
-from kd_lab.classroom.check import find_exercise
+from kd_lab.classroom.check import find_exercise, written
 from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags
 from kd_lab.classroom.setup import measured
 
@@ -127,7 +127,7 @@ def test_an_exercise_cell_matches_its_reference(lesson):
     for cell in lesson.cells():
         if (identifier := exercise_of(cell)) is None:
             continue
-        function, reference = exercise_function(cell.source), find_exercise(identifier).reference
+        function, reference = exercise_function(cell.source), written(find_exercise(identifier).reference)
         assert function.name == reference.__name__
         assert [a.arg for a in function.args.args + function.args.kwonlyargs] == list(signature(reference).parameters)
         assert ast.get_docstring(function), f"{identifier} has no docstring with shapes"

@@ -89,7 +89,7 @@ def compile_variant(variant: Variant) -> Compiled:
             hints[(position,)] = [["tt.divisibility", 16]]
     source = ASTSource(function, signature, constants, hints)
     compiled = triton.compile(source, target=TARGETS[variant.target], options={"num_warps": warps})
-    read = _read_amd if variant.target.startswith("gfx") else _read_nvidia
+    read = _read_amd if variant.target.startswith("gfx") else read_nvidia
     return read(compiled.asm)
 
 
@@ -134,7 +134,7 @@ def _argument(name: str, variant: Variant, constants: dict[str, object]) -> tupl
             return "i32", variant.row_stride_padded
 
 
-def _read_nvidia(asm: dict[str, str]) -> Compiled:
+def read_nvidia(asm: dict[str, str]) -> Compiled:
     ptx = asm["ptx"]
     architecture = re.search(r"\.target (sm_\w+)", ptx)[1]
     assembler = "ptxas-blackwell" if architecture.startswith("sm_10") else "ptxas"
