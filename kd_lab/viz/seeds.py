@@ -7,8 +7,6 @@ from matplotlib.axes import Axes
 from kd_lab.measure.interval import mean_interval
 from kd_lab.viz.style import INK, Look
 
-UNFILLED = ("x", "+", "|", "_")
-
 
 def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequence[Look]) -> None:
     """One row a group: a marker for each seed, and under them a bar over the 95 % interval of the mean.
@@ -20,7 +18,6 @@ def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequen
     """
     for row, ((_, values), look) in enumerate(zip(results.items(), looks, strict=True)):
         mean, half_width = mean_interval(values)
-        edge = look.color if look.marker in UNFILLED else "white"  # a cross is nothing but its edge
         # open markers: seeds that agree closely stay countable
         axes.plot(values, [row] * len(values), look.marker, color=look.color, markerfacecolor="none", markersize=8)
         axes.errorbar(mean, row + 0.3, xerr=half_width, color=INK, capsize=3, linewidth=1.2)  # below the markers
