@@ -13,7 +13,9 @@ world, teacher = surnames(), load_teacher("surnames")
 paths = likely_paths(teacher, world.vocabulary, start="mar", letters=4, width=7, least=0.008, include="martin.")
 show(
     tree_figure(paths, world.vocabulary, highlight="martin."),
-    "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter, its percentage the probability of that letter after all that came before, its width how much of the whole flows through. Follow the dark path. Each grey fan stands for the letters that are not drawn: every node has 27 branches.",
+    "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter, its percentage the probability of that letter after all that came before, its width how much of the whole flows through. Multiply along the dark path: "
+    + f"{paths['martin.']:.1%} of the names that begin with “mar” are Martin. "
+    + "Each grey fan stands for the letters that are not drawn: every node has 27 branches.",
     alt="A tree that grows from “mar” to the right, one letter a step, into names such as martin, with a percentage on each branch.",
 )
 
@@ -43,7 +45,7 @@ seed = setup("00")
 #
 # A language model does one thing. It reads a **prefix** and gives every **token** of its **vocabulary** a probability of coming next. Here the tokens are the letters a to z and an end mark, which says that the name is over. Writing is walking: draw a token from the distribution, append it, read again.
 #
-# That is how the teacher below wrote names. It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census; the other tenth, the **held-out** names, it has never seen.
+# That is how the teacher writes names. It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census; the other tenth, the **held-out** names, it has never seen.
 
 # %%
 from kd_lab.models import generate
@@ -57,14 +59,18 @@ invented = [name for name in written if name not in on_the_list and 5 <= len(nam
 rare = [name for name in real[-300::7] if 5 <= len(name) <= 8]
 
 options = sorted([invented[0], *rare[:3]])
-guess = predict("Three of these are rare but real surnames; one was made up by the teacher. Which one?", options)
+guess = predict(
+    "Three of these are on the census list, far down; one was put together by the teacher and is not. Which one?",
+    options,
+)
 
 # %%
 guess.reveal(invented[0], "The model knows nothing but the next letter, and that is enough to sound like a name.")
 rows = "\n".join(f"| {r} | {w} |" for r, w in zip(rare, invented[:8]))
 share = sum(name in on_the_list for name in written) / len(written)
 Markdown(
-    f"| real, never seen by the teacher | made up by the teacher |\n|---|---|\n{rows}\n\n{share:.0%} of its {len(written)} names stand on the census list; it made up the others."
+    f"| on the list, never seen by the teacher | written by the teacher, not on the list |\n|---|---|\n{rows}\n\n"
+    f"{share:.0%} of its {len(written)} names stand on the list. The others are its own, though some may well be real names that are rarer."
 )
 
 # %% [markdown]
@@ -167,7 +173,7 @@ counter.show()
 counter.filmstrip(["exact language", "surnames", "a sentence", "a paragraph"])
 
 # %% [markdown]
-# So the joint of a real model is never written down. It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals). Every method of this course does one of the three.
+# So the joint of a real model is never written down. It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals). All that follows does one of the three.
 #
 # But a language may be so small that all of its texts can be listed, and then every claim about a joint can be checked to the last digit. *echo* is such a language: seven symbols, six tokens, and a rule that reaches from the first letter to the last.
 
@@ -181,17 +187,17 @@ best = "".join(f"| {text} | {p:.3f} |\n" for text, p in echo.most_likely(4))
 total = everything.exp().sum().item()
 claim(
     "C00a",
-    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed; the largest deviation of their sum from 1",
+    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed; how far their sum is from 1",
     abs(total - 1),
     holds=len(everything) == V**L and abs(total - 1) < 1e-9,
 )
-listed_by_now = 1e9 * 13.8e9 * 3.156e7  # a billion a second, for the 13.8 billion years that the universe is old
+listable = 1e9 * 13.8e9 * 3.156e7  # at a billion a second, for the 13.8 billion years since the Big Bang
 claim(
     "C00a",
-    "50,000^200 sequences can't: a billion a second since the Big Bang would have listed this share of them, as a power of ten",
-    math.log10(listed_by_now) - 200 * math.log10(50_000),
+    "The 50,000^200 of a large model cannot: the share that a billion a second would have listed since the Big Bang",
+    math.log10(listable) - 200 * math.log10(50_000),
     unit="(log₁₀)",
-    holds=listed_by_now < 50_000**200,
+    holds=listable < 50_000**200,
 )
 Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{best}")
 
@@ -202,7 +208,7 @@ Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{b
 #
 # $$\mathrm{KL}(p \| q) = \sum_{v} p(v) \log \frac{p(v)}{q(v)} \ \ge\ 0,$$
 #
-# where $v$ runs over the vocabulary. It is zero only if $p = q$. For whole texts the same formula holds with the joints: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ of them.
+# where $v$ runs over the vocabulary and a token with $p(v) = 0$ adds nothing. It is zero only if $p = q$. For whole texts the same formula holds with the joints $P$ and $Q$: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ of them.
 #
 # Now take a student that equals the teacher *echo* at all nodes but one. After a first letter z, which opens one text in 200, it knows nothing and gives every symbol the same probability.
 
@@ -294,20 +300,13 @@ for number in range(3):
 deviation = [abs(a - b) for a, b in zip(listed, chained)]
 claim(
     "C00b",
-    "KL of the joints = Σ over positions of the mean KL at the teacher's prefixes; the deviation",
+    "KL of the joints = Σ over positions of the mean KL at the teacher's prefixes; how far the two differ",
     deviation,
     unit="nats",
     holds=max(deviation) < 1e-6,
 )
-Markdown(
-    "\n".join(
-        [
-            "| student | by listing all texts | by the chain rule |",
-            "|---|---|---|",
-            *(f"| {i} | {a:.9f} nats | {b:.9f} nats |" for i, (a, b) in enumerate(zip(listed, chained))),
-        ]
-    )
-)
+rows = "".join(f"| {i} | {a:.9f} nats | {b:.9f} nats |\n" for i, (a, b) in enumerate(zip(listed, chained)))
+Markdown(f"| student | by listing all texts | by the chain rule |\n|---|---|---|\n{rows}")
 
 # %%
 import numpy as np
@@ -318,13 +317,8 @@ figure = new_figure(640, 260)
 with course_style():
     axes = figure.subplots()
     for number, gaps in enumerate(by_position):
-        axes.bar(
-            torch.arange(1, L + 1) + 0.25 * (number - 1),
-            gaps,
-            width=0.22,
-            label=f"student {number}",
-            **(DIVERGENCES["forward_kl"].area | {"alpha": 1 - 0.3 * number}),
-        )
+        tone = DIVERGENCES["forward_kl"].area | {"alpha": 1 - 0.3 * number}
+        axes.bar(np.arange(1, L + 1) + 0.25 * (number - 1), gaps, width=0.22, label=f"student {number}", **tone)
     axes.set(xlabel="position t", ylabel="KL in nats")
     axes.legend()
 going = reach(echo.logp)[-1].sum().item()
@@ -425,22 +419,16 @@ class ReadOnce(torch.nn.Module):
         return torch.stack([self.answers[tuple(row)] for row in tokens.tolist()])
 
 
+def held_out_bits(model):
+    return bits_per_character(model, world.held_out)
+
+
 def contest(names, guide, steps):
     """Held-out bits a character, [3 seeds, points], with labels and with a teacher."""
 
     def run(recipe, guide, number):
-        result = distill(
-            new_student(number),
-            guide,
-            names,
-            recipe,
-            steps=steps,
-            seed=number,
-            learning_rate=0.01,
-            evaluate=lambda model: bits_per_character(model, world.held_out),
-            evaluate_every=40,
-        )
-        return result.history["evaluation"][39::40]
+        rest = {"steps": steps, "seed": number, "learning_rate": 0.01, "evaluate": held_out_bits, "evaluate_every": 40}
+        return distill(new_student(number), guide, names, recipe, **rest).history["evaluation"][39::40]
 
     recipes = ((labels_only(), None), (word_level(), guide))
     return {recipe.name: np.stack([run(recipe, who, number) for number in range(3)]) for recipe, who in recipes}
@@ -451,23 +439,17 @@ on_all = contest(world, teacher, steps=120)
 on_few = contest(few, ReadOnce(teacher, few.train), steps=400)
 
 # %%
-from kd_lab.measure.interval import mean_interval
-from kd_lab.viz import BASELINE, STUDENT, TEACHER
-from kd_lab.viz.plots import interval_curve
+from kd_lab.viz import BASELINE, STUDENT
+from kd_lab.viz.learning import draw_learning
 
 figure = new_figure(760, 330)
 with course_style():
-    panels = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
-    for axes, curves, title in zip(panels, (on_all, on_few), (f"{len(world.train):,} names", "500 names")):
-        for (name, runs), look in zip(curves.items(), (BASELINE, STUDENT)):
-            mean, half_width = np.transpose([mean_interval(point) for point in runs.T])
-            steps = 40 * np.arange(1, len(mean) + 1)
-            interval_curve(axes, steps, mean, half_width, look, label=name)
-        axes.axhline(bits, color=TEACHER.color, linestyle="-", linewidth=1)
-        axes.annotate("the teacher", (1, bits), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")
-        axes.set(title=title, xlabel="steps", xlim=(20, steps[-1] + 10), xticks=steps[1::2])
-    panels[0].set_ylabel("held-out bits a character")
-    panels[1].legend()
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
+    draw_learning(left, on_all, every=40, looks=(BASELINE, STUDENT), teacher=bits)
+    draw_learning(right, on_few, every=40, looks=(BASELINE, STUDENT), teacher=bits)
+    left.set(title=f"{len(world.train):,} names", ylabel="held-out bits a character")
+    right.set(title=f"{len(few.train)} names")
+    right.legend()
 end = {name: [curves[name][:, -1].mean() for curves in (on_all, on_few)] for name in on_all}
 show(
     figure,
@@ -478,33 +460,25 @@ show(
 )
 
 # %%
-gain_all = on_all["labels only"][:, -1] - on_all["word-level KD"][:, -1]
-gain_few = on_few["labels only"][:, -1] - on_few["word-level KD"][:, -1]
-lost = {name: runs[:, -1] - runs.min(1) for name, runs in on_few.items()}
-bet.reveal(
-    "the one with the teacher" if gain_few.min() > 0 else "no clear difference",
-    f"It is ahead by {gain_few.mean():.2f} bits a character.",
-)
-first = claim(
-    "C00c",
-    "With all names, the student with a teacher is ahead of the one with labels after the same 120 steps",
-    gain_all,
-    unit="bits a character",
-    holds=gain_all.mean() > mean_interval(gain_all)[1],
-)
-second = claim(
-    "C00c",
-    "With 500 names it is ahead after the same 400 steps",
-    gain_few,
-    unit="bits a character",
-    holds=gain_few.mean() > mean_interval(gain_few)[1],
-)
-third = claim(
-    "C00c",
-    "On 500 names the student with labels gets worse again: bits lost since its best point, beyond what the teacher's student loses",
-    lost["labels only"] - lost["word-level KD"],
-    unit="bits a character",
-    holds=(lost["labels only"] - lost["word-level KD"]).min() > 0,
+from kd_lab.measure import mean_interval
+
+labels, distilled = "labels only", "word-level KD"
+gain_all = on_all[labels][:, -1] - on_all[distilled][:, -1]
+gain_few = on_few[labels][:, -1] - on_few[distilled][:, -1]
+lost = on_few[labels][:, -1] - on_few[labels].min(1) - (on_few[distilled][:, -1] - on_few[distilled].min(1))
+
+
+def claim_gain(sentence, gain):
+    mean, half_width = mean_interval(gain)
+    claim("C00c", sentence, gain, unit="bits a character", holds=mean - half_width > 0)
+
+
+winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
+bet.reveal(winner, f"It is ahead by {gain_few.mean():.2f} bits a character.")
+claim_gain("With all names, 120 steps: how far the student with a teacher is ahead of the one with labels", gain_all)
+claim_gain("With 500 names, 400 steps: how far it is ahead", gain_few)
+claim_gain(
+    "With 500 names: what the student with labels loses from its best point on, beyond what the other one loses", lost
 )
 
 # %% [markdown]
@@ -516,7 +490,7 @@ third = claim(
 per_step = {}
 for recipe, guide in ((labels_only(), None), (word_level(), teacher)):
     run = distill(new_student(0), guide, world, recipe, steps=20, seed=seed)
-    per_step[recipe.name] = 1000 * np.median(np.diff(run.history["seconds"]))
+    per_step[recipe.name] = 1000 * np.diff(run.history["seconds"]).min()  # the least disturbed of 20 steps
 Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms a step" for name, milliseconds in per_step.items()))
 
 # %% [markdown]
