@@ -27,7 +27,7 @@ def test_its_held_out_loss_is_what_the_file_says():
     measured = nats / characters / math.log(2)
     assert measured == pytest.approx(facts(FILE)["held_out_bits_per_character"], abs=1e-3)
     assert measured == pytest.approx(bits_per_character(teacher, world.held_out), abs=1e-5)
-    assert measured < 3.03
+    assert measured < 3.02
 
 
 def test_it_is_small():
@@ -44,4 +44,4 @@ def test_it_writes_names():
     texts = world.vocabulary.decode(tokens)
     assert 5 < sum(map(len, texts)) / 500 < 8
     known = set(world.vocabulary.decode(world.train.tokens)) | set(world.vocabulary.decode(world.held_out.tokens))
-    assert 0.1 < sum(text in known for text in texts) / 500 < 0.9  # it knows names, and invents some
+    assert 0.05 < sum(text in known for text in texts) / 500 < 0.9  # it knows names, and invents some
