@@ -17,17 +17,19 @@ SHOWN = ("torch", "numpy", "ipywidgets")
 """The packages whose versions change what a lesson shows; the others are checked in silence."""
 
 
-def setup(lesson: str, seed: int = 0) -> int:
+def setup(lesson: str, seed: int = 0, threads: int = 4) -> int:
     """Prepare a lesson and say on what it runs.
 
     Args:
         lesson: its number, such as "02".
         seed: printed and returned, so that the cells below build their generators from the number that is shown.
+        threads: the most that torch may use. A model this small loses more to waiting than it gains past a few; where
+            all of a lesson's models are tiny, 1 is as fast and does not suffer when something else wants a core.
 
     Returns:
         The seed.
     """
-    threads = min(available_cores(), 4)  # a model this small loses more to waiting than it gains past a few threads
+    threads = min(available_cores(), threads)
     torch.set_num_threads(threads)
     remedies = missing()
     versions = " · ".join(["Python " + platform.python_version(), *(f"{name} {version(name)}" for name in SHOWN)])

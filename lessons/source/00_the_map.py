@@ -38,7 +38,7 @@ from IPython.display import Markdown
 
 from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
 
-seed = setup("00")
+seed = setup("00", threads=1)
 
 # %% [markdown]
 # ## 1 · One letter at a time

@@ -32,6 +32,12 @@ def test_setup_says_what_a_learner_must_know(tmp_path, monkeypatch, capsys):
     assert "pip install" not in text
 
 
+def test_a_lesson_of_tiny_models_asks_for_one_thread(capsys):
+    setup("42", threads=1)
+    assert torch.get_num_threads() == 1
+    assert "CPU, 1 thread ·" in capsys.readouterr().out
+
+
 def test_setup_names_the_remedy(monkeypatch, capsys):
     module = import_module("kd_lab.classroom.setup")
     monkeypatch.setattr(

@@ -86,7 +86,7 @@ def test_it_opens_with_a_promise_a_card_and_a_short_setup(lesson):
         assert re.search(part, card), part
     setup = next(cell.source for cell in cells if cell.cell_type == "code" and "setup(" in cell.source)
     assert len([line for line in setup.splitlines() if line.strip()]) <= 6
-    assert f'setup("{lesson.number}")' in setup
+    assert f'setup("{lesson.number}"' in setup
 
 
 def test_it_asks_builds_claims_and_closes(lesson):
