@@ -14,7 +14,7 @@ class MixtureModel(nn.Module):
 
     >>> from kd_lab.models import TabularModel
     >>> sure, unsure = TabularModel([torch.tensor([[0.0, -torch.inf]])]), TabularModel.uniform(2, 1)
-    >>> MixtureModel(sure, unsure, share=0.5)(torch.tensor([[0]])).exp().detach()
+    >>> MixtureModel(sure, unsure, share=0.5)(torch.tensor([[0]])).exp().detach().detach()
     tensor([[[0.7500, 0.2500]]])
     """
 
