@@ -105,7 +105,7 @@ def sweep(
     if gradient is None and upstream is not None:
         gradient = _empty(student.shape, student.dtype, device)
     if gradient is not None and mask is not None:
-        gradient.view(-1, vocabulary)[~mask.flatten()] = 0
+        as_matrix(gradient)[~mask.flatten()] = 0
     weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
     sides = as_matrix(student), as_matrix(teacher)
     threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()
@@ -120,11 +120,11 @@ def sweep(
             *free, out = scratch[:, : len(x)]
             direct = gradient is not None and gradient.dtype == torch.float32 and isinstance(rows, slice)
             if direct:
-                out = gradient.view(-1, vocabulary)[rows]
+                out = as_matrix(gradient)[rows]
             weight = None if weights is None else weights[rows]
             losses.view(-1)[rows] = chunk_loss(x, y, divergence, beta, temperature, scale, weight, out, free)
             if gradient is not None and not direct:
-                gradient.view(-1, vocabulary)[rows] = out.to(gradient.dtype)
+                as_matrix(gradient)[rows] = out.to(gradient.dtype)
 
     in_threads(work, threads)
     return losses, gradient
@@ -342,7 +342,7 @@ def rows_of_a_chunk(vocabulary: int, positions: int, threads: int) -> int:
 def as_matrix(logits: Tensor) -> Tensor:
     """[N, V] where strides allow it without a copy, else the logits as they are."""
     try:
-        return logits.view(-1, logits.shape[-1])
+        return logits.view(logits.shape[:-1].numel(), logits.shape[-1])
     except RuntimeError:
         return logits
 

@@ -164,7 +164,7 @@ def _pass(
     """The loss of each position, and the gradients of Σ upstream·loss for the student's hidden, weight and bias."""
     dtype, vocabulary = upstream.dtype, len(student_weight)
     losses = torch.zeros_like(upstream)
-    h, h_teacher = (hidden.reshape(-1, hidden.shape[-1]) for hidden in (student_hidden, teacher_hidden))
+    h, h_teacher = (hidden.reshape(losses.numel(), hidden.shape[-1]) for hidden in (student_hidden, teacher_hidden))
     to_hidden, to_weight, to_bias = (
         torch.zeros(shape, dtype=dtype, device=h.device) if want else None
         for shape, want in zip((h.shape, student_weight.shape, (vocabulary,)), wanted, strict=True)

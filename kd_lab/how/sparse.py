@@ -138,14 +138,14 @@ class _Events(torch.autograd.Function):
             events[part] -= normalisers[part]
         ctx.save_for_backward(logits, ids, normalisers, events[:, -1:] + normalisers)
         ctx.temperature = temperature
-        return events.view(*rows, -1)
+        return events.view(*rows, events.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, upstream):
         logits, ids, normalisers, normalisers_of_others = ctx.saved_tensors
         gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
-        upstream = upstream.reshape(-1, upstream.shape[-1]) / ctx.temperature
+        upstream = _rows(upstream) / ctx.temperature
         for part, chunk, chosen in _chunks(logits, ids):
             scaled, u = chunk.float() / ctx.temperature, upstream[part]
             result = (scaled - normalisers[part]).exp_().mul_(-u.sum(-1, keepdim=True))
@@ -153,16 +153,21 @@ class _Events(torch.autograd.Function):
             if not torch.isfinite(normalisers_of_others[part]).all():
                 others.nan_to_num_(nan=0.0)  # no other token is possible, so none can gain or lose
             result.add_(others).scatter_add_(-1, chosen, u[:, :-1])
-            gradient.view(-1, logits.shape[-1])[part] = result.to(gradient.dtype)
+            as_matrix(gradient)[part] = result.to(gradient.dtype)
         return gradient, None, None
 
 
 def _chunks(logits: Tensor, ids: Tensor) -> Iterator[tuple[slice, Float[Tensor, "R V"], Int[Tensor, "R K"]]]:
-    rows, matrix, ids = logits.shape[:-1].numel(), as_matrix(logits), ids.reshape(-1, ids.shape[-1])
+    rows, matrix, ids = logits.shape[:-1].numel(), as_matrix(logits), _rows(ids)
     step = max(1, CHUNK // logits.shape[-1])
     for start in range(0, rows, step):
         part = slice(start, min(start + step, rows))
         yield part, take(matrix, part), ids[part]
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """[..., K] as a matrix; the count of rows is spelt out, since −1 cannot be inferred for none."""
+    return tensor.reshape(tensor.shape[:-1].numel(), tensor.shape[-1])
 
 
 def _check_tail(tail: str, divergence: str) -> None:

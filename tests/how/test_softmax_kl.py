@@ -453,6 +453,17 @@ def test_every_row_masked(divergence, backend, reduction):
     assert gradient.eq(0).all()
 
 
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0, 5)])
+def test_no_position_at_all(divergence, backend, shape):
+    student, teacher = pair(*shape)
+    for mask in (None, torch.ones(shape[:-1], dtype=torch.bool)):
+        value, gradient = value_and_gradient(student, teacher, divergence=divergence, mask=mask, backend=backend)
+        assert value == 0
+        assert gradient.shape == student.shape
+
+
 @every_backend
 def test_token_count_under_gradient_accumulation(backend):
     student, teacher = pair(8, 9, 10)
