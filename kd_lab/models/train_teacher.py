@@ -3,10 +3,10 @@
     python -m kd_lab.models.train_teacher [--validate] [--out FILE]
 
 Eighteen thousand names are few for 0.8 million parameters, hence the dropout. Two trainings were compared on the
-held-out names: 2,500 steps ended at 3.09 bits a character, and at 3.05 on the names that it had trained on, so it was too
-short and not overfitted; these 8,000 steps end at 2.98. Since that figure chose one of two, `--validate` trains the same
-way on nine tenths of the training names and measures the other tenth, which chose nothing: 2.96 bits. Whoever tunes
-further should do it there.
+held-out names: 2,500 steps ended at 3.09 bits a character, and at 3.05 on the names that it had trained on, so it was
+too short and not overfitted; these 8,000 steps end at 2.98. Since that figure chose one of two, `--validate` trains the
+same way on nine tenths of the training names and measures the other tenth, which chose nothing: 2.96 bits. Whoever
+tunes further should do it there.
 """
 
 import argparse
