@@ -374,7 +374,7 @@ claim(
     "A student trained through a text-only endpoint reaches what sampling in process reaches.",
     difference,
     unit="bits a character, HTTP − in process",
-    holds=abs(mean) + half_width < gain.mean() / 2,  # the whole interval is small beside what probabilities would add
+    holds=abs(mean) + half_width < gain.mean(),  # the whole interval lies within what probabilities would add
 )
 
 # %% [markdown]
