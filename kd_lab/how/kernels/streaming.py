@@ -105,17 +105,10 @@ def streaming_forward(
             s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
             g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
             tl.store(gradient + kept + i * BLOCK + lanes, (g * factor).to(gradient.dtype.element_ty))
-        for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
-            columns = kept - BLOCK - start + lanes
-            s = tl.load(student + columns)
-            t = tl.load(teacher + columns)
-            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-            tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))
-        for start in range(whole, vocabulary, BLOCK):
-            columns = start + lanes
-            s, t = load_rest(student, teacher, columns, vocabulary)
-            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-            tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty), mask=columns < vocabulary)
+        sweep_gradient(
+            student, teacher, gradient, kept, student_lse, gap, constant, factor,
+            vocabulary, inverse_temperature, beta, DIVERGENCE, BLOCK, STAGES,
+        )  # fmt: skip
 
 
 @triton.jit
@@ -138,18 +131,29 @@ def streaming_backward(
     gap = tl.load(statistics + row * 3 + 1)
     constant = tl.load(statistics + row * 3 + 2)
     factor = tl.load(upstream + row) * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+    whole = vocabulary // BLOCK * BLOCK
+    sweep_gradient(
+        student, teacher, gradient, whole, student_lse, gap, constant, factor,
+        vocabulary, inverse_temperature, beta, DIVERGENCE, BLOCK, STAGES,
+    )  # fmt: skip
 
+
+@triton.jit
+@no_type_check
+def sweep_gradient(
+    student, teacher, gradient, end, student_lse, gap, constant, factor,
+    vocabulary, inverse_temperature, beta, DIVERGENCE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """The gradient of a row's first `end` columns, last tile first, and of the rest that fills no tile."""
     lanes = tl.arange(0, BLOCK)
-    whole = (vocabulary - 1) // BLOCK * BLOCK
-    for start in tl.range(0, whole, BLOCK, num_stages=STAGES):
-        columns = start + lanes
+    for start in tl.range(0, end, BLOCK, num_stages=STAGES):
+        columns = end - BLOCK - start + lanes
         s = tl.load(student + columns)
         t = tl.load(teacher + columns)
         g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
         tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))
-    rest = whole + lanes
-    inside = rest < vocabulary
-    s = tl.load(student + rest, mask=inside, other=float("-inf"))
-    t = tl.load(teacher + rest, mask=inside, other=float("-inf"))
-    g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-    tl.store(gradient + rest, (g * factor).to(gradient.dtype.element_ty), mask=inside)
+    for start in range(vocabulary // BLOCK * BLOCK, vocabulary, BLOCK):
+        columns = start + lanes
+        s, t = load_rest(student, teacher, columns, vocabulary)
+        g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
+        tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty), mask=columns < vocabulary)
