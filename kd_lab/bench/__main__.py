@@ -1,0 +1,25 @@
+"""Every benchmark that can run here, one after another, each in a process of its own: `python -m kd_lab.bench`."""
+
+import subprocess
+import sys
+
+BENCHMARKS = {
+    "losses": "softmax_kl on the CPU against eager torch and torch.compile: seconds and peak memory",
+    "models": "training and generation against a plain GPT and its uncached loop",
+    "methods": "a training step on-policy against off-policy",
+    "explorer": "milliseconds from a slider's value to its picture",
+}
+
+
+def main() -> None:
+    failed = []
+    for name, what in BENCHMARKS.items():
+        print(f"\n== kd_lab.bench.{name}: {what}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"kd_lab.bench.{name}"], check=False).returncode:
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
