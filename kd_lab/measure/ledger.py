@@ -1,6 +1,7 @@
 """What a computation reads, writes and holds, operation by operation: costs that are the same on every machine."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,10 @@ class Ledger(TorchDispatchMode):
     when tensors are larger than the cache. A view is free, and an axis that is only broadcast is read once. Work that
     other threads do is not seen.
 
+    Args:
+        given: the tensors that are there before. With them, memory that is not torch's own, such as an array of
+            NumPy's, is held from its first use on; without them it is taken to have been there.
+
     >>> import torch
     >>> x = torch.zeros(1000)
     >>> with Ledger() as ledger:
@@ -35,9 +40,10 @@ class Ledger(TorchDispatchMode):
     ([('add', 4000, 4000), ('exp', 4000, 4000)], 16000, 8000)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Iterable[Tensor] | None = None) -> None:
         super().__init__()
         self.steps: list[Step] = []
+        self._given = None if given is None else {tensor.untyped_storage()._cdata for tensor in given}
         self._made: dict[int, tuple[StorageWeakRef, int]] = {}
 
     @property
@@ -56,9 +62,10 @@ class Ledger(TorchDispatchMode):
         result = operation(*arguments, **(options or {}))
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self._made = {key: entry for key, entry in self._made.items() if not entry[0].expired()}
-        for tensor in outputs:
+        there_before = addresses if self._given is None else self._given
+        for tensor in outputs if self._given is None else inputs + outputs:
             storage = tensor.untyped_storage()
-            if storage._cdata not in addresses:
+            if storage._cdata not in there_before:
                 self._made.setdefault(storage._cdata, (StorageWeakRef(storage), storage.nbytes()))
         is_view = bool(outputs) and not operation._schema.is_mutable
         is_view = is_view and all(tensor.untyped_storage()._cdata in addresses for tensor in outputs)

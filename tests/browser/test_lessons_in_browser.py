@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.lesson]
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
-DECORATOR = re.compile(r'^@exercise\("([\d.]+)"\)\s+def (\w+)', re.MULTILINE)
+DECORATOR = re.compile(r'^@exercise\("([\d.]+)"\)\s+(?:@[\w.]+\s+)*def (\w+)', re.MULTILINE)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -80,7 +80,5 @@ def wrong_solution(identifier: str, name: str) -> str:
     """A cell that answers as the exercise's first known mistake does."""
     return (
         "from kd_lab.classroom.check import find_exercise\n\n"
-        f'@exercise("{identifier}")\n'
-        f"def {name}(*arguments):\n"
-        f'    return find_exercise("{identifier}").mistakes[0].function(*arguments)\n'
+        f'{name} = exercise("{identifier}")(find_exercise("{identifier}").mistakes[0].function)\n'
     )

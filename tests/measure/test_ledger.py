@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -43,3 +44,14 @@ def test_softmax_kl_of_sixteen_bit_logits_takes_122_bytes_an_element():
         teacher_logp = F.log_softmax(teacher.float() / 2, -1)
         F.kl_div(student_logp, teacher_logp, log_target=True, reduction="none").sum(-1).mean().backward()
     assert round(ledger.moved / student.numel()) == 122
+
+
+def test_memory_of_numpy_is_held_from_its_first_use_where_the_given_tensors_are_named():
+    given = torch.ones(1000)
+    with Ledger(given=[given]) as ledger:
+        foreign = torch.from_numpy(np.zeros(2000, dtype=np.float32))
+        foreign[:1000] = given
+    assert ledger.peak == 8000
+    with Ledger() as ledger:
+        foreign[:1000] = given
+    assert ledger.peak == 0
