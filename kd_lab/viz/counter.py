@@ -9,23 +9,23 @@ RATE = 1e9  # sequences a second: generous for any machine that also has to look
 YEAR = 3.156e7  # seconds
 AGE = 13.8e9 * YEAR  # of the universe, in seconds
 LANDMARKS = {"a second": RATE, "a year": RATE * YEAR, "age of the universe": RATE * AGE, "atoms in\nthe universe": 1e80}
-A_LINE = 104  # digits
-VOCABULARIES = {2: "a coin", 7: "an exact language", 27: "letters", 1_000: "syllables", 50_257: "GPT-2"}
+SIZES = ((20, 40, 1), (12, 66, 4), (7.5, 104, 10))  # of the digits, in points; how many fit in a line; how many lines
+LONGEST = 200  # tokens: a paragraph
+VOCABULARIES = {2: "a coin", 7: "an exact language", 27: "letters", 256: "bytes", 50_257: "GPT-2"}
 
 
-def sequence_counter(name: str = "counter", longest: int = 200) -> Explorer:
+def sequence_counter(name: str = "counter") -> Explorer:
     """An explorer of V^L: the number with all its digits, and its place on a line of landmarks.
 
     Args:
         name: of the explorer.
-        longest: the largest L.
     """
-    most = longest * log10(max(VOCABULARIES))
+    most = LONGEST * log10(max(VOCABULARIES))
 
     def create(figure):
         digits, line = figure.subplots(2, 1, height_ratios=(3, 2))
         digits.set_axis_off()
-        number = digits.text(0, 1, "", va="top", family="DejaVu Sans Mono", fontsize=7.5, linespacing=1.35, color=INK)
+        number = digits.text(0, 1, "", va="top", family="DejaVu Sans Mono", linespacing=1.35, color=INK)
         line.set(xscale="log", xlim=(0.25, 1.6 * most), ylim=(0, 1), yticks=[], xticks=[1, 10, 100, 1000])
         line.set_xticklabels(["10", "10¹⁰", "10¹⁰⁰", "10¹⁰⁰⁰"])
         line.set_xlabel("how many sequences (the exponent grows tenfold from tick to tick)")
@@ -42,10 +42,10 @@ def sequence_counter(name: str = "counter", longest: int = 200) -> Explorer:
 
     def update(artists, symbols: int, length: int) -> str:
         count, exponent = symbols**length, length * log10(symbols)
-        small = exponent < 30
-        written = f"{count:,}" if small else str(count)
-        artists["number"].set_text("\n".join(written[i : i + A_LINE] for i in range(0, len(written), A_LINE)))
-        artists["number"].set_fontsize(20 if small else 7.5)
+        written = f"{count:,}" if exponent < 30 else str(count)
+        font, a_line = next((font, a_line) for font, a_line, lines in SIZES if len(written) <= a_line * lines)
+        artists["number"].set_text("\n".join(written[i : i + a_line] for i in range(0, len(written), a_line)))
+        artists["number"].set_fontsize(font)
         artists["place"].set_xdata([exponent])
         return (
             f"{symbols:,} symbols ({VOCABULARIES[symbols]}) and length {length} make "
@@ -57,7 +57,7 @@ def sequence_counter(name: str = "counter", longest: int = 200) -> Explorer:
         name=name,
         controls=[
             Choice("symbols V", list(VOCABULARIES), start=7),
-            Slider("length L", 1, longest, 1, start=6),
+            Slider("length L", 1, LONGEST, 1, start=6),
         ],
         create=create,
         update=update,

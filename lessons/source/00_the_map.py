@@ -90,7 +90,7 @@ walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
 #
 # $$p(y) = \prod_{t=1}^{T} p(y_t \mid y_{<t}), \qquad \log p(y) = \sum_{t=1}^{T} \log p(y_t \mid y_{<t}).$$
 #
-# $p(y)$ is the **joint** probability: that of the whole text. With the natural logarithm its unit is the **nat**; one bit is $\ln 2 \approx 0.69$ nats.
+# $p(y)$ is the **joint** probability: that of the whole text. With the natural logarithm, $\log p(y)$ is measured in **nats**; one bit is $\ln 2 \approx 0.69$ nats.
 #
 # By hand, with three tokens (`.` is the end mark):
 #
