@@ -9,8 +9,12 @@ from IPython.display import display
 
 from kd_lab.classroom.panel import TONES, Panel, show, with_code
 
-WRAP = "<style>.kd-lab-choice label {height: auto !important; line-height: 1.5 !important; clear: left}</style>"
-"""ipywidgets gives each option one line of fixed height, on which a longer one would run over the next."""
+COLUMN = (
+    "<style>.kd-lab-choice > div {display: flex; flex-direction: column; align-items: flex-start; gap: 2px} "
+    ".kd-lab-choice button {height: auto; max-width: 100%; white-space: normal; text-align: left; line-height: 1.5; "
+    "padding: 0.2em 0.8em}</style>"
+)
+"""ipywidgets sets toggle buttons side by side and cuts a text that is longer than a line."""
 
 committed: dict[str, str] = {}
 """Predictions of this session by question, so that running a cell again does not make anyone's mind up anew."""
@@ -138,7 +142,9 @@ def choice(
     respond: Callable[[str], tuple[str, str]],
     chosen: str | None = None,
 ) -> widgets.VBox:
-    """A question with one radio button an option, a button to commit, and a place for the response.
+    """A question with one toggle button an option, a button to commit, and a place for the response.
+
+    No radio buttons: in JupyterLab the notebook takes the arrow keys that go from one to the next.
 
     Args:
         title: the question.
@@ -147,19 +153,21 @@ def choice(
         respond: what is said to an option, and in which tone.
         chosen: the option that is selected at first.
     """
-    radio = widgets.RadioButtons(
-        options=list(options), value=chosen, layout=widgets.Layout(width="auto", height="auto")
+    answers = widgets.ToggleButtons(
+        options=list(options), value=chosen, style={"button_width": "max-content"}, layout=widgets.Layout(width="auto")
     )
-    radio.add_class("kd-lab-choice")
-    button = widgets.Button(description=action, tooltip=action, layout=widgets.Layout(width="max-content"))
+    answers.add_class("kd-lab-choice")
+    button = widgets.Button(
+        description=action, tooltip=action, button_style="primary", layout=widgets.Layout(width="max-content")
+    )
     response = widgets.HTML()
 
     def press(_: widgets.Button) -> None:
-        text, tone = respond(radio.value) if radio.value is not None else ("Choose an answer first.", "plain")
+        text, tone = respond(answers.value) if answers.value is not None else ("Choose an answer first.", "plain")
         response.value = status(text, tone)
 
     button.on_click(press)
-    return widgets.VBox([widgets.HTML(f"{WRAP}<strong>{with_code(title)}</strong>"), radio, button, response])
+    return widgets.VBox([widgets.HTML(f"{COLUMN}<strong>{with_code(title)}</strong>"), answers, button, response])
 
 
 def status(text: str, tone: str) -> str:

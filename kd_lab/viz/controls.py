@@ -7,6 +7,9 @@ with a screen reader uses the box.
 The pair meets in the kernel and not through jslink in the browser: there a slider answers every new value with its own
 rounding of it (4.25 comes back as 4.250000000000001, a typed 2.1 as 2.0), so a linked box loses key presses and cannot
 hold a number between two steps. The slider here counts whole steps, which come back as they went.
+
+A choice is a row of buttons and no menu: in JupyterLab a menu never gets its keys. The notebook takes the arrows, to go
+to another cell, and a "b", to insert one; buttons keep Tab and Space.
 """
 
 from dataclasses import dataclass
@@ -127,15 +130,16 @@ class Choice:
             raise ValueError(f"{self.name!r} was set to {value!r}; expected one of {list(self.options)}")
 
     def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
-        """The widget that holds the value, and the row to show (the same one)."""
-        menu = ipywidgets.Dropdown(
+        """The widget that holds the value, and the row to show."""
+        buttons = ipywidgets.ToggleButtons(
             options=[(str(option), option) for option in self.options],
             value=self.start,
-            description=self.name,
-            style=LABEL,
-            layout=Layout(width="26em"),
+            tooltips=[f"{self.name}: {option}" for option in self.options],
+            style={"button_width": "auto"},
         )
-        return menu, menu
+        # a description of its own would stand above the buttons; this one lines up with those of sliders
+        name = ipywidgets.Label(self.name, layout=Layout(flex="0 0 11em", display="flex", justify_content="flex-end"))
+        return buttons, ipywidgets.HBox([name, buttons], layout=Layout(max_width="760px"))
 
 
 @dataclass(frozen=True)

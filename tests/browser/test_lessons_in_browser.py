@@ -58,13 +58,10 @@ def first_explorer_answers_to_its_keys(notebook):
 
 
 def keys_that_move(control) -> list[str]:
-    """Up for a number (down where it is at its high end already), down for a menu, one letter less for a text."""
+    """Up for a number (down where it is at its high end already), one letter less for a text."""
     if control.get_attribute("type") == "number":
         at_high_end = control.input_value() == control.get_attribute("max")
         return ["ArrowDown" if at_high_end else "ArrowUp"]
-    if control.evaluate("node => node.tagName") == "SELECT":
-        last = control.evaluate("node => node.selectedIndex === node.options.length - 1")
-        return ["ArrowUp" if last else "ArrowDown"]
     return ["End", "Backspace"] if control.input_value() else ["a"]
 
 

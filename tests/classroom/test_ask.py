@@ -20,18 +20,18 @@ def shown(monkeypatch):
 
 
 def parts(box):
-    title, radio, button, response = box.children
-    return title, radio, button, response
+    title, answers, button, response = box.children
+    return title, answers, button, response
 
 
 def test_a_prediction_is_committed_and_recalled(shown, capsys):
     guess = predict(QUESTION, ["softens", "sharpens"])
-    _, radio, button, response = parts(shown[0].widget)
-    assert radio.value is None
+    _, answers, button, response = parts(shown[0].widget)
+    assert answers.value is None
     button.click()
     assert "Choose an answer first" in response.value
     assert guess.answer is None
-    radio.value = "sharpens"
+    answers.value = "sharpens"
     assert guess.answer is None  # nothing counts before it is committed
     button.click()
     assert guess.answer == "sharpens"
@@ -42,8 +42,8 @@ def test_a_prediction_is_committed_and_recalled(shown, capsys):
 
 def test_running_the_cell_again_keeps_the_commitment(shown):
     predict(QUESTION, ["softens", "sharpens"])
-    _, radio, button, _ = parts(shown[0].widget)
-    radio.value = "softens"
+    _, answers, button, _ = parts(shown[0].widget)
+    answers.value = "softens"
     button.click()
     assert predict(QUESTION, ["softens", "sharpens"]).answer == "softens"
     assert parts(shown[1].widget)[1].value == "softens"
@@ -67,11 +67,11 @@ def test_a_quiz_answers_every_option(shown):
         Question("2 + 2?", {"4": "Four.", "5": "No."}, "4"),
     )
     first, second = shown[0].widget.children
-    _, radio, button, response = parts(first)
-    radio.value = "3"
+    _, answers, button, response = parts(first)
+    answers.value = "3"
     button.click()
     assert "Not so. One too many." in response.value
-    radio.value = "2"
+    answers.value = "2"
     button.click()
     assert "Right. Two." in response.value
     assert parts(second)[3].value == ""

@@ -61,9 +61,9 @@ def test_impossible_sliders_are_refused(bounds, message):
 
 def test_choices_may_be_of_any_kind_and_know_their_options():
     choice = Choice("student", [16, 32], start=32)
-    menu, shown = choice.widgets()
-    assert menu is shown
-    assert menu.value == 32
+    buttons, shown = choice.widgets()
+    assert [child.value for child in shown.children] == ["student", 32]
+    assert buttons.value == 32
     assert choice.extremes == (16, 32)
     with pytest.raises(ValueError, match=r"expected one of \[16, 32\]"):
         choice.check(64)
