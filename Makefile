@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: lab test lessons claims bench real clean
+.PHONY: lab test lessons claims kernels bench real clean
 .DEFAULT_GOAL := lab
 
 lab: $(INSTALLED)            ## open the course in JupyterLab
@@ -20,6 +20,9 @@ lessons: $(INSTALLED)        ## rebuild the notebooks whose source has changed
 
 claims: $(INSTALLED)         ## claim · lesson · measured value ± interval · holds or not
 	$(BIN)/python -m kd_lab.classroom.claims
+
+kernels: $(INSTALLED)        ## variant · bytes · bound · registers · spills · vector loads · max error
+	$(BIN)/python -m kd_lab.how.kernels.report
 
 bench: $(INSTALLED)          ## speed and memory against eager torch, torch.compile and plain loops
 	$(BIN)/python -m kd_lab.bench

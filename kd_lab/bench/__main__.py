@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = {
     "losses": "softmax_kl on the CPU against eager torch and torch.compile: seconds and peak memory",
+    "gpu": "the fused kernels against eager torch, torch.compile and Liger, where there is a GPU",
     "models": "training and generation against a plain GPT and its uncached loop",
     "methods": "a training step on-policy against off-policy",
     "explorer": "milliseconds from a slider's value to its picture",

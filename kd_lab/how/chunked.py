@@ -23,7 +23,6 @@ CHUNK = 2**18
 _HUGE = 2**22  # bytes from which numpy asks the system for huge pages
 
 
-@torch.compiler.disable(reason="it is a loop over compiled operations already")
 def chunked_softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_logits: Float[Tensor, "... V"],
@@ -48,6 +47,9 @@ def chunked_softmax_kl(
         τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
     """
     options = (divergence, beta, temperature, loss_scale(divergence, temperature, scale_by_t2))
+    if torch.compiler.is_compiling():  # threads and scratch are nothing to trace: the sweep is one operator to a graph
+        training = torch.is_grad_enabled() and student_logits.requires_grad
+        return sweep_operator(student_logits, teacher_logits.detach(), mask, expected_upstream, training, *options)[0]
     if torch.is_grad_enabled() and student_logits.requires_grad:
         return _ChunkedSoftmaxKL.apply(student_logits, teacher_logits, mask, expected_upstream, *options)
     return sweep(student_logits, teacher_logits.detach(), mask, None, *options)[0]
@@ -72,15 +74,81 @@ class _ChunkedSoftmaxKL(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, upstream):
         gradient, ctx.gradient = ctx.gradient, None
-        as_expected = torch.equal(upstream, ctx.expected_upstream)
-        # A half-precision gradient may have underflowed at the expected scale, so it is never scaled up afterwards.
-        if gradient is None or (not as_expected and gradient.dtype != torch.float32):
-            student, teacher, mask = ctx.saved_tensors
-            gradient = sweep(student, teacher, mask, upstream, *ctx.options)[1]
-        elif not as_expected:
-            factor = torch.where(ctx.expected_upstream == 0, 0.0, upstream / ctx.expected_upstream)
-            gradient.mul_(factor.unsqueeze(-1))
+        rows = ctx.saved_tensors
+        if gradient is None:
+            gradient = sweep(*rows, upstream, *ctx.options)[1]
+        else:
+            meet_upstream(gradient, *rows, ctx.expected_upstream, upstream, *ctx.options)
         return gradient, None, None, None, None, None, None, None
+
+
+def meet_upstream(gradient, student, teacher, mask, expected_upstream, upstream, *options) -> None:
+    """Turn the gradient for the upstream that was expected into that for the one that came, in place."""
+    if torch.equal(upstream, expected_upstream):
+        return
+    # A half-precision gradient may have underflowed at the expected scale, so it is never scaled up afterwards.
+    if gradient.dtype != torch.float32:
+        sweep(student, teacher, mask, upstream, *options, into=gradient)
+        return
+    factor = torch.where(expected_upstream == 0, 0.0, upstream / expected_upstream)
+    gradient.mul_(factor.unsqueeze(-1))
+
+
+@torch.library.custom_op("kd_lab::softmax_kl_sweep", mutates_args=())
+def sweep_operator(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    expected_upstream: Tensor,
+    training: bool,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """`sweep` as torch.compile sees it: losses, and the gradient, which is empty unless `training`."""
+    upstream = expected_upstream if training else None
+    losses, gradient = sweep(student, teacher, mask, upstream, divergence, beta, temperature, scale)
+    return losses, student.new_empty(0) if gradient is None else gradient
+
+
+@sweep_operator.register_fake
+def _(student, teacher, mask, expected_upstream, training, *options):
+    losses = student.new_empty(student.shape[:-1], dtype=torch.float32)
+    return losses, student.new_empty(student.shape if training else 0)
+
+
+@torch.library.custom_op("kd_lab::meet_upstream_", mutates_args=("gradient",))
+def meet_upstream_operator(
+    gradient: Tensor,
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor | None,
+    expected_upstream: Tensor,
+    upstream: Tensor,
+    divergence: str,
+    beta: float,
+    temperature: float,
+    scale: float,
+) -> None:
+    """`meet_upstream` as torch.compile sees it."""
+    meet_upstream(gradient, student, teacher, mask, expected_upstream, upstream, divergence, beta, temperature, scale)
+
+
+def _setup_context(ctx, inputs, output):
+    student, teacher, mask, expected_upstream, _, *ctx.options = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(student, teacher, mask, expected_upstream, output[1])
+
+
+def _backward(ctx, upstream, _):
+    student, teacher, mask, expected_upstream, gradient = ctx.saved_tensors
+    gradient = gradient.clone()  # a graph may be run backward again
+    meet_upstream_operator(gradient, student, teacher, mask, expected_upstream, upstream.contiguous(), *ctx.options)
+    return gradient, *[None] * 8
+
+
+sweep_operator.register_autograd(_backward, setup_context=_setup_context)
 
 
 def sweep(

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from inspect import unwrap
 
 import pytest
@@ -19,7 +20,10 @@ DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
 KLS = DIVERGENCES[:4]
 BACKENDS = ["reference", "chunked"]
 every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
-every_backend = pytest.mark.parametrize("backend", BACKENDS)
+reference_and_chunked = pytest.mark.parametrize("backend", BACKENDS)  # tests/how/kernels/ has the like for Triton
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton has wheels for Linux only")
+every_backend = pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("triton", marks=needs_triton)])
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")  # NumPy's, about infinities that are meant
 INFINITY = math.inf
 
 
@@ -61,7 +65,7 @@ def agree(got, wanted, tolerance: float = 3e-6) -> None:
 
 
 @every_divergence
-@every_backend
+@reference_and_chunked
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
 @pytest.mark.parametrize("shape", [(41, 7), (3, 5, 11), (1, 401), (2, 3, 2, 5), (1271,)])
 def test_equals_the_formula_in_fp64(divergence, backend, temperature, shape):
@@ -88,7 +92,7 @@ def test_fp64_is_the_divergence_of_softmaxes(divergence):
 
 
 @every_divergence
-@every_backend
+@reference_and_chunked
 @pytest.mark.parametrize(
     ("student_dtype", "teacher_dtype"),
     [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float16), (torch.bfloat16, torch.float32)],
@@ -106,7 +110,7 @@ def test_half_precision_logits_get_full_precision_arithmetic(divergence, backend
 
 
 @every_divergence
-@every_backend
+@reference_and_chunked
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_mask_and_reduction(divergence, backend, reduction):
     student, teacher = pair(4, 6, 13)
@@ -120,7 +124,7 @@ def test_mask_and_reduction(divergence, backend, reduction):
         assert got[0][~mask].eq(0).all()
 
 
-@every_backend
+@reference_and_chunked
 def test_near_convergence_value_and_gradient_keep_their_digits(backend):
     """At KL = 5e-7 a bare Σ p·log(p/q) in fp32 is noise and often negative."""
     student, teacher = pair(2, 5000, spread=1.0)
@@ -415,7 +419,7 @@ STRIDES = {
 
 
 @every_divergence
-@every_backend
+@reference_and_chunked
 @pytest.mark.parametrize("layout", STRIDES)
 def test_strided_or_transposed_logits_silently_wrong(divergence, backend, layout):
     student, teacher = (STRIDES[layout](t) for t in pair(4, 6, 21))
@@ -557,22 +561,46 @@ import torch
 from functools import partial
 from kd_lab.how import softmax_kl
 student, teacher = torch.randn(4, 33, requires_grad=True), torch.randn(4, 33)
-for backend, whole in (("reference", True), ("auto", False)):
-    loss = partial(softmax_kl, divergence="jsd", temperature=2.0, backend=backend)
-    compiled = torch.compile(loss, backend="aot_eager", fullgraph=whole)
-    for function in (compiled, loss):
-        value = function(student, teacher)
-        print(value.item(), *torch.autograd.grad(value, student)[0].norm(dim=-1).tolist())
+mask = torch.tensor([True, False, True, True])
+options = {"divergence": "jsd", "temperature": 2.0, "mask": mask}
+def loss(student, teacher, backend):
+    return 3 * softmax_kl(2 * student, teacher, backend=backend, **options)
+for dtype in (torch.float32, torch.bfloat16):
+    x, y = student.detach().to(dtype).requires_grad_(), teacher.to(dtype)
+    for backend in ("reference", "auto", "triton"):
+        for function in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
+            value = function(x, y, backend)
+            (gradient,) = torch.autograd.grad(value, x)
+            print(value.item(), *gradient.double().norm(dim=-1).tolist())
+    with torch.no_grad():
+        print(torch.compile(loss, backend="aot_eager", fullgraph=True)(x, y, "auto").item())
 """
 
 
-def test_under_torch_compile_it_is_the_same():
+@needs_triton
+def test_under_torch_compile_fullgraph_every_backend_is_the_same():
     """In a process of its own: the checker of annotations, which runs in the tests, is nothing to compile."""
-    output = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True).stdout
-    rows = [[float(number) for number in line.split()] for line in output.splitlines()]
-    assert len(rows) == 4
-    for row in rows[1:]:
-        assert row == pytest.approx(rows[0], rel=1e-4)
+    run = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    rows = [[float(number) for number in line.split()] for line in run.stdout.splitlines()]
+    assert len(rows) == 14
+    for dtype, tolerance in enumerate((1e-4, 1e-2)):
+        first, *others, without_gradient = rows[7 * dtype : 7 * dtype + 7]
+        assert first[2] == 0  # the masked row
+        for row in others:
+            assert row == pytest.approx(first, rel=tolerance, abs=1e-7)
+        assert without_gradient == pytest.approx(first[:1], rel=tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_opcheck_of_the_sweep(training):
+    student, teacher = pair(2, 3, 40)
+    mask = torch.tensor([[True, False, True], [True, True, True]])
+    upstream = torch.rand(2, 3)
+    rows, options = (student.requires_grad_(training), teacher, mask, upstream), ("jsd", 0.3, 2.0, 4.0)
+    torch.library.opcheck(chunked.sweep_operator, (*rows, training, *options))
+    gradient = torch.rand(2, 3, 40)
+    torch.library.opcheck(chunked.meet_upstream_operator, (gradient, *rows, 3 * upstream, *options))
 
 
 def test_gradcheck_of_the_reference():

@@ -18,9 +18,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from kd_lab.how.kernels.launch import BLOCK, RESIDENT, held_tiles, resident_tiles, streaming_tiles
+from kd_lab.how.kernels.launch import BLOCK, RESIDENT, WARPS, held_tiles, resident_tiles, streaming_tiles
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
+from kd_lab.how.kernels.upstream import multiply_rows
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -36,8 +37,8 @@ DIVERGENCES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation")
 class Variant:
     """One kernel as one GPU would get it; with a mask and weights, which only adds to it."""
 
-    kernel: str  # "resident", "forward", "training" or "backward"; the last three stream
-    divergence: str
+    kernel: str  # "resident"; "forward", "training" or "backward", which stream; "upstream"
+    divergence: str  # "any" for upstream
     student: str  # dtype of the student's logits and of the gradient
     teacher: str
     vocabulary: int  # decides the tiles, and whether 16 divides V
@@ -63,6 +64,7 @@ def shipped_variants() -> Iterator[Variant]:
     for target in TARGETS:
         for divergence in DIVERGENCES:
             yield from _kernels(divergence, "bf16", "bf16", target, odd=False)
+        yield Variant("upstream", "any", "bf16", "bf16", 128_256, target)
     for student, teacher in (("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "fp32")):
         for divergence in DIVERGENCES:
             yield from _kernels(divergence, student, teacher, "sm_90", odd=False)
@@ -95,6 +97,8 @@ def compile_variant(variant: Variant) -> Compiled:
 
 def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], int]:
     """The kernel's function, its compile-time constants and its warps, as `launch` would choose them."""
+    if variant.kernel == "upstream":
+        return multiply_rows, {"BLOCK": BLOCK}, WARPS
     constants: dict[str, object] = {"DIVERGENCE": variant.divergence}
     if variant.kernel == "resident":
         constants |= resident_tiles(variant.vocabulary) | {"WITH_GRADIENT": True}

@@ -64,7 +64,7 @@ def resident(
         constant = tl.full([], 0.0, tl.float32)
         for i in tl.static_range(TILES):
             s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
-            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            more, more_slope = loss_sums(s, t, state, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
 

@@ -73,19 +73,19 @@ def streaming_forward(
         constant = tl.full([], 0.0, tl.float32)
         for i in tl.static_range(HELD):
             s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
-            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            more, more_slope = loss_sums(s, t, state, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
         for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
             columns = kept - BLOCK - start + lanes
             s = tl.load(student + columns)
             t = tl.load(teacher + columns)
-            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            more, more_slope = loss_sums(s, t, state, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
         for start in range(whole, vocabulary, BLOCK):
             s, t = load_rest(student, teacher, start + lanes, vocabulary)
-            more, more_slope = loss_sums(s, t, student_lse, teacher_lse, gap, inverse_temperature, beta, DIVERGENCE)
+            more, more_slope = loss_sums(s, t, state, gap, inverse_temperature, beta, DIVERGENCE)
             value += more
             constant += more_slope
 

@@ -1,0 +1,66 @@
+"""The kernels as a GPU runs them, in a process of their own: Triton decides at import whether it interprets."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from kd_lab.how import softmax_kl
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: torch sees none"),
+]
+compiled = pytest.mark.skipif(INTERPRETED, reason="runs in the process that test_the_compiled_kernels starts")
+DEVICE = "cuda"
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="this is the process in which kernels are compiled")
+def test_the_compiled_kernels():
+    environment = os.environ | {"TRITON_INTERPRET": "0"}
+    command = [sys.executable, "-m", "pytest", "-q", __file__]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == 0, run.stdout[-4000:]
+
+
+def value_and_gradient(student, teacher, **options) -> tuple[torch.Tensor, torch.Tensor]:
+    leaf = student.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    loss = softmax_kl(leaf, teacher, **options)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    return loss.detach(), gradient
+
+
+@compiled
+@pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("vocabulary", [27, 4096, 16_384, 50_257, 128_256])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_equals_fp64(divergence, dtype, vocabulary, reduction):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (3 * torch.randn(2, 4, vocabulary, generator=generator).to(DEVICE) for _ in range(2))
+    student, teacher = student.to(dtype)[:, :-1], teacher.to(dtype)[:, 1:]  # shifted, as tokens and their logits are
+    mask = torch.tensor([[True, True, False], [False, True, True]], device=DEVICE)
+    options = {"divergence": divergence, "beta": 0.3, "temperature": 2.0, "mask": mask, "reduction": reduction}
+    value, gradient = value_and_gradient(student, teacher, backend="auto", **options)
+    exact, exact_gradient = value_and_gradient(student.double(), teacher.double(), backend="reference", **options)
+    torch.testing.assert_close(value.double(), exact, rtol=5e-6, atol=0)
+    unit = {torch.bfloat16: 2**-8, torch.float16: 2**-11, torch.float32: 1e-5}[dtype]
+    torch.testing.assert_close(gradient.double(), exact_gradient, rtol=unit, atol=1e-7)
+    assert gradient[~mask].eq(0).all()
+
+
+@compiled
+def test_torch_compile_fullgraph():
+    student = torch.randn(8, 5000, device=DEVICE, requires_grad=True)
+    teacher = torch.randn(8, 5000, device=DEVICE)
+
+    def loss(student, teacher):
+        return softmax_kl(2 * student, teacher, divergence="jsd", backend="triton")
+
+    value = torch.compile(loss, fullgraph=True)(student, teacher)
+    (gradient,) = torch.autograd.grad(value, student)
+    torch.testing.assert_close(value, loss(student, teacher))
+    torch.testing.assert_close(gradient, torch.autograd.grad(loss(student, teacher), student)[0])
