@@ -25,13 +25,15 @@ def _kind(divergence: str) -> str:
     return "kl" if divergence in ("forward_kl", "reverse_kl") else "mixture"
 
 
-def is_resident(divergence: str, vocabulary: int, itemsize: int) -> bool:
+def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) -> bool:
     """Whether a row of both models is held in registers as a whole. `itemsize` is the larger of the two, in bytes.
+
+    A size that torch.compile keeps as a symbol is decided here, and so a graph is for one side of the limit.
 
     >>> is_resident("forward_kl", 16_384, itemsize=2), is_resident("jsd", 16_384, itemsize=2)
     (True, False)
     """
-    return vocabulary <= RESIDENT[_kind(divergence), itemsize] * BLOCK
+    return bool(vocabulary <= RESIDENT[_kind(divergence), itemsize] * BLOCK)
 
 
 def resident_tiles(vocabulary: int) -> dict[str, int]:

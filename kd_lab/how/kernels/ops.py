@@ -146,6 +146,8 @@ def _backward(ctx, upstream, *_):
     student, teacher, mask, weight, statistics = ctx.saved_tensors
     if ctx.gradient is not None:
         gradient, ctx.gradient = ctx.gradient, None
+        if type(gradient) is not Tensor:  # a tracer's: in a graph that runs many times nothing is given away
+            gradient = gradient.clone()
         multiply_rows_(gradient, mask, upstream)
     else:
         factor = upstream if weight is None else upstream * weight
@@ -160,7 +162,7 @@ def _empty_outputs(student: Tensor, teacher: Tensor, divergence: str, save: str)
     rows = student.shape[:-1]
     loss = student.new_empty(rows, dtype=torch.float32)
     recomputed = save == "nothing" or is_resident(divergence, student.shape[-1], widest(student, teacher))
-    statistics = student.new_empty(0 if recomputed else (*rows, 3), dtype=torch.float32)
+    statistics = student.new_zeros(0 if recomputed else (*rows, 3), dtype=torch.float32)  # a masked row writes none
     gradient = _empty_gradient(student) if save == "gradient" else student.new_empty(0)
     return loss, statistics, gradient
 
