@@ -48,7 +48,9 @@ def test_equals_fp64(divergence, dtype, vocabulary, reduction):
     exact, exact_gradient = value_and_gradient(student.double(), teacher.double(), backend="reference", **options)
     torch.testing.assert_close(value.double(), exact, rtol=5e-6, atol=0)
     unit = {torch.bfloat16: 2**-8, torch.float16: 2**-11, torch.float32: 1e-5}[dtype]
-    torch.testing.assert_close(gradient.double(), exact_gradient, rtol=unit, atol=1e-7)
+    least = 2**-24 if dtype == torch.float16 else 0  # below which fp16 has no numbers
+    atol = 3e-6 * exact_gradient.abs().max().item() + least
+    torch.testing.assert_close(gradient.double(), exact_gradient, rtol=unit, atol=atol)
     assert gradient[~mask].eq(0).all()
 
 
