@@ -1,5 +1,14 @@
 """Methods of distillation, each a recipe of three choices, and the one loop that trains them."""
 
+from kd_lab.methods.dialects import (
+    dialect_table,
+    distillm,
+    distillm_2,
+    distillm_divergence,
+    minillm_flags,
+    trl,
+    trl_divergence,
+)
 from kd_lab.methods.distill import NonFiniteLoss, Result, distill
 from kd_lab.methods.fitnets import fitnets
 from kd_lab.methods.gkd import gkd
@@ -20,14 +29,21 @@ __all__ = [
     "NonFiniteLoss",
     "Recipe",
     "Result",
+    "dialect_table",
     "distill",
+    "distillm",
+    "distillm_2",
+    "distillm_divergence",
     "fitnets",
     "gkd",
     "hinton",
     "labels_only",
     "minillm",
+    "minillm_flags",
     "on_policy",
     "rkd",
     "sequence_level",
+    "trl",
+    "trl_divergence",
     "word_level",
 ]

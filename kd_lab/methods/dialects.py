@@ -1,0 +1,230 @@
+"""The same methods under other names: what the settings of public trainers mean here.
+
+Three conventions are easily confused. β is the teacher's share of the mixture here, in GKD, in TRL and in DistiLLM-2;
+in DistiLLM's JSD λ is the student's. A project's "forward KL" may be a cross-entropy, which has the gradient and not
+the value. And "temperature" may soften the loss, or only the student's writing.
+
+Each function below turns settings as the project spells them into a recipe or a divergence; `DIALECTS` lists what
+stays different. Read from TRL f2cd577 (whose divergence is as it has been since 0.16), DistiLLM d47e77f, DistiLLM-2
+fe4cf9b and LMOps 4f2a9de.
+"""
+
+from dataclasses import dataclass, replace
+
+from kd_lab.how import Divergence
+from kd_lab.how.skew_reverse import SkewReverse
+from kd_lab.methods.minillm import minillm
+from kd_lab.methods.recipe import How, Recipe
+from kd_lab.what import Logits
+from kd_lab.where import Corpus, Mixture, TeacherRollouts
+
+
+def trl_divergence(beta: float = 0.5) -> Divergence:
+    """TRL's `GKDConfig.beta`: 0 is forward KL, 1 reverse KL, and in between stands JSD(β) as in the paper.
+
+    The loss jumps at both ends, since JSD(β) goes to 0 there: TRL's two ends are special cases. At β = 0.01 the
+    gradient is about a hundredth of that at β = 0.
+
+    Raises:
+        ValueError: β is outside 0 … 1.
+
+    >>> [str(trl_divergence(beta)) for beta in (0, 0.1, 1)]
+    ['forward KL', 'JSD(0.1)', 'reverse KL']
+    """
+    ends = {0: "forward_kl", 1: "reverse_kl"}
+    return Divergence(ends[beta]) if beta in ends else Divergence("jsd", beta=_share("beta", beta))
+
+
+def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd: bool = False) -> Recipe:
+    """TRL's `GKDConfig` as a recipe, with TRL's defaults.
+
+    Args:
+        beta: see `trl_divergence`.
+        lmbda: λ; one coin a batch.
+        temperature: of the student while it writes, and of nothing else; the loss is taken at τ = 1. At TRL's 0.9 the
+            texts are a little more likely than the student's own.
+        seq_kd: the texts of the other batches are the teacher's. (TRL lets it write anew at every step and at the same
+            temperature; here it writes one set, at 1.)
+
+    Raises:
+        ValueError: β or λ is outside 0 … 1.
+
+    >>> print(trl(beta=0.1, lmbda=1.0, temperature=1.0))
+    TRL GKD: logits × JSD(0.1) × mix, λ = 1
+    """
+    otherwise = TeacherRollouts() if seq_kd else Corpus()
+    where = Mixture(_share("lmbda", lmbda), otherwise=otherwise, temperature=temperature)
+    return Recipe("TRL GKD", Logits(), trl_divergence(beta), where, source="arXiv:2306.13649")
+
+
+def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.0) -> Divergence | SkewReverse:
+    """The loss that DistiLLM's `--type` names; what else stands in the type, such as "adaptive-", is about the texts.
+
+    Its names are looked for inside the type in this order: sfkl, srkl, jsd, tvd, fkl (or the type "kd"), rkl. Forward
+    and skew KL are cross-entropies there: larger by the teacher's entropy, with the same gradient. λ of its JSD is
+    fixed at 0.9 and is the student's share: our β is 0.1.
+
+    Args:
+        kind: such as "srkl" or "adaptive-sfkl".
+        skew_alpha: `--skew-alpha`, in "sfkl" the teacher's share of the mixture and in "srkl" the student's.
+        kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, whoever wrote them.
+
+    Raises:
+        ValueError: the type names no loss, or the labels are mixed with skew reverse KL, which has none here.
+
+    >>> [str(distillm_divergence(kind)) for kind in ("jsd", "sfkl", "adaptive-srkl", "kd")]
+    ['JSD(0.1)', 'skew KL(0.1)', 'skew reverse KL(0.9)', 'forward KL']
+    """
+    losses: dict[str, Divergence | SkewReverse] = {
+        "sfkl": Divergence("skew_kl", beta=skew_alpha),
+        "srkl": SkewReverse(beta=round(1 - skew_alpha, 10)),
+        "jsd": Divergence("jsd", beta=round(1 - DISTILLM_JSD_LAMBDA, 10)),
+        "tvd": Divergence("total_variation"),
+        "fkl": Divergence("forward_kl"),
+        "rkl": Divergence("reverse_kl"),
+    }
+    name = "fkl" if kind == "kd" else next((name for name in losses if name in kind), None)
+    if name is None:
+        raise ValueError(
+            f"type {kind!r} names no loss of DistiLLM; expected one with {', '.join(losses)} in it, or 'kd'"
+        )
+    how = losses[name]
+    label_weight = round(1 - _share("kd_ratio", kd_ratio), 10)
+    if not label_weight:
+        return how
+    if isinstance(how, SkewReverse):
+        raise ValueError(
+            f"kd_ratio is {kd_ratio} with {kind!r}; expected 1: SkewReverse mixes with no labels here; "
+            "add Likelihood yourself, or take another divergence"
+        )
+    return replace(how, label_weight=label_weight)
+
+
+DISTILLM_JSD_LAMBDA = 0.9  # the default of its js_distance, which no flag reaches
+
+
+def distillm(
+    kind: str = "mixed-srkl", skew_alpha: float = 0.1, mixed_alpha: float = 0.5, kd_ratio: float = 1.0
+) -> Recipe:
+    """DistiLLM's `--type` as a recipe, with `--student-gen` where the type asks for it.
+
+    Args:
+        kind, skew_alpha, kd_ratio: see `distillm_divergence`.
+        mixed_alpha: `--mixed-alpha`, λ of a type with "mixed" in it. A type without is off-policy.
+
+    Raises:
+        ValueError: the type is adaptive. There λ rises with the validation loss and old texts are drawn again from a
+            buffer; no recipe with one λ does that.
+
+    >>> print(distillm("mixed-sfkl", mixed_alpha=0.25))
+    DistiLLM: logits × skew KL(0.1) × mix, λ = 0.25
+    """
+    if "adaptive" in kind:
+        raise ValueError(
+            f"type {kind!r} changes λ while it trains and draws old texts from a buffer; expected a type with one λ, "
+            'such as "mixed-srkl"'
+        )
+    where = Mixture(_share("mixed_alpha", mixed_alpha)) if "mixed" in kind else Corpus()
+    how = distillm_divergence(kind, skew_alpha, kd_ratio)
+    return Recipe("DistiLLM", Logits(), how, where, source="arXiv:2402.03898")
+
+
+def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: float = 0.1) -> tuple[How, How]:
+    """DistiLLM-2's losses: on the teacher's texts, and on the student's. It adds the two up, so no one recipe is both.
+
+    Args:
+        loss_type: "distillm_v2" (skew KL there, skew reverse KL with a held mixture here), "distillm_v1" (the latter on
+            both) or "gkd" (JSD on both, its α fixed at 0.9 and, unlike in DistiLLM, the teacher's share).
+        alpha_1: the teacher's share in the mixture of skew KL.
+        alpha_2: the student's share in that of skew reverse KL.
+
+    Raises:
+        ValueError: the loss type is another.
+
+    >>> [str(how) for how in distillm_2()]
+    ['skew KL(0.1)', 'skew reverse KL(0.9), mixture held']
+    >>> str(distillm_2("gkd")[0])
+    'JSD(0.9)'
+    """
+    reverse = SkewReverse(beta=round(1 - alpha_2, 10), hold_mixture=True)
+    both = {
+        "distillm_v2": (Divergence("skew_kl", beta=alpha_1), reverse),
+        "distillm_v1": (reverse, reverse),
+        "gkd": (Divergence("jsd", beta=0.9),) * 2,
+    }
+    if loss_type not in both:
+        raise ValueError(f"loss_type is {loss_type!r}; expected one of {', '.join(map(repr, both))}")
+    return both[loss_type]
+
+
+def minillm_flags(
+    single_step_reg: bool = False, length_norm: bool = False, teacher_mixed_alpha: float | None = None
+) -> Recipe:
+    """MiniLLM's command line as a recipe.
+
+    Args:
+        single_step_reg: `--single-step-reg`.
+        length_norm: `--length-norm`. In the code this flag changes what is logged and nothing else: the return is
+            always divided by the number of tokens that it sums over. So it changes nothing here.
+        teacher_mixed_alpha: `--teacher-mixed-alpha`, α of the writing; None is the student alone. The weight is that of
+            each token.
+
+    >>> print(minillm_flags(teacher_mixed_alpha=0.2).where)
+    on-policy (student, 0.2 teacher)
+    """
+    del length_norm  # the loss does not read it
+    return minillm(single_step=single_step_reg, length_norm=True, teacher_mix=teacher_mixed_alpha or 0.0)
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}; expected a share between 0 and 1")
+    return value
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One setting of a project, what it is here, and what is still different."""
+
+    project: str
+    setting: str
+    ours: Recipe | How | tuple[How, How]
+    differs: str = ""
+
+    def __str__(self) -> str:
+        if isinstance(self.ours, Recipe):
+            return f"{self.ours.how} × {self.ours.where}"
+        return " and ".join(map(str, self.ours)) if isinstance(self.ours, tuple) else str(self.ours)
+
+
+_CROSS_ENTROPY = "there a cross-entropy: larger by the teacher's entropy, same gradient"
+
+DIALECTS = (
+    Dialect("TRL", "beta=0", trl_divergence(0)),
+    Dialect("TRL", "beta=0.1", trl_divergence(0.1)),
+    Dialect("TRL", "beta=1", trl_divergence(1)),
+    Dialect("TRL", "defaults", trl(), "student writes at τ = 0.9"),
+    Dialect("TRL", "lmbda=0, seq_kd", trl(lmbda=0.0, seq_kd=True), "there the teacher writes anew, at τ = 0.9"),
+    Dialect("DistiLLM", "kd, fkl", distillm_divergence("kd"), _CROSS_ENTROPY),
+    Dialect("DistiLLM", "rkl", distillm_divergence("rkl")),
+    Dialect("DistiLLM", "jsd (λ = 0.9)", distillm_divergence("jsd"), "λ is the student's share"),
+    Dialect("DistiLLM", "sfkl", distillm_divergence("sfkl"), _CROSS_ENTROPY),
+    Dialect("DistiLLM", "srkl", distillm_divergence("srkl"), "skew_alpha is the student's share"),
+    Dialect("DistiLLM", "tvd", distillm_divergence("tvd")),
+    Dialect("DistiLLM", "mixed-sfkl", distillm("mixed-sfkl"), "there drawn from a buffer of the student's texts"),
+    Dialect("DistiLLM-2", "gkd (α = 0.9)", distillm_2("gkd"), "both added up; mean over texts of means over tokens"),
+    Dialect("DistiLLM-2", "distillm_v2", distillm_2(), "both added up; mean over texts of means over tokens"),
+    Dialect("MiniLLM", "--teacher-mixed-alpha 0.2", minillm_flags(teacher_mixed_alpha=0.2),
+            "length norm always on; discount 0.95, whitened and clipped; a loss on plain text is added"),
+)  # fmt: skip
+"""What the projects' settings are here."""
+
+
+def dialect_table() -> str:
+    """`DIALECTS` in Markdown.
+
+    >>> print(dialect_table().splitlines()[2])
+    | TRL | `beta=0` | forward KL |  |
+    """
+    rows = [f"| {one.project} | `{one.setting}` | {one} | {one.differs} |" for one in DIALECTS]
+    return "\n".join(["| project | setting | here | still different |", "|---|---|---|---|", *rows])
