@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from kd_lab.viz.style import BASELINE, DIVERGENCES, INK
 KINDS = {"forward_kl": "KL(P‖Q)", "reverse_kl": "KL(Q‖P)"}
 """What a cell of the grid is judged by, and how it is written."""
 
-WORST = 3.0  # times the best cell: from here on all cells are equally dark
+WORST = 2.0  # times the best cell: from here on all cells are equally dark
 COLORS = "cividis_r"  # bright is good
 
 
+@runtime_checkable
 class StoredGrid(Protocol):
     """What is asked of a grid: its axes, and what was measured in each cell."""
 
@@ -80,7 +81,7 @@ def move_heat(artists: SimpleNamespace, values: Float[np.ndarray, "D F"]) -> Non
     for row, numbers, ratios in zip(artists.texts, values, ratio, strict=True):
         for text, value, times in zip(row, numbers, ratios, strict=True):
             text.set_text(f"{value:.2f}")
-            text.set_color("white" if times > 0.55 * (1 + WORST) else INK)
+            text.set_color("white" if times > 0.58 * (1 + WORST) else INK)
 
 
 def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
@@ -147,7 +148,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         controls=[
             Slider("λ", grid.fractions[0], grid.fractions[-1], step, start=0.5),
             Choice("divergence", list(labels), start=DIVERGENCES["jsd"].label),
-            Choice("world and judge", list(judges), start=next(iter(judges))),
+            Choice("judged", list(judges), start=next(iter(judges))),
         ],
         create=create,
         update=update,
@@ -155,7 +156,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
             f"word level on {world}": {
                 "λ": 0.0,
                 "divergence": DIVERGENCES["forward_kl"].label,
-                "world and judge": f"{world}, {KINDS['reverse_kl']}",
+                "judged": f"{world}, {KINDS['reverse_kl']}",
             }
             for world in grid.worlds
         }
@@ -163,7 +164,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
             f"on-policy reverse KL on {world}": {
                 "λ": 1.0,
                 "divergence": DIVERGENCES["reverse_kl"].label,
-                "world and judge": f"{world}, {KINDS['forward_kl']}",
+                "judged": f"{world}, {KINDS['forward_kl']}",
             }
             for world in grid.worlds
         },
@@ -246,7 +247,7 @@ def beta_explorer(
             height = np.linalg.norm(ends[kind]) / unit
             left.plot([x], [height], **(DIVERGENCES[kind].points | {"linewidth": 0}), clip_on=False, zorder=4)
         (marker,) = left.plot([0.5], [0.5], marker="o", markersize=11, markerfacecolor="none",
-                              markeredgecolor="#D55E00", markeredgewidth=2.5)  # fmt: skip
+                              markeredgecolor="#D55E00", markeredgewidth=2.5, clip_on=False)  # fmt: skip
         left.set(
             xlim=(0, 1), ylim=(0, 1.7 * highest), xlabel="the number", title="length of the gradient ÷ forward KL's"
         )
