@@ -81,7 +81,7 @@ def move_heat(artists: SimpleNamespace, values: Float[np.ndarray, "D F"]) -> Non
     for row, numbers, ratios in zip(artists.texts, values, ratio, strict=True):
         for text, value, times in zip(row, numbers, ratios, strict=True):
             text.set_text(f"{value:.2f}")
-            text.set_color("white" if times > 0.58 * (1 + WORST) else INK)
+            text.set_color("white" if times > (1 + WORST) / 2 else INK)
 
 
 def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:

@@ -248,7 +248,7 @@ explorer.show()
 explorer.filmstrip([{"the number": 0.9, "read as": reading} for reading in READINGS] + [{"the number": 0.98}])
 
 # %% [markdown]
-# **A trap, and a popular one.** Three readings of one number are in circulation. In GKD, TRL and DistiLLM-2 it is the teacher's share. In DistiLLM's `jsd` it is the student's. And who expects a dial from forward to reverse KL exchanges the outer weights, which is another divergence, with other gradients in between: it was [proposed to TRL](https://github.com/huggingface/trl/issues/6780) and [to ms-swift](https://github.com/modelscope/ms-swift/pull/10213) as a mend. TRL itself had its mixture the wrong way round [until March 2025](https://github.com/huggingface/trl/pull/3043), and a recipe of verl takes `beta: 1.0` for [a loss of nearly zero](https://github.com/verl-project/verl-recipe/issues/151), without a word.
+# **A trap, and a popular one.** Three readings of one number are in circulation. In GKD, TRL and DistiLLM-2 it is the teacher's share. In DistiLLM's `jsd` it is the student's. And who expects a dial from forward to reverse KL exchanges the outer weights, which is another divergence, with other gradients in between: it was [proposed to TRL](https://github.com/huggingface/trl/issues/6780) and [to ms-swift](https://github.com/modelscope/ms-swift/pull/10213) as a mend. TRL itself had its mixture the wrong way round [until March 2025](https://github.com/huggingface/trl/pull/3043), and in a recipe of verl `beta: 1.0` is, as [an issue reports](https://github.com/verl-project/verl-recipe/issues/151), a loss of nearly zero, without a word.
 #
 # The size matters less with Adam, which rescales what is always small, and more with clipping, with SGD and beside a second loss. So compare divergences at equal gradient norm, or with an optimiser that does not care, as the grid below.
 
@@ -384,7 +384,7 @@ for world in grid.worlds:
     )
 
 # %% [markdown]
-# **The judge decides between divergences.** On *surnames* each KL wins before its own judge by far. On *echo* reverse KL forces zeros, and which branches of the language it gives up is chance: its seeds lie far apart, and four of them do not decide the second comparison. A judge that asks for quality alone, such as the bits that the teacher needs for the student's texts, always likes reverse KL: nobody asks it what is missing.
+# **The judge decides between divergences.** On *surnames* each KL wins before its own judge by far. On *echo* reverse KL forces zeros, and how much of the language it gives up differs from seed to seed: its four runs lie far apart and do not decide the second comparison. A judge that asks for quality alone, such as the bits that the teacher needs for the student's texts, always likes reverse KL: nobody asks it what is missing.
 #
 # **The world decides about λ.** *surnames*: a hundred names are soon read; what the student writes is new at every step, and the teacher has something new to say of it. *echo*: three hundred texts, drawn from the teacher itself, are nearly the whole language. There the chain rule shows through: $\mathrm{KL}(P\|Q)$ *is* forward KL over the teacher's prefixes, λ = 0, and $\mathrm{KL}(Q\|P)$ *is* reverse KL over the student's, λ = 1. Each judge has a corner that minimises it, and every other cell minimises something else.
 #
@@ -402,7 +402,7 @@ with course_style():
         axes.set(title=f"{world}: worst case", xlabel="λ")
 show(
     figure,
-    "The worst case over both judges, as a multiple of the best cell; means over seeds. On *surnames* alone the middle is a good default. On *echo* it is better "
+    "The worst case over both judges, as a multiple of the best cell; means over seeds; bright is safest. On *surnames* alone the middle is a good default. On *echo* it is better "
     "to stay at the left. Over both the safest cells lie at λ = ¼, in the rows of skew KL and JSD, and word level is as safe as JSD with λ = ½.",
     alt="Three heat maps of worst-case regret, for surnames, echo and both.",
 )
@@ -437,7 +437,7 @@ best_cell.reveal(
 )
 
 # %% [markdown]
-# So the sentence is half true here. The *row* is safe: JSD, and skew KL with it, is never far from the best before either judge. The *column* is not: on *echo* every own text costs, and a quarter of them is safer than a half. (The safest of 25 cells was picked after the fact, which flatters it a little.) GKD's authors, too, find that the best divergence depends on the task, and they had students, texts and judges of another kind; what carries over is the method, two judges and a worst case, and not the cell.
+# So the sentence is half true here. On *surnames* the *row* is the safe one: JSD, and skew KL with it, does well before both judges, where forward and reverse KL each have one that dislikes them. The *column* is not safe: on *echo* own texts cost whoever is judged by KL(P‖Q), and a quarter of them is safer than a half. (The safest of 25 cells was picked after the fact, which flatters it a little.) GKD's authors, too, find that the best divergence depends on the task, and they had students, texts and judges of another kind; what carries over is the method, two judges and a worst case, and not the cell.
 #
 # ## 4 · Dialects
 #
@@ -560,7 +560,7 @@ display(Markdown(dialect_table()))
 # 1. GKD has two dials: a divergence and the share λ of the student's own texts. Word-level distillation and on-policy reverse KL are two of its corners, bit for bit.
 # 2. JSD(β) goes to 0 at both ends: near them it has a KL's direction and hardly any length. β is the teacher's share here, the student's in DistiLLM.
 # 3. A divergence does best before its own judge. Name the judge first, and report two.
-# 4. Which λ is best depends on how well the fixed texts cover what the student visits. JSD and skew KL are safe rows of this grid; λ = ½ is a safe column in one of its worlds only.
+# 4. Which λ is best depends on how well the fixed texts cover what the student visits. JSD with λ = ½ is a robust choice in one world of this grid and not over both.
 # 5. A name is no definition. Compare gradients on logits that are not special.
 #
 # ## Quiz
