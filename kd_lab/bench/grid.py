@@ -129,7 +129,7 @@ def train_cell(name: str, divergence: str, fraction: float, seed: int, points: i
         divergence: of BETAS.
         fraction: λ.
         seed: of the beginner and of everything drawn.
-        points: of the learning curve after its start; 1 measures the end alone.
+        points: of the learning curve after its start; 0 measures the end alone.
 
     Returns:
         A run as it stands in the file: where it belongs, `curve` [points + 1, 3] and the texts of the trained student.
@@ -139,7 +139,7 @@ def train_cell(name: str, divergence: str, fraction: float, seed: int, points: i
     """
     place = arena(name)
     student = copy.deepcopy(beginner(name, seed))
-    curve = [place.measure(student)]
+    curve = [place.measure(student)] if points else []
 
     def note(model: nn.Module) -> float:
         curve.append(place.measure(model))
@@ -148,7 +148,7 @@ def train_cell(name: str, divergence: str, fraction: float, seed: int, points: i
     result = distill(
         student, place.teacher, place.world, recipe(divergence, fraction), steps=place.steps, seed=seed,
         batch_size=place.batch_size, learning_rate=place.learning_rate, progress=False,
-        evaluate=note, evaluate_every=place.steps // points,
+        evaluate=note, evaluate_every=place.steps // max(points, 1),
     )  # fmt: skip
     if result.interrupted:
         raise KeyboardInterrupt

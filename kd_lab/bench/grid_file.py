@@ -46,7 +46,8 @@ class Grid:
         """
         which = self._column(measure)
         return np.array(
-            [[point[which] for point in self._run(world, divergence, fraction, s)["curve"]] for s in self.seeds]
+            [[point[which] for point in self._run(world, divergence, fraction, s)["curve"]] for s in self.seeds],
+            dtype=np.float64,
         )
 
     def final(self, world: str, measure: str) -> Float[np.ndarray, "D F S"]:

@@ -44,6 +44,7 @@ def test_the_same_cell_twice_is_the_same_run(monkeypatch):
     assert one == other
     assert len(one["curve"]) == 2
     assert one["curve"][1][0] < one["curve"][0][0]
+    assert train_cell("echo", "jsd", 0.5, seed=0, points=0)["curve"] == one["curve"][1:]
 
 
 def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
