@@ -98,18 +98,18 @@ def gkd_step(student, teacher, read, write, share, coin, divergence):
 # solution
 
 # %% [markdown]
-# **Experiment.** Two worlds. *surnames* is real: a teacher that has read twenty thousand names, and a student of 28,000 weights that may read a hundred of them. *echo* is exact: a small language whose every text can be listed; the student has 3,300 weights and 300 texts. In both it has first learned from the labels for a while, so that it can write at all, as GKD's authors ask for. The corners of the table above are now trained by GKD and by the methods they are said to be.
+# **Experiment.** Two worlds. *surnames* is real: a teacher that has read twenty thousand names, and a student of 28,000 weights that may read a hundred of them. *echo* is exact: a small language whose every text can be listed; the student has 3,300 weights and 300 texts. The corners of the table above are now trained by GKD and by the methods they are said to be.
 
 # %%
-import copy
-
 from kd_lab.bench.grid import arena, beginner, train_cell
 from kd_lab.methods import distill, gkd, on_policy, word_level
+from kd_lab.models import GPT
 
 
 def trained(world, recipe, start, number, steps=6):
-    """History and student after a few steps from a beginner, with this seed for all that is drawn."""
-    place, student = arena(world), copy.deepcopy(beginner(world, start))
+    """History and student after a few steps from a fresh student, with this seed for all that is drawn."""
+    place = arena(world)
+    student = GPT(place.shape, seed=start)
     return distill(student, place.teacher, place.world, recipe, steps=steps, seed=number, batch_size=8, progress=False)
 
 
@@ -293,7 +293,7 @@ short.reveal(
 # %% [markdown]
 # ## 3 · The grid
 #
-# Five divergences × five shares × four seeds, in both worlds, each from the same beginners and with the same budget. It takes some ten minutes on one core, so it is stored: `python -m kd_lab.bench.grid` made the file and makes it again.
+# Five divergences × five shares × four seeds, in both worlds, with one budget. All cells of a seed begin with the same student, which has learned from the labels for a while: GKD's authors ask for a student that can write at all. It takes some ten minutes on one core, so it is stored: `python -m kd_lab.bench.grid` made the file and makes it again.
 #
 # Two judges. $\mathrm{KL}(P\|Q)$ over whole texts asks whether the student can say all that the teacher says; $\mathrm{KL}(Q\|P)$ whether the teacher could have said what the student says. Each is 0 for a perfect student only. On *echo* both are added up over all texts; on *surnames* they are averages over 512 drawn ones.
 
