@@ -10,8 +10,9 @@ from matplotlib.image import AxesImage
 from kd_lab.viz.explorer import Choice, Explorer
 from kd_lab.viz.style import INK, STUDENT, TEACHER
 
-FARTHEST = 2.5  # mean distances, where the colour scale and the axes of the points end
-BINS = 50
+BRIGHTEST = 2.0  # mean distances, where the colour scale ends
+FARTHEST = 3.5  # mean distances, where the axes of the points end; what lies beyond stands at the edge
+BINS = 70
 
 
 def draw_map(axes: Axes, relations: Float[np.ndarray, "B B"], texts: Sequence[str], title: str) -> AxesImage:
@@ -28,7 +29,7 @@ def draw_map(axes: Axes, relations: Float[np.ndarray, "B B"], texts: Sequence[st
     """
     if len(relations) != len(texts):
         raise ValueError(f"{len(texts)} texts came for {len(relations)} rows; expected one a row")
-    image = axes.imshow(relations, vmin=0, vmax=FARTHEST)
+    image = axes.imshow(relations, vmin=0, vmax=BRIGHTEST)
     axes.set_xticks(range(len(texts)), texts, rotation=90, fontsize=8)
     axes.set_yticks(range(len(texts)), texts, fontsize=8)
     axes.tick_params(length=0)
@@ -64,13 +65,13 @@ def relation_explorer(
         image = draw_map(middle, np.zeros((shown, shown)), texts, STUDENT.label)
         middle.set_yticks([])
         figure.colorbar(image, ax=middle, ticks=[0, 1, 2], shrink=0.75, label="mean distances")
-        right.plot([0, FARTHEST], [0, FARTHEST], color=INK, linewidth=0.8)
+        (diagonal,) = right.plot([0, FARTHEST], [0, FARTHEST], color=INK, linewidth=0.8)
         cloud = right.imshow(
             np.zeros((BINS, BINS)), origin="lower", extent=(0, FARTHEST, 0, FARTHEST), cmap="Greys", vmin=0, vmax=1
         )
-        right.set(xlabel="teacher", ylabel="student", title=f"{len(pairs[0]):,} pairs", xticks=[0, 1, 2])
-        right.set_yticks([0, 1, 2])
-        return {"map": image, "cloud": cloud}
+        right.set(xlabel="teacher", ylabel="student", title=f"{len(pairs[0]):,} pairs", xticks=[0, 1, 2, 3])
+        right.set_yticks([0, 1, 2, 3])
+        return {"map": image, "cloud": cloud, "diagonal": diagonal}  # the line moves only to stay above the cloud
 
     def update(artists, student: str) -> str:
         relations = students[student]

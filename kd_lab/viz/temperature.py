@@ -60,7 +60,10 @@ def temperature_explorer(
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         bars = letter_bars(left, signs, (TEACHER, STUDENT))
         left.get_xticklabels()[0].set_rotation(90)
-        left.set(title="the next letter, softened by τ")
+        left.set_yscale("function", functions=(_root, np.square))  # dark knowledge is small: a root makes room for it
+        left.set(ylim=(0, 1.5), title="the next letter, softened by τ")  # the legend stands above the tallest bar
+        left.set_yticks([0, 0.01, 0.05, 0.2, 0.5, 1], ["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
+        left.legend(loc="upper left", ncols=2)
         right.set(xscale="log", yscale="log", xlim=(LOWEST / 1.1, HIGHEST * 1.1), ylim=NORMS)
         right.set(xlabel="temperature τ", title="norm of the gradient")
         right.set_xticks([0.5, 1, 2, 4, 8, 16, 32], ["½", "1", "2", "4", "8", "16", "32"])
@@ -105,10 +108,10 @@ def temperature_explorer(
         update=update,
         presets={
             "as it is": {"τ": 1.0},
-            "Hinton's range": {"τ": 4.0},
+            "softened": {"τ": 4.0},
             "very soft": {"τ": 32.0},
-            "a sure teacher": {"τ": 1.0, "prefix": "schmi"},
-            "the sure one, softened": {"τ": 4.0, "prefix": "schmi"},
+            "a sure teacher": {"τ": 1.0, "prefix": "stevenso"},
+            "the sure one, softened": {"τ": 4.0, "prefix": "stevenso"},
         },
         size=(780, 320),
     )
@@ -118,3 +121,7 @@ def _limit(student_logits: Float[Tensor, " V"], teacher_logits: Float[Tensor, " 
     """‖centred logit difference‖ / V, to which `gradient_norms` tends as τ grows."""
     difference = student_logits - teacher_logits
     return ((difference - difference.mean()).norm() / len(difference)).item()
+
+
+def _root(probability):
+    return np.sqrt(np.maximum(probability, 0))

@@ -48,7 +48,7 @@ SOFT_LOSS = Exercise(
     mistakes=(
         Mistake(
             "no τ²",
-            "This is the KL of the softened sides without its factor: at τ = 10 it would weigh about a hundredth beside "
+            "This is the KL of the softened sides without its factor: at τ = 10 it would weigh a hundredth beside "
             "any other term of a loss.",
             lambda q, p, tau: _soft(q, p, tau, power=0),
         ),
