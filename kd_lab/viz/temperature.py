@@ -97,7 +97,7 @@ def temperature_explorer(
         where = f"after “{prefix}”" if prefix else "at the start"
         return (
             f"At τ = {tau:g} {where} the teacher's entropy is {entropy:.2f} nats, as much as {np.exp(entropy):.1f} "
-            f"equally likely letters of {len(signs)}. The gradient has norm {here:.3f} with τ² and {here / tau**2:.2g} "
+            f"equally likely letters of {len(signs)}. The gradient has norm {here:.3f} with τ² and {here / tau**2:.3g} "
             f"without; with τ² it tends to {level:.3f}."
         )
 

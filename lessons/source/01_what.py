@@ -35,7 +35,7 @@ with course_style():
     draw_map(relation, relations(embed(hidden[-1], counts))[0].numpy(), NAMES, "relations: near and far")
 show(
     hook,
-    "Three things that one teacher can show about the same names. Left, 27 numbers at each position, what comes next. Middle, the 128 numbers of its last block "
+    "Three things that one teacher can show about the same names. Left, 27 numbers at each position, what comes next (the dot is the mark that begins and ends a name). Middle, the 128 numbers of its last block "
     "at each position (from −20 in blue to 20 in yellow, what lies beyond is cut). Right, one number for each pair of names: how far apart the teacher keeps them, dark is near.",
     alt="Left a bar chart of letters after sm, middle a heat map of features for each prefix of smith, right a matrix of distances among ten surnames.",
 )
@@ -437,7 +437,7 @@ already = predict(
 # %%
 @exercise("01.3")
 def hint_loss(student_hidden, projector, teacher_hidden, mask):
-    """Mean over counted positions of ½‖Ws − t‖²: [B, T, Ws], [Wt, Ws], [B, T, Wt], [B, T] -> []."""
+    """Mean over counted positions of ½‖W·h − g‖²: [B, T, S], [G, S], [B, T, G], [B, T] -> []."""
     ...
 
 

@@ -17,11 +17,10 @@ from kd_lab.worlds import language
 
 @pytest.fixture(scope="module")
 def temperature():
-    echo, brackets = language("echo"), language("echo", smoothing=0.3)
+    echo, blurred = language("echo"), language("echo", smoothing=0.3)
     explorer = temperature_explorer(
-        TabularModel(echo.logp), TabularModel(brackets.logp), echo.vocabulary, start="ax", name="temperature-under-test"
+        TabularModel(echo.logp), TabularModel(blurred.logp), echo.vocabulary, start="ax", name="temperature-under-test"
     )
-    explorer.presets.clear()
     yield explorer, echo
     explorer.close()
 

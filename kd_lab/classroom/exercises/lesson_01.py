@@ -29,7 +29,9 @@ SOFT_LOSS = Exercise(
         "Temperature divides logits, on both sides alike: the student is asked to be right about the softened teacher "
         "when it is softened itself. Dividing log-probabilities by τ and normalising again gives the same, since the "
         "softmax forgets what is added to all logits. The factor τ² is no part of the KL; it keeps the loss's weight "
-        "beside other terms while you turn τ."
+        "beside other terms while you turn τ. If you reach for torch's `F.kl_div(input, target)`: it computes "
+        "KL(target‖input) from the *log*-probabilities of the input, so the student stands first, and its "
+        '`reduction="mean"` divides by V too.'
     ),
     cases=(
         Case(
@@ -158,7 +160,7 @@ LIMIT_GRADIENT = Exercise(
 
 
 def hint_loss(student_hidden, projector, teacher_hidden, mask):
-    """Mean over counted positions of ½‖Ws − t‖²: [B, T, Ws], [Wt, Ws], [B, T, Wt], [B, T] -> []."""
+    """Mean over counted positions of ½‖W·h − g‖²: [B, T, S], [G, S], [B, T, G], [B, T] -> []."""
     # The teacher is a fixed target; without detach a shared graph would move it toward the student.
     difference = student_hidden @ projector.T - teacher_hidden.detach()
     return (difference.square().sum(-1) / 2)[mask].mean()
@@ -289,7 +291,8 @@ DISTANCE_RELATION = Exercise(
     explanation=(
         "A text is the mean of the states that count, so that long and short names can be compared. Dividing by the "
         "mean distance takes the unit out: a student whose features are all ten times as large, turned or shifted has "
-        "the same relations. That is why no projector is needed, and the widths may differ."
+        "the same relations. That is why no projector is needed, and the widths may differ. To train through it takes "
+        "one more care: the root is infinitely steep at zero, so the library keeps its argument a hair above."
     ),
     cases=(
         Case(
