@@ -4,6 +4,7 @@ from kd_lab.measure.exact import alive, conditionals, every_text, gap_by_positio
 from kd_lab.measure.exposure import exact_excess_error, excess_error, sampled_gap_by_position
 from kd_lab.measure.interval import mean_interval
 from kd_lab.measure.likelihood import bits_per_character
+from kd_lab.measure.pairs import gap_by_pair, pair_reach
 from kd_lab.measure.quality import calibration_error, distinct, gradient_angle, gradient_of
 from kd_lab.measure.spread import mean_and_variance, root_mean_square_error
 
@@ -16,12 +17,14 @@ __all__ = [
     "every_text",
     "exact_excess_error",
     "excess_error",
+    "gap_by_pair",
     "gap_by_position",
     "gradient_angle",
     "gradient_of",
     "joint",
     "mean_and_variance",
     "mean_interval",
+    "pair_reach",
     "prefixes",
     "reach",
     "root_mean_square_error",

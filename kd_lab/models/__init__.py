@@ -5,6 +5,7 @@ Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_si
 """
 
 from kd_lab.models.bigram import BigramModel
+from kd_lab.models.finite_state import FiniteStateModel
 from kd_lab.models.generate import evaluating, generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
 from kd_lab.models.mixture import MixtureModel
@@ -15,6 +16,7 @@ from kd_lab.models.tabular import TabularModel
 __all__ = [
     "GPT",
     "BigramModel",
+    "FiniteStateModel",
     "GPTConfig",
     "MixtureModel",
     "TabularModel",

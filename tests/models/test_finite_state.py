@@ -1,0 +1,78 @@
+"""A model of finite memory: its states, its slips, and its agreement with the table and the bigram."""
+
+import pytest
+import torch
+
+from kd_lab.models import BigramModel, FiniteStateModel, generate
+from kd_lab.models.finite_state import window_moves
+
+
+def random_window(length=2, vocab_size=3, slip=0.0, seed=0):
+    table = torch.randn(vocab_size**length, vocab_size, generator=torch.Generator().manual_seed(seed))
+    return FiniteStateModel(table.double(), window_moves(vocab_size, length), context=8, slip=slip)
+
+
+def test_a_window_of_one_token_is_a_bigram():
+    model = random_window(length=1)
+    tokens = torch.tensor([[0, 1, 2, 2], [0, 2, 0, 1]])
+    torch.testing.assert_close(model(tokens), BigramModel(model.table)(tokens).log_softmax(-1))
+
+
+def test_a_window_of_two_tokens_reads_the_row_of_the_last_two():
+    model = random_window()
+    assert model.states(torch.tensor([[0, 1, 2, 1]])).tolist() == [[0, 1, 1 * 3 + 2, 2 * 3 + 1]]
+
+
+def test_a_cache_gives_the_same_numbers():
+    model = random_window(slip=0.1)
+    tokens = torch.tensor([[0, 1, 2, 1, 0], [0, 2, 2, 1, 1]])
+    cache = model.new_cache(2, 5)
+    parts = [model(tokens[:, :2], cache=cache), model(tokens[:, 2:3], cache=cache), model(tokens[:, 3:], cache=cache)]
+    torch.testing.assert_close(torch.cat(parts, 1), model(tokens))
+    swapped = cache.select(torch.tensor([1, 0]))
+    assert swapped.length == 5
+    assert swapped.state.tolist() == cache.state.flip(0).tolist()
+    assert model.new_cache(1, 1).select(torch.tensor([0])).state is None
+
+
+def test_rollouts_with_and_without_a_cache_are_the_same():
+    model, prompts = random_window(slip=0.2), torch.zeros(20, 1, dtype=torch.long)
+    written = [
+        generate(model, prompts, 6, generator=torch.Generator().manual_seed(1), cached=cached)
+        for cached in (True, False)
+    ]
+    assert written[0].equal(written[1])
+
+
+def test_slips_are_a_floor_for_letters_and_never_an_end():
+    model = FiniteStateModel(torch.tensor([[-50.0, 50.0, -50.0, -50.0]]), torch.zeros(1, 4, dtype=torch.long), slip=0.3)
+    torch.testing.assert_close(model.logp().exp(), torch.tensor([[0.0, 0.8, 0.1, 0.1]]))
+
+
+def test_gradients_are_finite_under_slips():
+    model = random_window(slip=0.05)
+    model(torch.tensor([[0, 1, 2]]))[..., 1].sum().backward()
+    assert model.table.grad.isfinite().all()
+    assert model.table.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"moves": torch.zeros(2, 2, dtype=torch.long)}, "one row a state"),
+        ({"moves": torch.full((2, 3), 2)}, "expected 0 … 1"),
+        ({"slip": 1.0}, "random tokens"),
+        ({"context": 0}, "context is 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    arguments = {"table": torch.zeros(2, 3), "moves": torch.zeros(2, 3, dtype=torch.long)} | change
+    with pytest.raises(ValueError, match=message):
+        FiniteStateModel(**arguments)
+
+
+def test_too_long_a_text_and_too_short_a_window_are_refused():
+    with pytest.raises(ValueError, match="at most 8 in all"):
+        random_window()(torch.zeros(1, 9, dtype=torch.long))
+    with pytest.raises(ValueError, match="window of at least 1"):
+        window_moves(3, 0)
