@@ -60,8 +60,8 @@ class FiniteStateModel(nn.Module):
         super().__init__()
         if table.shape != moves.shape:
             raise ValueError(
-                f"the table has shape {tuple(table.shape)} and the moves {tuple(moves.shape)}; expected [S, V] of both: "
-                "one row a state, one column a token"
+                f"the table has shape {tuple(table.shape)} and the moves {tuple(moves.shape)}; expected [S, V] of "
+                "both: one row a state, one column a token"
             )
         if moves.min() < 0 or moves.max() >= len(table):
             raise ValueError(
