@@ -15,10 +15,11 @@ class StateCache:
 
     state: Int[Tensor, " B"] | None = None
     length: int = 0
+    logp: Float[Tensor, "S V"] | None = None  # the model's, worked out once for a whole text
 
     def select(self, rows: Int[Tensor, " N"]) -> "StateCache":
         """A cache for the chosen rows, which have all read the same number of tokens."""
-        return StateCache(None if self.state is None else self.state[rows], self.length)
+        return StateCache(None if self.state is None else self.state[rows], self.length, self.logp)
 
 
 def window_moves(vocab_size: int, length: int) -> Int[Tensor, "S V"]:
@@ -109,7 +110,9 @@ class FiniteStateModel(nn.Module):
                 f"{tokens.shape[1]} tokens came after {cache.length}; expected at most {self.context} in all: cut the "
                 "text, or build the model with a longer context"
             )
-        return self.logp()[self._walk(tokens, cache)]
+        if cache.logp is None:
+            cache.logp = self.logp()
+        return cache.logp[self._walk(tokens, cache)]
 
     def _walk(self, tokens: Int[Tensor, "B T"], cache: StateCache) -> Int[Tensor, "B T"]:
         visited = []

@@ -84,7 +84,7 @@ def rollout_explorer(
         left.set(ylim=(0, 1.18), yticks=[0, 0.5, 1], title="the next token, by both")
         if len(signs) > 10:
             left.tick_params(axis="x", labelsize=7.5)
-        right.set(xlim=(0.3, longest + 0.7), ylim=(0, 1.12 * MOST_NATS), xticks=[])
+        right.set(xlim=(0.3, longest + 0.7), ylim=(0, 1.2 * MOST_NATS), xticks=[], yticks=range(0, 11, 2))
         right.set(ylabel="KL(p‖q), in nats", title="the gap at every step of its text")
         places, zeros = range(1, longest + 1), [0.0] * longest
         under = {"ha": "center", "va": "top", "color": INK, "clip_on": False, "fontsize": 9.5}
@@ -92,10 +92,10 @@ def rollout_explorer(
             "bars": bars,
             "paths": right.bar(places, zeros, width=0.8, label="on the teacher's paths", **TEACHER.area),
             "lost": right.bar(places, zeros, width=0.8, label="after the fork", **STUDENT.area),
-            "now": right.axvspan(0.5, 1.5, color=FAINT, alpha=0.25, linewidth=0),
-            "fork": right.axvline(0.5, color=INK, linewidth=1.2),
+            "now": right.axvspan(0.5, 1.5, ymax=0.86, color=FAINT, alpha=0.25, linewidth=0),
+            "fork": right.axvline(0.5, ymax=0.86, color=INK, linewidth=1.2),
             "signs": [right.text(t, -0.2, "", **under) for t in places],
-            "legend": right.legend(loc="upper right"),
+            "legend": right.legend(loc="upper right", ncols=2, bbox_to_anchor=(1, 1.03)),
         }
 
     def update(artists, step: int, student: str, text: int) -> str:
@@ -179,17 +179,15 @@ def growth_explorer(
     length = own[shares[0]].shape[1]
     x = np.arange(1, length + 1)
 
-    def summary(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def summary(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, half = np.array([mean_interval(column) for column in np.transpose(rows)]).T
         return mean, half
 
     sums = {s: (summary(np.cumsum(own[s], 1)), summary(np.cumsum(theirs[s], 1))) for s in shares}
-    excess = {
-        s: summary(
-            [excess_error(torch.tensor(a), torch.tensor(b)).numpy() for a, b in zip(own[s], theirs[s], strict=True)]
-        )
-        for s in shares
-    }
+    excess = {}
+    for s in shares:
+        pairs = zip(own[s], theirs[s], strict=True)
+        excess[s] = summary(np.stack([excess_error(torch.tensor(a), torch.tensor(b)).numpy() for a, b in pairs]))
 
     def create(figure):
         left, right = figure.subplots(1, 2)
