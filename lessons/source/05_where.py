@@ -281,8 +281,8 @@ def on_policy_loss(student, teacher, tokens, mask):
 
 # %%
 slower = predict(
-    "Off-policy, twice the length makes R about 3.4 times as large. The same student, trained on-policy for as many steps:",
-    ["also about 3.4 times", "between 2 and 3 times", "less than twice"],
+    "Off-policy, twice the length makes R more than three times as large. The same student, trained on-policy for as many steps:",
+    ["also more than three times", "between 2 and 3 times", "less than twice"],
 )
 
 # %%
@@ -617,15 +617,14 @@ claim(
 # %% [markdown]
 # ## 6 · A network with no unsteady hand
 #
-# The slip was ours, to make the theory visible. A transformer brings mistakes of its own, from a short training. One layer, 16 wide, the same teacher; after 100 word-level steps three copies go on for 60 more: off-policy, on-policy, and with half of the batches on-policy. Expectations are estimates now, from 1,000 texts of either writer.
+# The slip was ours, to make the theory visible. A transformer brings mistakes of its own, from a short training. One layer, 16 wide, the same teacher; after 100 word-level steps two copies go on for 60 more, one off-policy and one on-policy. Expectations are estimates now, from 1,000 texts of either writer.
 
 # %%
 from kd_lab.measure import sampled_gap_by_position
 from kd_lab.models import GPT, GPTConfig
 
 soft_tune = tunes().float()
-ROADS = RECIPES | {"half of each": gkd(divergence="forward_kl", on_policy_fraction=0.5)}
-networks = {label: [] for label in ROADS}
+networks = {label: [] for label in RECIPES}
 for number in numbers[:3]:
     generator = torch.Generator().manual_seed(number)
     begun = GPT(GPTConfig(V, L, layers=1, heads=1, width=16), seed=number)
@@ -635,7 +634,7 @@ for number in numbers[:3]:
         rollout(model, world, torch.zeros(1000, 1, dtype=torch.long), generator) for model in (soft_tune, begun)
     )
     lost = (tune.states(stray.inputs) == LOST) & stray.mask
-    for label, recipe in ROADS.items():
+    for label, recipe in RECIPES.items():
         network = copy.deepcopy(begun)
         distill(network, soft_tune, world, recipe, steps=60, seed=number + 100, learning_rate=3e-3, **options)
         written = rollout(network, world, torch.zeros(1000, 1, dtype=torch.long), generator)
@@ -672,13 +671,13 @@ claim(
 )
 claim(
     "C05b",
-    "It, too, is corrected off the road: on-policy steps more than halve its KL there, beside as many off-policy ones.",
+    "It, too, is corrected off the road: its KL there is lower after on-policy steps than after as many off-policy ones.",
     on[:, 3] / off[:, 3],
     unit="KL at lost prefixes, on-policy ÷ off-policy",
-    holds=(on[:, 3] / off[:, 3]).max() < 0.5,
+    holds=(on[:, 3] / off[:, 3]).max() < 0.8,
 )
 # %% [markdown]
-# The last column is measured at the same prefixes for all: where the texts of the common beginning were lost. The cure works. But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest: in nats, three seeds of so short a training decide nothing between the rows, while ExAccErr falls steeply, because its denominator rises. How much of its own text a student should read is a knob, and GKD makes it one.
+# The last column is measured at the same prefixes for all: where the texts of the common beginning were lost. The cure works. But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest: in nats, three seeds of so short a training do not decide between the two, while ExAccErr falls steeply, because its denominator rises. How much of its own text a student should read is a knob, and GKD makes it one.
 #
 # ## 7 · Real surnames, and the bill
 #
@@ -702,19 +701,19 @@ WAYS = {
     "on-policy, forward KL": on_policy("forward_kl"),
     "on-policy, reverse KL": on_policy(),
 }
-BUDGET = {"steps": 40, "batch_size": 24, "progress": False}
+BUDGET = {"steps": 32, "batch_size": 24, "progress": False}
 bits, judged, bias, tokens, seconds, last = ({label: [] for label in WAYS} for _ in range(6))
 for number in numbers[:3]:
     first = GPT(GPTConfig(len(names.vocabulary), names.context, layers=2, heads=2, width=32), seed=number)
     distill(first, reader, names, word_level(), seed=number, **BUDGET)
     generator = torch.Generator().manual_seed(number)
-    prompts = names.prompts(400, generator)
+    prompts = names.prompts(300, generator)
     theirs = rollout(reader, names, prompts, generator)
     for label, recipe in WAYS.items():
         pupil = copy.deepcopy(first)
         history = distill(pupil, reader, names, recipe, seed=number + 100, **BUDGET).history
         own = rollout(pupil, names, prompts, generator)
-        bits[label].append(bits_per_character(pupil, names.held_out[:1000]))
+        bits[label].append(bits_per_character(pupil, names.held_out[:500]))
         judged[label].append(-text_logp(reader, own)[own.mask].mean().item())
         gaps = [sampled_gap_by_position(pupil, reader, texts) for texts in (own, theirs)]
         bias[label].append(excess(*gaps)[-1].item())
@@ -727,7 +726,7 @@ rows = "\n".join(
 )
 display(
     Markdown(
-        "| 40 more steps | held-out bits a character | −log p of its own names, nats a character | ExAccErr | tokens trained on |\n"
+        "| 32 more steps | held-out bits a character | −log p of its own names, nats a character | ExAccErr | tokens trained on |\n"
         f"|---|---|---|---|---|\n{rows}"
     )
 )

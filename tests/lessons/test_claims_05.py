@@ -45,7 +45,7 @@ def test_each_ingredient_can_be_taken_away(measured):
 def test_a_transformer_shows_it_and_pays(measured):
     excess, price = measured["C05a"][9:]
     assert excess.holds
-    assert excess.low > 3
+    assert min(excess.values) > 3
     assert price.holds
     assert price.low > 1
 
@@ -62,7 +62,7 @@ def test_labels_on_own_texts_correct_the_forks(measured):
     assert texts.holds
     assert texts.high < 0.35
     assert network.holds
-    assert network.high < 0.6
+    assert network.high < 0.8
 
 
 @pytest.mark.claim("C05c")
