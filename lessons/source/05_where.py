@@ -146,7 +146,7 @@ def roll_out(model, prompts, new_tokens, pick):
 # solution
 
 # %% [markdown]
-# Your function, with `pick` drawing from the softmax, writes what the library's `rollout` writes from the same seed. Below you can read such texts with the teacher looking on. They are real rollouts, chosen for one thing: that they leave the road.
+# Your function, with `pick` drawing from the softmax, writes what the library's `rollout` writes from the same seed. Below you can read such texts with the teacher looking on. They are real rollouts, chosen for one thing: that they leave the road, and soon.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -164,19 +164,19 @@ assert counted.equal(library.mask)
 
 
 def lost_texts(student, most=12):
-    """Among 400 texts of a student the first twelve that leave the road, and the share of those that do."""
+    """Among 400 texts of a student the twelve that leave the road first, and the share of those that leave it."""
     texts = rollout(student, world, start, torch.Generator().manual_seed(seed))
-    lost = ((tune.states(texts.inputs) == LOST) & texts.mask).any(1)
-    return texts[lost.nonzero()[:most, 0]], lost.float().mean().item()
+    lost = (tune.states(texts.inputs) == LOST) & texts.mask
+    when = torch.where(lost.any(1), lost.int().argmax(1), L)
+    return texts[when.argsort(stable=True)[:most]], lost.any(1).float().mean().item()
 
 
 from kd_lab.viz.rollout import rollout_explorer
 
 pair = {label: students[0] for label, students in trained.items()}
 strays = {label: lost_texts(student) for label, student in pair.items()}
-shown = min(len(texts) for texts, _ in strays.values())
 print("Texts that leave the road:", ", ".join(f"{label} {share:.0%}" for label, (_, share) in strays.items()))
-explorer = rollout_explorer(pair, tune, {label: texts[:shown] for label, (texts, _) in strays.items()}, NOTES)
+explorer = rollout_explorer(pair, tune, {label: texts for label, (texts, _) in strays.items()}, NOTES)
 explorer.show()
 
 # %%
@@ -739,10 +739,10 @@ worth.reveal(
 # %%
 claim(
     "C05c",
-    "On surnames there is exposure bias to cure: after word-level training the excess is positive.",
+    "On surnames, too, exposure bias adds at least half as much again to the error.",
     bias["word level"],
     unit="ExAccErr at the full length",
-    holds=np.mean(bias["word level"]) > 0.1,
+    holds=np.mean(bias["word level"]) > 0.5,
 )
 claim(
     "C05c",
