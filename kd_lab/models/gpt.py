@@ -14,24 +14,40 @@ from torch.nn.utils import skip_init
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks."""
+    """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks, unless some were removed."""
 
     vocab_size: int  # V, token ids including the end mark
     context: int  # the most tokens that the model can read
     layers: int = 4
-    heads: int = 4  # attention patterns per layer; each sees width / heads features
+    heads: int = 4  # attention patterns per layer
     width: int = 128  # features per token
     dropout: float = 0.0  # share of activations zeroed while training
+    head_width: int | None = None  # features that one head sees; None: width / heads, as long as no head was removed
+    channels: int | None = None  # hidden units of each perceptron; None: 4 · width, as long as none was removed
 
     def __post_init__(self) -> None:
-        for field in ("vocab_size", "context", "layers", "heads", "width"):
+        for field in ("vocab_size", "context", "layers", "heads", "width", "head_width", "channels"):
             value = getattr(self, field)
+            if value is None and field in ("head_width", "channels"):
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{field} is {value!r}; expected a whole number of at least 1")
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width} and heads is {self.heads}; expected a width that heads divide")
+        if self.head_width is None and self.width % self.heads:
+            raise ValueError(
+                f"width is {self.width} and heads is {self.heads}; expected a width that heads divide, or a head_width"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; expected a share of at least 0 and below 1")
+
+    @property
+    def features_a_head(self) -> int:
+        """What one head sees: `head_width`, or an even share of the width."""
+        return self.head_width or self.width // self.heads
+
+    @property
+    def hidden_units(self) -> int:
+        """Of each perceptron: `channels`, or four times the width."""
+        return self.channels or 4 * self.width
 
 
 @dataclass
@@ -54,8 +70,9 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.dropout = config.dropout
-        self.query_key_value = skip_init(nn.Linear, config.width, 3 * config.width, bias=False)
-        self.project = skip_init(nn.Linear, config.width, config.width, bias=False)
+        gathered = config.heads * config.features_a_head
+        self.query_key_value = skip_init(nn.Linear, config.width, 3 * gathered, bias=False)
+        self.project = skip_init(nn.Linear, gathered, config.width, bias=False)
 
     def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
         query, key, value = (  # [B, heads, T, features] each
@@ -93,8 +110,8 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(config.width, bias=False)
         self.attention = Attention(config)
         self.perceptron_norm = nn.LayerNorm(config.width, bias=False)
-        self.expand = skip_init(nn.Linear, config.width, 4 * config.width, bias=False)
-        self.contract = skip_init(nn.Linear, 4 * config.width, config.width, bias=False)
+        self.expand = skip_init(nn.Linear, config.width, config.hidden_units, bias=False)
+        self.contract = skip_init(nn.Linear, config.hidden_units, config.width, bias=False)
         self.dropout = config.dropout
 
     def forward(self, x: Float[Tensor, "B T W"], cache: KVCache | None, layer: int) -> Float[Tensor, "B T W"]:
@@ -149,7 +166,7 @@ class GPT(nn.Module):
 
     def new_cache(self, batch_size: int, length: int) -> KVCache:
         """An empty cache with room for `length` tokens in each of `batch_size` rows."""
-        shape = (batch_size, self.config.heads, length, self.config.width // self.config.heads)
+        shape = (batch_size, self.config.heads, length, self.config.features_a_head)
         return KVCache(*([self.head.new_empty(shape) for _ in self.blocks] for _ in ("keys", "values")))
 
     def forward(

@@ -155,3 +155,23 @@ def test_an_impossible_shape_is_refused(change, message):
 def test_a_shape_does_not_change():
     with pytest.raises(FrozenInstanceError):
         SMALL.width = 32
+
+
+# ---- shapes that pruning leaves
+
+
+@pytest.mark.parametrize("shape", [{"heads": 3, "head_width": 5}, {"channels": 7}, {"heads": 1, "head_width": 8}])
+def test_heads_and_channels_need_not_fill_the_width(shape, tokens):
+    config = GPTConfig(**{"vocab_size": 11, "context": 12, "layers": 2, "heads": 2, "width": 16} | shape)
+    model = GPT(config, seed=0).double().eval()
+    cache = model.new_cache(3, 12)
+    read = [model(piece, cache=cache) for piece in tokens.split([5, 7], dim=1)]
+    torch.testing.assert_close(torch.cat(read, dim=1), model(tokens), rtol=0, atol=1e-12)
+
+
+def test_the_usual_shape_is_the_default():
+    said = GPTConfig(vocab_size=11, context=12, layers=2, heads=2, width=16, head_width=8, channels=64)
+    for weight, same in zip(GPT(SMALL, seed=1).parameters(), GPT(said, seed=1).parameters(), strict=True):
+        assert torch.equal(weight, same)
+    with pytest.raises(ValueError, match="head_width is 0"):
+        GPTConfig(vocab_size=11, context=12, head_width=0)
