@@ -39,7 +39,7 @@ def save_model(
     """
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in model.state_dict().items()}
     about = {"config": asdict(model.config), "facts": dict(facts or {}), "sha256": checksum(weights)}
-    _write(Path(path), save(weights, metadata={key: json.dumps(value) for key, value in about.items()}))
+    write_file(Path(path), save(weights, metadata={key: json.dumps(value) for key, value in about.items()}))
 
 
 def load_model(path: str | Path) -> GPT:
@@ -48,7 +48,7 @@ def load_model(path: str | Path) -> GPT:
     Raises:
         ValueError: the file is missing, damaged, of another kind, or its weights do not fit the shape that it names.
     """
-    weights, about = _read(Path(path))
+    weights, about = read_tensors(Path(path))
     try:
         model = GPT(GPTConfig(**about["config"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -68,7 +68,7 @@ def facts(path: str | Path) -> dict[str, object]:
     Raises:
         ValueError: as `load_model`.
     """
-    return _read(Path(path))[1].get("facts", {})
+    return read_tensors(Path(path))[1].get("facts", {})
 
 
 def load_teacher(name: str) -> GPT:
@@ -127,7 +127,7 @@ def trained(
     )
     if path.is_file():
         try:
-            _fill(model, _read(path)[0], path)
+            _fill(model, read_tensors(path)[0], path)
             return model.eval()
         except ValueError as error:
             print(f"Training {name} again, since what was cached cannot be used: {error}")
@@ -135,7 +135,7 @@ def trained(
     weights = {key: weight.detach().cpu().contiguous() for key, weight in model.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, save(weights, metadata={"sha256": json.dumps(checksum(weights))}))
+        write_file(path, save(weights, metadata={"sha256": json.dumps(checksum(weights))}))
     except OSError as error:
         warnings.warn(
             f"{name} is trained and could not be kept for next time ({error}); set KD_LAB_CACHE to a folder that can "
@@ -209,8 +209,12 @@ def checksum(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Weights and what the file says of itself, both checked."""
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Tensors and what the file says of itself, both checked.
+
+    Raises:
+        ValueError: the file is missing, damaged, or without the checksum of its tensors.
+    """
     if not path.is_file():
         raise ValueError(f"there is no model file at {str(path)!r}; write one with save_model(model, path)")
     try:
@@ -242,8 +246,12 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> 
     model.load_state_dict(weights)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """All of the content or none of it: written beside the target and moved into its place in one step."""
+def write_file(path: Path, content: bytes) -> None:
+    """All of the content or none of it: written beside the target and moved into its place in one step.
+
+    Raises:
+        ValueError: the folder does not exist.
+    """
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
     with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:

@@ -1,0 +1,101 @@
+"""GPTQ: round a column, and let the columns that are still to come make up for the error.
+
+Rounding to nearest asks each weight for its own smallest error. What counts is the layer's output: the errors of many
+weights meet there, and can be made to cancel on the inputs that really occur.
+
+Source: Frantar et al. (2022), arXiv:2210.17323, section 3 and algorithm 1.
+"""
+
+from copy import deepcopy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kd_lab.compress.activations import layer_inputs
+from kd_lab.compress.quantize import Quantized, as_quantized, matrix_layers
+from kd_lab.compress.rounding import Group, Rounded, Scheme, grid, round_to_nearest, to_codes
+from kd_lab.models import GPT
+from kd_lab.worlds import Batch
+
+DAMPING = 0.01
+"""A share of the mean square input is added to each: inputs that never occur, or always together, stay solvable."""
+
+
+@torch.no_grad()
+def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool = True) -> Quantized:
+    """Round a model so that the outputs of its layers stay close, on the texts of a batch.
+
+    The linear layers of the blocks go in the order of computation, each on the inputs that it gets from the rounded
+    layers before it. Embeddings are rounded to nearest: their inputs are single tokens, between which nothing can be
+    made up for.
+
+    Args:
+        model: is read and stays as it is.
+        batch: texts to calibrate on, some hundred; training texts, never those of the test.
+        bits, group, symmetric: as in `quantize`; the file is no larger.
+
+    Raises:
+        ValueError: a number is out of range, a weight is not finite, or the batch counts no position.
+    """
+    scheme, working, rounded = Scheme(bits, group, symmetric), deepcopy(model), {}
+    for name, layer in matrix_layers(working):
+        if isinstance(layer, nn.Embedding):
+            matrix = round_to_nearest(layer.weight, scheme)
+        else:
+            matrix = compensated(layer.weight, layer_inputs(working, batch, [name])[name], scheme)
+        layer.weight.copy_(matrix.restore())
+        rounded[f"{name}.weight"] = matrix
+    return as_quantized(model, scheme, rounded)
+
+
+@torch.no_grad()
+def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N I"], scheme: Scheme) -> Rounded:
+    """Codes for small ‖(W − Ŵ)Xᵀ‖, column after column.
+
+    H = XᵀX/N + damping, U = the upper Cholesky factor of H⁻¹;  for column i:  e = (wᵢ − ŵᵢ) / Uᵢᵢ  and
+    w_j ← w_j − e·Uᵢⱼ for all j > i. A group's grid is laid when its first column is reached, over the weights as they
+    are by then.
+
+    Args:
+        weight: of a linear layer.
+        inputs: what it is multiplied with, one row a position.
+        scheme: bits, and who shares a grid.
+
+    Raises:
+        ValueError: there is no input, or the shapes do not fit.
+    """
+    if not len(inputs) or inputs.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"inputs have shape {tuple(inputs.shape)} and the weight {tuple(weight.shape)}; expected at least one row "
+            f"of {weight.shape[1]} inputs: calibrate on texts with counted positions"
+        )
+    upper = _inverse_factor(inputs)
+    left, columns = weight.detach().double().clone(), weight.shape[1]
+    width = scheme.group if isinstance(scheme.group, int) else columns
+    codes, scales, zeros = [], [], []
+    for i in range(columns):
+        if i % width == 0:
+            scale, zero = grid(left[:, i : i + width].float(), _whole(scheme))
+            scales.append(scale)
+            zeros.append(zero)
+        column = to_codes(left[:, i : i + 1].float(), scale, scheme.middle if zero is None else zero, scheme)
+        step = column.double() - (scheme.middle if zero is None else zero.double())
+        error = (left[:, i : i + 1] - scale.double() * step) / upper[i, i]
+        left[:, i + 1 :] -= error * upper[i, i + 1 :]
+        codes.append(column)
+    zero = None if scheme.symmetric else torch.cat(zeros, 1)
+    return Rounded(torch.cat(codes, 1), torch.cat(scales, 1), zero, scheme)
+
+
+def _inverse_factor(inputs: Float[Tensor, "N I"]) -> Float[Tensor, "I I"]:
+    """U with UᵀU = H⁻¹, in float64: the matrices are small, and their condition is not."""
+    inputs = inputs.double()
+    hessian = inputs.T @ inputs / len(inputs)
+    hessian.diagonal().add_(DAMPING * hessian.diagonal().mean().clamp(min=1e-12))
+    return torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
+
+
+def _whole(scheme: Scheme) -> Scheme:
+    """The same grid over all columns that are passed: the group is cut out already."""
+    return Scheme(scheme.bits, "tensor" if scheme.group == "tensor" else "channel", scheme.symmetric)
