@@ -85,7 +85,7 @@ def calibrate(
 
 
 def outlier_channels(ranges: Ranges, times: float = 20.0) -> dict[str, list[int]]:
-    """The channels whose range is more than `times` that of the layer's median channel; layers without one are left out.
+    """The channels whose range is more than `times` that of the layer's median channel; layers without are left out.
 
     >>> outlier_channels({"a": torch.tensor([1.0, 2.0, 90.0]), "b": torch.tensor([1.0, 2.0, 3.0])})
     {'a': [2]}

@@ -18,6 +18,9 @@ from kd_lab.compress.rounding import Group, Rounded, Scheme, grid, round_to_near
 from kd_lab.models import GPT
 from kd_lab.worlds import Batch
 
+BLOCK = 64
+"""Columns whose errors reach those behind them in one product: the same result, with less memory moved."""
+
 DAMPING = 0.01
 """A share of the mean square input is added to each: inputs that never occur, or always together, stay solvable."""
 
@@ -70,22 +73,26 @@ def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N I"], sche
             f"inputs have shape {tuple(inputs.shape)} and the weight {tuple(weight.shape)}; expected at least one row "
             f"of {weight.shape[1]} inputs: calibrate on texts with counted positions"
         )
-    upper = _inverse_factor(inputs)
-    left, columns = weight.detach().double().clone(), weight.shape[1]
-    width = scheme.group if isinstance(scheme.group, int) else columns
-    codes, scales, zeros = [], [], []
-    for i in range(columns):
-        if i % width == 0:
-            scale, zero = grid(left[:, i : i + width].float(), _whole(scheme))
+    in_groups = isinstance(scheme.group, int)
+    upper, width = _inverse_factor(inputs), scheme.group if in_groups else BLOCK
+    left = weight.detach().double().T.contiguous()  # row i is column i of the weight
+    codes, scales, zeros = torch.empty_like(left, dtype=torch.uint8), [], []
+    for start in range(0, len(left), width):
+        stop = min(start + width, len(left))
+        if in_groups or start == 0:
+            scale, zero = grid(left[start : stop if in_groups else None].T.float(), _whole(scheme))
             scales.append(scale)
             zeros.append(zero)
-        column = to_codes(left[:, i : i + 1].float(), scale, scheme.middle if zero is None else zero, scheme)
-        step = column.double() - (scheme.middle if zero is None else zero.double())
-        error = (left[:, i : i + 1] - scale.double() * step) / upper[i, i]
-        left[:, i + 1 :] -= error * upper[i, i + 1 :]
-        codes.append(column)
+        step, middle = scale[:, 0].double(), scheme.middle if zero is None else zero[:, 0].double()
+        errors = torch.zeros_like(left[start:stop])
+        for i in range(start, stop):
+            codes[i] = to_codes(left[i], step, middle, scheme)
+            error = (left[i] - step * (codes[i].double() - middle)) / upper[i, i]
+            left[i + 1 : stop] -= torch.outer(upper[i, i + 1 : stop], error)
+            errors[i - start] = error
+        left[stop:] -= upper[start:stop, stop:].T @ errors
     zero = None if scheme.symmetric else torch.cat(zeros, 1)
-    return Rounded(torch.cat(codes, 1), torch.cat(scales, 1), zero, scheme)
+    return Rounded(codes.T.contiguous(), torch.cat(scales, 1), zero, scheme)
 
 
 def _inverse_factor(inputs: Float[Tensor, "N I"]) -> Float[Tensor, "I I"]:

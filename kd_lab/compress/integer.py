@@ -3,9 +3,9 @@
 The weights' codes go into the kernel as they are. Activations are rounded when they arrive, one scale a call. On a
 processor without VNNI instructions torch keeps them to seven bits, so that a sum of two products fits sixteen bits.
 
-Of what torch 2.13 offers on a CPU without VNNI or AMX, this is the one path that was faster than float32: `_int_mm` and
-the packed INT4 product fall back to a plain loop there. Torch has announced that the type of these weights will go; where
-it is gone, `integer` says so.
+Of what torch 2.13 offers on a CPU without VNNI or AMX, this is the one path that was faster than float32: `_int_mm`
+and the packed INT4 product fall back to a plain loop there. Torch has announced that the type of these weights will go;
+where it is gone, `integer` says so.
 """
 
 import warnings

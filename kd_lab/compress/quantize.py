@@ -1,6 +1,6 @@
 """A GPT in a few bits a weight: rounded, packed into a file, and back.
 
-Every matrix is rounded: the four of each block, the position embedding, and the token embedding, which is the head, too.
+Every matrix is rounded: the four of each block, the position embedding, and the token embedding, also the head.
 The norms' weights, a thousandth of the parameters, stay as they are.
 
 What is stored is real: the file holds `bits` bits a weight, the scales, and a header of some 500 bytes. The arithmetic

@@ -105,7 +105,7 @@ def round_to_nearest(weight: Float[Tensor, "O I"], scheme: Scheme) -> Rounded:
     scale, zero = grid(weight, scheme)
     codes = to_codes(
         weight,
-        _spread(scale, weight, scheme.group),
+        _spread(scale, weight, scheme.group).float(),
         scheme.middle if zero is None else _spread(zero, weight, scheme.group),
         scheme,
     )
@@ -135,10 +135,10 @@ def grid(weight: Float[Tensor, "O I"], scheme: Scheme) -> tuple[Float16[Tensor, 
     return scale, (-lowest / scale.float()).round().clamp(0, steps).to(torch.uint8)
 
 
-def to_codes(weight: Float[Tensor, "O I"], scale: Tensor, zero: Tensor | int, scheme: Scheme) -> UInt8[Tensor, "O I"]:
+def to_codes(weight: Float[Tensor, "*N"], scale: Tensor, zero: Tensor | int, scheme: Scheme) -> UInt8[Tensor, "*N"]:
     """clip(round(w / s) + z); scale and zero spread over the weights, or of a shape that does so by itself."""
     lowest = 1 if scheme.symmetric else 0
-    return ((weight.detach() / scale.float()).round() + zero).clamp(lowest, 2**scheme.bits - 1).to(torch.uint8)
+    return ((weight.detach() / scale).round() + zero).clamp(lowest, 2**scheme.bits - 1).to(torch.uint8)
 
 
 def _groups(weight: Float[Tensor, "O I"], group: Group) -> Float[Tensor, "R G K"]:
