@@ -53,7 +53,7 @@ def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool
 
 
 @torch.no_grad()
-def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N I"], scheme: Scheme) -> Rounded:
+def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], scheme: Scheme) -> Rounded:
     """Codes for small ‖(W − Ŵ)Xᵀ‖, column after column.
 
     H = XᵀX/N + damping, U = the upper Cholesky factor of H⁻¹;  for column i:  e = (wᵢ − ŵᵢ) / Uᵢᵢ  and
