@@ -100,6 +100,28 @@ def _multiplied_a_layer(config: GPTConfig) -> int:
     return config.width * (4 * config.heads * config.features_a_head + 2 * config.hidden_units)
 
 
+def stored_bits(config: GPTConfig, bits: int, group: int | str = 32) -> float:
+    """Bits a parameter on average in the file of a quantized GPT, known from its shape alone.
+
+    Every matrix takes `bits` a weight and a 16-bit scale for each `group` inputs of an output, or for what is left of
+    them; the norms stay in 32 bits.
+
+    Args:
+        config: the shape.
+        bits: of one code.
+        group: inputs that share a scale; "channel": all of an output.
+
+    >>> round(stored_bits(GPTConfig(vocab_size=27, context=14), bits=4), 2)
+    4.54
+    """
+    width, gathered, hidden = config.width, config.heads * config.features_a_head, config.hidden_units
+    per_layer = [(3 * gathered, width), (width, gathered), (hidden, width), (width, hidden)]
+    shapes = [(config.vocab_size, width), (config.context, width), *(per_layer * config.layers)]
+    scales = {shape: 1 if group == "channel" else -(-shape[1] // group) for shape in shapes}  # an output
+    matrices = sum(shape[0] * (bits * shape[1] + 16 * scales[shape]) for shape in shapes)
+    return (matrices + 32 * (2 * config.layers + 1) * width) / parameters_of(config)
+
+
 def cost(
     model: nn.Module | GPTConfig,
     *,

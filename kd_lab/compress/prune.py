@@ -7,6 +7,7 @@ zeros in matrices of the old shape, or as a whole head, channel or layer, which 
 Only the blocks' matrices are pruned. Embeddings and norms stay.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -92,7 +93,7 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
     Raises:
         ValueError: fewer texts than pieces.
 
-    Source: Molchanov et al. (2019), arXiv:1906.10771, equation 8.
+    Source: Molchanov et al. (2019), arXiv:1906.10771, section 3.
     """
     if not 1 <= pieces <= len(batch):
         raise ValueError(f"pieces is {pieces} for {len(batch)} texts; expected 1 … {len(batch)}, a text or more each")
@@ -113,7 +114,7 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
 def layer_influence(model: GPT, batch: Batch) -> Float[Tensor, " layers"]:
     """1 − cos(stream before a layer, stream after it), averaged over counted positions: how much a layer turns it.
 
-    Source: Men et al. (2024), arXiv:2403.03853, equation 1.
+    Source: Men et al. (2024), arXiv:2403.03853, the block influence.
     """
     with evaluating(model):
         _, after = model(batch.inputs, return_hidden=True)
@@ -170,7 +171,7 @@ def keep_two_of_four(scores: Scores) -> dict[str, Tensor]:
     >>> keep_two_of_four({"w": torch.tensor([[1.0, 4.0, 3.0, 2.0]])})["w"].int().tolist()
     [[0, 1, 1, 0]]
 
-    Source: Mishra et al. (2021), arXiv:2104.08378, section 2.
+    Source: Mishra et al. (2021), arXiv:2104.08378.
     """
     for name, score in scores.items():
         if score.shape[1] % 4:
@@ -229,6 +230,19 @@ def sparsity(model: GPT) -> float:
     """
     weights = torch.cat([layer.weight.detach().flatten() for layer in prunable(model).values()])
     return float((weights == 0).float().mean())
+
+
+def as_sparse(weight: Float[Tensor, "O I"]) -> Tensor:
+    """The nonzero weights alone, row by row with their columns (CSR): what a sparse product reads instead of the zeros.
+
+    A nonzero takes its value and an index as long or twice as long, so that a half-empty matrix gets no smaller.
+
+    >>> as_sparse(torch.tensor([[0.0, 2.0], [0.0, 0.0]])).values()
+    tensor([2.])
+    """
+    with warnings.catch_warnings():  # torch says once that these tensors are in beta
+        warnings.filterwarnings("ignore", message="Sparse CSR", category=UserWarning)
+        return weight.detach().to_sparse_csr()
 
 
 # ---- heads, channels and layers: a smaller model ---------------------------------------------------------------------

@@ -16,8 +16,10 @@ from kd_lab.compress.cost import (
     limits,
     parameters_of,
     pick,
+    stored_bits,
 )
 from kd_lab.compress.prune import choose, magnitude, remove
+from kd_lab.compress.quantize import quantize, save_quantized
 from kd_lab.models import GPT, GPTConfig, save_model
 
 SHAPES = [
@@ -63,6 +65,15 @@ def test_a_model_that_says_how_it_is_stored_is_believed():
     model = GPT(SHAPES[0])
     model.bits_per_weight = 4.5
     assert cost(model).bits == 4.5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("bits", "group"), [(8, "channel"), (4, 32), (3, 5)])
+def test_the_bytes_of_a_quantized_file_are_known_from_the_shape(tmp_path, shape, bits, group):
+    save_quantized(quantize(GPT(shape), bits, group), tmp_path / "q.safetensors")
+    expected = parameters_of(shape) * stored_bits(shape, bits, group) / 8
+    header = (tmp_path / "q.safetensors").stat().st_size - expected
+    assert 0 < header < 1000
 
 
 def test_skipped_work_is_no_fewer_bytes():

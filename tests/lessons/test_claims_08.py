@@ -6,3 +6,56 @@ import pytest
 @pytest.fixture
 def measured(claims):
     return claims("08")
+
+
+@pytest.mark.claim("C08d")
+def test_zeros_are_no_speed_on_dense_kernels(measured):
+    in_model, in_matrix, half_sparse = measured["C08d"]
+    assert in_model.holds
+    assert in_model.mean < 1.3
+    assert in_matrix.holds
+    assert in_matrix.mean < 1.3
+    assert half_sparse.holds
+    assert half_sparse.mean < 1
+
+
+@pytest.mark.claim("C08e")
+def test_what_is_taken_out_whole_makes_a_model_faster(measured):
+    for claim in measured["C08e"]:
+        assert claim.holds
+        assert claim.mean > 1.3
+    assert len(measured["C08e"]) == 3
+
+
+@pytest.mark.claim("C08f")
+def test_the_original_heals_better_than_labels(measured):
+    all_names, few_names = measured["C08f"]
+    assert all_names.holds
+    assert all_names.low > 0.02
+    assert few_names.holds
+    assert few_names.low > 0.05
+
+
+@pytest.mark.claim("C08g")
+def test_the_factors_compose(measured):
+    predicted, live, parts, quality = measured["C08g"]
+    assert predicted.holds
+    assert abs(predicted.mean) < 0.05
+    assert live.holds
+    assert abs(live.mean) < 0.05
+    assert parts.holds
+    assert quality.holds
+    assert quality.high < 0.25
+
+
+@pytest.mark.claim("C08h")
+def test_the_rule_for_each_bottleneck_is_what_was_measured(measured):
+    memory, no_help, layers, smallest = measured["C08h"]
+    assert memory.holds
+    assert memory.mean > 1.2
+    assert no_help.holds
+    assert no_help.mean < 1.1
+    assert layers.holds
+    assert layers.mean > 1.1
+    assert smallest.holds
+    assert smallest.mean > 1
