@@ -112,6 +112,20 @@ def round_to_nearest(weight: Float[Tensor, "O I"], scheme: Scheme) -> Rounded:
     return Rounded(codes, scale, zero, scheme)
 
 
+def nearest_points(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tensor, "O I"]:
+    """`round_to_nearest(weight, scheme).restore()` to the last bit, without the codes between: for training.
+
+    Raises:
+        ValueError: as `round_to_nearest`.
+    """
+    scale, zero = grid(weight, scheme)
+    groups, scale = _groups(weight.detach(), scheme.group), scale.float()[..., None]
+    middle = scheme.middle if zero is None else zero.float()[..., None]
+    codes = ((groups / scale).round() + middle).clamp(1 if scheme.symmetric else 0, 2**scheme.bits - 1)
+    points = scale * (codes - middle)
+    return points.view_as(weight) if scheme.group == "tensor" else points.flatten(1)[:, : weight.shape[1]]
+
+
 def grid(weight: Float[Tensor, "O I"], scheme: Scheme) -> tuple[Float16[Tensor, "R G"], UInt8[Tensor, "R G"] | None]:
     """Scale and zero point of every group, so that its grid reaches over all of its weights.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from kd_lab.compress.quantize import Quantized, as_quantized, matrix_layers
-from kd_lab.compress.rounding import Group, Scheme, round_to_nearest
+from kd_lab.compress.rounding import Group, Scheme, nearest_points, round_to_nearest
 from kd_lab.models import GPT
 
 
@@ -29,7 +29,7 @@ def straight_through(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tens
     >>> weight.grad
     tensor([[1., 1., 1., 1.]])
     """
-    return weight + (round_to_nearest(weight, scheme).restore() - weight).detach()
+    return weight + (nearest_points(weight, scheme) - weight).detach()
 
 
 class _Rounding(nn.Module):

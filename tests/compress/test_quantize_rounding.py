@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_lab.compress.packing import pack, packed_bytes, unpack
-from kd_lab.compress.rounding import Scheme, round_to_nearest
+from kd_lab.compress.rounding import Scheme, nearest_points, round_to_nearest
 
 
 def matrix(outputs, inputs, seed=0):
@@ -43,6 +43,7 @@ def by_hand(weight, scheme):
 def test_rounding_is_what_a_plain_loop_says(bits, group, symmetric):
     weight, scheme = matrix(3, 12), Scheme(bits, group, symmetric)
     torch.testing.assert_close(round_to_nearest(weight, scheme).restore(), by_hand(weight, scheme))
+    assert torch.equal(nearest_points(weight, scheme), round_to_nearest(weight, scheme).restore())
 
 
 def test_a_hand_computed_asymmetric_row():

@@ -8,6 +8,40 @@ def measured(claims):
     return claims("08")
 
 
+@pytest.mark.claim("C08a")
+def test_eight_bits_are_free_four_are_cheap_and_two_are_a_cliff(measured):
+    free, cheap, cliff, made_up_for = measured["C08a"]
+    assert free.holds
+    assert abs(free.mean) < 0.005
+    assert cheap.holds
+    assert cheap.high < 0.15
+    assert cliff.holds
+    assert cliff.low > 0.1
+    assert cliff.mean > 10 * cheap.mean
+    assert made_up_for.holds
+    assert made_up_for.high < 0.8
+
+
+@pytest.mark.claim("C08b")
+def test_one_loud_channel_spoils_a_shared_scale_and_is_mended(measured):
+    spoiled, per_channel, smoothed = measured["C08b"]
+    assert spoiled.holds
+    assert spoiled.low > 1
+    assert per_channel.holds
+    assert per_channel.high < 0.02
+    assert smoothed.holds
+    assert smoothed.high < 0.02
+
+
+@pytest.mark.claim("C08c")
+def test_training_through_the_rounding_recovers_and_a_teacher_recovers_more(measured):
+    with_labels, more_with_teacher = measured["C08c"]
+    assert with_labels.holds
+    assert with_labels.high < 0.6
+    assert more_with_teacher.holds
+    assert more_with_teacher.low > 0
+
+
 @pytest.mark.claim("C08d")
 def test_zeros_are_no_speed_on_dense_kernels(measured):
     in_model, in_matrix, half_sparse = measured["C08d"]
