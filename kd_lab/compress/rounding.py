@@ -6,7 +6,7 @@ will find.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -132,21 +132,27 @@ def grid(weight: Float[Tensor, "O I"], scheme: Scheme) -> tuple[Float16[Tensor, 
     Raises:
         ValueError: as `round_to_nearest`.
     """
-    if not weight.isfinite().all():
-        raise ValueError("a weight is NaN or infinite; expected finite ones: look at the training that they come from")
     groups = _groups(weight.detach(), scheme.group)
-    highest, lowest = groups.amax(-1).clamp(min=0), groups.amin(-1).clamp(max=0)
-    steps = 2 ** (scheme.bits - 1) - 1 if scheme.symmetric else 2**scheme.bits - 1
-    reach = torch.maximum(highest, -lowest) if scheme.symmetric else highest - lowest
-    if reach.max() / steps > LARGEST_SCALE:
-        raise ValueError(
-            f"a weight is as large as {weight.abs().max():g} and its scale does not fit into float16; expected weights "
-            f"below {LARGEST_SCALE * steps:g} at {scheme.bits} bits: rescale the layer"
-        )
+    if scheme.symmetric:
+        reach, steps = groups.abs().amax(-1), 2 ** (scheme.bits - 1) - 1
+    else:
+        lowest = groups.amin(-1).clamp(max=0)
+        reach, steps = groups.amax(-1).clamp(min=0) - lowest, 2**scheme.bits - 1
+    if not reach.max() <= LARGEST_SCALE * steps:  # one comparison, which NaN fails too: training comes by often
+        _refuse(weight, scheme, steps)
     scale = (reach / steps).clamp(min=SMALLEST_SCALE).half()
     if scheme.symmetric:
         return scale, None
     return scale, (-lowest / scale.float()).round().clamp(0, steps).to(torch.uint8)
+
+
+def _refuse(weight: Tensor, scheme: Scheme, steps: int) -> NoReturn:
+    if not weight.isfinite().all():
+        raise ValueError("a weight is NaN or infinite; expected finite ones: look at the training that they come from")
+    raise ValueError(
+        f"a weight is as large as {weight.abs().max():g} and its scale does not fit into float16; expected weights "
+        f"below {LARGEST_SCALE * steps:g} at {scheme.bits} bits: rescale the layer"
+    )
 
 
 def to_codes(weight: Float[Tensor, "*N"], scale: Tensor, zero: Tensor | int, scheme: Scheme) -> UInt8[Tensor, "*N"]:
