@@ -224,17 +224,17 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
     return Explorer(
         name=name,
         controls=[
-            Slider("heads and channels removed, %", shares[0], shares[-1], shares[1] - shares[0], start=shares[0]),
+            Slider("removed, %", shares[0], shares[-1], shares[1] - shares[0], start=shares[0]),
             Choice("start from", list(STARTS.values()), start=STARTS[False]),
-            Choice("bits a weight", sorted({r.bits for r in rungs}, reverse=True), start=16),
+            Choice("bits", sorted({r.bits for r in rungs}, reverse=True), start=16),
         ],
         create=create,
         update=update,
         presets={
-            "4 bits alone": {"bits a weight": 4},
-            "half removed": {"heads and channels removed, %": 50},
+            "4 bits alone": {"bits": 4},
+            "half removed": {"removed, %": 50},
             "student alone": {"start from": STARTS[True]},
-            "the whole stack": {"heads and channels removed, %": 50, "start from": STARTS[True], "bits a weight": 4},
+            "the whole stack": {"removed, %": 50, "start from": STARTS[True], "bits": 4},
         },
         size=(760, 300),
     )
