@@ -4,7 +4,7 @@ A rounded weight is a staircase of its original: flat nearly everywhere, so its 
 estimator takes the gradient of the identity instead. What is trained is a `GPT` still, so that `distill` trains it by
 any recipe: with labels alone, or with the full-precision model as its teacher.
 
-Source: Bengio et al. (2013), arXiv:1308.3432, section 4; Jacob et al. (2018), arXiv:1712.05877, section 3.
+Source: Bengio et al. (2013), arXiv:1308.3432; Jacob et al. (2018), arXiv:1712.05877, section 3.
 """
 
 from copy import deepcopy
