@@ -221,7 +221,7 @@ def tokens_a_second(models: Mapping[str, nn.Module], world: World, rounds: int) 
     return {name: (written[name] / writing[name].min(), read / reading[name].min()) for name in models}
 
 
-def climb(seeds: Sequence[int], rounds: int = 5) -> list[Rung]:
+def climb(seeds: Sequence[int], rounds: int = 10) -> list[Rung]:
     """Build, store and measure every rung.
 
     Args:

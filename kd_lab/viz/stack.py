@@ -127,7 +127,7 @@ def shrunk(original: Cost, parameters: float, bits: float, work: float) -> Cost:
 
 # ---- the stack -------------------------------------------------------------------------------------------------------
 
-STARTS = {False: "the teacher", True: "a distilled student"}
+STARTS = {False: "teacher", True: "student"}
 BITS_LOOKS = {
     16: Look("16 bits", "#000000", "-", "o"),
     8: Look("8 bits", "#0072B2", "-", "s"),
@@ -225,7 +225,7 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         name=name,
         controls=[
             Slider("removed, %", shares[0], shares[-1], shares[1] - shares[0], start=shares[0]),
-            Choice("start from", list(STARTS.values()), start=STARTS[False]),
+            Choice("start", list(STARTS.values()), start=STARTS[False]),
             Choice("bits", sorted({r.bits for r in rungs}, reverse=True), start=16),
         ],
         create=create,
@@ -233,8 +233,8 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         presets={
             "4 bits alone": {"bits": 4},
             "half removed": {"removed, %": 50},
-            "student alone": {"start from": STARTS[True]},
-            "the whole stack": {"removed, %": 50, "start from": STARTS[True], "bits": 4},
+            "student alone": {"start": STARTS[True]},
+            "the whole stack": {"removed, %": 50, "start": STARTS[True], "bits": 4},
         },
         size=(760, 300),
     )

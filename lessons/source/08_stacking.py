@@ -659,22 +659,20 @@ with course_style():
         left.plot(SPARSITIES, quality[name], **look.points, label=name)
     left.axhline(whole, color=TEACHER.color, linewidth=1)
     left.annotate("the teacher", (0.5, whole), (0, -12), textcoords="offset points")
-    left.set(
-        xlabel="share of zeros", ylabel="bits a character", ylim=(2.6, 5), title="the teacher, not trained further"
-    )
+    left.set(xlabel="zeros, %", ylabel="bits a character", ylim=(2.6, 5), title="the teacher, not trained further")
     left.legend(title="least important by")
     right.plot(SHARES, gain["dense"], **STUDENT.points, label="dense kernel")
     right.plot(SHARES, gain["sparse"], **DIVERGENCES["jsd"].points, label="sparse kernel (CSR)")
     right.axhline(1, color=TEACHER.color, linewidth=1)
     right.set(
-        xlabel="share of zeros",
+        xlabel="zeros, %",
         ylabel="times as fast",
         yscale="log",
         ylim=(0.1, 10),
         title="one matrix, 1024 × 1024",
     )
-    right.set_xticks(SHARES, [f"{share:.0%}" for share in SHARES])
-    left.set_xticks(SPARSITIES, [f"{share:.0%}" for share in SPARSITIES])
+    right.set_xticks(SHARES, [f"{100 * share:.0f}" for share in SHARES])
+    left.set_xticks(SPARSITIES, [f"{100 * share:.0f}" for share in SPARSITIES])
     right.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
     right.minorticks_off()
     right.legend(loc="upper left")
@@ -940,7 +938,7 @@ print(
 # **Explore.** Take away with the slider, then change where you start and how many bits you keep. The middle compares what the cost model predicted with what was measured: grey is the prediction. *Time* is that of reading many names at once, predicted from the multiplications alone. Right, what this rung writes.
 
 # %%
-from kd_lab.viz.stack import draw_front, stack_explorer
+from kd_lab.viz.stack import draw_front, pareto, stack_explorer
 
 QUALITY = (2.9, 3.6)
 explorer = stack_explorer(runs.rungs, QUALITY)
@@ -955,9 +953,15 @@ with course_style():
     axes.legend(loc="upper right", ncols=2)
 show(
     figure,
-    "Size against quality of every rung. Grey line: the front, below which nothing lies. Ticks: the size that the three factors predicted. The small end of the front belongs to stacks of all three.",
+    "Size against quality of every rung. Grey line: the front, below which nothing lies. Ticks: the size that the three factors predicted. The small end of the front belongs to stacks of all three; there a narrower model in 4 bits is better than a wider one in 2 of the same size.",
     alt="Scatter of forty rungs, file size on a logarithmic axis against bits a character, marked by bits and by start, with the predicted size of each as a tick on its marker and a stepped front line.",
 )
+front = pareto(runs.rungs)
+print(
+    f"on the front: {len(front)} of {len(runs.rungs)} rungs; by bits "
+    + ", ".join(f"{bits}: {sum(r.bits == bits for r in front)}" for bits in (16, 8, 4, 3, 2))
+)
+print(f"without a stage left out: {sum(r.distilled and r.pruned > 0 and r.bits < 16 for r in front)}")
 full, original = runs.at(*FULL), runs.at(False, 0, 16)
 alone = runs.at(True, 0, 16).measured_size * runs.at(False, 50, 16).measured_size * runs.at(False, 0, 4).measured_size
 off_model = full.measured_size / full.predicted_size - 1
