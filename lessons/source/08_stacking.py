@@ -163,7 +163,9 @@ SHARED = {
 }
 BITS = list(range(2, 9))
 rounded_teacher = {(name, bits): quantize(teacher, bits, SHARED[name][0]) for name in SHARED for bits in BITS}
-rounding_loss = {key: bits_per_character(model.restore(), few) - few_exact for key, model in rounded_teacher.items()}
+rounding_loss = {
+    key: round(bits_per_character(model.restore(), few) - few_exact, 3) + 0.0 for key, model in rounded_teacher.items()
+}
 group_of_32 = example[0, :32]
 ramp = torch.linspace(-0.42, 0.42, 841)
 
@@ -275,7 +277,7 @@ with tempfile.TemporaryDirectory() as folder:
         back, kept_bits = load_quantized(path).restore().state_dict(), models[0].restore().state_dict()
         assert all(torch.equal(back[name], kept_bits[name]) for name in kept_bits)
         size = f"{path.stat().st_size:,} B"
-        row = "  ".join(f"{value:7.3f}" for value in cost_of[bits])
+        row = "  ".join(f"{value:7.3f}" for value in cost_of[bits].round(3) + 0.0)
         print(f"{bits:4} {models[0].bits_per_weight:9.2f} {size:>13}    {row}")
 breaks = [bits for bits in (8, 4, 3, 2) if cost_of[bits][0] > 0.1]
 cliff.reveal(
