@@ -8,7 +8,7 @@ from the original; 16, 8, 4, 3 or 2 bits a weight, the last of them healed too, 
 8 bits multiply in integers where torch has a kernel for it; 4 and fewer are unpacked and multiplied in float32.
 
 What is trained is kept in the user's cache, so that a run that was cut off goes on where it was. `--store` writes the
-runs to lessons/data/08_stack.json, from which lesson 08 draws.
+runs to kd_lab/bench/data/stack.json, from which lesson 08 draws.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from kd_lab.methods import Recipe, distill, labels_only, sequence_level, word_le
 from kd_lab.models import GPT, GPTConfig, generate, load_model, load_teacher, save_model, trained
 from kd_lab.worlds import Batch, World, surnames
 
-STORED = Path(__file__).parents[2] / "lessons" / "data" / "08_stack.json"
+STORED = Path(__file__).parent / "data" / "stack.json"
 
 STUDENT = GPTConfig(vocab_size=27, context=14, layers=2, heads=4, width=64)
 PRUNED = (0, 25, 50, 75)  # per cent of the heads and of the channels of every layer
@@ -340,7 +340,7 @@ def store(runs: Runs, path: Path = STORED) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of every rung; 3 by default")
-    parser.add_argument("--store", action="store_true", help=f"write lessons/data/{STORED.name}")
+    parser.add_argument("--store", action="store_true", help=f"write kd_lab/bench/data/{STORED.name}")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     seeds = range(arguments.seeds)

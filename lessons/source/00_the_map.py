@@ -602,4 +602,4 @@ quiz(
 #
 # ## Next
 #
-# Next in the map: [lesson 02, word-level and sequence-level distillation](02_word_and_sequence.ipynb), on the two ways to constrain the tree.
+# Next in the map: [lesson 01](01_what.ipynb), on the first knob, WHAT; from there [lesson 02](02_word_and_sequence.ipynb) takes the two ways to constrain the tree.

@@ -977,7 +977,7 @@ display(
 # **Expected answers.** Ranking needs the distribution: sampled texts at temperature 1, several for a question, since the loss over samples estimates the sequence-level KL (C02b). Greedy or
 # beam-like texts would teach a ranking in which everything but one answer is hopeless; its price in bits stands under C02f. Answering once profits from the mode: one greedy answer for each of
 # many questions, after which greedy decoding is about as good as a search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
-# signal is one id a token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is lesson 05.
+# signal is one id a token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
 #
 # **Misconceptions to listen for.** “Sequence-level KD means a loss over sequences, so it is no token loss”: by the chain rule it is the sum of token losses. “Beam search finds the mode”: it
 # finds a good text; width 1 in “echo” shows a miss. “A larger k mends the truncated sum”: it shrinks the bias and does not remove it.

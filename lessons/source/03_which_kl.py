@@ -1339,4 +1339,4 @@ quiz(
 #
 # ## Next
 #
-# Lesson 04 makes these losses fast; lesson 05 asks on whose text they should be measured.
+# [Lesson 04](04_fused_softmax_kl.ipynb) makes these losses fast; [lesson 05](05_where.ipynb) asks on whose text they should be measured.

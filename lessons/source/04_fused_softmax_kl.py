@@ -326,7 +326,7 @@ visits.reveal(
 # %% [markdown]
 # ## 4 · The backward pass
 #
-# The gradient of KL(p‖q) in $x$ is $q-p$ (lesson 01), and $x=s/\tau$ brings a factor $1/\tau$. Autograd calls what arrives from above *upstream*: one number a row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$. It carries the mean's $1/N$, a mask, a weight, and the $\tau^2$.
+# The gradient of KL(p‖q) in $x$ is $q-p$ ([lesson 01](01_what.ipynb)), and $x=s/\tau$ brings a factor $1/\tau$. Autograd calls what arrives from above *upstream*: one number a row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$. It carries the mean's $1/N$, a mask, a weight, and the $\tau^2$.
 #
 # With both lse at hand no maximum is needed: $q_v=e^{x_v-\mathrm{lse}_s}$ cannot overflow.
 #
@@ -1023,4 +1023,4 @@ quiz(
 #
 # ## Next
 #
-# Lesson 05 asks on whose text these losses should be measured.
+# [Lesson 05](05_where.ipynb) asks on whose text these losses should be measured.

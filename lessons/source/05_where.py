@@ -580,7 +580,7 @@ show(
     figure,
     "Five seeds; the bars under them are 95 % intervals. More of the teacher's texts leave the forks untouched, to the last digit. A few dozen steps on the "
     "student's own texts mend them, and the error of the whole text with them.",
-    alt="Two panels of four rows. Before, and after 75 more off-policy steps, the KL at the forks is between two and three nats; after on-policy steps and after DAgger it is near zero.",
+    alt="Two panels of four rows. Before, and after 60 more off-policy steps, the KL at the forks is between two and three nats; after on-policy steps and after DAgger it is near zero.",
 )
 unseen.reveal(
     "does not change at all",
@@ -889,4 +889,4 @@ quiz(
 #
 # ## Next
 #
-# [Lesson 07](07_minillm.ipynb): on-policy, the student's text is data, and no gradient flows through the choice of its tokens. What that leaves out.
+# [Lesson 06](06_gkd.ipynb) makes two dials of it: whose text, and which divergence. [Lesson 07](07_minillm.ipynb) asks what is left out: on-policy, the student's text is data, and no gradient flows through the choice of its tokens.

@@ -33,7 +33,7 @@ show(
 # - read a grid of divergence × share with its intervals, and say which of its lessons carry over to another world or judge;
 # - translate settings of TRL, DistiLLM and DistiLLM-2, and test a translation instead of trusting a name.
 #
-# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lesson 03](03_which_kl.ipynb) (the divergences); lesson 05, on-policy distillation, is where the second dial comes from.
+# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lesson 03](03_which_kl.ipynb) (the divergences); [lesson 05](05_where.ipynb) (on-policy distillation, where the second dial comes from).
 #
 # **Time:** 45 minutes to read and do. {{measured}}
 

@@ -114,7 +114,7 @@ show(
 # - measure bias and variance of MiniLLM's three tamers, and say at which batch size each one pays;
 # - tell what k1, k2 and k3 do when somebody minimises them.
 #
-# **Before this:** [lesson 00](00_the_map.ipynb) (the chain rule of KL), [lesson 03](03_which_kl.ipynb) (reverse KL); lesson 06, GKD, is the method that this one departs from.
+# **Before this:** [lesson 00](00_the_map.ipynb) (the chain rule of KL), [lesson 03](03_which_kl.ipynb) (reverse KL); [lesson 06](06_gkd.ipynb), GKD, is the method that this one departs from.
 #
 # **Time:** 45 minutes to read and do. {{measured}}
 
@@ -435,7 +435,7 @@ noisy.reveal(
 #
 # The first term of the return, $r_t$, need not be sampled: its expectation over $y_t$ is a sum over $V$ tokens, and both distributions are at hand. That is the decomposition of section 1: exact $\nabla\mathrm{KL}(q_t\|p_t)$ now, sampled rewards later. Nothing in it is approximate, so there is no bias. The expectation of a part should lower the variance; but parts of one sum can also cancel.
 #
-# **A trap (9).** If the exact KL is at hand, why not make it the reward, $-\mathrm{KL}(q_t\|p_t)$ in place of $r_t$, and hand it to a library for reinforcement learning as the advantage of token $y_t$? Because it does not depend on $y_t$. Whatever is the same for all tokens of a position drops out, $\mathbb E_{y_t}[c\,\nabla\log q_t(y_t)]=c\,\nabla\sum q_t=0$: the student learns nothing from it at its own position. As a reward *for earlier tokens*, though, it is sound, and less noisy than the sampled one. The table calls that *exact at every step*.
+# **A trap.** If the exact KL is at hand, why not make it the reward, $-\mathrm{KL}(q_t\|p_t)$ in place of $r_t$, and hand it to a library for reinforcement learning as the advantage of token $y_t$? Because it does not depend on $y_t$. Whatever is the same for all tokens of a position drops out, $\mathbb E_{y_t}[c\,\nabla\log q_t(y_t)]=c\,\nabla\sum q_t=0$: the student learns nothing from it at its own position. As a reward *for earlier tokens*, though, it is sound, and less noisy than the sampled one. The table calls that *exact at every step*.
 
 # %%
 calmer = predict(
@@ -903,7 +903,7 @@ losses.reveal(
 )
 
 # %% [markdown]
-# **A trap (8), and a popular one.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss; so it stood in the trainers of several libraries. It *reads* as reverse KL to the reference model and *pulls* as forward KL: a sensible penalty, but not the one that its name says. Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)). What the difference looks like: a student with two weights, the mean and the log-width of a bell over 41 tokens, learns from 256 of its own tokens a step.
+# **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss; so it stood in the trainers of several libraries. It *reads* as reverse KL to the reference model and *pulls* as forward KL: a sensible penalty, but not the one that its name says. Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)). What the difference looks like: a student with two weights, the mean and the log-width of a bell over 41 tokens, learns from 256 of its own tokens a step.
 
 # %%
 grid = torch.linspace(-10, 10, 41, dtype=torch.float64)
@@ -1134,4 +1134,4 @@ quiz(
 #
 # ## Next
 #
-# Lesson 08, *Stacking*, leaves the student's text and turns to its bytes: quantization, pruning and distillation together.
+# [Lesson 08](08_stacking.ipynb), *Stacking*, leaves the student's text and turns to its bytes: quantization, pruning and distillation together.

@@ -1151,4 +1151,4 @@ quiz(
 #
 # ## Next
 #
-# Lesson 09 leaves size behind and asks what else can be copied: reasoning, and style.
+# Back to [the map](00_the_map.ipynb): its table of methods now has an experiment behind every row. What lies beyond is how far copying carries: reasoning, style, and students that pass their teachers.

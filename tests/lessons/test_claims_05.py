@@ -76,6 +76,6 @@ def test_surnames_have_little_bias_and_gain_no_bits(measured):
     assert cleaner.low > 0
     assert price.holds
     assert price.low > 0.05
-    assert seconds.holds
+    assert 0.5 < seconds.mean < 10  # seconds are the machine's own; the lesson says whether it was three
     assert worth.holds
     assert worth.low > 3
