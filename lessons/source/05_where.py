@@ -164,10 +164,10 @@ assert counted.equal(library.mask)
 
 
 def lost_texts(student, most=12):
-    """Among 400 texts of a student the twelve that leave the road first, and the share of those that leave it."""
+    """Of 400 texts the twelve of full length that leave the road first, and the share of those that leave it."""
     texts = rollout(student, world, start, torch.Generator().manual_seed(seed))
     lost = (tune.states(texts.inputs) == LOST) & texts.mask
-    when = torch.where(lost.any(1), lost.int().argmax(1), L)
+    when = torch.where(lost.any(1) & texts.mask.all(1), lost.int().argmax(1), L)
     return texts[when.argsort(stable=True)[:most]], lost.any(1).float().mean().item()
 
 
