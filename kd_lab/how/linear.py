@@ -169,10 +169,13 @@ def _pass(
         torch.zeros(shape, dtype=dtype, device=h.device) if want else None
         for shape, want in zip((h.shape, student_weight.shape, (vocabulary,)), wanted, strict=True)
     )
-    for rows in row_chunks(mask, len(h), max(1, LOGITS // vocabulary)):
+    chunk = max(1, LOGITS // vocabulary)
+    # made once: a chunk of its own would meet the one before it, still alive, and pay for fresh pages
+    room = [torch.empty(min(chunk, len(h)), vocabulary, dtype=dtype, device=h.device) for _ in ("student", "teacher")]
+    for rows in row_chunks(mask, len(h), chunk):
         inputs = h[rows].to(dtype)
-        student = _logits(inputs, student_weight, student_bias)
-        teacher = _logits(h_teacher[rows].to(dtype), teacher_weight, teacher_bias)
+        student = _logits(inputs, student_weight, student_bias, room[0])
+        teacher = _logits(h_teacher[rows].to(dtype), teacher_weight, teacher_bias, room[1])
         weights = upstream.reshape(-1)[rows] if any(wanted) else None
         losses.view(-1)[rows], to_logits = gap(student, teacher, weights)
         if to_hidden is not None:
@@ -184,9 +187,11 @@ def _pass(
     return losses, [to_hidden, to_weight, to_bias]
 
 
-def _logits(hidden: Float[Tensor, "N d"], weight: Float[Tensor, "V d"], bias: Tensor | None) -> Float[Tensor, "N V"]:
-    """hidden @ weightᵀ + bias, in the dtype of `hidden` from the first product on."""
-    logits = hidden.new_empty(len(hidden), len(weight))
+def _logits(
+    hidden: Float[Tensor, "N d"], weight: Float[Tensor, "V d"], bias: Tensor | None, room: Float[Tensor, "R V"]
+) -> Float[Tensor, "N V"]:
+    """hidden @ weightᵀ + bias, in the dtype of `hidden` from the first product on, in the first rows of `room`."""
+    logits = room[: len(hidden)]
     for block, part in _parts(weight, hidden.dtype):
         torch.mm(hidden, part.T, out=logits[:, block])
     return logits if bias is None else logits.add_(bias)
