@@ -1,1 +1,1 @@
-"""bench."""
+"""Speed and memory in figures, and the longer runs that lessons draw from."""
