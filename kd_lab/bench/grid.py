@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kd_lab.bench.grid_file import GRID
 from kd_lab.how import forward_kl, reverse_kl
 from kd_lab.measure import conditionals, joint, reach, sequence_kl
 from kd_lab.methods import Recipe, distill, gkd, labels_only
@@ -45,7 +46,6 @@ MEASURES = ("forward_kl", "reverse_kl", "judgement")
 
 POINTS = 5  # of a learning curve after its start
 SAMPLES = 6  # texts that are kept of a cell
-OUTPUT = Path(__file__).parent / "data" / "grid.json"
 
 Measure = Callable[[nn.Module], tuple[float, float, float]]
 
@@ -274,7 +274,7 @@ def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--output", type=Path, default=GRID)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
     head = about("python -m kd_lab.bench.grid")

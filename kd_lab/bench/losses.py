@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.how import linear_softmax_kl, softmax_kl
+from kd_lab.measure.clock import in_turns
 
 TEMPERATURE = 2.0
 
@@ -75,21 +76,9 @@ def peak_memory(run: Callable[[], object]) -> int | None:
         return None
 
 
-def in_turns(paths: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[Cost]]:
-    """Every path once a round, in an order that moves on by one each round; the first round warms up."""
-    costs = {name: [] for name in paths}
-    names = list(paths)
-    for turn in range(rounds + 1):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            cost = measure(paths[name])
-            if turn:
-                costs[name].append(cost)
-    return costs
-
-
 def table(title: str, paths: dict[str, Callable[[], object]], unit: int, rounds: int) -> str:
     """One line a path: seconds, how often they go into the first path's, and peak memory in `unit` bytes."""
-    costs = in_turns(paths, rounds)
+    costs = in_turns(paths, measure, rounds)
     first = next(iter(paths))
     lines = []
     for name, run in paths.items():

@@ -8,7 +8,6 @@ and a loop that reads the whole text again for each new token.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from statistics import median
 
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.measure.clock import seconds_in_turns
 from kd_lab.models import GPT, GPTConfig, generate
 from kd_lab.worlds import END
 
@@ -120,21 +120,13 @@ def compare(
     baseline: Callable[[], object], ours: Callable[[], object], rounds: int, calls: int = 1
 ) -> tuple[float, float, float]:
     """Median seconds a call of the baseline and of ours, and the median of the ratios baseline ÷ ours, in turns."""
-    seconds = []
-    for turn in range(rounds + 1):
-        pair = {}
-        for run in (baseline, ours) if turn % 2 else (ours, baseline):
-            start = time.perf_counter()
-            for _ in range(calls):
-                run()
-            pair[run] = (time.perf_counter() - start) / calls
-        if turn:  # the first round warms up
-            seconds.append((pair[baseline], pair[ours]))
-    return (
-        median(slow for slow, _ in seconds),
-        median(fast for _, fast in seconds),
-        median(slow / fast for slow, fast in seconds),
-    )
+
+    def repeated(run: Callable[[], object]) -> Callable[[], object]:
+        return lambda: [run() for _ in range(calls)]
+
+    seconds = seconds_in_turns({"baseline": repeated(baseline), "ours": repeated(ours)}, rounds)
+    slow, fast = seconds["baseline"] / calls, seconds["ours"] / calls
+    return median(slow), median(fast), median(slow / fast)
 
 
 def training(rounds: int, batch_size: int = 12) -> str:

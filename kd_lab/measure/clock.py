@@ -2,14 +2,42 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
+Measured = TypeVar("Measured")
+
+
+def in_turns(
+    paths: Mapping[str, Callable[[], object]], measure: Callable[[Callable[[], object]], Measured], rounds: int
+) -> dict[str, list[Measured]]:
+    """What `measure` says of every path, once a round, in an order that moves on by one each round.
+
+    Whatever else the machine does then falls on all paths alike.
+
+    Args:
+        paths: name → what to run.
+        measure: runs a path, and says what it cost.
+        rounds: how often.
+
+    Returns:
+        name → a list of `rounds` measurements.
+
+    >>> in_turns({"a": lambda: 1, "b": lambda: 2}, lambda run: run(), rounds=2)
+    {'a': [1, 1], 'b': [2, 2]}
+    """
+    costs: dict[str, list[Measured]] = {name: [] for name in paths}
+    names = list(paths)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            costs[name].append(measure(paths[name]))
+    return costs
+
 
 def seconds_in_turns(paths: Mapping[str, Callable[[], object]], rounds: int = 7) -> dict[str, np.ndarray]:
-    """Wall seconds of every path, once a round, in an order that moves on by one each round.
-
-    Whatever else the machine does then falls on all paths alike. A first round warms up and is not counted.
+    """Wall seconds of every path, `in_turns`. A first round warms up and is not counted.
 
     Args:
         paths: name → what to run.
@@ -27,13 +55,10 @@ def seconds_in_turns(paths: Mapping[str, Callable[[], object]], rounds: int = 7)
     """
     if rounds < 1 or not paths:
         raise ValueError(f"rounds is {rounds} for {len(paths)} paths; expected at least one of each")
-    seconds = {name: np.zeros(rounds) for name in paths}
-    names = list(paths)
-    for turn in range(rounds + 1):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            start = time.perf_counter()
-            paths[name]()
-            if turn:
-                seconds[name][turn - 1] = time.perf_counter() - start
-    return seconds
+    return {name: np.array(seconds[1:]) for name, seconds in in_turns(paths, _seconds, rounds + 1).items()}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
