@@ -22,7 +22,7 @@ claims: $(INSTALLED)         ## claim · lesson · measured value ± interval ·
 	$(BIN)/python -m kd_lab.classroom.claims
 
 kernels: $(INSTALLED)        ## variant · bytes · bound · registers · spills · vector loads · max error
-	$(BIN)/python -m kd_lab.how.kernels.report
+	$(BIN)/python -m kd_lab.how.kernels.audit.report
 
 bench: $(INSTALLED)          ## speed and memory against eager torch, torch.compile and plain loops
 	$(BIN)/python -m kd_lab.bench

@@ -1,8 +1,8 @@
 """Build notebooks from lesson sources: `python -m kd_lab.classroom.build [02 …] [--solved] [--teacher] [--student]`.
 
-lessons/source/NN_name.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty cache. What a
-build measures goes into lessons/measured.json, the lesson's card and the README's table. Building an unchanged lesson
-again changes no byte of it.
+kd_lab/lessons/lNN_name/lesson.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty
+cache. The cost of a build goes into measured.json beside the source, the lesson's card and the README's table.
+Building an unchanged lesson again changes no byte of it.
 """
 
 import argparse
@@ -23,10 +23,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from kd_lab.classroom.lesson import METADATA, Edition, Lesson, edition_of, find_lessons, tags
-from kd_lab.classroom.setup import available_cores, expected_line, measured
+from kd_lab.classroom.lesson import METADATA, ROOT, Edition, Lesson, edition_of, find_lessons, tags, with_card
+from kd_lab.classroom.setup import available_cores
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT = 600  # seconds for one cell: far beyond any lesson's budget, short enough that a hung build ends
 
 PEAK_MEMORY = """
@@ -62,13 +61,13 @@ class Execution:
         return sum(self.cell_seconds)
 
 
-def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Execution:
-    """Run a notebook from top to bottom in a fresh kernel.
+def execute(notebook: NotebookNode, lesson: Lesson, cache: Path, edition: Edition = "unsolved") -> Execution:
+    """Run an edition of a lesson from top to bottom in a fresh kernel.
 
     Args:
-        notebook: its outputs are filled in.
-        name: for messages.
-        folder: the kernel's working folder.
+        notebook: the edition; its outputs are filled in.
+        lesson: where the kernel works, and whose name messages bear.
+        edition: for messages.
         cache: where the lesson keeps what it trains; an empty folder measures what a newcomer waits for.
 
     Raises:
@@ -78,7 +77,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Exe
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(lesson.notebook.parent)}},
         record_timing=False,
         extra_arguments=["--log-level=ERROR"],
     )
@@ -92,7 +91,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path, cache: Path) -> Exe
                 try:
                     client.execute_cell(cell, position)
                 except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                    raise BuildError(f"{name}, cell {position + 1}:\n{plain(str(error))}") from error
+                    raise BuildError(f"{lesson.name} ({edition}), cell {position + 1}:\n{plain(str(error))}") from error
                 seconds.append(time.perf_counter() - start if cell.cell_type == "code" else 0.0)
             notebook.cells.append(new_code_cell(PEAK_MEMORY))  # nbclient runs no cell that its notebook does not hold
             client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
@@ -168,15 +167,6 @@ def keep_timings(new: NotebookNode, old: NotebookNode) -> None:
                     output.execution_count = cell.execution_count
 
 
-def restate(notebook: NotebookNode, before: str, after: str) -> None:
-    """Replace the expected run time, which a notebook shows while it is being measured, by what came out."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            for kind, text in output.get("data", {}).items():
-                if isinstance(text, str):
-                    output.data[kind] = text.replace(before, after)
-
-
 def build(lesson: Lesson, force: bool = False) -> Execution:
     """Write a lesson's notebook, executed and unsolved, and what it cost.
 
@@ -184,40 +174,29 @@ def build(lesson: Lesson, force: bool = False) -> Execution:
         lesson: which.
         force: measure again although the source has not changed.
     """
-    entry = measured(lesson.number, lesson.folder)
-    fresh = entry is None or force or entry["source"] != lesson.fingerprint
+    entry = lesson.measured
     with tempfile.TemporaryDirectory() as cache:
-        execution = execute(edition_of(lesson, "unsolved", entry), lesson.source.name, lesson.folder, Path(cache))
-    if fresh:
-        before, entry = expected_line(entry), record(lesson, execution)
-        restate(execution.notebook, before, expected_line(entry))
-    notebook = with_outputs(edition_of(lesson, "unsolved", entry), tidy(execution.notebook))
+        execution = execute(edition_of(lesson, "unsolved"), lesson, Path(cache))
+    if entry is None or force or entry["source"] != lesson.fingerprint:
+        entry = record(lesson, execution)
+    notebook = with_card(tidy(execution.notebook), entry)
     if lesson.notebook.exists():
         keep_timings(notebook, nbformat.read(lesson.notebook, as_version=4))
     write(notebook, lesson.notebook)
     return execution
 
 
-def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """An edition with the outputs of its execution; the two may differ in the text of the card."""
-    for cell, source in zip(notebook.cells, executed.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = source.outputs, source.execution_count
-    return notebook
-
-
 def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
-    """Write what a lesson cost into measured.json and return its entry."""
-    file = lesson.folder / "measured.json"
-    entries = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    entries[lesson.number] = {
+    """Write the cost of a lesson into its measured.json and return it."""
+    entry = {
         "seconds": round(execution.seconds, 1),
         "memory_mib": round(execution.memory_mib),
         "cores": available_cores(),
         "source": lesson.fingerprint,
     }
-    file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return entries[lesson.number]
+    text = json.dumps(entry, indent=2, sort_keys=True) + "\n"
+    (lesson.folder / "measured.json").write_text(text, encoding="utf-8")
+    return entry
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
@@ -232,16 +211,16 @@ def build_edition(lesson: Lesson, edition: Edition, folder: Path) -> Path:
     A graded class's two editions lie where nbgrader looks for them: source/NN_name/ for the teacher's copy with marked
     solutions, release/NN_name/ for what students receive.
     """
-    notebook = edition_of(lesson, edition, measured(lesson.number, lesson.folder))
+    notebook = edition_of(lesson, edition)
     name = lesson.notebook.name
     if edition in ("assignment", "student"):
         place = {"assignment": "source", "student": "release"}[edition]
-        path = folder / "nbgrader" / place / lesson.source.stem / name
-        write(notebook, path)
+        path = folder / "nbgrader" / place / lesson.name / name
+        write(with_card(notebook, lesson.measured), path)
         return path
     with tempfile.TemporaryDirectory() as cache:
-        execution = execute(notebook, f"{lesson.source.name} ({edition})", lesson.folder, Path(cache))
-    tidy(notebook)
+        execution = execute(notebook, lesson, Path(cache), edition)
+    with_card(tidy(notebook), lesson.measured)
     if edition == "teacher":
         notebook.cells.insert(1, new_markdown_cell(timing_note(lesson, execution), id="teacher-timings"))
     path = folder / edition / name
@@ -291,14 +270,14 @@ def table_row(lesson: Lesson) -> str:
     title = re.search(r"^# (.+)$", cells[0].source, re.MULTILINE)
     card = next((cell.source for cell in cells if "card" in tags(cell)), "")
     minutes = re.search(r"(\d+) minutes", card)
-    entry: Mapping[str, Any] | None = measured(lesson.number, lesson.folder)
+    entry: Mapping[str, Any] | None = lesson.measured
     run = (
         ("not measured", "")
         if entry is None
         else (f"{entry['seconds']:.0f} s", f"{entry['memory_mib'] / 1024:.1f} GiB")
     )
     return (
-        f"| [{title[1] if title else lesson.source.stem}]({lesson.folder.name}/{lesson.notebook.name}) "
+        f"| [{title[1] if title else lesson.name}](lessons/{lesson.notebook.name}) "
         f"| {minutes[1] + ' min' if minutes else ''} | {run[0]} | {run[1]} |"
     )
 
@@ -306,7 +285,7 @@ def table_row(lesson: Lesson) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.build", description=__doc__.split("\n\n")[0])
     parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
-    parser.add_argument("--folder", type=Path, default=ROOT / "lessons", help="where source/ lies (default: lessons/)")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
     parser.add_argument("--editions", type=Path, default=ROOT / "build" / "editions", help="where other editions go")
     parser.add_argument("--solved", action="store_true", help="the solved edition, executed")
     parser.add_argument("--teacher", action="store_true", help="the teacher's edition, executed")
@@ -316,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted: list[Edition] = [edition for edition in ("solved", "teacher") if getattr(options, edition)]
     wanted += ["assignment", "student"] if options.student else []
     try:
-        for lesson in find_lessons(options.folder, options.lessons):
+        for lesson in find_lessons(options.root, options.lessons):
             if wanted:
                 for edition in wanted:
                     print(build_edition(lesson, edition, options.editions), flush=True)
@@ -324,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
             execution = build(lesson, options.force)
             print(f"{lesson.notebook}  {execution.seconds:.1f} s, {execution.memory_mib:.0f} MiB", flush=True)
         if not wanted:
-            update_readme(options.folder.parent / "README.md", find_lessons(options.folder))
+            update_readme(options.root / "README.md", find_lessons(options.root))
     except (BuildError, ValueError) as error:
         print(f"build stopped: {error}", file=sys.stderr)
         return 1

@@ -9,10 +9,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from kd_lab.classroom.build import ROOT, BuildError, execute
+from kd_lab.classroom.build import BuildError, execute
 from kd_lab.classroom.claim import CLAIM_MIME, Claim
-from kd_lab.classroom.lesson import Lesson, edition_of, find_lessons
-from kd_lab.classroom.setup import measured
+from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons
 
 
 def claims_in(notebook: NotebookNode) -> list[Claim]:
@@ -28,9 +27,8 @@ def claims_of(lesson: Lesson, run: bool = False) -> list[Claim]:
         ValueError: the notebook has not been built.
     """
     if run:
-        notebook = edition_of(lesson, "unsolved", measured(lesson.number, lesson.folder))
         with tempfile.TemporaryDirectory() as cache:
-            return claims_in(execute(notebook, lesson.source.name, lesson.folder, Path(cache)).notebook)
+            return claims_in(execute(edition_of(lesson, "unsolved"), lesson, Path(cache)).notebook)
     if not lesson.notebook.exists():
         raise ValueError(
             f"{lesson.notebook} does not exist; build it with python -m kd_lab.classroom.build {lesson.number}, "
@@ -58,11 +56,11 @@ def table(rows: Iterable[tuple[str, Claim]]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.claims", description=__doc__)
     parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
-    parser.add_argument("--folder", type=Path, default=ROOT / "lessons", help="where source/ lies (default: lessons/)")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
     parser.add_argument("--run", action="store_true", help="run the lessons now instead of reading the built notebooks")
     options = parser.parse_args(arguments)
     try:
-        lessons = find_lessons(options.folder, options.lessons)
+        lessons = find_lessons(options.root, options.lessons)
         print(table((lesson.number, claim) for lesson in lessons for claim in claims_of(lesson, options.run)))
     except (BuildError, ValueError) as error:
         print(f"claims stopped: {error}", file=sys.stderr)

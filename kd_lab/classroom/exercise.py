@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from kd_lab.classroom.check import Exercise, NotStarted, diagnose, find_exercise
+from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise
 from kd_lab.classroom.panel import Panel, show
 
 EXERCISE_MIME = "application/vnd.kd-lab.exercise+json"

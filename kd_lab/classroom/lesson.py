@@ -7,6 +7,7 @@ editions put it where it belongs.
 import ast
 import hashlib
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable
@@ -18,8 +19,10 @@ import jupytext
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from kd_lab.classroom.check import Exercise, find_exercise, written
-from kd_lab.classroom.setup import expected_line
+from kd_lab.classroom.diagnosis import Exercise, find_exercise, written
+
+ROOT = Path(__file__).parents[2]
+"""The checkout: lessons are built where they are written. An installed package has no folder of notebooks beside it."""
 
 Edition = Literal["unsolved", "solved", "teacher", "assignment", "student"]
 """unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. assignment and student: what the
@@ -39,21 +42,29 @@ METADATA = {
 
 @dataclass(frozen=True)
 class Lesson:
-    """A source file NN_name.py in lessons/source/ and the notebook NN_name.ipynb that is built from it."""
+    """A folder kd_lab/lessons/lNN_name with its lesson.py, and the notebook lessons/NN_name.ipynb built from it."""
 
-    source: Path
+    folder: Path  # kd_lab/lessons/lNN_name
+    notebook: Path
+
+    @property
+    def name(self) -> str:
+        """Such as "06_gkd"."""
+        return self.notebook.stem
 
     @property
     def number(self) -> str:
-        return self.source.stem.partition("_")[0]
+        return self.name.partition("_")[0]
 
     @property
-    def folder(self) -> Path:
-        return self.source.parent.parent
+    def source(self) -> Path:
+        return self.folder / "lesson.py"
 
     @property
-    def notebook(self) -> Path:
-        return self.folder / f"{self.source.stem}.ipynb"
+    def measured(self) -> dict[str, Any] | None:
+        """The cost of its last build: seconds, peak memory, cores, fingerprint. None where it was never built."""
+        file = self.folder / "measured.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
     @property
     def fingerprint(self) -> str:
@@ -65,20 +76,21 @@ class Lesson:
         return jupytext.reads(self.source.read_text(encoding="utf-8"), fmt="py:percent").cells
 
 
-def find_lessons(folder: Path, numbers: list[str] | None = None) -> list[Lesson]:
-    """The lessons under folder/source in the order of their numbers.
+def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Lesson]:
+    """The lessons of a checkout in the order of their numbers.
 
     Args:
-        folder: lessons/, or another folder built like it.
+        root: the checkout, with kd_lab/lessons/ and lessons/ in it.
         numbers: only these, such as ["02"]; all by default.
 
     Raises:
-        ValueError: a number that no source has.
+        ValueError: a number that no lesson has.
     """
-    lessons = [Lesson(source) for source in sorted((folder / "source").glob("[0-9][0-9]_*.py"))]
+    folders = sorted((root / "kd_lab" / "lessons").glob("l[0-9][0-9]*_*"))
+    lessons = [Lesson(folder, root / "lessons" / f"{folder.name[1:]}.ipynb") for folder in folders]
     if unknown := set(numbers or []) - {lesson.number for lesson in lessons}:
         raise ValueError(
-            f"there is no lesson {', '.join(sorted(unknown))}; {folder / 'source'} holds "
+            f"there is no lesson {', '.join(sorted(unknown))}; {root / 'kd_lab' / 'lessons'} holds "
             f"{', '.join(lesson.number for lesson in lessons) or 'none'}"
         )
     return [lesson for lesson in lessons if not numbers or lesson.number in numbers]
@@ -94,17 +106,11 @@ def exercise_of(cell: NotebookNode) -> str | None:
     return found[1] if cell.cell_type == "code" and found else None
 
 
-def edition_of(lesson: Lesson, edition: Edition, entry: dict[str, Any] | None) -> NotebookNode:
-    """An edition of a lesson, not yet executed.
-
-    Args:
-        lesson: which.
-        edition: which of its editions.
-        entry: what was measured when the lesson ran, for the card; None if it never has.
-    """
+def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
+    """An edition of a lesson, not yet executed. Its card still has `{{measured}}` where its cost will stand."""
     notebook = new_notebook(metadata=METADATA, nbformat_minor=5)
     for cell in lesson.cells():
-        notebook.cells += edit(cell, edition, entry)
+        notebook.cells += edit(cell, edition)
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.
@@ -114,7 +120,29 @@ def edition_of(lesson: Lesson, edition: Edition, entry: dict[str, Any] | None) -
     return notebook
 
 
-def edit(cell: NotebookNode, edition: Edition, entry: dict[str, Any] | None) -> list[NotebookNode]:
+def with_card(notebook: NotebookNode, entry: dict[str, Any] | None) -> NotebookNode:
+    """The edition with its measured cost on the card."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("{{measured}}", expected_line(entry))
+    return notebook
+
+
+def expected_line(entry: dict[str, Any] | None) -> str:
+    """Expected run time and memory as a sentence.
+
+    >>> expected_line({"seconds": 41.4, "memory_mib": 820, "cores": 2})
+    'From top to bottom it takes about 41 seconds and 0.8 GiB of memory on 2 CPU cores.'
+    """
+    if entry is None:
+        return "How long it takes from top to bottom has not been measured yet."
+    return (
+        f"From top to bottom it takes about {entry['seconds']:.0f} seconds and {entry['memory_mib'] / 1024:.1f} GiB "
+        f"of memory on {entry['cores']} CPU cores."
+    )
+
+
+def edit(cell: NotebookNode, edition: Edition) -> list[NotebookNode]:
     """What becomes of one cell of the source: itself, something in its place, or something after it."""
     source, metadata = cell.source, {"tags": tags(cell)} if tags(cell) else {}
     identifier = exercise_of(cell)
@@ -127,7 +155,7 @@ def edit(cell: NotebookNode, edition: Edition, entry: dict[str, Any] | None) -> 
                 return []
             source = solution_fold(tag.removeprefix("solution:"))
     if cell.cell_type == "markdown":
-        return [new_markdown_cell(source.replace("{{measured}}", expected_line(entry)), metadata=metadata)]
+        return [new_markdown_cell(source, metadata=metadata)]
     if identifier is None:
         return [new_code_cell(source, metadata=metadata)]
     chosen = find_exercise(identifier)

@@ -1,13 +1,10 @@
-"""`setup("02")`: says on what a lesson runs and how long it will take, or how to mend what would stop it."""
+"""`setup("02")`: says on what a lesson runs, or how to fix what would stop it."""
 
-import json
 import os
 import platform
 import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -39,7 +36,6 @@ def setup(lesson: str, seed: int = 0, threads: int = 4) -> int:
             (
                 versions,
                 f"Device: CPU, {threads} thread{'s' if threads > 1 else ''} · seed {seed}",
-                expected_line(measured(lesson)),
                 *remedies,
             ),
             tone="attention" if remedies else "good",
@@ -90,31 +86,3 @@ def satisfies(found: str, specifier: str) -> bool:
 
     bounds = re.findall(r"(>=|<)\s*([\d.]+)", specifier)
     return all(numbers(found) >= numbers(b) if sign == ">=" else numbers(found) < numbers(b) for sign, b in bounds)
-
-
-def measured(lesson: str, folder: Path | None = None) -> dict[str, Any] | None:
-    """What the builder measured when it ran a lesson: seconds, peak memory, cores. None where nobody has.
-
-    Args:
-        lesson: its number.
-        folder: where measured.json lies; by default the working folder, which for a notebook is lessons/.
-    """
-    for place in [folder] if folder else [Path.cwd(), Path(__file__).parents[2] / "lessons"]:
-        file = place / "measured.json"
-        if file.exists():
-            return json.loads(file.read_text(encoding="utf-8")).get(lesson)
-    return None
-
-
-def expected_line(entry: dict[str, Any] | None) -> str:
-    """Expected run time and memory as a sentence.
-
-    >>> expected_line({"seconds": 41.4, "memory_mib": 820, "cores": 2})
-    'From top to bottom it takes about 41 seconds and 0.8 GiB of memory on 2 CPU cores.'
-    """
-    if entry is None:
-        return "How long it takes from top to bottom has not been measured yet."
-    return (
-        f"From top to bottom it takes about {entry['seconds']:.0f} seconds and {entry['memory_mib'] / 1024:.1f} GiB "
-        f"of memory on {entry['cores']} CPU cores."
-    )

@@ -2,9 +2,9 @@
 
 from kd_lab.how.divergences import forward_kl, jsd, reverse_kl, skew_kl, total_variation
 from kd_lab.how.estimators import k1, k2, k3
-from kd_lab.how.gap import Divergence, Likelihood
+from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.how.linear import linear_softmax_kl
-from kd_lab.how.matching import RelationalHuber, SquaredError
+from kd_lab.how.losses import Divergence, NegativeLogLikelihood
 from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
@@ -13,7 +13,7 @@ from kd_lab.how.sparse_cache import SparseTeacher, load_sparse_teacher, sampled,
 
 __all__ = [
     "Divergence",
-    "Likelihood",
+    "NegativeLogLikelihood",
     "PolicyGradient",
     "RelationalHuber",
     "SparseTeacher",

@@ -95,7 +95,7 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
     if isinstance(how, SkewReverse):
         raise ValueError(
             f"kd_ratio is {kd_ratio} with {kind!r}; expected 1: SkewReverse mixes with no labels here; "
-            "add Likelihood yourself, or take another divergence"
+            "add NegativeLogLikelihood yourself, or take another divergence"
         )
     return replace(how, label_weight=label_weight)
 

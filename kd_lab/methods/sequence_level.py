@@ -1,6 +1,6 @@
 """Sequence-level distillation: train on texts that the teacher wrote. Text is enough, so the teacher may be an API."""
 
-from kd_lab.how import Likelihood
+from kd_lab.how import NegativeLogLikelihood
 from kd_lab.methods.recipe import Recipe
 from kd_lab.what import Sequences
 from kd_lab.where import TeacherRollouts
@@ -18,4 +18,4 @@ def sequence_level(decode: str = "sample", size: int = 2048, beam_width: int = 5
     Source: Kim & Rush (2016), arXiv:1606.07947, section 3.2.
     """
     where = TeacherRollouts(size=size, decode=decode, beam_width=beam_width)
-    return Recipe("sequence-level KD", Sequences(), Likelihood(), where, source="arXiv:1606.07947")
+    return Recipe("sequence-level KD", Sequences(), NegativeLogLikelihood(), where, source="arXiv:1606.07947")

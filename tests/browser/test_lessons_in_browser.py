@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_lab.classroom.check import find_exercise
+from kd_lab.classroom.diagnosis import find_exercise
 
 pytestmark = [pytest.mark.browser, pytest.mark.lesson]
 
@@ -76,6 +76,6 @@ def first_exercise(notebook) -> tuple[int, str, str]:
 def wrong_solution(identifier: str, name: str) -> str:
     """A cell that answers as the exercise's first known mistake does."""
     return (
-        "from kd_lab.classroom.check import find_exercise\n\n"
+        "from kd_lab.classroom.diagnosis import find_exercise\n\n"
         f'{name} = exercise("{identifier}")(find_exercise("{identifier}").mistakes[0].function)\n'
     )

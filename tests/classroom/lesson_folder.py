@@ -2,12 +2,11 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType
 
-from kd_lab.classroom import exercises
+from kd_lab import lessons
 
 EXERCISES = '''
-from kd_lab.classroom.check import Case, Exercise, Mistake
+from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
 def double(x: float) -> float:
@@ -37,8 +36,8 @@ SOURCE = '''
 # **Time:** 5 minutes to read and do. {{{{measured}}}}
 
 # %%
-import kd_lab.classroom.exercises as exercises
-exercises.__path__.append({path!r})
+import kd_lab.lessons
+kd_lab.lessons.__path__.append({path!r})
 from kd_lab.classroom import claim, exercise, predict, setup
 seed = setup("97")
 
@@ -78,20 +77,21 @@ claim("C97a", "Doubling 3 gives 6.", double(3), unit="units", holds=double(3) ==
 '''
 
 
-def write_lesson(folder: Path, source: str = SOURCE) -> Path:
-    """A lessons folder with lesson 97 and the package of its exercise; the caller restores `exercises.__path__`."""
-    package = folder / "exercises"
-    package.mkdir()
-    (package / "lesson_97.py").write_text(EXERCISES.lstrip(), encoding="utf-8")
-    (folder / "lessons" / "source").mkdir(parents=True)
-    text = source.lstrip().format(path=str(package))
-    (folder / "lessons" / "source" / "97_doubling.py").write_text(text, encoding="utf-8")
-    exercises.__path__.append(str(package))
-    return folder / "lessons"
+def write_lesson(root: Path, source: str = SOURCE) -> Path:
+    """A checkout with lesson 97 alone; the caller restores `kd_lab.lessons.__path__` with `forget_lesson`."""
+    packages = root / "kd_lab" / "lessons"
+    folder = packages / "l97_doubling"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "exercises.py").write_text(EXERCISES.lstrip(), encoding="utf-8")
+    (folder / "lesson.py").write_text(source.lstrip().format(path=str(packages)), encoding="utf-8")
+    (root / "lessons").mkdir()
+    lessons.__path__.append(str(packages))
+    return root
 
 
-def forget_lesson(folder: Path) -> None:
-    exercises.__path__.remove(str(folder / "exercises"))
-    loaded: ModuleType | None = sys.modules.pop("kd_lab.classroom.exercises.lesson_97", None)
-    if loaded is not None:
-        del exercises.lesson_97
+def forget_lesson(root: Path) -> None:
+    lessons.__path__.remove(str(root / "kd_lab" / "lessons"))
+    for name in [name for name in sys.modules if name.startswith("kd_lab.lessons.l97_")]:
+        del sys.modules[name]
+    vars(lessons).pop("l97_doubling", None)

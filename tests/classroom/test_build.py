@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -10,7 +11,7 @@ from lesson_folder import SOURCE, forget_lesson, write_lesson
 from kd_lab.classroom.build import BuildError, build, build_edition, joined, main, tidy_output, update_readme
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
-from kd_lab.classroom.lesson import edition_of, find_lessons, halves, solution_fold, solved
+from kd_lab.classroom.lesson import edition_of, expected_line, find_lessons, halves, solution_fold, solved
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,11 @@ def test_it_opens_without_a_dialog_and_counts_from_one(built):
 
 
 def test_what_was_measured_reaches_card_setup_and_readme(built, lesson, folder):
-    entry = json.loads((folder / "measured.json").read_text())["97"]
+    entry = lesson.measured
     line = f"about {entry['seconds']:.0f} seconds"
     assert line in built.cells[1].source
-    assert line in texts(code(built)[0])[0]
     assert 20 < entry["memory_mib"] < 2048
-    readme = folder.parent / "README.md"
+    readme = folder / "README.md"
     readme.write_text("before\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")
     update_readme(readme, [lesson])
     text = readme.read_text()
@@ -86,9 +86,9 @@ def test_saved_outputs_hold_no_bars_and_no_dead_widgets(built):
 
 
 def test_building_again_changes_no_byte(built, lesson, folder):
-    files = [lesson.notebook, folder / "measured.json"]
+    files = [lesson.notebook, lesson.folder / "measured.json"]
     before = [file.read_bytes() for file in files]
-    assert main(["97", "--folder", str(folder)]) == 0
+    assert main(["97", "--root", str(folder)]) == 0
     assert [file.read_bytes() for file in files] == before
 
 
@@ -143,25 +143,30 @@ def test_a_failing_cell_stops_the_build_with_its_place(tmp_path, capsys):
     folder = write_lesson(tmp_path, SOURCE.replace("print(time.perf_counter_ns())", "time.no_such_clock()"))
     try:
         (lesson,) = find_lessons(folder)
-        with pytest.raises(BuildError, match=r"97_doubling.py, cell 7:[\s\S]*no_such_clock"):
+        with pytest.raises(BuildError, match=r"97_doubling \(unsolved\), cell 7:[\s\S]*no_such_clock"):
             build(lesson)
         assert not lesson.notebook.exists()
-        assert not (folder / "measured.json").exists()
+        assert lesson.measured is None
     finally:
         forget_lesson(tmp_path)
 
 
+def test_an_unmeasured_lesson_says_so(lesson, tmp_path):
+    assert replace(lesson, folder=tmp_path).measured is None
+    assert "not been measured" in expected_line(None)
+
+
 def test_an_unknown_lesson_is_named(folder, capsys):
-    assert main(["55", "--folder", str(folder)]) == 1
+    assert main(["55", "--root", str(folder)]) == 1
     assert "there is no lesson 55" in capsys.readouterr().err
 
 
 def test_an_edit_leaves_the_ids_of_other_cells_alone(lesson):
-    before = edition_of(lesson, "unsolved", None).cells
+    before = edition_of(lesson, "unsolved").cells
     text = lesson.source.read_text()
     try:
         lesson.source.write_text(text.replace("# You will double numbers.", "# You will double all numbers."))
-        after = edition_of(lesson, "unsolved", None).cells
+        after = edition_of(lesson, "unsolved").cells
     finally:
         lesson.source.write_text(text)
     assert [a.id == b.id for a, b in zip(before, after, strict=True)] == [False] + [True] * (len(before) - 1)

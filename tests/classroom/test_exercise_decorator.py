@@ -3,7 +3,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from kd_lab.classroom.check import Case, Exercise, Mistake
+from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 from kd_lab.classroom.exercise import EXERCISE_MIME, assert_solved, exercise
 
 

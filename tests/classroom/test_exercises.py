@@ -1,25 +1,21 @@
 """Rules that the exercises of every lesson keep."""
 
 import ast
-import pkgutil
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from kd_lab.classroom import exercises
-from kd_lab.classroom.check import Exercise, diagnose, written
-from kd_lab.classroom.lesson import halves
+from kd_lab.classroom.diagnosis import diagnose, exercises_of, written
+from kd_lab.classroom.lesson import find_lessons, halves
 
-MODULES = [import_module(f"{exercises.__name__}.{module.name}") for module in pkgutil.iter_modules(exercises.__path__)]
-EXERCISES: dict[str, Exercise] = {name: one for module in MODULES for name, one in module.EXERCISES.items()}
+EXERCISES = {name: one for lesson in find_lessons() for name, one in exercises_of(lesson.number).items()}
 
 
 def rejections() -> Counter[str]:
     """How often tests call assert_rejects for each exercise, read from their source."""
     found: Counter[str] = Counter()
-    for file in Path(__file__).parent.glob("test_exercises_*.py"):
+    for file in Path(__file__).parents[1].glob("lessons/*/test_exercises.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -54,7 +50,7 @@ def test_every_mistake_gets_its_own_message(identifier, mistake):
 def test_every_exercise_is_tested_against_three_wrong_answers(identifier):
     assert rejections()[identifier] >= 3, (
         f"exercise {identifier} needs three calls assert_rejects({identifier!r}, wrong, part_of_message) in "
-        f"tests/classroom/test_exercises_{identifier.partition('.')[0]}.py"
+        f"tests/lessons/l{identifier.partition('.')[0]}_…/test_exercises.py"
     )
 
 

@@ -1,10 +1,9 @@
-import json
 from importlib import import_module
 
 import pytest
 import torch
 
-from kd_lab.classroom.setup import expected_line, measured, missing, satisfies, setup
+from kd_lab.classroom.setup import missing, satisfies, setup
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +13,7 @@ def same_threads():
     torch.set_num_threads(threads)
 
 
-def test_setup_says_what_a_learner_must_know(tmp_path, monkeypatch, capsys):
-    entry = {"seconds": 12.3, "memory_mib": 512, "cores": 2, "source": "…"}
-    (tmp_path / "measured.json").write_text(json.dumps({"42": entry}))
-    monkeypatch.chdir(tmp_path)
+def test_setup_says_what_a_learner_must_know(capsys):
     assert setup("42", seed=7) == 7
     text = capsys.readouterr().out
     for part in (
@@ -26,7 +22,6 @@ def test_setup_says_what_a_learner_must_know(tmp_path, monkeypatch, capsys):
         f"torch {torch.__version__}",
         "Device: CPU",
         "seed 7",
-        "about 12 seconds and 0.5 GiB",
     ):
         assert part in text
     assert "pip install" not in text
@@ -66,9 +61,3 @@ def test_what_is_installed_here_is_enough():
 )
 def test_versions_compare_as_numbers(found, range_, inside):
     assert satisfies(found, range_) is inside
-
-
-def test_an_unmeasured_lesson_says_so(tmp_path):
-    (tmp_path / "measured.json").write_text("{}")
-    assert measured("42", tmp_path) is None
-    assert "not been measured" in expected_line(None)

@@ -21,7 +21,6 @@ from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import METADATA, Lesson, edition_of, tags
-from kd_lab.classroom.setup import measured
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,14 @@ def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
         folder: an empty one.
         cache: what lessons train is shared between the lessons of one test session.
     """
-    entry = measured(lesson.number, lesson.folder)
-    halves = [edition_of(lesson, edition, entry) for edition in ("solved", "unsolved")]
+    halves = [edition_of(lesson, edition) for edition in ("solved", "unsolved")]
     built = nbformat.read(lesson.notebook, as_version=4)
     reference = {cell.id: cell for cell in built.cells if cell.cell_type == "code"}
     for half in halves:
         for cell in half.cells:
             if "nbval-check-output" in tags(cell) and cell.id in reference:
                 cell.outputs, cell.execution_count = reference[cell.id].outputs, reference[cell.id].execution_count
-    pictures = str(ROOT / "build" / "explorers" / lesson.source.stem)  # for people to look at
+    pictures = str(ROOT / "build" / "explorers" / lesson.name)  # for people to look at
     sweep = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})")
     cells = [*halves[0].cells, *halves[1].cells, sweep]
     for position, cell in enumerate(cells):

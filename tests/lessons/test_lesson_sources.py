@@ -7,9 +7,8 @@ from inspect import signature
 
 import nbformat
 
-from kd_lab.classroom.check import find_exercise, written
-from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags
-from kd_lab.classroom.setup import measured
+from kd_lab.classroom.diagnosis import find_exercise, written
+from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags, with_card
 
 SECONDS, MEMORY_MIB, WORDS = 90, 2048, 250
 
@@ -36,11 +35,11 @@ def section(lesson, heading):
 
 def test_the_notebook_is_built_from_this_source(lesson):
     """Mend with: python -m kd_lab.classroom.build NN"""
-    entry = measured(lesson.number, lesson.folder)
+    entry = lesson.measured
     assert entry is not None, "not measured yet"
     assert entry["source"] == lesson.fingerprint, "the source has changed since the lesson was built"
     built = nbformat.read(lesson.notebook, as_version=4)
-    wanted = edition_of(lesson, "unsolved", entry)
+    wanted = with_card(edition_of(lesson, "unsolved"), entry)
     nbformat.validate(built)
     assert built.metadata == wanted.metadata
     for cell, source in zip(built.cells, wanted.cells, strict=True):
@@ -66,7 +65,7 @@ def test_saved_outputs_are_fit_to_read(lesson):
 
 
 def test_time_and_memory_stay_within_budget(lesson):
-    entry = measured(lesson.number, lesson.folder)
+    entry = lesson.measured
     assert 0 < entry["seconds"] <= SECONDS
     assert 0 < entry["memory_mib"] <= MEMORY_MIB
 
@@ -149,9 +148,7 @@ def test_no_more_than_so_many_words_between_two_actions(lesson):
 
 def test_links_lead_somewhere(lesson):
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", markdown(lesson)):
-        # A lesson that is not built yet has a source already.
-        source = lesson.folder / "source" / target.replace(".ipynb", ".py")
-        assert (lesson.folder / target).exists() or source.exists(), f"broken link: {target}"
+        assert (lesson.notebook.parent / target).exists(), f"broken link: {target}"
 
 
 def test_prose_keeps_its_tone(lesson):

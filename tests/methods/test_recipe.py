@@ -2,7 +2,7 @@
 
 import pytest
 
-from kd_lab.how import Divergence, Likelihood
+from kd_lab.how import Divergence, NegativeLogLikelihood
 from kd_lab.methods import METHODS, Recipe, labels_only, sequence_level, word_level
 from kd_lab.what import Logits, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher
@@ -26,10 +26,10 @@ def test_a_table_of_ones_own_recipes():
 @pytest.mark.parametrize(
     ("what", "how", "where", "reason"),
     [
-        (Logits(), Likelihood(), Corpus(), "gives distributions and HOW"),
+        (Logits(), NegativeLogLikelihood(), Corpus(), "gives distributions and HOW"),
         (Sequences(), Divergence(), TeacherRollouts(), "gives tokens and HOW"),
-        (Sequences(), Likelihood(), StudentRollouts(), "its own tokens"),
-        (Sequences(), Likelihood(), Mixture(0.5), "its own tokens"),
+        (Sequences(), NegativeLogLikelihood(), StudentRollouts(), "its own tokens"),
+        (Sequences(), NegativeLogLikelihood(), Mixture(0.5), "its own tokens"),
     ],
 )
 def test_illegal_combinations_are_refused_with_the_reason(what, how, where, reason):
@@ -38,7 +38,7 @@ def test_illegal_combinations_are_refused_with_the_reason(what, how, where, reas
 
 
 def test_a_mixture_that_never_asks_the_student_is_off_policy():
-    Recipe("legal", Sequences(), Likelihood(), Mixture(0.0, otherwise=TeacherRollouts()))
+    Recipe("legal", Sequences(), NegativeLogLikelihood(), Mixture(0.0, otherwise=TeacherRollouts()))
 
 
 def test_a_text_only_teacher_shows_no_logits():

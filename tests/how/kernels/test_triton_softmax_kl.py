@@ -15,9 +15,9 @@ if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
 from kd_lab.how.kernels import triton_softmax_kl
-from kd_lab.how.kernels.count_bytes import count_bytes
-from kd_lab.how.kernels.evidence import relative_errors
-from kd_lab.how.kernels.report import GAPS
+from kd_lab.how.kernels.audit.count_bytes import count_bytes
+from kd_lab.how.kernels.audit.evidence import relative_errors
+from kd_lab.how.kernels.audit.report import GAPS
 from kd_lab.how.reference import reference_softmax_kl
 
 KLS = ["forward_kl", "reverse_kl"]

@@ -1,0 +1,357 @@
+"""Exercises as data, and the diagnosis of an answer: which misconception, at which smallest counterexample.
+
+A check calls the learner's function on a few small cases. Where the answer differs from the reference's, it is compared
+with what known mistakes would have answered there, so that the learner hears which mistake it looks like and sees the
+case, never the solution.
+"""
+
+import dis
+import linecache
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from inspect import signature, unwrap
+from numbers import Number
+from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Misconception(Exception):
+    """What is wrong with an answer: a sentence, and the smallest case that shows it as lines of text."""
+
+    def __init__(self, message: str, example: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.message, self.example = message, example
+
+
+class NotStarted(Exception):
+    """The learner's function has no body yet."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the function under check. Put the smallest first: it is the one that a learner sees."""
+
+    description: str  # such as "p = (½, ¼, ¼), q = (¼, ¼, ½)"
+    inputs: Callable[[], tuple[Any, ...]]  # fresh positional arguments, so that no call sees what another one changed
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A plausible wrong answer: what it is called, what is said to whoever gives it, and the wrong function itself."""
+
+    name: str  # two or three words, such as "direction reversed"
+    message: str  # names the misconception and points at the idea; never gives the solution
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function that the learner writes.
+
+    The body of `reference` is the solution: the builder puts it into the solved edition and, with `explanation`, into
+    the fold under the exercise.
+    """
+
+    reference: Callable[..., Any]
+    explanation: str  # markdown: why the solution is what it is
+    cases: tuple[Case, ...]
+    mistakes: tuple[Mistake, ...]
+    check: Callable[[Callable[..., Any]], None] | None = None  # anything beyond values: raises Misconception
+    run: Callable[..., Any] | None = (
+        None  # run(function, *inputs) -> answer, where a call is not enough: a kernel's launch
+    )
+    tolerance: float = 1e-5  # relative, and absolute near zero
+    seconds: float = 20.0  # a call that runs longer is stopped and called endless
+
+
+def written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as somebody wrote it, from under decorators that keep it: `functools.wraps`, or Triton's `jit`."""
+    return unwrap(getattr(function, "fn", function))
+
+
+def find_exercise(identifier: str) -> Exercise:
+    """The exercise "02.1" of kd_lab/lessons/l02_…/exercises.py.
+
+    Raises:
+        ValueError: no lesson has this exercise.
+    """
+    lesson = identifier.partition(".")[0]
+    exercises = exercises_of(lesson)
+    if identifier not in exercises:
+        known = ", ".join(sorted(exercises)) or "none"
+        raise ValueError(
+            f"there is no exercise {identifier!r}; lesson {lesson!r} has {known}. "
+            f"Exercises are the entries of EXERCISES in kd_lab/lessons/l{lesson}_…/exercises.py"
+        )
+    return exercises[identifier]
+
+
+def exercises_of(lesson: str) -> dict[str, Exercise]:
+    """All exercises of the lesson with this number; none where there is no such lesson."""
+    package = import_module("kd_lab.lessons")  # by name: the classroom rests on no lesson
+    for module in iter_modules(package.__path__):
+        if module.name.startswith(f"l{lesson}_"):
+            return import_module(f"kd_lab.lessons.{module.name}.exercises").EXERCISES
+    return {}
+
+
+def diagnose(exercise: Exercise, candidate: Callable[..., Any]) -> Misconception | None:
+    """The first misconception that a case or the exercise's own check finds in a candidate; None where it is right.
+
+    Raises:
+        NotStarted: the candidate has no body, or raises NotImplementedError.
+    """
+    if is_empty(written(candidate)):
+        raise NotStarted
+    try:
+        with recursive(candidate):
+            for case in exercise.cases:
+                compare(exercise, candidate, case)
+            if exercise.check is not None:
+                call(exercise, candidate, exercise.check, (candidate,), ())
+    except Misconception as misconception:
+        return misconception
+    return None
+
+
+def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> None:
+    """Hold a candidate's answer on one case against the reference's and, where they differ, against known mistakes'.
+
+    Raises:
+        Misconception: the answers differ, or the candidate stops with an error, never ends, or changes its arguments.
+    """
+    inputs, untouched = case.inputs(), case.inputs()
+    names = list(signature(asked(exercise, exercise.reference)).parameters)
+    arguments = tuple(f"{name} = {brief(value)}" for name, value in zip(names, untouched, strict=False))
+    example = (f"case: {case.description}", *arguments)
+    got = call(exercise, candidate, asked(exercise, candidate), inputs, example)
+    expected = asked(exercise, exercise.reference)(*case.inputs())
+    answers = (*example, f"your function gives {brief(got)}", f"expected {brief(expected)}")
+    if not close(got, expected, exercise.tolerance):
+        for mistake in exercise.mistakes:
+            if looks_like(asked(exercise, mistake.function), case, got, exercise.tolerance):
+                raise Misconception(mistake.message, answers)
+        raise Misconception(difference(got, expected), answers)
+    for name, before, after in zip(names, untouched, inputs, strict=False):
+        if isinstance(before, torch.Tensor | np.ndarray) and not close(after, before, 0.0):
+            raise Misconception(
+                f"The value is right, but the argument {name} is changed on the way: whoever calls this function "
+                "still needs it. Work on a new tensor instead of in place.",
+                (*example, f"afterwards {name} = {brief(after)}"),
+            )
+
+
+def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any]:
+    """What turns a case's inputs into the function's answer: the function itself, or the exercise's way to run it."""
+    return function if exercise.run is None else partial(exercise.run, function)
+
+
+def looks_like(mistaken: Callable[..., Any], case: Case, got: Any, tolerance: float) -> bool:
+    """Whether an answer is the one that a known mistake gives on this case; one that breaks there gives none."""
+    try:
+        return close(got, mistaken(*case.inputs()), tolerance)
+    except Exception:
+        return False
+
+
+def difference(got: Any, expected: Any) -> str:
+    """A sentence for an answer that no known mistake explains."""
+    if got is None:
+        return "It returns None: the return statement is missing, or this case does not reach it."
+    got_array, expected_array = as_array(got), as_array(expected)
+    if got_array is None or expected_array is None:
+        return f"It returns {article(got)} where this case has another answer."
+    if got_array.shape != expected_array.shape:
+        return (
+            f"The shape is {tuple(got_array.shape)}; this case has an answer of shape {tuple(expected_array.shape)}. "
+            "Ask which axes are summed or averaged away, and which stay."
+        )
+    if not np.isfinite(got_array).all() and np.isfinite(expected_array).all():
+        return "The answer holds a NaN or an infinity where the mathematics is finite."
+    return "The value differs in this case. Work it out by hand and see where your lines part from it."
+
+
+def close(got: Any, expected: Any, tolerance: float) -> bool:
+    """Equal within a tolerance, entry by entry: numbers and arrays by value and shape, containers by their entries.
+
+    >>> close(torch.tensor([1.0, 2.0]), [1.0, 2.0 + 1e-9], 1e-5), close(1.0, [1.0], 1e-5)
+    (True, False)
+    """
+    if isinstance(expected, Mapping):
+        return (
+            isinstance(got, Mapping)
+            and got.keys() == expected.keys()
+            and all(close(got[key], expected[key], tolerance) for key in expected)
+        )
+    got_array, expected_array = as_array(got), as_array(expected)
+    if got_array is not None and expected_array is not None:
+        return got_array.shape == expected_array.shape and np.allclose(
+            got_array, expected_array, rtol=tolerance, atol=tolerance, equal_nan=True
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list | tuple)
+            and len(got) == len(expected)
+            and all(close(g, e, tolerance) for g, e in zip(got, expected, strict=True))
+        )
+    try:
+        return bool(got == expected)
+    except Exception:  # an answer whose comparison breaks is no equal answer
+        return False
+
+
+def as_array(value: Any) -> np.ndarray | None:
+    """Numbers, tensors and rectangular lists of numbers as one float64 array; None for everything else."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().double().numpy()
+    plain = Number | list | tuple | np.ndarray  # anything else with a length would be taken apart by numpy
+    if isinstance(value, list | tuple) and not all(isinstance(entry, plain) for entry in value):
+        return None
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged lists
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "biuf" else None
+
+
+def brief(value: Any) -> str:
+    """A value in one short line, numbers to four digits.
+
+    >>> brief(torch.tensor([0.5, 1 / 3])), brief(torch.zeros(3, 50))
+    ('[0.5, 0.3333]', 'a Tensor of shape (3, 50)')
+    """
+    array = None if isinstance(value, str | bool) else as_array(value)
+    if array is not None:
+        if array.size > 24:
+            return f"{article(value)} of shape {tuple(array.shape)}"
+        return nested(array.tolist())
+    if callable(value):
+        return getattr(value, "__name__", article(value))
+    if isinstance(value, list) and value and all(isinstance(entry, torch.Tensor) for entry in value):
+        parts = [brief(entry) for entry in value]
+        return f"[{', '.join(parts)}]" if len(parts) <= 4 else f"a list of {len(parts)} tensors"
+    text = repr(value)
+    return text if len(text) <= 120 and " at 0x" not in text else article(value)
+
+
+def nested(value: Any) -> str:
+    return f"[{', '.join(map(nested, value))}]" if isinstance(value, list) else f"{value:.4g}"
+
+
+def article(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def call(
+    exercise: Exercise,
+    candidate: Callable[..., Any],
+    function: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    example: tuple[str, ...],
+) -> Any:
+    """Call `function`, which is the candidate or a check of it, and turn whatever goes wrong into a misconception."""
+    try:
+        with time_limit(exercise.seconds):
+            return function(*inputs)
+    except Misconception:
+        raise
+    except NotImplementedError as error:
+        raise NotStarted from error
+    except Endless as error:
+        raise Misconception(
+            f"It did not end within {exercise.seconds:g} seconds: a loop that never meets its end, most likely.",
+            example,
+        ) from error
+    except Exception as error:
+        if type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
+            error = error.__cause__  # Triton's interpreter wraps what happened in the kernel
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        where = line_of(error, candidate)
+        if where is None and function is exercise.check:
+            raise Misconception(f"What it returns cannot be used: {said}.", example) from error
+        raise Misconception(f"It stops with {said}{where or ''}.".replace("..", "."), example) from error
+
+
+def line_of(error: BaseException, candidate: Callable[..., Any]) -> str | None:
+    """The deepest line that an error passed through in the candidate or a function of its file that it calls."""
+    code = getattr(written(candidate), "__code__", None)
+    line, entered = None, False
+    step = error.__traceback__
+    while step is not None:
+        # By file and name: Triton's interpreter runs a rewritten copy.
+        entered = entered or (
+            code is not None
+            and (step.tb_frame.f_code.co_filename, step.tb_frame.f_code.co_name) == (code.co_filename, code.co_name)
+        )
+        if entered and step.tb_frame.f_code.co_filename == code.co_filename:
+            line = step.tb_lineno
+        step = step.tb_next
+    if line is None:
+        return None
+    text = linecache.getline(code.co_filename, line).strip()
+    return f", at the line `{text}`" if text else f", at line {line}"
+
+
+def is_empty(candidate: Callable[..., Any]) -> bool:
+    """Whether a function's body is nothing but a docstring, `...` or `pass`.
+
+    >>> def unsolved(x):
+    ...     '''Twice x.'''
+    ...     ...
+    >>> is_empty(unsolved), is_empty(lambda x: 2 * x)
+    (True, False)
+    """
+
+    code = getattr(candidate, "__code__", None)
+    if code is None:
+        return False
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("RESUME", "NOP")]
+    return len(steps) <= 2 and steps[0].argval is None and steps[-1].opname.startswith("RETURN")
+
+
+@contextmanager
+def recursive(candidate: Callable[..., Any]) -> Iterator[None]:
+    """Let a candidate find itself under its own name, which its decorator has not bound yet."""
+    names, name = getattr(candidate, "__globals__", {}), getattr(candidate, "__name__", "")
+    missing = object()
+    before = names.get(name, missing)
+    names[name] = candidate
+    try:
+        yield
+    finally:
+        if before is missing:
+            del names[name]
+        else:
+            names[name] = before
+
+
+class Endless(Exception):
+    """A call passed its time limit."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise Endless inside a block that runs too long; no limit where there is no alarm (Windows, other threads)."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise Endless
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,67 @@
+"""HOW the gap is measured inside the network: squared distance of features, Huber distance of relations."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from kd_lab.how.losses import NegativeLogLikelihood
+from kd_lab.how.reduction import masked_mean
+from kd_lab.worlds import Batch
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """weight · ½‖r(v) − u‖² a position, beside the likelihood of the text: features alone would not train the head.
+
+    The paper trains in two stages, hints first; here both terms are trained together, as is usual now.
+
+    Source: Romero et al. (2015), arXiv:1412.6550, equation 3.
+    """
+
+    weight: float = 0.01  # of the hint beside one nat of likelihood
+    takes: ClassVar[str] = "features"
+
+    def __str__(self) -> str:
+        return f"{self.weight:g}·L2 + labels"
+
+    def __call__(
+        self,
+        student: tuple[Float[Tensor, "B T W"], Float[Tensor, "B T V"]],
+        teacher_features: Float[Tensor, "B T W"],
+        batch: Batch,
+    ) -> Float[Tensor, ""]:
+        """The loss a counted position: nats of likelihood, and squared units of the teacher's features."""
+        features, logits = student
+        hint = masked_mean((features - teacher_features).square().sum(-1) / 2, batch.mask)
+        return self.weight * hint + NegativeLogLikelihood()(logits, batch.targets, batch)
+
+
+@dataclass(frozen=True)
+class RelationalHuber:
+    """Huber distance of distances and of angles, each averaged over its pairs or triplets, beside the likelihood.
+
+    Source: Park et al. (2019), arXiv:1904.05068, equations 6, 7 and 10; the weights are those of its section 4.1.
+    """
+
+    distance_weight: float = 25.0
+    angle_weight: float = 50.0
+    takes: ClassVar[str] = "relations"
+
+    def __str__(self) -> str:
+        return "relational Huber + labels"
+
+    def __call__(
+        self,
+        student: tuple[tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]], Float[Tensor, "B T V"]],
+        teacher: tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]],
+        batch: Batch,
+    ) -> Float[Tensor, ""]:
+        """The loss: nats of likelihood a counted position, and unitless relations."""
+        (distances, angles), logits = student
+        teacher_distances, teacher_angles = teacher
+        gap = self.distance_weight * smooth_l1_loss(distances, teacher_distances)
+        gap = gap + self.angle_weight * smooth_l1_loss(angles, teacher_angles)
+        return gap + NegativeLogLikelihood()(logits, batch.targets, batch)

@@ -1,0 +1,59 @@
+"""What can be measured of the kernels without a GPU: bytes moved and distance from fp64, in Triton's interpreter."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kd_lab.how.kernels.audit.count_bytes import count_bytes
+from kd_lab.how.kernels.ops import triton_softmax_kl
+from kd_lab.how.reference import reference_softmax_kl
+
+BETA = 0.3  # of the mixtures; not ½, where the two sides could be swapped unnoticed
+
+
+def bytes_per_element(divergence: str, vocabulary: int, path: str) -> float:
+    """Bytes that one row of bf16 logits costs, per element of it.
+
+    Args:
+        path: "early", forward and backward with the gradient made in the forward pass; "late", in the backward pass;
+            "forward", the loss alone; "masked", forward and backward of a row that does not count.
+    """
+    student, teacher = logits_at(0.5, vocabulary, torch.bfloat16)
+    student.requires_grad_(path != "forward")
+    with count_bytes() as traffic:
+        loss = triton_softmax_kl(
+            student,
+            teacher,
+            divergence=divergence,
+            beta=BETA,
+            mask=torch.tensor([path != "masked"]),
+            weight=torch.tensor(1.0) if path in ("early", "masked") else None,
+        )
+        if path != "forward":
+            loss.sum().backward()
+    return traffic.moved / vocabulary
+
+
+def relative_errors(divergence: str, vocabulary: int, kl: float, seed: int = 0) -> tuple[float, float]:
+    """How far fp32 is from fp64 where student and teacher are about `kl` nats apart: value, and gradient.
+
+    The value's error is relative to the value; the gradient's is its largest relative to the largest gradient.
+    """
+    student, teacher = logits_at(kl, vocabulary, torch.float32, seed)
+    options = {"divergence": divergence, "beta": BETA, "temperature": 1.0, "scale_by_t2": True, "mask": None}
+    exact_student, fused_student = student.double().requires_grad_(), student.requires_grad_()
+    exact = reference_softmax_kl(exact_student, teacher.double(), **options).sum()
+    fused = triton_softmax_kl(fused_student, teacher, **options).sum()
+    exact.backward()
+    fused.backward()
+    off = (fused_student.grad.double() - exact_student.grad).abs().max() / exact_student.grad.abs().max()
+    return abs(fused.item() / exact.item() - 1), off.item()
+
+
+def logits_at(kl: float, vocabulary: int, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """One row of logits each: the student's are the teacher's with noise of variance 2·KL, which is KL apart."""
+    generator = torch.Generator().manual_seed(seed)
+    teacher = 3 * torch.randn(1, vocabulary, generator=generator)
+    student = teacher + math.sqrt(2 * kl) * torch.randn(1, vocabulary, generator=generator)
+    return student.to(dtype), teacher.to(dtype)

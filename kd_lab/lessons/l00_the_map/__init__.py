@@ -1,0 +1,1 @@
+"""Lesson 00 · The map: an LLM is a tree of distributions."""

@@ -1,0 +1,605 @@
+# %% [markdown]
+# # 00 · The map: an LLM is a tree of distributions
+#
+# After this lesson you can read a language model as a tree, say how far apart two trees are, and you have distilled a small model yourself.
+
+# %%
+from kd_lab.lessons.l00_the_map.figures import likely_paths, tree_figure
+from kd_lab.models import load_teacher
+from kd_lab.viz import show
+from kd_lab.worlds import surnames
+
+world, teacher = surnames(), load_teacher("surnames")
+paths = likely_paths(teacher, world.vocabulary, start="mar", letters=4, width=7, least=0.008, include="martin.")
+show(
+    tree_figure(paths, world.vocabulary, highlight="martin."),
+    "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter, its percentage the probability of that letter after all that came before, its width how much of the whole flows through. Multiply along the dark path: "
+    + f"{paths['martin.']:.1%} of the names that begin with “mar” are Martin. "
+    + "Each grey fan stands for the letters that are not drawn: every node has 27 branches.",
+    alt="A tree that grows from “mar” to the right, one letter a step, into names such as martin, with a percentage on each branch.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+# compute the probability of a text from a model's next-token distributions ·
+# say why nobody lists all texts, and list them where it is possible ·
+# split the gap between two models into the gaps at their nodes ·
+# write the training loop of a distillation, and name the three choices that tell its methods apart.
+#
+# **Before this:** Python, a little PyTorch, and what a neural network's training loop looks like. No other lesson.
+#
+# **Time:** 45 minutes to read and do. {{measured}}
+
+# %%
+import math
+
+import torch
+from IPython.display import Markdown
+
+from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+
+seed = setup("00", threads=1)
+
+# %% [markdown]
+# ## 1 · One letter at a time
+#
+# A language model does one thing. It reads a **prefix** and gives every **token** of its **vocabulary** a probability of coming next. Here the tokens are the letters a to z and an end mark, which says that the name is over. Writing is walking: draw a token from the distribution, append it, read again.
+#
+# That is how the teacher writes names. It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census; the other tenth, the **held-out** names, it has never seen.
+
+# %%
+from kd_lab.models import generate
+
+generator = torch.Generator().manual_seed(seed)
+start = torch.zeros(300, 1, dtype=torch.long)  # 300 prefixes that hold nothing but the mark at which a text begins
+written = world.vocabulary.decode(generate(teacher, start, world.context, generator=generator))
+real = world.vocabulary.decode(world.held_out.tokens)
+on_the_list = {*real, *world.vocabulary.decode(world.train.tokens)}
+invented = [name for name in written if name not in on_the_list and 5 <= len(name) <= 8]
+rare = [name for name in real[-300::7] if 5 <= len(name) <= 8]
+
+options = sorted([invented[0], *rare[:3]])
+guess = predict(
+    "Three of these are on the census list, far down; one was put together by the teacher and is not. Which one?",
+    options,
+)
+
+# %%
+guess.reveal(invented[0], "The model knows nothing but the next letter, and that is enough to sound like a name.")
+rows = "\n".join(f"| {r} | {w} |" for r, w in zip(rare, invented[:8]))
+share = sum(name in on_the_list for name in written) / len(written)
+Markdown(
+    f"| on the list, never seen by the teacher | written by the teacher, not on the list |\n|---|---|\n{rows}\n\n"
+    f"{share:.0%} of its {len(written)} names stand on the list. The others are its own, though some may well be real names that are rarer."
+)
+
+# %% [markdown]
+# **Explore.** Walk the tree yourself. Press the arrow keys on *step*, then type your own surname. Look for two things: where the model is nearly certain, and what it costs to stop too early.
+
+# %%
+from kd_lab.lessons.l00_the_map.explorers import walk_explorer
+
+walk = walk_explorer(teacher, world.vocabulary, start="martin")
+walk.show()
+
+# %%
+walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
+
+# %% [markdown]
+# **Derive.** Write a text as tokens $y = (y_1, \dots, y_T)$, the end mark $y_T$ being one of them, and its first $t-1$ tokens as $y_{<t}$. The model gives the **conditionals** $p(y_t \mid y_{<t})$, one distribution at each node. To write $y$ it has to take each branch of its path, so
+#
+# $$p(y) = \prod_{t=1}^{T} p(y_t \mid y_{<t}), \qquad \log p(y) = \sum_{t=1}^{T} \log p(y_t \mid y_{<t}).$$
+#
+# $p(y)$ is the **joint** probability: that of the whole text. With the natural logarithm, $\log p(y)$ is measured in **nats**; one bit is $\ln 2 \approx 0.69$ nats.
+#
+# By hand, with three tokens (`.` is the end mark):
+#
+# | after | . | a | b |
+# |---|---|---|---|
+# | nothing | ¼ | ½ | ¼ |
+# | a | ½ | ½ | 0 |
+# | b | ½ | ¼ | ¼ |
+#
+# The text “b” is the path *b*, then *end*: $p = \frac14 \cdot \frac12 = \frac18$, and $\log p = -3 \ln 2 = -2.08$ nats. Without its last factor we would have the probability that a text *begins* with b, which is ¼.
+
+# %% [markdown]
+# ### Exercise 00.1 · The log-probability of a text (●○○, 8 minutes)
+#
+# A batch holds `B` texts as ids. `tokens` is `[B, T + 1]`: each row begins with the mark at which a text starts, and short rows are padded. `logits[:, t]` holds the unnormalised log-probabilities that the model computed after reading `tokens[:, : t + 1]`. `mask` is `[B, T]`, true where the model's prediction counts: up to and including the end mark of each text.
+
+
+# %%
+@exercise("00.1")
+def text_logp(logits, tokens, mask):
+    """log p of each text, in nats: logits [B, T, V], tokens [B, T + 1], mask [B, T] -> [B]."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A row of logits becomes a distribution by a softmax over the last axis; `log_softmax(-1)` gives its logarithm. About which token does the row at position 0 speak?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `logp.gather(-1, index)` picks one entry of each row if `index` has the shape `[B, T, 1]`. The index is `tokens` without its first column.
+#
+# </details>
+
+# %% [markdown] tags=["solution:00.1"]
+# solution
+
+# %% [markdown]
+# Summed over all held-out names and divided by the number of letters, end marks included, this is the figure by which language models are compared: **bits a character**. The library's function must agree with yours.
+
+# %%
+from kd_lab.measure import bits_per_character
+
+names = world.held_out
+with torch.no_grad():
+    logp = text_logp(teacher(names.inputs), names.tokens, names.mask)
+bits = -logp.sum().item() / names.mask.sum().item() / math.log(2)
+assert math.isclose(bits, bits_per_character(teacher, names), rel_tol=1e-4)
+
+order = logp.argsort(descending=True)
+decoded = [world.vocabulary.decode(names.tokens[order[places]]) for places in (slice(3), slice(-3, None))]
+Markdown(
+    f"On held-out names the teacher needs **{bits:.2f} bits a character**; guessing blindly among 27 symbols needs {math.log2(27):.2f}. "
+    f"Of these names it likes {', '.join(decoded[0])} best and {', '.join(decoded[1])} least, at {logp.max():.1f} and {logp.min():.1f} nats."
+)
+
+# %% [markdown]
+# ## 2 · Why nobody lists all texts
+#
+# With $V$ symbols there are $V$ branches at each node, so $V^L$ paths of length $L$. A large language model has $V \approx 50{,}000$ and writes an answer of $L \approx 200$ tokens.
+
+# %%
+digits = predict(
+    "How many digits has the number of those sequences, 50,000 to the power of 200?",
+    ["about 50", "about 200", "about 900", "about 50,000"],
+)
+
+# %%
+digits.reveal("about 900", f"It has {len(str(50_000**200))}: 200 · log₁₀ 50,000 = {200 * math.log10(50_000):.1f}.")
+
+# %%
+from kd_lab.lessons.l00_the_map.explorers import sequence_counter
+
+counter = sequence_counter()
+counter.show()
+
+# %%
+counter.filmstrip(["exact language", "surnames", "a sentence", "a paragraph"])
+
+# %% [markdown]
+# So the joint of a real model is never written down. It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals). All that follows does one of the three.
+#
+# But a language may be so small that all of its texts can be listed, and then every claim about a joint can be checked to the last digit. *echo* is such a language: seven symbols, six tokens, and a rule that reaches from the first letter to the last.
+
+# %%
+from kd_lab.worlds import language
+
+echo = language("echo")
+V, L = len(echo.vocabulary), echo.length
+everything = echo.joint()  # log p of each of the V^L sequences, in nats
+best = "".join(f"| {text} | {p:.3f} |\n" for text, p in echo.most_likely(4))
+total = everything.exp().sum().item()
+claim(
+    "C00a",
+    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed; how far their sum is from 1",
+    abs(total - 1),
+    holds=len(everything) == V**L and abs(total - 1) < 1e-9,
+)
+listable = 1e9 * 13.8e9 * 3.156e7  # at a billion a second, for the 13.8 billion years since the Big Bang
+claim(
+    "C00a",
+    "The 50,000^200 of a large model cannot: the share that a billion a second would have listed since the Big Bang",
+    math.log10(listable) - 200 * math.log10(50_000),
+    unit="(log₁₀)",
+    holds=listable < 50_000**200,
+)
+Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{best}")
+
+# %% [markdown]
+# ## 3 · How far apart are two trees?
+#
+# Distillation pulls a **student** $q$ toward a **teacher** $p$, so we need a distance between trees. At one node it is the **Kullback–Leibler divergence**, the surprise that the student feels at the teacher's tokens beyond the teacher's own:
+#
+# $$\mathrm{KL}(p \| q) = \sum_{v} p(v) \log \frac{p(v)}{q(v)} \ \ge\ 0,$$
+#
+# where $v$ runs over the vocabulary and a token with $p(v) = 0$ adds nothing. It is zero only if $p = q$. For whole texts the same formula holds with the joints $P$ and $Q$: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ of them.
+#
+# Now take a student that equals the teacher *echo* at all nodes but one. After a first letter z, which opens one text in 200, it knows nothing and gives every symbol the same probability.
+
+# %%
+from kd_lab.how import forward_kl
+from kd_lab.measure import sequence_kl
+
+z = echo.vocabulary.symbols.index("z")
+flawed = [table.clone() for table in echo.logp]
+flawed[1][z] = -math.log(V)
+at_the_node = forward_kl(flawed[1][z], echo.logp[1][z]).item()
+
+whole = predict(
+    f"At that node KL(p‖q) is {at_the_node:.2f} nats; everywhere else it is 0. How large is the KL between the two joints?",
+    [f"{at_the_node:.2f} nats", "about a 200th of that", "200 times that"],
+)
+
+# %%
+by_listing = sequence_kl(flawed, echo.logp).item()
+probability = echo.logp[0][0, z].exp().item()
+whole.reveal(
+    "about a 200th of that",
+    f"Over all {V**L:,} sequences it sums to {by_listing:.5f} nats. The teacher comes by with probability {probability:.5f}, and {probability:.5f} · {at_the_node:.4f} = {probability * at_the_node:.5f}.",
+)
+
+# %% [markdown]
+# **Derive.** Put the sum of section 1 into the KL of the joints. The logarithm of a product is a sum, so
+#
+# $$\mathrm{KL}(P \| Q) = \sum_{t=1}^{L} \; \mathbb{E}_{y_{<t} \sim P} \Big[ \mathrm{KL}\big(p(\cdot \mid y_{<t}) \,\|\, q(\cdot \mid y_{<t})\big) \Big].$$
+#
+# This is the **chain rule**: the gap between two trees is the gap at each node, weighed by how often *the teacher* comes by. $\mathbb{E}_{y_{<t} \sim P}$ is the mean over prefixes that the teacher writes.
+#
+# By hand, with the teacher of section 1 and texts of two tokens. The student gives (¼, ¼, ½) at the root, (½, ½, 0) after a like the teacher, and (¼, ½, ¼) after b:
+#
+# | node | teacher comes by | KL at the node |
+# |---|---|---|
+# | root | 1 | ½ ln 2 + ¼ ln ½ = ¼ ln 2 |
+# | after a | ½ | 0 |
+# | after b | ¼ | ½ ln 2 + ¼ ln ½ = ¼ ln 2 |
+#
+# The sum is $\frac14 \ln 2 + \frac14 \cdot \frac14 \ln 2 = \frac{5}{16} \ln 2 \approx 0.217$ nats. (The student itself would come to b half of the time. Whose prefixes are visited is a choice; hold that thought.)
+
+# %% [markdown]
+# ### Exercise 00.2 · The KL of two trees (●●○, 10 minutes)
+#
+# A tree is a list of tables. Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column a token, holding log-probabilities. Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table. `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
+
+
+# %%
+@exercise("00.2")
+def tree_kl(student, teacher):
+    """KL between two trees, in nats; student and teacher are lists of tables [V**t, V] of log-probabilities."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Carry along one number a row: the log-probability with which the teacher reaches that prefix. At the root it is 0. How does it continue to the next table?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `(path_logp[:, None] + teacher_table).flatten()` has $V^{t+1}$ entries in counting order. Add the weighted gaps of a table before you move on.
+#
+# </details>
+
+# %% [markdown] tags=["solution:00.2"]
+# solution
+
+# %% [markdown]
+# **Experiment.** Three small GPTs learn a little echo, each from another seed. For each one, the KL is computed twice: by listing every sequence, and by the chain rule. The figure shows where along the text it arises.
+
+# %%
+from kd_lab.measure import conditionals, gap_by_position, reach
+from kd_lab.methods import distill, word_level
+from kd_lab.models import GPT, GPTConfig, TabularModel
+
+speaker, texts = TabularModel(echo.logp), echo.world(rows=2000, seed=seed)
+listed, chained, by_position = [], [], []
+for number in range(3):
+    student = GPT(GPTConfig(vocab_size=V, context=L, layers=1, heads=2, width=32), seed=number)
+    distill(student, speaker, texts, word_level(), steps=60, seed=number)  # section 4 looks inside
+    tree = conditionals(student, L)
+    listed.append(sequence_kl(tree, echo.logp).item())
+    chained.append(tree_kl(tree, echo.logp).item())
+    by_position.append(gap_by_position(tree, echo.logp, visited=echo.logp))
+
+deviation = [abs(a - b) for a, b in zip(listed, chained)]
+claim(
+    "C00b",
+    "KL of the joints = Σ over positions of the mean KL at the teacher's prefixes; how far the two differ",
+    deviation,
+    unit="nats",
+    holds=max(deviation) < 1e-6,
+)
+rows = "".join(f"| {i} | {a:.9f} nats | {b:.9f} nats |\n" for i, (a, b) in enumerate(zip(listed, chained)))
+Markdown(f"| student | by listing all texts | by the chain rule |\n|---|---|---|\n{rows}")
+
+# %%
+import numpy as np
+
+from kd_lab.viz import DIVERGENCES, course_style, new_figure
+
+figure = new_figure(640, 260)
+with course_style():
+    axes = figure.subplots()
+    for number, gaps in enumerate(by_position):
+        tone = DIVERGENCES["forward_kl"].area | {"alpha": 1 - 0.3 * number}
+        axes.bar(np.arange(1, L + 1) + 0.25 * (number - 1), gaps, width=0.22, label=f"student {number}", **tone)
+    axes.set(xlabel="position t", ylabel="KL in nats")
+    axes.legend()
+going = reach(echo.logp)[-1].sum().item()
+last, total = np.mean([gaps[-1] for gaps in by_position]), np.mean(chained)
+show(
+    figure,
+    f"The bars of one student add up to its sequence-level KL. The last table has {V ** (L - 1):,} rows, more than all others together, and adds {last:.2f} of {total:.2f} nats: at position {L} the teacher is still writing in only {going:.0%} of its texts.",
+    alt="Bars of the expected KL at each of the six positions for three students.",
+)
+
+# %% [markdown]
+# ## 4 · A first distillation
+#
+# A language model usually learns from **labels**: at each position it is told the one token that came. A teacher can tell more. Where the name Martin goes on from “mar”, the label is t and nothing else; the teacher gives its probabilities of all 27 symbols. Copying them at every position of a fixed set of texts is **word-level distillation**.
+#
+# The contest is between two copies of one small student: the same initial weights, the same names in the same order, the same number of steps. One is told the label, the other the teacher's distribution. Then both are tried on the held-out names.
+
+# %%
+bet = predict(
+    "With only 500 names to learn from, and 400 steps, which student predicts held-out names better?",
+    ["the one with labels", "no clear difference", "the one with the teacher"],
+)
+
+# %% [markdown]
+# **Derive.** A label is a distribution too, with all its mass on the token $y_t$ that came. For it, $\mathrm{KL} = 1 \cdot \log \frac{1}{q(y_t)} = -\log q(y_t)$: the usual loss is a KL from a teacher who is always certain. By hand, with $q = (\frac12, \frac14, \frac14)$:
+#
+# - the label says *end*: $-\log \frac12 = 0.69$ nats, zero only if the student becomes certain as well;
+# - the teacher says (¾, ⅛, ⅛): $\frac34 \log \frac32 + \frac14 \log \frac12 = 0.13$ nats, zero as soon as the student hesitates as the teacher does.
+
+# %% [markdown]
+# ### Exercise 00.3 · The whole training loop (●●○, 10 minutes)
+#
+# `batch.inputs` are the tokens to read, `[B, T]`, and `batch.mask` says which positions count. A model turns inputs into logits `[B, T, V]`. From the library: `forward_kl(student_logp, teacher_logp)` gives nats at every position, `[B, T]`; `masked_mean(values, mask)` averages those that count.
+
+# %%
+from kd_lab.how import masked_mean
+
+
+@exercise("00.3")
+def distill_by_hand(student, teacher, batches, optimizer):
+    """Train the student by word-level distillation, one step a batch; returns the list of losses in nats a position."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# For each batch: the teacher's log-probabilities, the student's, the loss, and then the three lines that end every training step. Which of the two models needs a gradient?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Read the teacher inside `with torch.no_grad():`. The three lines are `optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`; keep `loss.item()`.
+#
+# </details>
+
+# %% [markdown] tags=["solution:00.3"]
+# solution
+
+# %% [markdown]
+# The library's `distill` is this loop with a progress bar, a history and a schedule for the learning rate. Before the first update the two must agree.
+
+# %%
+from torch.optim import AdamW
+
+
+def new_student(number):
+    return GPT(GPTConfig(vocab_size=27, context=world.context, layers=1, heads=2, width=48), seed=number)
+
+
+mine, theirs = new_student(0), new_student(0)
+draw = word_level().where.open(world, mine, teacher, seed)  # WHERE the batches come from: the names themselves
+losses = distill_by_hand(mine, teacher, [draw(64) for _ in range(20)], AdamW(mine.parameters(), lr=0.01))
+result = distill(theirs, teacher, world, word_level(), steps=20, seed=seed)
+assert math.isclose(losses[0], result.history["loss"][0], rel_tol=1e-4)
+sizes = [sum(weight.numel() for weight in model.parameters()) for model in (teacher, mine)]
+Markdown(
+    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats a position in {len(losses)} steps. The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
+)
+
+# %% [markdown]
+# **Experiment.** Three seeds, two sets of names, with and without the teacher. `labels_only()` and `word_level()` are recipes; everything else is the same in both. On a fixed set of 500 names the teacher always says the same, so it is read once and its answers are kept.
+
+# %%
+from kd_lab.methods import labels_only
+
+
+class ReadOnce(torch.nn.Module):
+    """A teacher that has answered on a fixed set of texts and now only repeats its answers."""
+
+    def __init__(self, teacher, texts):
+        super().__init__()
+        self.vocab_size, self.context = teacher.vocab_size, teacher.context
+        with torch.no_grad():
+            self.answers = dict(zip(map(tuple, texts.inputs.tolist()), teacher(texts.inputs)))
+
+    def forward(self, tokens):
+        return torch.stack([self.answers[tuple(row)] for row in tokens.tolist()])
+
+
+def held_out_bits(model):
+    return bits_per_character(model, world.held_out)
+
+
+def contest(names, guide, steps):
+    """Held-out bits a character, [3 seeds, points], with labels and with a teacher."""
+
+    def run(recipe, guide, number):
+        rest = {"steps": steps, "seed": number, "learning_rate": 0.01, "evaluate": held_out_bits, "evaluate_every": 40}
+        return distill(new_student(number), guide, names, recipe, **rest).history["evaluation"][39::40]
+
+    recipes = ((labels_only(), None), (word_level(), guide))
+    return {recipe.name: np.stack([run(recipe, who, number) for number in range(3)]) for recipe, who in recipes}
+
+
+few = world.subset(500, seed=seed)
+on_all = contest(world, teacher, steps=120)
+on_few = contest(few, ReadOnce(teacher, few.train), steps=400)
+
+# %%
+from kd_lab.viz import BASELINE, STUDENT
+from kd_lab.viz.learning import draw_learning
+
+figure = new_figure(760, 330)
+with course_style():
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
+    draw_learning(left, on_all, every=40, looks=(BASELINE, STUDENT), teacher=bits)
+    draw_learning(right, on_few, every=40, looks=(BASELINE, STUDENT), teacher=bits)
+    left.set(title=f"{len(world.train):,} names", ylabel="held-out bits a character")
+    right.set(title=f"{len(few.train)} names")
+    right.legend()
+end = {name: [curves[name][:, -1].mean() for curves in (on_all, on_few)] for name in on_all}
+show(
+    figure,
+    "Held-out bits a character, lower is better; mean of three seeds with its 95% interval. "
+    + f"With all names the teacher's student ends at {end['word-level KD'][0]:.2f} and the one with labels at {end['labels only'][0]:.2f}. "
+    + f"With 500 names it is {end['word-level KD'][1]:.2f} against {end['labels only'][1]:.2f}: labels run out of news and are learned by heart, while the teacher still has something to say about each of them.",
+    alt="Two panels of learning curves; in both the distilled student ends below the one trained on labels, and with 500 names the latter turns upward.",
+)
+
+# %%
+from kd_lab.measure import mean_interval
+
+labels, distilled = "labels only", "word-level KD"
+gain_all = on_all[labels][:, -1] - on_all[distilled][:, -1]
+gain_few = on_few[labels][:, -1] - on_few[distilled][:, -1]
+lost = on_few[labels][:, -1] - on_few[labels].min(1) - (on_few[distilled][:, -1] - on_few[distilled].min(1))
+
+
+def claim_gain(sentence, gain):
+    mean, half_width = mean_interval(gain)
+    claim("C00c", sentence, gain, unit="bits a character", holds=mean - half_width > 0)
+
+
+winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
+bet.reveal(winner, f"It is ahead by {gain_few.mean():.2f} bits a character.")
+claim_gain("With all names, 120 steps: how far the student with a teacher is ahead of the one with labels", gain_all)
+claim_gain("With 500 names, 400 steps: how far it is ahead", gain_few)
+claim_gain(
+    "With 500 names: what the student with labels loses from its best point on, beyond what the other one loses", lost
+)
+
+# %% [markdown]
+# **What this shows and what not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names, so that its student with 500 names hears about the rest through it. That is no flaw of the contest; it is what distillation is for. The knowledge was paid for once, when the teacher was trained, and reaches the student through 27 numbers a letter. What the contest does not show is that soft targets would help if the teacher knew no more than the student's own data.
+#
+# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher. On 500 names it was read once, at the price of keeping 27 numbers a letter.
+
+# %% tags=["timing"]
+per_step = {}
+for recipe, guide in ((labels_only(), None), (word_level(), teacher)):
+    run = distill(new_student(0), guide, world, recipe, steps=20, seed=seed)
+    per_step[recipe.name] = 1000 * np.diff(run.history["seconds"]).min()  # the least disturbed of 20 steps
+Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms a step" for name, milliseconds in per_step.items()))
+
+# %% [markdown]
+# ## 5 · Three knobs
+#
+# Look at what you wrote in exercise 00.3. It holds three choices, and every method of distillation is one choice for each:
+#
+# - **WHAT** is copied: the teacher's distributions here; elsewhere its hidden features, or nothing but its text.
+# - **HOW** the gap is measured: KL(p‖q) here; the other direction and others behave differently.
+# - **WHERE** the prefixes come from: a fixed set of names here; elsewhere the teacher writes them, or the student itself.
+#
+# $$\mathcal{L}(\theta) = \mathbb{E}_{y \sim \text{WHERE}} \; \sum_t \; \text{HOW}\big(\text{WHAT}(\text{teacher}, y_{<t}),\ \text{WHAT}(\text{student}_\theta, y_{<t})\big)$$
+#
+# $\theta$ stands for the student's weights, $\mathcal{L}$ for the loss that they minimise. The table below is not typed: the library prints it from the recipes that it runs.
+
+# %%
+from kd_lab.methods import Recipe
+
+Markdown(Recipe.table())
+
+# %% [markdown]
+# Which knob did the contest of section 4 turn? Print the two recipes and compare. Then build one that cannot work, and read what the library says.
+
+# %%
+from kd_lab.how import NegativeLogLikelihood
+from kd_lab.what import Logits
+from kd_lab.where import Corpus
+
+print(labels_only(), word_level(), sep="\n")
+try:
+    Recipe("a mix-up", Logits(), NegativeLogLikelihood(), Corpus())
+except ValueError as refusal:
+    print(refusal)
+
+# %% [markdown]
+# ## Discuss
+#
+# For two people, ten minutes.
+#
+# 1. The chain rule weighs nodes by the teacher's visits. A student writes its own prefixes once it is deployed. Where in the tree could it be bad without this KL noticing?
+# 2. Word-level distillation visits the census names, which neither teacher nor student wrote. Is the loss that it minimises the sequence-level KL? What would have to change?
+# 3. You may store, for each of 500 names, either the teacher's 27 probabilities a letter or a hundred more names that the teacher wrote. Which would you take, and what does your answer depend on?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** (1) At nodes that the teacher rarely or never visits, such as “qx”. Their weight is the teacher's probability of coming by, so errors there cost nothing; but a student that once takes a wrong branch lives there from then on. This is exposure bias, lesson 05. (2) Not quite. The prefixes come from the data distribution, and the chain rule asks for the teacher's. They agree as far as the teacher models the data well; sampling the prefixes from the teacher makes the loss an unbiased estimate of the sequence-level KL, lesson 02. (3) Both are defensible. Distributions are dense and exact but only at the nodes of those 500 names; samples are sparse but reach new nodes. It depends on V (27 or 50,000), on storage, on whether logits can be read at all, and on how many prefixes the data already covers. Lesson 02 measures it.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A language model is a tree: a distribution at each node, a text for each path, and $\log p(y)$ the sum along it, the end mark included.
+# 2. There are $V^L$ paths, so the joint of a real model is sampled, searched or constrained node by node, and never listed.
+# 3. The KL between two trees is the KL at each node, weighed by how often the teacher comes by.
+# 4. A distilled student gets the teacher's whole distribution where another gets one label; with little data that is the difference between learning and memorising.
+# 5. Every method is one choice of WHAT, HOW and WHERE.
+#
+# ## Quiz
+
+# %%
+quiz(
+    Question(
+        "A model gives “a” ½ at the start, and the end mark ½ after “a”. What is the probability of the text “a”?",
+        {
+            "½": "That is the probability that a text begins with a. It also has to end there.",
+            "¼": "Both branches have to be taken: ½ · ½.",
+            "1": "Probabilities along a path are multiplied, not added.",
+        },
+        right="¼",
+    ),
+    Question(
+        "Student and teacher differ only at a node that the teacher reaches once in a thousand texts. Compared with the KL at that node, the KL of the joints is",
+        {
+            "the same": "The chain rule weighs each node by how often the teacher comes by.",
+            "a thousandth": "That is its weight in the chain rule.",
+            "zero": "It is small but not zero: the teacher does come by.",
+        },
+        right="a thousandth",
+    ),
+    Question(
+        "Why did the student with a teacher win on 500 names?",
+        {
+            "It was larger.": "Both students had the same size and the same initial weights.",
+            "It made more steps.": "Both made the same number, on the same names in the same order.",
+            "Each position told it more.": "27 probabilities from a teacher who has read many more names, against one letter.",
+        },
+        right="Each position told it more.",
+    ),
+    Question(
+        "Training on text that a teacher wrote, with the ordinary loss, turns which knobs of labels_only?",
+        {
+            "WHERE": "The tokens now come from texts of the teacher; loss and signal stay what they were.",
+            "HOW": "The loss is −log q of the token, as before.",
+            "WHAT and HOW": "The signal is still a sequence of tokens, and the loss its −log q.",
+        },
+        right="WHERE",
+    ),
+)
+
+# %% [markdown]
+# ## Glossary
+#
+# **Token, vocabulary** the units a model reads and writes, and the set of all $V$ of them. **Prefix** the tokens so far, a node of the tree. **Conditional** the distribution of the next token at a node. **Joint** the probability of whole texts. **End mark** the token that says that a text is over; its id also stands at the start and in the padding. **Nat, bit** units of −log p, with the natural logarithm and with log₂. **KL divergence** how much more surprised the student is by the teacher's tokens than the teacher. **Teacher, student** the model that is copied, and the one that copies. **Held-out** never seen in training. **Word-level distillation** matching the teacher's conditionals at the positions of a fixed set of texts. **WHAT, HOW, WHERE** the signal that is copied, the gap that is measured, the prefixes that are visited.
+#
+# ## Papers
+#
+# - Bengio, Ducharme, Vincent & Jauvin 2003, [A neural probabilistic language model](https://www.jmlr.org/papers/v3/bengio03a.html), section 1: the product of conditionals.
+# - Cover & Thomas 2006, *Elements of Information Theory*, theorem 2.5.3, equation 2.67: the chain rule of the KL divergence.
+# - Hinton, Vinyals & Dean 2015, [arXiv 1503.02531](https://arxiv.org/abs/1503.02531), section 2, equations 1 to 4: distillation.
+# - Kim & Rush 2016, [arXiv 1606.07947](https://arxiv.org/abs/1606.07947), sections 3.1 and 3.2: word-level and sequence-level distillation.
+#
+# ## Next
+#
+# Next in the map: [lesson 01](01_what.ipynb), on the first knob, WHAT; from there [lesson 02](02_word_and_sequence.ipynb) takes the two ways to constrain the tree.

@@ -1,0 +1,1 @@
+"""Lesson 02 · Word-level and sequence-level distillation."""

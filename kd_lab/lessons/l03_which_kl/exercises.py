@@ -1,0 +1,294 @@
+"""Exercises of lesson 03: reference solutions in NumPy, and the mistakes that their checks name."""
+
+import math
+
+import numpy as np
+
+from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
+
+
+def forward_kl(student_logp, teacher_logp):
+    """KL(p‖q) in nats at each position: [..., V], [..., V] -> [...]. log 0 is -inf."""
+    p = np.exp(teacher_logp)
+    # What the teacher never says adds nothing: 0 · log 0 counts as 0, though floating point calls it NaN.
+    log_ratio = np.subtract(teacher_logp, student_logp, out=np.zeros_like(p), where=p > 0)
+    return (p * log_ratio).sum(-1)
+
+
+def fit_forward(x, cell, teacher_logp):
+    """Mean and width (standard deviation) of the Gaussian with the least forward KL: [N], float, [N] -> two "
+    "floats."""
+    mass = np.exp(teacher_logp) * cell  # a density is probability per unit of x; times the cell it is a probability
+    mean = (mass * x).sum()
+    # Spread within the modes and between them alike: both are distance from the one mean.
+    return mean, np.sqrt((mass * (x - mean) ** 2).sum())
+
+
+def reverse_kl_gradient(student_logp, teacher_logp):
+    """Gradient of KL(q‖p) with respect to the student's logits: [..., V], [..., V] -> [..., V]."""
+    q = np.exp(student_logp)
+    log_ratio = student_logp - teacher_logp
+    # Only what is worse than the student's own average goes down; the average itself is the reverse KL.
+    return q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
+
+
+def jsd(student_logp, teacher_logp, beta):
+    """JSD(β) = β·KL(p‖m) + (1−β)·KL(q‖m), m = βp + (1−β)q, in nats: [..., V], [..., V], float -> [...]."""
+    # logaddexp is the log of a sum of probabilities; the sum of logs would be another distribution's.
+    mixture_logp = np.logaddexp(np.log(beta) + teacher_logp, np.log1p(-beta) + student_logp)
+    return beta * forward_kl(mixture_logp, teacher_logp) + (1 - beta) * forward_kl(mixture_logp, student_logp)
+
+
+def logs(*rows):
+    """Log-probabilities of one distribution or several; a probability of 0 becomes −inf without a warning."""
+    p = np.asarray(rows[0] if len(rows) == 1 else rows, dtype=float)
+    return np.log(p, out=np.full_like(p, -np.inf), where=p > 0)
+
+
+def quiet(function):
+    """The same function without NumPy's warnings: a mistake's NaN is to be diagnosed, not announced."""
+
+    def called(*arguments):
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return called
+
+
+def two_hills_on_a_grid():
+    """A line of 401 points with heavy and light hills of unequal width, 3 apart."""
+    x = np.linspace(-6, 10, 401)
+    density = 0.75 * np.exp(-0.5 * (x / 0.5) ** 2) / 0.5 + 0.25 * np.exp(-0.5 * ((x - 3) / 1.0) ** 2)
+    return x, x[1] - x[0], np.log(density / math.sqrt(2 * math.pi))
+
+
+def from_the_other_side(function):
+    """The same function with teacher and student exchanged."""
+    return lambda student_logp, teacher_logp, *more: function(teacher_logp, student_logp, *more)
+
+
+def skewed_sum(student_logp, teacher_logp, inner, outer):
+    """outer·KL(p‖m) + (1−outer)·KL(q‖m) with m = inner·p + (1−inner)·q."""
+    mixture_logp = np.logaddexp(np.log(inner) + teacher_logp, np.log1p(-inner) + student_logp)
+    return outer * forward_kl(mixture_logp, teacher_logp) + (1 - outer) * forward_kl(mixture_logp, student_logp)
+
+
+def mixture_of_logs(student_logp, teacher_logp, beta):
+    mixture_logp = beta * teacher_logp + (1 - beta) * student_logp
+    return beta * forward_kl(mixture_logp, teacher_logp) + (1 - beta) * forward_kl(mixture_logp, student_logp)
+
+
+THREE_TOKENS = Case("p = (½, ¼, ¼), q = (¼, ¼, ½)", lambda: (logs([0.25, 0.25, 0.5]), logs([0.5, 0.25, 0.25])))
+UNEVEN = Case("p = (0.7, 0.2, 0.1), q = (0.2, 0.3, 0.5)", lambda: (logs([0.2, 0.3, 0.5]), logs([0.7, 0.2, 0.1])))
+NEVER_SAID = Case("p = (½, ½, 0), q = (¼, ½, ¼)", lambda: (logs([0.25, 0.5, 0.25]), logs([0.5, 0.5, 0.0])))
+NEITHER_SAYS = Case("p = (0.9, 0.1, 0), q = (0.4, 0.6, 0)", lambda: (logs([0.4, 0.6, 0.0]), logs([0.9, 0.1, 0.0])))
+TWO_POSITIONS = Case(
+    "two positions with four tokens each",
+    lambda: (logs([0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.1, 0.4]), logs([0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.2, 0.6])),
+)
+
+EXERCISES = {
+    "03.1": Exercise(
+        reference=forward_kl,
+        explanation=(
+            "The distribution in front of the sum, p, is the one whose misses are dear. The sum runs over the tokens "
+            "and over nothing else, so each position keeps its own number. Where p is 0 the term is 0 by convention "
+            "(t·log t → 0 as t → 0); `where=` keeps NumPy from computing 0·∞. Where p > 0 and q = 0 the answer is "
+            "infinite, and rightly so. Reverse KL needs no second function: it is this one with its arguments "
+            "exchanged."
+        ),
+        cases=(UNEVEN, NEVER_SAID, NEITHER_SAYS, TWO_POSITIONS),
+        mistakes=(
+            Mistake(
+                "direction reversed",
+                "This is KL(q‖p), the reverse KL: the student weighs the terms. In forward KL a term is dear where "
+                "the teacher is likely and the student is not.",
+                quiet(from_the_other_side(forward_kl)),
+            ),
+            Mistake(
+                "p log p missing",
+                "This is the cross-entropy −Σ p·log q. It has the same gradient, since p does not depend on the "
+                "student, but not the same value: at q = p it is the teacher's entropy and not 0.",
+                quiet(lambda student_logp, teacher_logp: -(np.exp(teacher_logp) * student_logp).sum(-1)),
+            ),
+            Mistake(
+                "mean over V",
+                "The terms are averaged over the vocabulary. The weights p already sum to 1, so that their sum is an "
+                "expectation; a mean divides by V once more.",
+                lambda student_logp, teacher_logp: forward_kl(student_logp, teacher_logp) / student_logp.shape[-1],
+            ),
+            Mistake(
+                "bits",
+                "This is in bits: the logarithm has base 2. In this course a logarithm is natural and its unit the "
+                "nat.",
+                lambda student_logp, teacher_logp: forward_kl(student_logp, teacher_logp) / math.log(2),
+            ),
+            Mistake(
+                "sign",
+                "The ratio is upside down: log(q/p) weighted by p is minus the divergence, and a divergence is never "
+                "negative.",
+                lambda student_logp, teacher_logp: -forward_kl(student_logp, teacher_logp),
+            ),
+            Mistake(
+                "0 · log 0",
+                "There is a NaN: 0·∞, or ∞ − ∞, where a token has probability 0. A token that the teacher never says "
+                "adds 0 to forward KL, whatever the student gives it.",
+                quiet(
+                    lambda student_logp, teacher_logp: (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
+                ),
+            ),
+            Mistake(
+                "summed over positions",
+                "All positions were added into one number. A divergence belongs to one position: sum over the last "
+                "axis only.",
+                lambda student_logp, teacher_logp: forward_kl(student_logp, teacher_logp).sum(),
+            ),
+        ),
+    ),
+    "03.2": Exercise(
+        reference=fit_forward,
+        explanation=(
+            "Set the derivatives of −∫ p·log q to zero: the mean of q must be the mean of p, and the variance of q "
+            "the variance of p. Nothing else about p matters, neither how many hills it has nor what lies between "
+            "them. The variance about the common mean is w₁σ₁² + w₂σ₂² + w₁w₂d², so that the distance d between the "
+            "hills comes in with its square."
+        ),
+        cases=(Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid),),
+        mistakes=(
+            Mistake(
+                "variance",
+                "The second number is the variance. The width is its square root, in the unit of x.",
+                lambda x, cell, logp: (fit_forward(x, cell, logp)[0], fit_forward(x, cell, logp)[1] ** 2),
+            ),
+            Mistake(
+                "cell forgotten",
+                "A density was summed as if it were a probability. The probability of a cell is density × width of "
+                "the cell; summed over the grid it should be 1.",
+                lambda x, cell, logp: fit_forward(x, 1.0, logp),
+            ),
+            Mistake(
+                "unweighted",
+                "Every point of the grid counted alike: this is the middle of the grid. The teacher's probability "
+                "weighs the points.",
+                lambda x, cell, logp: (x.mean(), x.std()),
+            ),
+            Mistake(
+                "the peak",
+                "The first number is where the teacher peaks. Forward KL does not look for a peak: setting its "
+                "derivative to zero gives an average over everything that the teacher says.",
+                lambda x, cell, logp: (x[logp.argmax()], fit_forward(x, cell, logp)[1]),
+            ),
+            Mistake(
+                "about zero",
+                "The spread is taken about 0. It is the spread about the mean that the student's width has to match.",
+                lambda x, cell, logp: (fit_forward(x, cell, logp)[0], np.sqrt((np.exp(logp) * cell * x**2).sum())),
+            ),
+        ),
+    ),
+    "03.3": Exercise(
+        reference=reverse_kl_gradient,
+        explanation=(
+            "With q = softmax(z), ∂qᵢ/∂zⱼ = qᵢ(δᵢⱼ − qⱼ). So ∂/∂zⱼ Σ qᵢ·log(qᵢ/pᵢ) = qⱼ·(log(qⱼ/pⱼ) + 1) − "
+            "qⱼ·Σ qᵢ·(log(qᵢ/pᵢ) + 1), and the two ones cancel. What stays is q times log(q/p) less its own average. "
+            "The factor q in front is the whole story of this lesson: where the student gives nothing, nothing pulls "
+            "it back, even where the teacher gives much."
+        ),
+        cases=(UNEVEN, THREE_TOKENS, TWO_POSITIONS),
+        mistakes=(
+            Mistake(
+                "forward KL's gradient",
+                "This is q − p, the gradient of forward KL. It pulls up every token that the teacher says; reverse "
+                "KL pulls only where the student already is.",
+                lambda student_logp, teacher_logp: np.exp(student_logp) - np.exp(teacher_logp),
+            ),
+            Mistake(
+                "baseline missing",
+                "The softmax is missing: raising one logit lowers all other probabilities. The parts of a gradient "
+                "with respect to logits sum to 0, because adding a constant to every logit changes nothing; these do "
+                "not.",
+                lambda student_logp, teacher_logp: np.exp(student_logp) * (student_logp - teacher_logp),
+            ),
+            Mistake(
+                "gradient in q",
+                "This is the derivative with respect to the probabilities, log(q/p) + 1. The parameters are the "
+                "logits: send it through the softmax.",
+                lambda student_logp, teacher_logp: student_logp - teacher_logp + 1,
+            ),
+            Mistake(
+                "sign",
+                "This is the downhill direction. The function should return the gradient itself; whoever trains with "
+                "it subtracts it.",
+                lambda student_logp, teacher_logp: -reverse_kl_gradient(student_logp, teacher_logp),
+            ),
+            Mistake(
+                "the teacher's weight",
+                "The weight in front is the teacher's p. In reverse KL the average is taken under the student.",
+                lambda student_logp, teacher_logp: (
+                    np.exp(teacher_logp)
+                    * (
+                        student_logp
+                        - teacher_logp
+                        - (np.exp(student_logp) * (student_logp - teacher_logp)).sum(-1, keepdims=True)
+                    )
+                ),
+            ),
+        ),
+    ),
+    "03.4": Exercise(
+        reference=jsd,
+        explanation=(
+            "The mixture is one of probabilities, so its logarithm is a logaddexp and not a weighted sum of "
+            "logarithms: the latter is the log of p^β·q^(1−β), which does not even sum to 1. β goes with the teacher "
+            "twice, inside m and in front of KL(p‖m). `log1p(-beta)` is log(1 − β) without the loss of digits near 0."
+        ),
+        cases=(
+            Case(
+                "p = (0.7, 0.2, 0.1), q = (0.2, 0.3, 0.5), β = 0.1",
+                lambda: (logs([0.2, 0.3, 0.5]), logs([0.7, 0.2, 0.1]), 0.1),
+            ),
+            Case("p = (1, 0), q = (0, 1), β = 0.3", lambda: (logs([0.0, 1.0]), logs([1.0, 0.0]), 0.3)),
+            Case("two positions, β = 0.8", lambda: (*TWO_POSITIONS.inputs(), 0.8)),
+        ),
+        mistakes=(
+            Mistake(
+                "mixture of logs",
+                "The logarithms were mixed: β·log p + (1−β)·log q is a geometric mean, whose probabilities do not "
+                "sum to 1. Mix the probabilities and take the logarithm of the mixture.",
+                quiet(mixture_of_logs),
+            ),
+            Mistake(
+                "outer weights swapped",
+                "The mixture is right, but the two KLs carry each other's weights: β belongs to KL(p‖m), the "
+                "teacher's. That is another divergence: towards β = 0 it tends to KL(p‖q) itself, where JSD(β) tends "
+                "to 0.",
+                quiet(lambda student_logp, teacher_logp, beta: skewed_sum(student_logp, teacher_logp, beta, 1 - beta)),
+            ),
+            Mistake(
+                "mixture's weights swapped",
+                "The KLs carry the right weights, but m is (1−β)p + βq here: β is the teacher's share of the mixture.",
+                quiet(lambda student_logp, teacher_logp, beta: skewed_sum(student_logp, teacher_logp, 1 - beta, beta)),
+            ),
+            Mistake(
+                "β for 1 − β",
+                "This is JSD(1−β): teacher and student have changed places. Some papers and libraries count β (or λ) "
+                "from the student's side; here it is the teacher's share.",
+                quiet(lambda student_logp, teacher_logp, beta: jsd(student_logp, teacher_logp, 1 - beta)),
+            ),
+            Mistake(
+                "outer weights missing",
+                "The two KLs to the mixture are added without their weights β and 1 − β.",
+                quiet(
+                    lambda student_logp, teacher_logp, beta: (
+                        skewed_sum(student_logp, teacher_logp, beta, 1.0)
+                        + skewed_sum(student_logp, teacher_logp, beta, 0.0)
+                    )
+                ),
+            ),
+            Mistake(
+                "one half",
+                "β is ignored: this is the symmetric divergence, with ½ everywhere.",
+                quiet(lambda student_logp, teacher_logp, beta: jsd(student_logp, teacher_logp, 0.5)),
+            ),
+        ),
+    ),
+}

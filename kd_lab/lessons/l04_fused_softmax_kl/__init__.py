@@ -1,0 +1,1 @@
+"""Lesson 04 · HOW: a fused softmax-KL in Triton."""

@@ -1,0 +1,1 @@
+"""Lesson 05 · WHERE: exposure bias and on-policy distillation."""

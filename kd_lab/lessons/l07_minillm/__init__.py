@@ -1,0 +1,1 @@
+"""Lesson 07 · MiniLLM: the honest reverse-KL policy gradient."""

@@ -1,0 +1,240 @@
+"""The three factors of cost with sliders, and the rungs of a stack: how small, how fast, how good, what they say."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kd_lab.compress.cost import DEVICES, Cost, bottleneck, cost, factors, limits
+from kd_lab.models import GPTConfig
+from kd_lab.viz.explorer import Choice, Explorer, Slider
+from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look
+
+LARGE = GPTConfig(vocab_size=32_000, context=4096, layers=32, heads=32, width=4096, channels=16_512)
+"""A model of 6.6 billion parameters, in the shape of those that are served."""
+
+LEAST = 1e-4  # where the bars of the ratios begin
+LIMIT_LOOKS = {"memory": TEACHER, "arithmetic": STUDENT, "latency": BASELINE}
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A rung of a stack, as `kd_lab.lessons.l08_stacking.experiment` stores it."""
+
+    name: str
+    distilled: bool
+    pruned: int
+    bits: int
+    bytes: int
+    bits_per_character: tuple[float, ...]
+    writing: float
+    predicted_size: float
+    measured_size: float
+    predicted_time: float
+    measured_time: float
+    samples: tuple[str, ...]
+
+
+# ---- the calculator --------------------------------------------------------------------------------------------------
+
+
+def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
+    """An explorer of the three factors, for one large model and the machines of `DEVICES`.
+
+    Args:
+        name: of the explorer.
+        shape: of the model.
+    """
+    original = cost(shape, bits=16)
+    devices = list(DEVICES)
+
+    def create(figure):
+        left, right = figure.subplots(1, 2, width_ratios=(5, 6))
+        names = ["parameters", "bits", "work", "bytes", "all three"]
+        left.set(xscale="log", xlim=(LEAST, 2), ylim=(4.6, -0.6), xlabel="of the original")
+        left.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["10⁻⁴", "1/1000", "1/100", "1/10", "1"])
+        left.set_yticks(range(5), names)
+        left.axhline(2.5, color=FAINT, linewidth=0.8)
+        looks = [DIVERGENCES["forward_kl"]] * 3 + [TEACHER, STUDENT]
+        bars = [left.barh(i, 1, 0.62, left=LEAST, **look.area)[0] for i, look in enumerate(looks)]
+        texts = [left.text(1, i, "", va="center", ha="left", fontsize=9.5, color=INK) for i in range(5)]
+        right.set(xscale="log", xlim=(0.3, 3e4), ylim=(len(devices) - 0.4, -0.6))
+        right.set(xlabel="tokens a second, at most", title="one text at a time")
+        right.set_yticks(range(len(devices)), devices)
+        rates = {
+            limit: [right.barh(i, 1, 0.62, left=0.3, **look.area)[0] for i in range(len(devices))]
+            for limit, look in LIMIT_LOOKS.items()
+        }
+        says = [right.text(1, i, "", va="center", ha="left", fontsize=9.5, color=INK) for i in range(len(devices))]
+        return {"bars": bars, "texts": texts, "rates": rates, "says": says}
+
+    def update(artists, kept: int, bits: int, work: int) -> str:
+        now = shrunk(original, kept / 100, bits, work / 100)
+        ratio = factors(now, original)
+        values = [ratio.parameters, ratio.bits, ratio.work, ratio.size, ratio.product]
+        for bar, text, value in zip(artists["bars"], artists["texts"], values, strict=True):
+            bar.set_width(value - LEAST)
+            text.set_text(f"{value:.3g}")
+            inside = value > 0.4
+            text.set_x(value * 0.88 if inside else value * 1.12)
+            text.set_horizontalalignment("right" if inside else "left")
+            text.set_color("white" if inside else INK)
+        for i, device in enumerate(DEVICES.values()):
+            times, met = limits(now, device), bottleneck(now, device)
+            rate = 1 / times[met]
+            for limit, bars in artists["rates"].items():
+                bars[i].set_visible(limit == met)
+                bars[i].set_width(rate - 0.3)
+            artists["says"][i].set_x(rate * 1.12)
+            artists["says"][i].set_text(f"{rate:,.0f}  {met}" if rate >= 10 else f"{rate:.1f}  {met}")
+        met = bottleneck(now, DEVICES["H100 SXM"])
+        return (
+            f"{now.parameters / 1e9:.2g} billion parameters at {bits} bits are {now.bytes / 1e9:.2g} GB instead of "
+            f"{original.bytes / 1e9:.2g}; with {now.work:.2g} multiplications a parameter the whole cost is "
+            f"{ratio.product:.2g} of the original's. What an H100 waits for is {met}."
+        )
+
+    return Explorer(
+        name=name,
+        controls=[
+            Slider("parameters kept, %", 5, 100, 5, start=100),
+            Slider("bits a parameter", 2, 16, 1, start=16),
+            Slider("work done, %", 5, 100, 5, start=100),
+        ],
+        create=create,
+        update=update,
+        presets={
+            "quantize": {"bits a parameter": 4},
+            "prune by half": {"parameters kept, %": 50},
+            "zeros and a kernel for them": {"work done, %": 20},
+            "the whole stack": {"parameters kept, %": 10, "bits a parameter": 4},
+        },
+        size=(760, 300),
+    )
+
+
+def shrunk(original: Cost, parameters: float, bits: float, work: float) -> Cost:
+    """A cost with the share of its parameters, other bits, and the share of its work. The layers stay as many.
+
+    >>> now = shrunk(cost(LARGE, bits=16), parameters=0.5, bits=4, work=1.0)
+    >>> factors(now, cost(LARGE, bits=16)).size
+    0.125
+    """
+    return replace(original, parameters=round(original.parameters * parameters), bits=bits, work=original.work * work)
+
+
+# ---- the stack -------------------------------------------------------------------------------------------------------
+
+STARTS = {False: "teacher", True: "student"}
+BITS_LOOKS = {
+    16: Look("16 bits", "#000000", "-", "o"),
+    8: Look("8 bits", "#0072B2", "-", "s"),
+    4: Look("4 bits", "#009E73", "-", "D"),
+    3: Look("3 bits", "#E69F00", "-", "^"),
+    2: Look("2 bits", "#D55E00", "-", "v"),
+}
+
+
+def draw_front(axes: Axes, rungs: Sequence[Measured], quality: tuple[float, float]) -> None:
+    """Size against quality of every rung, predicted size beside measured, and the front that no rung is below.
+
+    Args:
+        axes: empty.
+        rungs: those whose quality lies within the limits are drawn.
+        quality: limits of the vertical axis, bits a character.
+    """
+    axes.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits a character, held out")
+    whole = next(rung.bytes for rung in rungs if rung.measured_size == 1)
+    for bits, look in BITS_LOOKS.items():
+        for distilled in STARTS:
+            some = [r for r in rungs if (r.bits, r.distilled) == (bits, distilled) and _mean(r) < quality[1]]
+            fill = {"markerfacecolor": look.color if distilled else "white"}
+            axes.plot(
+                [r.bytes for r in some], [_mean(r) for r in some], look.marker, color=look.color, markersize=7, **fill
+            )
+            axes.plot([r.predicted_size * whole for r in some], [_mean(r) for r in some], "|", color=INK, markersize=11)
+    front = pareto(rungs)
+    axes.step([r.bytes for r in front], [_mean(r) for r in front], where="post", color=FAINT, linewidth=1.2, zorder=0)
+    axes.set_xlim(min(r.bytes for r in rungs) * 0.8, whole * 1.3)
+    for bits, look in BITS_LOOKS.items():
+        axes.plot([], [], look.marker, color=look.color, label=f"{bits} bits")
+    axes.plot([], [], "o", color=INK, markerfacecolor="white", label="from the teacher")
+    axes.plot([], [], "o", color=INK, label="from the student")
+    axes.plot([], [], "|", color=INK, markersize=11, label="size predicted")
+
+
+def pareto(rungs: Sequence[Measured]) -> list[Measured]:
+    """The rungs that no other one beats in both size and quality, smallest first."""
+    front: list[Measured] = []
+    for rung in sorted(rungs, key=lambda r: (r.bytes, _mean(r))):
+        if not front or _mean(rung) < _mean(front[-1]):
+            front.append(rung)
+    return front
+
+
+def _mean(rung: Measured) -> float:
+    return float(np.mean(rung.bits_per_character))
+
+
+def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name: str = "stack") -> Explorer:
+    """An explorer of stored rungs: where the chosen one lies, what was predicted of it, and which names it writes.
+
+    Args:
+        rungs: every combination of two starts, some shares removed and some bits.
+        quality: limits of the vertical axis, bits a character; worse rungs are drawn on its upper edge.
+        name: of the explorer.
+    """
+    by_choice = {(r.pruned, r.distilled, r.bits): r for r in rungs}
+    shares = sorted({r.pruned for r in rungs})
+    original = by_choice[shares[0], False, 16]
+
+    def create(figure):
+        left, middle, right = figure.subplots(1, 3, width_ratios=(6, 4, 3))
+        left.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits a character", title="every rung")
+        left.set_xlim(min(r.bytes for r in rungs) * 0.7, original.bytes * 1.5)
+        left.plot([r.bytes for r in rungs], [min(_mean(r), quality[1]) for r in rungs], "o", color=FAINT, markersize=4)
+        (here,) = left.plot([1], [1], "o", color=STUDENT.color, markersize=11, clip_on=False)
+        middle.set(
+            xscale="log", xlim=(5e-3, 2), ylim=(3.6, -0.6), xlabel="of the original", title="predicted, measured"
+        )
+        middle.set_xticks([1e-2, 1e-1, 1], ["1/100", "1/10", "1"])
+        middle.set_yticks([0.5, 2.5], ["size", "time"])
+        looks = (BASELINE, TEACHER, BASELINE, TEACHER)
+        bars = [middle.barh(i, 1, 0.8, left=5e-3, **look.area)[0] for i, look in enumerate(looks)]
+        right.set_axis_off()
+        right.set_title("it writes")
+        names = right.text(0, 0.98, "", va="top", linespacing=1.35, transform=right.transAxes, color=INK)
+        return {"here": here, "bars": bars, "names": names}
+
+    def update(artists, pruned: int, start: str, bits: int) -> str:
+        rung = by_choice[pruned, start == STARTS[True], bits]
+        artists["here"].set_data([rung.bytes], [min(_mean(rung), quality[1])])
+        values = (rung.predicted_size, rung.measured_size, rung.predicted_time, rung.measured_time)
+        for bar, value in zip(artists["bars"], values, strict=True):
+            bar.set_width(value - 5e-3)
+        artists["names"].set_text("\n".join(rung.samples[:10]))
+        return (
+            f"{rung.name}: {rung.bytes:,} bytes, {original.bytes / rung.bytes:.1f} times smaller; "
+            f"{rung.writing:,.0f} tokens a second, {rung.writing / original.writing:.1f} times the original's; "
+            f"{_mean(rung):.2f} bits a character instead of {_mean(original):.2f}."
+        )
+
+    return Explorer(
+        name=name,
+        controls=[
+            Slider("removed, %", shares[0], shares[-1], shares[1] - shares[0], start=shares[0]),
+            Choice("start", list(STARTS.values()), start=STARTS[False]),
+            Choice("bits", sorted({r.bits for r in rungs}, reverse=True), start=16),
+        ],
+        create=create,
+        update=update,
+        presets={
+            "4 bits alone": {"bits": 4},
+            "half removed": {"removed, %": 50},
+            "student alone": {"start": STARTS[True]},
+            "the whole stack": {"removed, %": 50, "start": STARTS[True], "bits": 4},
+        },
+        size=(760, 300),
+    )

@@ -1,0 +1,1154 @@
+# %% [markdown]
+# # 08 · Stacking: quantization × pruning × distillation
+#
+# After this lesson you can take a model apart into three factors of cost, shrink each of them with your own hands, and say beforehand how small the stack of all three will be.
+
+# %%
+from kd_lab.lessons.l08_stacking.experiment import FULL, stored_runs
+from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER, course_style, new_figure, show
+
+runs = stored_runs()
+LADDER = {
+    "the teacher": ((False, 0, 16), TEACHER),
+    "half pruned": ((False, 50, 16), BASELINE),
+    "4 bits": ((False, 0, 4), BASELINE),
+    "distilled": ((True, 0, 16), BASELINE),
+    "all three": (FULL, STUDENT),
+}
+hook = new_figure(760, 270)
+with course_style():
+    bars, first, last = hook.subplots(1, 3, width_ratios=(10, 3, 2))
+    for row, (stages, look) in enumerate(LADDER.values()):
+        rung = runs.at(*stages)
+        bars.barh(row, rung.bytes / 1e3, 0.62, **look.area)
+        quality = sum(rung.bits_per_character) / len(rung.bits_per_character)
+        bars.text(
+            rung.bytes / 1e3 + 25, row, f"{rung.bytes / 1e3:,.0f} kB, {quality:.2f} bits a character", va="center"
+        )
+    bars.set_yticks(range(len(LADDER)), list(LADDER))
+    bars.set(ylim=(4.6, -0.6), xlim=(0, 2600), xlabel="file, in 1,000 bytes")
+    for axes, stages, title in ((first, (False, 0, 16), "teacher writes"), (last, FULL, "all three")):
+        axes.set_axis_off()
+        axes.set_title(title)
+        axes.text(0, 0.97, "\n".join(runs.at(*stages).samples[:9]), va="top", linespacing=1.4, transform=axes.transAxes)
+show(
+    hook,
+    "One model of surnames and four smaller ones. Each tool cuts another factor, so the last bar is their product; beside it, what the largest and the smallest write.",
+    alt="Bars of file sizes: the teacher about 1,590 thousand bytes, half pruned and distilled less, four bits less, all three together a sliver. Right, names that the teacher and the smallest model write.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+#
+# - round weights to a few bits, in groups, and say where the cliff is;
+# - train through a rounding that has no gradient;
+# - remove heads so that a model really gets smaller, and tell zeros on paper from time on the clock;
+# - predict the size of a stack from its parts, and pick what to shrink first by the bottleneck.
+#
+# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation, which heals what is cut here).
+#
+# **Time:** 45 minutes to read and do. {{measured}}
+
+# %%
+import torch
+
+from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+
+seed = setup("08", threads=1)
+
+# %% [markdown]
+# ## 1 · Three factors
+#
+# What a token costs is about
+#
+# $$\text{cost}\;\approx\;\underbrace{\text{parameters}}_{\text{distil, prune}}\;\times\;\underbrace{\text{bits per parameter}}_{\text{quantize}}\;\times\;\underbrace{\text{work per parameter}}_{\text{kernels that skip zeros}}.$$
+#
+# The first two factors are *bytes*: what lies on disk, and what crosses from memory to the processor for every token. The first and the third are *multiplications*. A third limit stands in no factor: layers run one after another, and none takes less than the time to start it. Which of **memory**, **arithmetic** and **latency** you wait for depends on the machine.
+#
+# **By hand.** A large language model of 70 billion parameters in 16 bits is 140 GB. Distil it to 7 billion, prune to 5, round to 4 bits: $\tfrac{7}{70}\cdot\tfrac57\cdot\tfrac{4}{16}=\tfrac1{56}$, so 2.5 GB.
+
+# %%
+bus = predict(
+    "A model of 6.6 billion parameters writes one text on an H100. Its weights go from 16 to 4 bits. The most tokens a second …",
+    ["stay: the arithmetic is the same", "double", "nearly quadruple"],
+)
+
+# %% [markdown]
+# **Explore.** One slider a factor. Left, what it does to bytes and to the whole product; right, the most tokens a second that five machines allow (their makers' bandwidth and peak; for the start of an operation a usual figure, 4 µs on a large GPU). Watch the word behind the bar.
+
+# %%
+from kd_lab.compress import DEVICES, cost, factors, limits
+from kd_lab.lessons.l08_stacking.explorers import LARGE, cost_calculator
+from kd_lab.models import load_teacher
+from kd_lab.worlds import surnames
+
+world, teacher = surnames(), load_teacher("surnames")
+calculator = cost_calculator()
+calculator.show()
+calculator.filmstrip([{}, "quantize", "zeros and a kernel for them", "the whole stack"])
+before, after = (max(limits(cost(LARGE, bits=bits), DEVICES["H100 SXM"]).values()) for bits in (16, 4))
+bus.reveal(
+    "nearly quadruple" if before / after > 3 else "double",
+    f"{before / after:.1f} times. For one text, every weight crosses the bus for two operations: the machine waits for memory, and bits are bytes.",
+)
+
+# %% [markdown]
+# ## 2 · Fewer bits
+#
+# **Quantization** replaces a weight $w$ by a whole number of $b$ bits, its **code** $c$, and lets a **group** of weights share what turns codes back: a **scale** $s$ and a **zero point** $z$.
+#
+# $$c=\mathrm{clip}\Big(\mathrm{round}\big(\tfrac ws\big)+z,\;0,\;2^b-1\Big),\qquad \hat w=s\,(c-z),\qquad s=\frac{\max-\min}{2^b-1},\qquad z=\mathrm{round}\Big(\frac{-\min}{s}\Big).$$
+#
+# max and min are those of the group, zero counted in, so that zero lies on the grid. This is the **asymmetric** grid; the **symmetric** one takes $s=\max|w|\,/\,(2^{b-1}-1)$ and stores no $z$. A group is the whole **tensor**, a **channel** (one row: everything that makes one output), or so many neighbours in a row.
+#
+# **By hand,** $b=2$, weights $-2,\;1.4,\;4.7,\;7$: $s=\frac{7-(-2)}{3}=3$, $z=\mathrm{round}(\tfrac23)=1$, so the four points are $-3,0,3,6$ and $1.4$ becomes $0$.
+#
+# A scale takes 16 bits: for 32 weights that is half a bit each.
+
+# %%
+cliff = predict(
+    "The teacher is rounded, without any training, in groups of 32. From where on does it lose more than a tenth of a bit a character?",
+    ["8 bits", "4 bits", "3 bits", "2 bits"],
+)
+
+# %% [markdown]
+# ### Exercise 08.1 · Round to nearest, in groups (●●○, 8 minutes)
+#
+# `weight` is `[O, I]`, a row an output. Each run of `group` neighbours in a row has its own asymmetric grid of $2^b$ points (`group` divides I). Return the weights $\hat w$ that the codes stand for.
+
+
+# %%
+@exercise("08.1")
+def round_in_groups(weight, bits, group):
+    """Weights on a grid of 2^bits points a group: [O, I] -> [O, I]; `group` neighbours of a row share a grid."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Give the groups an axis of their own first: then max and min are taken over that axis, and one scale spreads over it. How many steps lie between $2^b$ points?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `weight.unflatten(1, (-1, group))` is `[O, I/group, group]`; `amax(-1, keepdim=True).clamp(min=0)` is a group's max with zero counted in; `flatten(1)` undoes the first step.
+#
+# </details>
+
+# %% [markdown] tags=["solution:08.1"]
+# solution
+
+# %% [markdown]
+# The library's `round_to_nearest` does the same, with the scale rounded to the 16 bits in which it is stored.
+#
+# **Explore.** Left, the 32 weights of one group on their staircase: the closer to the diagonal, the less was changed. Right, what it costs in bits a character on unseen names, for all three kinds of group (symmetric grids). Watch the dots as the scale is shared more widely.
+
+# %%
+from kd_lab.compress import Scheme, quantize, round_to_nearest
+from kd_lab.measure import bits_per_character
+from kd_lab.viz import Choice, Explorer, Slider
+
+example = teacher.blocks[1].expand.weight.detach()
+mine = round_in_groups(example, 4, 32)
+theirs = round_to_nearest(example, Scheme(4, 32, symmetric=False)).restore()
+torch.testing.assert_close((mine - example).norm(), (theirs - example).norm(), rtol=0.01, atol=0)
+
+few = world.held_out[slice(0, 240)]
+few_exact = bits_per_character(teacher, few)
+SHARED = {
+    "32 neighbours": (32, STUDENT),
+    "channel": ("channel", DIVERGENCES["forward_kl"]),
+    "tensor": ("tensor", DIVERGENCES["reverse_kl"]),
+}
+BITS = list(range(2, 9))
+rounded_teacher = {(name, bits): quantize(teacher, bits, SHARED[name][0]) for name in SHARED for bits in BITS}
+rounding_loss = {
+    key: round(bits_per_character(model.restore(), few) - few_exact, 3) + 0.0 for key, model in rounded_teacher.items()
+}
+group_of_32 = example[0, :32]
+ramp = torch.linspace(-0.42, 0.42, 841)
+
+
+def stairs(name, bits):
+    """The staircase that the group's weights stand on, as a function of any weight: [N] -> [N]."""
+    matrix = rounded_teacher[name, bits].matrices["blocks.1.expand.weight"]
+    scale, most = matrix.scale[0, 0].float(), 2 ** (bits - 1) - 1
+    return lambda w: scale * (w / scale).round().clamp(-most, most)
+
+
+def draw_rounding(figure):
+    left, right = figure.subplots(1, 2)
+    left.plot(ramp, ramp, color="black", linewidth=0.8, linestyle=":")
+    (steps,) = left.plot(ramp, 0 * ramp, color=BASELINE.color, linewidth=1)
+    (dots,) = left.plot(group_of_32, 0 * group_of_32, "o", color=STUDENT.color, markersize=4)
+    left.set(xlim=(-0.42, 0.42), ylim=(-0.42, 0.42), xlabel="weight", ylabel="rounded weight", title="one group")
+    for name, (_, look) in SHARED.items():
+        right.plot(BITS, [rounding_loss[name, bits] for bits in BITS], **look.points, label=name)
+    right.set(xlabel="bits of a code", ylabel="bits a character lost", ylim=(-0.01, 4), title="a scale is shared by …")
+    right.set_yscale("symlog", linthresh=0.01)
+    right.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+    right.legend()
+    (here,) = right.plot([2], [1], "o", markersize=15, markerfacecolor="none", markeredgecolor="black")
+    return {"steps": steps, "dots": dots, "here": here}
+
+
+def move_rounding(artists, bits, name):
+    on = stairs(name, bits)
+    artists["steps"].set_ydata(on(ramp))
+    artists["dots"].set_ydata(on(group_of_32))
+    artists["here"].set_data([bits], [rounding_loss[name, bits]])
+    off = ((on(group_of_32) - group_of_32).norm() / group_of_32.norm()).item()
+    return (
+        f"{bits} bits, one scale for a {name.replace('32 neighbours', 'run of 32 neighbours')}: {rounded_teacher[name, bits].bits_per_weight:.2f} bits a weight with "
+        f"its share of the scales, these 32 weights are {off:.0%} off, and the model loses {rounding_loss[name, bits]:.3f} bits a character."
+    )
+
+
+rounding_explorer = Explorer(
+    name="rounding",
+    controls=[Slider("bits", 2, 8, 1, start=4), Choice("scale shared by", list(SHARED), start="32 neighbours")],
+    create=draw_rounding,
+    update=move_rounding,
+    presets={
+        "3 bits": {"bits": 3},
+        "3 bits, one scale": {"bits": 3, "scale shared by": "tensor"},
+        "2 bits": {"bits": 2},
+    },
+    size=(760, 320),
+)
+rounding_explorer.show()
+rounding_explorer.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
+
+# %% [markdown]
+# **Experiment.** The teacher, and three students of 26,000 parameters that learned from it, so that you see whether a small model has less to spare. A step on the symmetric grid is $1/127$, $1/7$, $1/3$ and $1/1$ of the largest weight at 8, 4, 3 and 2 bits. The file is real: two codes of 4 bits share a byte, eight of 3 bits three bytes.
+#
+# The students learn from 1,500 names, on which the teacher's logits are computed once and remembered.
+
+# %%
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from kd_lab.compress import load_quantized, save_quantized
+from kd_lab.methods import distill, labels_only, word_level
+from kd_lab.models import GPT, GPTConfig
+
+
+class Remembered(torch.nn.Module):
+    """A teacher's logits on a fixed set of names, looked up instead of computed again."""
+
+    def __init__(self, model, batch):
+        super().__init__()
+        self.vocab_size, self.context = model.vocab_size, model.context
+        self.row = {tuple(name): row for row, name in enumerate(batch.inputs.tolist())}
+        with torch.no_grad():
+            self.logits = model.eval()(batch.inputs)
+
+    def forward(self, tokens):
+        return self.logits[[self.row[tuple(name)] for name in tokens.tolist()]]
+
+
+lesson_names = world.subset(1500, seed=seed)
+remembered = Remembered(teacher, lesson_names.train)
+SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
+pupils = [GPT(SMALL, seed=seed + number) for number in range(3)]
+for number, pupil in enumerate(pupils):
+    distill(pupil, remembered, lesson_names, word_level(), steps=200, batch_size=32, seed=seed + number, progress=False)
+
+checked = world.held_out[slice(0, 300)]
+whole_models = [teacher, *pupils]
+exact_bits = [bits_per_character(model, checked) for model in whole_models]
+
+
+def loss_of(models):
+    """Bits a character that each of the four has lost to its rounded version."""
+    return np.subtract([bits_per_character(model, checked) for model in models], exact_bits)
+
+
+nearest = {bits: [quantize(model, bits) for model in whole_models] for bits in (8, 4, 3, 2)}
+cost_of = {bits: loss_of([model.restore() for model in models]) for bits, models in nearest.items()}
+with tempfile.TemporaryDirectory() as folder:
+    print(f"{'bits':>4} {'a weight':>9} {'teacher file':>13}    bits a character lost: teacher, three students")
+    for bits, models in nearest.items():
+        path = Path(folder) / f"{bits}.safetensors"
+        save_quantized(models[0], path)
+        back, kept_bits = load_quantized(path).restore().state_dict(), models[0].restore().state_dict()
+        assert all(torch.equal(back[name], kept_bits[name]) for name in kept_bits)
+        size = f"{path.stat().st_size:,} B"
+        row = "  ".join(f"{value:7.3f}" for value in cost_of[bits].round(3) + 0.0)
+        print(f"{bits:4} {models[0].bits_per_weight:9.2f} {size:>13}    {row}")
+breaks = [bits for bits in (8, 4, 3, 2) if cost_of[bits][0] > 0.1]
+cliff.reveal(
+    f"{breaks[0]} bits",
+    "A bit less doubles the step and more, so the squared error grows five- to ninefold; soon there is nothing left to round to but −1, 0 and 1.",
+)
+claim(
+    "C08a",
+    "Post-training rounding to 8 bits is free, in the teacher and in three students.",
+    cost_of[8][1:],
+    unit="bits a character lost by the students",
+    holds=np.abs(cost_of[8]).max() < 0.01,
+)
+claim(
+    "C08a",
+    "4 bits in groups of 32 cost little.",
+    cost_of[4][1:],
+    unit="bits a character lost by the students",
+    holds=cost_of[4].max() < 0.15,
+)
+claim(
+    "C08a",
+    "Below 3 bits is a cliff: at 2 every one of the four loses more than 0.3 bits a character.",
+    cost_of[2][1:],
+    unit="bits a character lost by the students",
+    holds=cost_of[2].min() > 0.3,
+)
+
+# %% [markdown]
+# The students pay more than the teacher at 3 bits: a model with no weight to spare notices every rounding.
+#
+# **Rounding is not all one can do without training.** Each weight went to *its* nearest point. What counts is the output of the layer, where the errors of many weights meet. **GPTQ** looks at the inputs $X$ of a layer on some texts, rounds one column after the other, and moves the columns that are still open so that they make up for the error. With $H=X^\top X$, $U$ the upper Cholesky factor of $H^{-1}$, and $i$ the column that was just rounded:
+#
+# $$w_j\;\leftarrow\;w_j-\frac{w_i-\hat w_i}{U_{ii}}\,U_{ij}\qquad\text{for all }j>i.$$
+#
+# Same grid, same file size; 64 training names to look at.
+
+# %%
+from kd_lab.compress import compensated, gptq, layer_inputs
+
+seen = world.train[torch.randperm(len(world.train), generator=torch.Generator().manual_seed(seed))[:64]]
+layers = [f"blocks.{number}.expand" for number in range(4)]
+known, new = layer_inputs(teacher, seen, layers), layer_inputs(teacher, checked, layers)
+off = {}
+for layer in layers:
+    exact_weight = teacher.get_submodule(layer).weight.detach()
+    for bits in (4, 3, 2):
+        scheme = Scheme(bits, 32)
+        for method, matrix in (
+            ("nearest", round_to_nearest(exact_weight, scheme)),
+            ("GPTQ", compensated(exact_weight, known[layer], scheme)),
+        ):
+            error = (new[layer] @ (matrix.restore() - exact_weight).T).norm() / (new[layer] @ exact_weight.T).norm()
+            off.setdefault((method, bits), []).append(error.item())
+for bits in (4, 3, 2):
+    print(
+        f"{bits} bits: the output of the four layers on unseen names is off by "
+        + ",  ".join(f"{method} {' '.join(f'{e:.1%}' for e in off[method, bits])}" for method in ("nearest", "GPTQ"))
+    )
+made_up = loss_of([gptq(model, seen, 2).restore() for model in whole_models])
+print("teacher and students, bits a character lost at 2 bits:")
+print("  nearest " + "  ".join(f"{v:.3f}" for v in cost_of[2]))
+print("  GPTQ    " + "  ".join(f"{v:.3f}" for v in made_up))
+claim(
+    "C08a",
+    "Making up for errors (GPTQ) brings the output of a layer closer than the nearest points do, at 3 bits and the same size.",
+    np.divide(off["GPTQ", 3], off["nearest", 3]).max(),
+    unit="of the nearest points' error on unseen names, in the worst of four layers",
+    holds=np.divide(off["GPTQ", 3], off["nearest", 3]).max() < 0.8,
+)
+
+# %% [markdown]
+# ## 3 · One channel that spoils the scale
+#
+# Small files are half of it. To *multiply* in 8 bits, the numbers that flow between layers, the **activations**, have to be rounded too. Their range is not known beforehand: it is **calibrated** on some texts, by the largest $|x|$ or by a percentile beyond which values are clipped.
+#
+# All channels of $x$ should share one scale. Of $y_i=\sum_j \hat x_j\hat w_{ij}$ with $\hat x_j=s\,c_j$ and $\hat w_{ij}=s_i\,c_{ij}$, what an integer unit adds up is $\sum_j c_j c_{ij}$; $s\,s_i$ is multiplied once, at the end. A scale $s_j$ for each input would stand inside the sum.
+#
+# Large language models grow a few **outlier channels**, far louder than all others. Ours has none, so we make one, without changing what the model says: channel $j$ behind a norm is multiplied by 300, and column $j$ of the layer that reads it divided by 300.
+
+# %%
+outlier = predict(
+    "Weights and activations in 8 bits. One channel of 128 is 300 times as loud as before, the function is the same. The loss in bits a character …",
+    ["stays near zero: 8 bits are enough", "is a tenth of a bit", "is more than a bit"],
+)
+
+# %% [markdown]
+# **Two remedies.** A scale for each channel: exact, and only simulated here, for the reason above. Or **SmoothQuant**: divide each channel by $f_j$ where it arises, in the norm's weight, and multiply column $j$ of the next layer by $f_j$:
+#
+# $$f_j=\frac{\max|X_j|^{\alpha}}{\max|W_{\cdot j}|^{1-\alpha}},\qquad \alpha=\tfrac12.$$
+#
+# The function stays; the difficulty moves into the weights, which have a scale per output and can bear it.
+
+# %%
+from kd_lab.compress import calibrate, inject_outlier, outlier_channels, round_activations, smooth
+
+CHANNELS = torch.randperm(128, generator=torch.Generator().manual_seed(seed))[:3].tolist()
+FACTORS = (30, 300)
+quick = few[slice(0, 120)]
+quick_exact = bits_per_character(teacher, quick)
+REMEDIES = {
+    "one scale": DIVERGENCES["reverse_kl"],
+    "clipped at 99 %": DIVERGENCES["jsd"],
+    "one per channel": DIVERGENCES["forward_kl"],
+    "smoothed": STUDENT,
+}
+
+
+def in_eight_bits(model, ranges):
+    """Weights per channel and activations in 8 bits: bits a character lost."""
+    return bits_per_character(round_activations(quantize(model, 8, "channel").restore(), ranges), quick) - quick_exact
+
+
+@torch.no_grad()
+def drift(model):
+    """The largest change of a logit, relative to the largest logit."""
+    logits = teacher(quick.inputs)
+    return ((model(quick.inputs) - logits).abs().max() / logits.abs().max()).item()
+
+
+spoiled, found, drifts = {}, [], []
+for channel in CHANNELS:
+    for factor in FACTORS:
+        shouting = inject_outlier(teacher, channel, factor)
+        spoiled.setdefault(factor, []).append(in_eight_bits(shouting, calibrate(shouting, seen)))
+    by_channel = calibrate(shouting, seen, per="channel")
+    calm = smooth(shouting, by_channel)
+    for remedy, model, ranges in (
+        ("clipped at 99 %", shouting, calibrate(shouting, seen, percentile=99.0)),
+        ("one per channel", shouting, by_channel),
+        ("smoothed", calm, calibrate(calm, seen)),
+    ):
+        spoiled.setdefault(remedy, []).append(in_eight_bits(model, ranges))
+    found.append(sorted({channel for channels in outlier_channels(by_channel).values() for channel in channels}))
+    drifts += [drift(shouting), drift(calm)]
+spoiled["one scale"] = spoiled[300]
+after_smoothing = calibrate(calm, seen, per="channel")
+
+figure = new_figure(760, 300)
+with course_style():
+    left, right = figure.subplots(1, 2)
+    for ranges, look, label in ((by_channel, TEACHER, "as it came"), (after_smoothing, STUDENT, "smoothed")):
+        reach = ranges["blocks.1.expand"]
+        left.plot(range(128), reach, look.marker, color=look.color, markersize=3.5, label=label)
+        left.axhline(reach.max() / 254, **look.line | {"linewidth": 1.2}, label="half of its step")
+    left.set(yscale="log", ylim=(2e-3, 2e3), xlabel="channel", ylabel="largest |x|", title="what one layer reads")
+    left.legend(loc="upper left", bbox_to_anchor=(0, 0.97))
+    for row, (remedy, look) in enumerate(REMEDIES.items()):
+        right.barh(row, np.mean(spoiled[remedy]), 0.6, **look.area)
+        right.plot(spoiled[remedy], [row] * 3, "o", color="black", markersize=4)
+        right.text(np.max(spoiled[remedy]) + 0.1, row, f"{np.mean(spoiled[remedy]):.3f}", va="center")
+    right.set_yticks(range(len(REMEDIES)), list(REMEDIES))
+    right.set(ylim=(3.6, -0.6), xlim=(-0.1, 3.6), xlabel="bits a character lost", title="one channel 300 times as loud")
+show(
+    figure,
+    "Left: the largest value of each channel. One channel sets the step for all, and what lies below half a step (line) becomes zero: nearly everything, since these are the largest values. Smoothed, all channels lie far above their line. Right: the cost, for three channels (dots).",
+    alt="Left, a log plot of 128 channels: one dot far above the others, the half-step line above nearly all of them; after smoothing all dots lie above their line. Right, bars of loss: large with one scale, near zero for the remedies.",
+)
+print(f"made loud: channels {CHANNELS}, found as outliers: {found}")
+print(f"largest relative change of a logit in full precision, by making loud or by smoothing: {max(drifts):.0e}")
+for factor in FACTORS:
+    print(f"one scale, a channel {factor:3} times as loud: " + "  ".join(f"{v:6.3f}" for v in spoiled[factor]))
+worst = float(np.mean(spoiled["one scale"]))
+outlier.reveal(
+    outlier.options[2 if worst > 1 else 1 if worst > 0.05 else 0],
+    f"{worst:.2f} bits. The loud channel sets the step, and nearly everything in the other channels lies below half of it: zero.",
+)
+claim(
+    "C08b",
+    "One outlier channel breaks activations that share a scale, in a function that has not changed.",
+    spoiled["one scale"],
+    unit="bits a character lost",
+    holds=min(spoiled["one scale"]) > 1 and max(drifts) < 1e-5,
+)
+claim(
+    "C08b",
+    "A scale per channel mends it.",
+    spoiled["one per channel"],
+    unit="bits a character lost",
+    holds=max(spoiled["one per channel"]) < 0.02,
+)
+claim(
+    "C08b",
+    "So does SmoothQuant, with one scale for all activations and the same function.",
+    spoiled["smoothed"],
+    unit="bits a character lost",
+    holds=max(spoiled["smoothed"]) < 0.02 and max(drifts) < 1e-5,
+)
+
+# %% [markdown]
+# Clipping mends it here as well: the loud channel is one of 128, and what it says was no more important than before. In large language models the loud channels are just those that cannot be spared ([LLM.int8()](https://arxiv.org/abs/2208.07339)).
+#
+# ## 4 · Training through the rounding
+#
+# At 2 bits a model has to *learn* to live on the grid. **Quantization-aware training** (QAT) keeps the full weights, multiplies with their rounded version in every forward pass, and updates the full ones. But $\mathrm{round}$ is a staircase, flat wherever it has a slope at all. The **straight-through estimator** goes forward over the stairs and back over the ramp:
+#
+# $$\text{forward}\;\;\hat w=s\,\mathrm{clip}\big(\mathrm{round}(w/s),-m,m\big),\qquad\text{backward}\;\;\frac{\partial\hat w}{\partial w}:=\begin{cases}1&|w/s|\le m\\0&\text{beyond the grid.}\end{cases}$$
+#
+# **By hand,** $s=1$, $m=1$: of $w=(0.3,\,-0.8,\,1.7)$ the model sees $(0,-1,1)$, and a gradient $(g_1,g_2,g_3)$ reaches $w$ as $(g_1,g_2,0)$: from 1.7, a small move changes nothing.
+
+# %%
+teach = predict(
+    "2 bits, 100 steps through the rounding. Who teaches better?",
+    ["the labels", "the large teacher", "no difference: the names are the same"],
+)
+
+# %% [markdown]
+# ### Exercise 08.2 · A gradient for a staircase (●●○, 7 minutes)
+#
+# Return $\hat w$, so that autograd finds the gradient above. `scale` and `most` ($m$) are numbers.
+
+
+# %%
+@exercise("08.2")
+def rounded_weight(weight, scale, most):
+    """s·clip(round(w/s), −most, most), with gradient 1 to the weight inside the grid and 0 outside: [...] -> [...]."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# You need a sum of two parts: one whose value is that of the ramp, and one that autograd takes for a constant.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `x + (y - x).detach()` has the value of `y` and the gradient of `x`. Which `x` has no gradient beyond the grid?
+#
+# </details>
+
+# %% [markdown] tags=["solution:08.2"]
+# solution
+
+# %% [markdown]
+# The library's `rounding(model, bits)` puts such a function between every weight and its use. The result is a model like any other, so that `distill` trains it by any recipe; `settled` gives the codes to store. Its grids reach over the largest weight of their group, so that none lies beyond.
+#
+# **Experiment.** The three students, rounded to 2 bits, then trained for 100 steps on 16 names each: the same names in the same order, once with the labels, once with the large teacher. Both go on learning while they adapt, so what counts is the difference between the two.
+
+# %%
+from kd_lab.compress import rounding, settled
+from kd_lab.measure import mean_interval
+from kd_lab.viz.seeds import draw_seeds
+
+one_weight = pupils[0].blocks[0].expand.weight.detach()[:1, :32].clone().requires_grad_()
+own_scale = round_to_nearest(one_weight, Scheme(2, 32)).scale[0, 0].float().item()
+by_hand = rounded_weight(one_weight, own_scale, 1)
+torch.testing.assert_close(by_hand.detach(), round_to_nearest(one_weight, Scheme(2, 32)).restore())
+
+WAYS = {
+    "trained on labels": (labels_only(), None, BASELINE),
+    "taught by the large teacher": (word_level(), remembered, STUDENT),
+}
+recovered = {way: [] for way in WAYS}
+for number, pupil in enumerate(pupils):
+    for way, (recipe, source, _) in WAYS.items():
+        learner = rounding(pupil, 2)
+        distill(learner, source, lesson_names, recipe, steps=100, batch_size=16, seed=seed + number, progress=False)
+        recovered[way].append(bits_per_character(settled(learner).restore(), checked) - exact_bits[1 + number])
+plain = list(cost_of[2][1:])
+
+figure = new_figure(760, 230)
+with course_style():
+    axes = figure.subplots()
+    draw_seeds(
+        axes,
+        {"rounded only": plain, **recovered},
+        [TEACHER, *(look for _, _, look in WAYS.values())],
+    )
+    axes.set(xlim=(0, None), xlabel="bits a character lost to the same student in full precision")
+show(
+    figure,
+    "Three students in 2 bits (one marker each) and the 95 % interval of their mean. Training through the rounding brings back most of what rounding alone loses; the large teacher brings back more than labels on the same names.",
+    alt="Four rows of three markers: rounding alone loses most, training on labels much less, training with the large teacher least.",
+)
+labels = "trained on labels"
+over_labels = np.subtract(recovered[labels], recovered["taught by the large teacher"])
+for way, values in recovered.items():
+    print(f"{way:28} " + "  ".join(f"{value:.3f}" for value in values))
+middle, half_width = mean_interval(over_labels)
+teach.reveal(
+    teach.options[2 if abs(middle) < half_width else 1 if middle > 0 else 0],
+    "A label is one letter, drawn from what the teacher knows; with few names a step, the noise of the draw is most of the gradient.",
+)
+claim(
+    "C08c",
+    "Training through the rounding recovers most of what 2 bits cost, with nothing but labels.",
+    np.divide(recovered[labels], plain),
+    unit="of the loss that rounding alone leaves",
+    holds=np.divide(recovered[labels], plain).max() < 0.6,
+)
+claim(
+    "C08c",
+    "With the large teacher in place of the labels it recovers more, from the same names.",
+    over_labels,
+    unit="bits a character less lost",
+    holds=over_labels.min() > 0,
+)
+
+# %% [markdown]
+# ## 5 · Fewer parameters
+#
+# **Unstructured pruning** puts zeros in the place of single weights. Which ones matter least? Three opinions:
+#
+# - **magnitude** $|w|$: no data needed;
+# - **Wanda** $|w_{ij}|\cdot\lVert x_j\rVert_2$: a small weight on a loud input counts;
+# - **Taylor** $(w\,\partial L/\partial w)^2$: to first order, the squared change of the loss without it.
+#
+# A zero costs as much to multiply as any number. Only a kernel that *skips* it saves work, and has to be told where the zeros are: a **sparse** format such as CSR stores each remaining weight with its column. **2:4** is the compromise of recent GPUs: two of every four neighbours, so that an index takes two bits.
+
+# %%
+zeros = predict(
+    "Nine of ten weights of the teacher are set to zero. It reads names …",
+    ["nearly ten times as fast", "twice as fast", "as fast as before"],
+)
+
+# %%
+import numpy as np
+
+from kd_lab.compress import keep_largest, keep_two_of_four, magnitude, taylor, wanda, zero
+from kd_lab.measure import bits_per_character
+
+some = world.train[torch.randperm(len(world.train), generator=torch.Generator().manual_seed(seed))[:512]]
+unseen = world.held_out[slice(0, 400)]
+OPINIONS = {
+    "magnitude": (magnitude(teacher), "global", BASELINE),
+    "Wanda": (wanda(teacher, some), "row", DIVERGENCES["forward_kl"]),
+    "Taylor": (taylor(teacher, some), "global", DIVERGENCES["reverse_kl"]),
+}
+SPARSITIES = (0.5, 0.8, 0.9)
+quality = {
+    name: [bits_per_character(zero(teacher, keep_largest(scores, share, scope)), unseen) for share in SPARSITIES]
+    for name, (scores, scope, _) in OPINIONS.items()
+}
+pairs = {
+    name: bits_per_character(zero(teacher, keep_two_of_four(scores)), unseen)
+    for name, (scores, _, _) in OPINIONS.items()
+}
+whole = bits_per_character(teacher, unseen)
+print(
+    f"the teacher, 400 unseen names: {whole:.3f} bits a character.  2:4 by "
+    + ", ".join(f"{name} {value:.3f}" for name, value in pairs.items())
+)
+
+# %% tags=["timing"]
+from kd_lab.compress import as_sparse
+from kd_lab.measure.clock import seconds_in_turns
+
+
+@torch.no_grad()
+def read(model, batch=world.held_out[slice(0, 100)]):
+    return model(batch.inputs)
+
+
+def faster(seconds, name, base="as it is", parts=5):
+    """How many times as fast as the base: the fastest of each in a stretch of the rounds, the median of five stretches."""
+    best = {key: values.reshape(parts, -1).min(1) for key, values in seconds.items()}
+    return float(np.median(best[base] / best[name]))
+
+
+emptied = zero(teacher, keep_largest(magnitude(teacher), 0.9))
+model_seconds = seconds_in_turns({"as it is": lambda: read(teacher), "zeros": lambda: read(emptied)}, rounds=10)
+
+generator = torch.Generator().manual_seed(seed)
+matrix, column = torch.randn(1024, 1024, generator=generator), torch.randn(1024, 1, generator=generator)
+order = torch.rand(1024, 1024, generator=generator)
+SHARES = (0.5, 0.8, 0.9, 0.95)
+products = {"as it is": lambda: matrix @ column}
+for share in SHARES:
+    kept = matrix * (order >= share)
+    sparse = as_sparse(kept)
+    products[f"dense {share}"] = lambda kept=kept: kept @ column
+    products[f"sparse {share}"] = lambda sparse=sparse: sparse @ column
+matrix_seconds = seconds_in_turns(products, rounds=30)
+gain = {kind: np.array([faster(matrix_seconds, f"{kind} {share}") for share in SHARES]) for kind in ("dense", "sparse")}
+
+figure = new_figure(760, 290)
+with course_style():
+    left, right = figure.subplots(1, 2)
+    for name, (_, _, look) in OPINIONS.items():
+        left.plot(SPARSITIES, quality[name], **look.points, label=name)
+    left.axhline(whole, color=TEACHER.color, linewidth=1)
+    left.annotate("the teacher", (0.5, whole), (0, -12), textcoords="offset points")
+    left.set(xlabel="zeros, %", ylabel="bits a character", ylim=(2.6, 5), title="the teacher, not trained further")
+    left.legend(title="least important by")
+    right.plot(SHARES, gain["dense"], **STUDENT.points, label="dense kernel")
+    right.plot(SHARES, gain["sparse"], **DIVERGENCES["jsd"].points, label="sparse kernel (CSR)")
+    right.axhline(1, color=TEACHER.color, linewidth=1)
+    right.set(
+        xlabel="zeros, %",
+        ylabel="times as fast",
+        yscale="log",
+        ylim=(0.1, 10),
+        title="one matrix, 1024 × 1024",
+    )
+    right.set_xticks(SHARES, [f"{100 * share:.0f}" for share in SHARES])
+    left.set_xticks(SPARSITIES, [f"{100 * share:.0f}" for share in SPARSITIES])
+    right.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+    right.minorticks_off()
+    right.legend(loc="upper left")
+show(
+    figure,
+    "Left: without any training, half of the weights can go for almost nothing. Right: the dense kernel does not notice; the sparse one loses while half is left, and wins only where nearly all is gone.",
+    alt="Left, bits a character against the share of zeros for three kinds of importance, flat to 50 percent and steep at 90. Right, speed of a dense kernel is flat at 1, of a sparse one rises from below 1 to above it.",
+)
+in_model = faster(model_seconds, "zeros")
+zeros.reveal(
+    "as fast as before" if in_model < 1.3 else "twice as fast",
+    f"{in_model:.2f} times as fast. The kernel multiplies by every zero.",
+)
+claim(
+    "C08d",
+    "Nine of ten weights zero: a dense kernel reads no faster.",
+    in_model,
+    unit="times as fast as before",
+    holds=in_model < 1.3,
+)
+dense, half_sparse = faster(matrix_seconds, "dense 0.8"), faster(matrix_seconds, "sparse 0.5")
+claim(
+    "C08d",
+    "80 % zeros: the dense product of one matrix is no faster.",
+    dense,
+    unit="times as fast",
+    holds=dense < 1.3,
+)
+claim(
+    "C08d",
+    "A kernel for sparse matrices is slower than the dense one where half of the weights are left.",
+    half_sparse,
+    unit="times as fast as dense",
+    holds=half_sparse < 1,
+)
+
+# %% [markdown]
+# **Structured pruning** takes out what a kernel sees as an axis: whole **heads**, whole **channels** of the perceptron, whole **layers**. The importance of a head is the sum over its weights; what is left is a smaller model, whose every product is smaller.
+#
+# A head with $F$ features takes part in four places. For $H$ heads and a stream of width $W$: $F$ rows in each of $Q$, $K$, $V$, which stand one above the other in one matrix $[3HF, W]$ (all queries, then all keys, then all values); and the output projection $[W, HF]$, which reads what the heads have gathered, side by side.
+#
+# ### Exercise 08.3 · A head leaves (●●○, 10 minutes)
+#
+# Return both matrices with only the heads in the list `keep`.
+
+
+# %%
+@exercise("08.3")
+def keep_heads(query_key_value, project, heads, keep):
+    """An attention layer with the heads `keep` alone: [3·H·F, W], [W, H·F] -> [3·K·F, W], [W, K·F]."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A linear layer computes $xA^\top$: its outputs are rows of $A$, its inputs columns. What comes out of $Q$, $K$ and $V$ is a head's; what goes into the projection is.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `matrix.unflatten(0, (3, heads, -1))` gives the heads an axis of their own; index it with the list, then `flatten` the axes together again.
+#
+# </details>
+
+# %% [markdown] tags=["solution:08.3"]
+# solution
+
+# %% [markdown]
+# The library's `remove` does this for heads, channels and layers at once, and returns a plain `GPT`. It must say exactly what the big model says once the rest is silenced.
+
+# %%
+from kd_lab.compress import choose, layer_influence, remove, silence
+
+loud, influence = wanda(teacher, some), layer_influence(teacher, some)
+keep = choose(teacher, loud, heads=2, channels=256)
+narrow = remove(teacher, keep)
+attention, yours = teacher.blocks[0].attention, narrow.blocks[0].attention
+with torch.no_grad():
+    for mine, library in zip(
+        keep_heads(attention.query_key_value.weight, attention.project.weight, 4, list(keep.heads[0])),
+        (yours.query_key_value.weight, yours.project.weight),
+    ):
+        assert torch.equal(mine, library)
+    apart = (read(narrow) - read(silence(teacher, keep))).abs().max() / read(narrow).abs().max()
+shallow = remove(teacher, choose(teacher, loud, layers=2, layer_importance=influence))
+
+
+def count(model):
+    return sum(weight.numel() for weight in model.parameters())
+
+
+print(
+    f"half of every layer: {count(teacher):,} parameters become {count(narrow):,}; relative difference from the silenced twin {apart:.0e}"
+)
+print(
+    f"half of the layers:  {count(teacher):,} parameters become {count(shallow):,}; influence of the layers "
+    + " ".join(f"{i:.2f}" for i in influence)
+)
+for name, (scores, _, _) in OPINIONS.items():
+    value = bits_per_character(remove(teacher, choose(teacher, scores, heads=2, channels=256)), unseen)
+    print(f"half of every layer, the least important by {name}: {value:.2f} bits a character before any healing")
+print(f"half of the layers, the least influential: {bits_per_character(shallow, unseen):.2f}")
+
+# %%
+where_to_cut = predict(
+    "Both models have lost half of their blocks. One text is written, token by token. Which one is faster?",
+    ["half of every layer", "half of the layers", "both alike"],
+)
+
+# %% tags=["timing"]
+from kd_lab.compress import quantize
+from kd_lab.lessons.l08_stacking.experiment import ready
+
+
+@torch.no_grad()
+def write(model, tokens=world.held_out.inputs[:1, :10]):
+    """Ten tokens of one text, one at a time, with a cache."""
+    cache = model.new_cache(1, 10)
+    for t in range(10):
+        model(tokens[:, t : t + 1], cache=cache)
+
+
+MOVES = {
+    "as it is": teacher,
+    "fewer layers": shallow,
+    "narrower layers": narrow,
+    "quantize": ready(quantize(teacher, 8, "channel")),
+    "zeros": emptied,
+}
+reading = seconds_in_turns({name: (lambda model=model: read(model)) for name, model in MOVES.items()}, rounds=10)
+writing = seconds_in_turns({name: (lambda model=model: write(model)) for name, model in MOVES.items()}, rounds=10)
+for what, seconds in (("100 names read at once", reading), ("one name written", writing)):
+    print(f"{what:24}" + "".join(f"{name}: {faster(seconds, name):.2f} ×   " for name in MOVES if name != "as it is"))
+narrow_reads, shallow_reads, shallow_writes = (
+    faster(reading, "narrower layers"),
+    faster(reading, "fewer layers"),
+    faster(writing, "fewer layers"),
+)
+ahead = shallow_writes / faster(writing, "narrower layers")
+where_to_cut.reveal(
+    "half of the layers" if ahead > 1.1 else "both alike",
+    "One token is so little work that a layer takes about as long to start as to compute. Half of it takes nearly as long; leaving it out takes nothing.",
+)
+claim(
+    "C08e",
+    "Half of all heads and channels removed: many texts are read faster on an ordinary kernel.",
+    narrow_reads,
+    unit="times as fast",
+    holds=narrow_reads > 1.3,
+)
+claim(
+    "C08e",
+    "Half of the layers removed: many texts are read faster.",
+    shallow_reads,
+    unit="times as fast",
+    holds=shallow_reads > 1.3,
+)
+claim(
+    "C08e",
+    "Half of the layers removed: one text is written faster.",
+    shallow_writes,
+    unit="times as fast",
+    holds=shallow_writes > 1.3,
+)
+
+# %% [markdown]
+# ## 6 · Healing
+#
+# Pruning tears a hole that a short training closes. On what? The usual answer is to **fine-tune** on labels. But the model from before the cut is still there, and it is a teacher that knows everything its pruned copy has lost: **prune, then distil from the original**. We cut the teacher to a sixth (two of four layers, and half the heads and a quarter of the channels of those) and heal it both ways, on the same 1,500 names in the same order.
+
+# %%
+healing = predict(
+    "Which healing leaves fewer bits a character after 40 steps?",
+    ["labels", "the original as a teacher", "both alike: the names are the same"],
+)
+
+# %%
+from kd_lab.viz.learning import draw_learning
+
+HEALINGS = {"labels": (labels_only(), None, BASELINE), "the original": (word_level(), remembered, STUDENT)}
+HEAL_STEPS, HEAL_EVERY = 40, 10
+cut_keep = choose(teacher, loud, layers=2, heads=2, channels=128, layer_importance=influence)
+wound = bits_per_character(remove(teacher, cut_keep), unseen)
+recovery = {}
+for name, (recipe, source, _) in HEALINGS.items():
+    runs_of = []
+    for number in range(seed, seed + 3):
+        patient = remove(teacher, cut_keep, dropout=0.0)
+        history = distill(
+            patient,
+            source,
+            lesson_names,
+            recipe,
+            steps=HEAL_STEPS,
+            seed=number,
+            evaluate=lambda model: bits_per_character(model, unseen),
+            evaluate_every=HEAL_EVERY,
+            progress=False,
+        ).history
+        runs_of.append(history["evaluation"][HEAL_EVERY - 1 :: HEAL_EVERY])
+    recovery[name] = np.array(runs_of)
+healed_gain = recovery["labels"][:, -1] - recovery["the original"][:, -1]
+
+figure = new_figure(760, 300)
+with course_style():
+    axes = figure.subplots()
+    draw_learning(axes, recovery, HEAL_EVERY, [look for *_, look in HEALINGS.values()], teacher=whole)
+    axes.plot([0], [wound], "k*", markersize=10, label="after the cut", clip_on=False)
+    axes.set(
+        ylabel="bits a character, unseen names", xlim=(-1, HEAL_STEPS + 2), xticks=range(0, HEAL_STEPS + 1, HEAL_EVERY)
+    )
+    axes.legend()
+show(
+    figure,
+    f"{count(teacher):,} parameters cut to {count(patient):,}, then healed: means and 95 % intervals over three seeds. The level line is the model from before the cut.",
+    alt="Bits a character against steps for two ways of healing a pruned model. Both fall from the star at step 0; the one taught by the original falls further.",
+)
+healing.reveal(
+    "the original as a teacher" if healed_gain.min() > 0 else "labels",
+    "A label says which letter came. The original says how likely each of the 27 was, at the same price in texts.",
+)
+claim(
+    "C08f",
+    "Prune, then distil from the original: fewer bits a character than prune, then fine-tune on the same texts.",
+    healed_gain,
+    unit="bits a character fewer",
+    holds=healed_gain.min() > 0.03,
+)
+
+# %% [markdown]
+# ## 7 · The stack
+#
+# Three tools, three factors. The original is the teacher in 16-bit numbers. Every rung makes three choices: start from the *teacher* or from a *distilled student* of half the layers and half the width; remove 0, 25, 50 or 75 % of all heads and channels and heal by distillation; keep 16, 8, 4, 3 or 2 bits a weight (2 bits are trained for, section 4). Forty rungs were built once, from three seeds each, by `python -m kd_lab.lessons.l08_stacking.experiment --store`, written to disk, measured, and asked for names.
+#
+# **By hand,** the whole stack: the student holds 101,248 of the teacher's 792,832 parameters, pruning by half leaves 52,096 of those, and 4 bits in groups of 32 are 4.5 with the scale: $\tfrac{101}{793}\cdot\tfrac{52}{101}\cdot\tfrac{4.5}{16}\approx 0.018$.
+
+# %%
+multiply = predict(
+    "Each stage was also measured alone, on the original. How far is the product of the three sizes from the size of the stack?",
+    ["within 5 %", "5 to 20 % off", "a factor of two"],
+)
+
+# %% [markdown]
+# One rung is made here and now: the teacher, three quarters of its heads and channels removed, healed, rounded to 4 bits, written, read back.
+
+# %%
+import tempfile
+from pathlib import Path
+
+from kd_lab.lessons.l08_stacking.experiment import FULL, from_file, healed, stored_runs
+
+runs = stored_runs()
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "rung.safetensors"
+    live = from_file(healed(teacher, 75, seed, world, teacher), 4, file, seed, world, teacher)
+    live_bytes = file.stat().st_size
+kept = runs.at(distilled=False, pruned=75, bits=4)
+live_quality = bits_per_character(live, world.held_out)
+print(f"made now:  {live_bytes:,} bytes, {live_quality:.3f} bits a character")
+print(
+    f"on record: {kept.bytes:,} bytes, {kept.bits_per_character[0]:.3f} bits a character; predicted {kept.predicted_size * runs.at(False, 0, 16).bytes:,.0f} bytes"
+)
+
+# %% [markdown]
+# **Explore.** Take away with the slider, then change where you start and how many bits you keep. The middle compares what the cost model predicted with what was measured: grey is the prediction. *Time* is that of reading many names at once, predicted from the multiplications alone. Right, what this rung writes.
+
+# %%
+from kd_lab.lessons.l08_stacking.explorers import draw_front, pareto, stack_explorer
+
+QUALITY = (2.9, 3.6)
+explorer = stack_explorer(runs.rungs, QUALITY)
+explorer.show()
+explorer.filmstrip(["4 bits alone", "half removed", "student alone", "the whole stack"])
+
+# %%
+figure = new_figure(760, 420)
+with course_style():
+    axes = figure.subplots()
+    draw_front(axes, runs.rungs, QUALITY)
+    axes.legend(loc="upper right", ncols=2)
+show(
+    figure,
+    "Size against quality of every rung. Grey line: the front, below which nothing lies. Ticks: the size that the three factors predicted. The small end of the front belongs to stacks of all three; there a narrower model in 4 bits is better than a wider one in 2 of the same size.",
+    alt="Scatter of forty rungs, file size on a logarithmic axis against bits a character, marked by bits and by start, with the predicted size of each as a tick on its marker and a stepped front line.",
+)
+front = pareto(runs.rungs)
+print(
+    f"on the front: {len(front)} of {len(runs.rungs)} rungs; by bits "
+    + ", ".join(f"{bits}: {sum(r.bits == bits for r in front)}" for bits in (16, 8, 4, 3, 2))
+)
+print(f"without a stage left out: {sum(r.distilled and r.pruned > 0 and r.bits < 16 for r in front)}")
+full, original = runs.at(*FULL), runs.at(False, 0, 16)
+alone = runs.at(True, 0, 16).measured_size * runs.at(False, 50, 16).measured_size * runs.at(False, 0, 4).measured_size
+off_model = full.measured_size / full.predicted_size - 1
+off_parts = alone / full.measured_size - 1
+multiply.reveal(
+    "within 5 %" if abs(off_parts) <= 0.05 else "5 to 20 % off" if abs(off_parts) <= 0.2 else "a factor of two",
+    f"{off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a small model: the factors are only nearly independent.",
+)
+claim(
+    "C08g",
+    "The cost model predicts the bytes of the whole stack from its shape alone.",
+    off_model,
+    unit="relative deviation of the file from the prediction",
+    holds=abs(off_model) < 0.05,
+)
+claim(
+    "C08g",
+    "It predicts the rung that was made here and now.",
+    live_bytes / original.bytes / kept.predicted_size - 1,
+    unit="relative deviation",
+    holds=abs(live_bytes / original.bytes / kept.predicted_size - 1) < 0.05,
+)
+claim(
+    "C08g",
+    "The three stages, each measured alone on the original, multiply to the size of their stack.",
+    off_parts,
+    unit="relative deviation of the product",
+    holds=abs(off_parts) < 0.2,
+)
+lost = np.subtract(full.bits_per_character, original.bits_per_character)
+claim(
+    "C08g",
+    f"The whole stack, {original.bytes / full.bytes:.0f} times smaller, stays within a quarter of a bit of the original.",
+    lost,
+    unit="bits a character lost",
+    holds=lost.max() < 0.25,
+)
+
+# %% [markdown]
+# **Pick by the bottleneck.** A rule of thumb: short of memory → quantize first; short of time for one text → fewer layers; nothing but the teacher's text → sequence-level distillation; as small as can be → the whole stack. `pick` holds each against a measurement. For the first we need a layer that does not fit into the processor's cache: 4096 × 4096, 64 MB.
+
+# %% tags=["timing"]
+from IPython.display import Markdown, display
+
+from kd_lab.compress import pick
+from kd_lab.compress.integer import IntegerLinear
+from kd_lab.compress.rounding import Scheme, round_to_nearest
+
+weight, one = torch.randn(4096, 4096, generator=generator) / 64, torch.randn(1, 4096, generator=generator)
+zeroed = weight * (torch.rand(4096, 4096, generator=generator) >= 0.5)
+codes = IntegerLinear(round_to_nearest(weight, Scheme(8, "channel")))
+large = seconds_in_turns(
+    {"as it is": lambda: one @ weight.T, "quantize": lambda: codes(one), "zeros": lambda: one @ zeroed.T}, rounds=15
+)
+in_memory = {"quantize": faster(large, "quantize"), "zeros": faster(large, "zeros")}
+in_cache = {name: faster(writing, name) for name in ("quantize", "fewer layers", "narrower layers", "zeros")}
+others = {name: np.mean(values) for name, values in runs.others.items()}
+small_enough = [r for r in runs.rungs if np.mean(r.bits_per_character) < np.mean(original.bits_per_character) + 0.25]
+smallest = {
+    stages: original.bytes / min([r.bytes for r in small_enough if want(r)], default=original.bytes)
+    for stages, want in {
+        "quantize": lambda r: not r.distilled and not r.pruned,
+        "prune": lambda r: not r.distilled and r.bits == 16,
+        "distil": lambda r: not r.pruned and r.bits == 16,
+        "the whole stack": lambda r: r.distilled and r.pruned and r.bits < 16,
+    }.items()
+}
+advice = {
+    "memory": pick("memory", in_memory),
+    "latency": pick("latency", in_cache),
+    "size": pick("size", smallest),
+}
+rows = [
+    f"| {name} | {said.first} | {said.reason} | {'yes' if said.agrees else 'no'} |" for name, said in advice.items()
+]
+rows.append(
+    f"| text only | {pick('text only').first} | {pick('text only').reason} (measured: the student from the teacher's text {others['text only']:.2f} bits a character, from about as many real names {others['labels only']:.2f}, "
+    f"with the logits {np.mean(runs.at(True, 0, 16).bits_per_character):.2f}) | – |"
+)
+display(Markdown("| short of | first | because | measured so |\n|---|---|---|---|\n" + "\n".join(rows)))
+claim(
+    "C08h",
+    "Short of memory: INT8 speeds up a layer that does not fit the cache.",
+    in_memory["quantize"],
+    unit="times as fast",
+    holds=in_memory["quantize"] > 1.2,
+)
+claim(
+    "C08h",
+    "Short of time for one text: the same INT8 does not speed up a small model that fits.",
+    in_cache["quantize"],
+    unit="times as fast",
+    holds=in_cache["quantize"] < 1.1,
+)
+claim(
+    "C08h",
+    "Short of time for one text: of two models with half of the blocks, the one with fewer layers is faster.",
+    ahead,
+    unit="times as fast as the narrower one",
+    holds=ahead > 1.1,
+)
+claim(
+    "C08h",
+    "As small as can be, within a quarter of a bit: the whole stack beats the best of every single stage.",
+    smallest["the whole stack"] / max(v for k, v in smallest.items() if k != "the whole stack"),
+    unit="times smaller than the best single stage",
+    holds=advice["size"].agrees,
+)
+
+# %% [markdown]
+# ## Discuss
+#
+# *For two people, ten minutes.* A phone has to run a model of 3 billion parameters; you have its weights, its training data only in part, and one week on eight GPUs. The phone reads 50 GB from memory a second, and its owner wants 20 tokens a second. What do you cut first, what second, and what do you measure after each step? Where would you stop?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** At 16 bits 6 GB cross the bus for every token: 8 tokens a second at most, so memory is short and bits go first. 4 bits in groups, 1.7 GB, allow 29 without any training; measure quality on what the owner does, not only perplexity, and look for outlier channels first if activations are to be rounded as well. That already meets the demand: stopping there is a good answer. If quality falls too far, spend the week on training through the rounding with the original as teacher, which needs no labels and works on text that the model writes itself. Pruning heads and channels comes second (3 to 2 billion, healed from the original), depth only if a start costs more than the bytes. A new student by distillation is the most flexible and dearest: a week on eight GPUs is little for pretraining, and enough for pruning plus healing. **Misconceptions:** "90 % zeros make it ten times faster" (only with a kernel that skips them, and the file needs indices); "INT4 is four times faster" (only where memory is what one waits for); "the product of the factors is exact" (embeddings, norms and scales do not shrink alike); "after pruning one fine-tunes" (the original is at hand as a teacher). **Timing:** 45 minutes alone; 70 in a class, of which the stack explorer takes 15.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. Cost ≈ parameters × bits per parameter × work per parameter: quantization, pruning and distillation cut different factors, so they multiply, and a stack's size is known before it is built.
+# 2. 8 bits are free, 4 bits in groups nearly; below 3 there is a cliff, which training through the rounding flattens, best with the original as teacher.
+# 3. A zero is no speed: dense kernels multiply by it, sparse ones pay only where nearly all is gone. Heads, channels and layers really leave.
+# 4. What was cut is healed by distillation from the original, better than by labels on the same texts.
+# 5. Pick by the bottleneck: memory → bits; one text's latency → layers; text only → sequence-level distillation; size → everything.
+#
+# ## Quiz
+
+# %%
+quiz(
+    Question(
+        "A model of 80 % zeros runs on an ordinary GPU kernel. What has become smaller?",
+        {
+            "neither its file nor its time, unless something is told where the zeros are": "Yes: a zero is stored and multiplied like any number.",
+            "its time, by five": "Only a kernel that skips zeros does less, and at 80 % even that may not pay.",
+            "its file, by five": "As dense numbers a zero takes as many bytes as any other.",
+        },
+        right="neither its file nor its time, unless something is told where the zeros are",
+    ),
+    Question(
+        "A chatbot serves one user at a time from a large model. First step?",
+        {
+            "fewer bits a weight": "Yes: for one text the weights cross the bus at every token, and bits are bytes.",
+            "unstructured pruning": "The zeros cross the bus as well.",
+            "a larger batch": "It shares the weights among texts, and there is only one.",
+        },
+        right="fewer bits a weight",
+    ),
+    Question(
+        "You remove a head from Q, K and V and leave the output projection as it is. What happens?",
+        {
+            "the shapes no longer fit": "Yes: the projection has a column for every feature that a head has gathered.",
+            "nothing: a missing head contributes zero": "That would be silencing it. Removed, its columns have nothing to multiply.",
+            "the model is a little slower": "It does not run at all.",
+        },
+        right="the shapes no longer fit",
+    ),
+    Question(
+        "A student of a tenth of the parameters, pruned by half, 4 bits instead of 16. How large is it?",
+        {
+            "1/80 of the original": "Yes: 1/10 · 1/2 · 1/4.",
+            "1/16": "The factors multiply; they do not add.",
+            "that depends on the order of the three": "The quality does. The product does not.",
+        },
+        right="1/80 of the original",
+    ),
+)
+
+# %% [markdown]
+# ## Glossary
+#
+# **Post-training quantization** rounding weights without training. **Group** the weights that share a scale. **Straight-through estimator** the gradient of the identity in place of a staircase's. **Unstructured pruning** single weights become zero. **Sparsity** the share of zeros. **CSR** compressed sparse rows: the nonzeros and their columns. **2:4** two of every four neighbours stay. **Structured pruning** heads, channels or layers leave. **Importance** what is guessed that the loss would change by. **Healing** a short training after a cut. **Traffic** bytes that move between memory and processor. **Memory-bound, latency-bound** waiting for bytes, waiting for one operation to begin after the other. **Pareto front** the rungs that no other beats in both size and quality.
+#
+# ## Papers
+#
+# - Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", [1712.05877](https://arxiv.org/abs/1712.05877), equation 1.
+# - Bengio et al., "Estimating or propagating gradients through stochastic neurons", [1308.3432](https://arxiv.org/abs/1308.3432): the straight-through estimator.
+# - Xiao et al., "SmoothQuant", [2211.10438](https://arxiv.org/abs/2211.10438), equation 4; Frantar et al., "GPTQ", [2210.17323](https://arxiv.org/abs/2210.17323).
+# - Han et al., "Learning both weights and connections", [1506.02626](https://arxiv.org/abs/1506.02626); Sun et al., "Wanda", [2306.11695](https://arxiv.org/abs/2306.11695), section 3.
+# - Molchanov et al., "Importance estimation for neural network pruning", [1906.10771](https://arxiv.org/abs/1906.10771); Men et al., "ShortGPT", [2403.03853](https://arxiv.org/abs/2403.03853): the influence of a layer.
+# - Muralidharan et al., "Compact language models via pruning and knowledge distillation", [2407.14679](https://arxiv.org/abs/2407.14679): prune, then distil from the original, at scale.
+#
+# ## Next
+#
+# Back to [the map](00_the_map.ipynb): its table of methods now has an experiment behind every row. What lies beyond is how far copying carries: reasoning, style, and students that pass their teachers.

@@ -1,0 +1,270 @@
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from kd_lab.classroom.diagnosis import (
+    Case,
+    Exercise,
+    Misconception,
+    Mistake,
+    NotStarted,
+    brief,
+    close,
+    diagnose,
+    find_exercise,
+    is_empty,
+)
+
+
+def weighted_sum(values, weights):
+    """The sum of values times weights."""
+    return (values * weights).sum(-1)
+
+
+EXERCISE = Exercise(
+    reference=weighted_sum,
+    explanation="One product, one sum.",
+    cases=(
+        Case("two numbers", lambda: (torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]))),
+        Case("two rows", lambda: (torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([3.0, 5.0]))),
+    ),
+    mistakes=(
+        Mistake("weights ignored", "The weights are not used.", lambda values, weights: values.sum(-1)),
+        Mistake("mean", "A mean came, not a sum.", lambda values, weights: (values * weights).mean(-1)),
+        Mistake("all axes", "Rows are added up too.", lambda values, weights: (values * weights).sum()),
+    ),
+)
+
+
+def test_the_reference_and_an_equal_answer_are_right():
+    assert diagnose(EXERCISE, weighted_sum) is None
+    assert diagnose(EXERCISE, lambda v, w: v @ w) is None
+
+
+@pytest.mark.parametrize("mistake", EXERCISE.mistakes, ids=lambda mistake: mistake.name)
+def test_a_known_mistake_is_named_with_its_smallest_case(mistake):
+    found = diagnose(EXERCISE, mistake.function)
+    assert found.message == mistake.message
+    # Adding rows up shows only where there are rows.
+    assert found.example[0] == ("case: two rows" if mistake.name == "all axes" else "case: two numbers")
+    assert any(line.startswith("your function gives") for line in found.example)
+    assert any(line.startswith("values = [") for line in found.example)
+
+
+def test_the_solution_is_never_shown():
+    found = diagnose(EXERCISE, lambda v, w: v.sum(-1))
+    assert "(values * weights)" not in "\n".join([found.message, *found.example])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        (lambda v, w: None if v is not None else 1, "return statement is missing"),
+        (lambda v, w: v * w, "The shape is (2,); this case has an answer of shape ()"),
+        (lambda v, w: v @ w * float("nan"), "NaN"),
+        (lambda v, w: v @ w + 1, "The value differs"),
+        (lambda v, w: "13", "a str"),
+        (lambda v, w: v.mul_(w).sum(-1), "the argument values is changed"),
+        (lambda v: v, "TypeError"),
+        (lambda v, w: undefined_name, "undefined_name"),  # noqa: F821
+    ],
+)
+def test_what_no_mistake_explains_is_still_diagnosed(wrong, part):
+    found = diagnose(EXERCISE, wrong)
+    assert part in found.message
+    assert found.example[0] == "case: two numbers"
+
+
+def test_a_crash_points_at_the_learners_line():
+    def crashing(values, weights):
+        total = values.sum()
+        return total + values[7]
+
+    message = diagnose(EXERCISE, crashing).message
+    assert "IndexError" in message
+    assert "at the line `return total + values[7]`" in message
+
+
+def test_an_endless_loop_is_stopped_and_the_alarm_put_back():
+    def endless(values, weights):
+        while True:
+            time.sleep(0.01)
+
+    before = signal.getsignal(signal.SIGALRM)
+    impatient = Exercise(weighted_sum, "", EXERCISE.cases, (), seconds=0.2)
+    assert "did not end within 0.2 seconds" in diagnose(impatient, endless).message
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_unsolved_bodies_are_not_started():
+    def dots(values, weights):
+        """With a docstring."""
+        ...  # noqa: PIE790  as an exercise leaves it
+
+    def nothing(values, weights):
+        pass
+
+    def raising(values, weights):
+        raise NotImplementedError
+
+    for unsolved in (dots, nothing, raising):
+        with pytest.raises(NotStarted):
+            diagnose(EXERCISE, unsolved)
+
+
+def test_a_constant_is_an_answer_and_not_an_empty_body():
+    def constant(values, weights):
+        """Documented."""
+        return 13.0
+
+    assert not is_empty(constant)
+    assert not is_empty(lambda x: x)
+
+
+def factorial(n):
+    return 1 if n == 0 else n * factorial(n - 1)
+
+
+def test_a_recursive_answer_finds_itself_and_leaves_no_name_behind():
+    # As in a notebook, where the decorator runs before the name is bound.
+    names = {}
+    exec("def again(n):\n    return 1 if n == 0 else n * again(n - 1)", names)
+    function = names.pop("again")
+    exercise = Exercise(factorial, "", (Case("n = 4", lambda: (4,)),), ())
+    assert diagnose(exercise, function) is None
+    assert "again" not in names
+
+
+def test_a_check_beyond_values_can_raise_and_can_break():
+    def check(candidate):
+        if candidate(torch.ones(1), torch.ones(1)).dtype != torch.float32:
+            raise Misconception("The dtype changes.", ("case: float32",))
+
+    exercise = Exercise(weighted_sum, "", (), (), check=check)
+    assert diagnose(exercise, weighted_sum) is None
+    assert diagnose(exercise, lambda v, w: (v @ w).double()).message == "The dtype changes."
+    assert "cannot be used: AttributeError" in diagnose(exercise, lambda v, w: 1.0).message
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "same"),
+    [
+        (1, 1.0, True),
+        (torch.tensor(1.0), 1.0, True),
+        (torch.tensor([1.0]), 1.0, False),
+        (np.array([1.0, 2.0]), [1, 2], True),
+        (float("inf"), float("inf"), True),
+        (float("nan"), 0.0, False),
+        ("ab", "ab", True),
+        ([torch.ones(2), "x"], (torch.ones(2), "x"), True),
+        ([torch.ones(2)], [torch.ones(3)], False),
+        ({"a": 1.0}, {"a": 1.0 + 1e-7}, True),
+        ({"a": 1.0}, {"b": 1.0}, False),
+        (None, 1.0, False),
+        ([1.0, [2.0]], [1.0, [2.0]], True),
+        (True, True, True),
+    ],
+)
+def test_close(got, expected, same):
+    assert close(got, expected, 1e-5) is same
+
+
+def test_brief_is_one_short_line():
+    assert brief(torch.full((2, 2), 1 / 3)) == "[[0.3333, 0.3333], [0.3333, 0.3333]]"
+    assert brief(torch.nn.Linear(2, 2)) == "a Linear"
+    assert brief(object()) == "an object"
+    assert brief("x" * 500) == "a str"
+    assert brief(True) == "True"
+
+
+def test_an_unknown_exercise_is_named_with_those_that_exist():
+    with pytest.raises(ValueError, match=r"no exercise '77\.1'; lesson '77' has none"):
+        find_exercise("77.1")
+
+
+# ---- a way of running that is not a call: kernels --------------------------------------------------------------------
+
+
+class Launched:
+    """As Triton's kernels are: no plain function, and started by more than a call."""
+
+    def __init__(self, fn):
+        self.fn = fn
+
+    def __call__(self):
+        raise TypeError("a kernel is launched, not called")
+
+    def launch(self, source, out):
+        self.fn(source, out)
+
+
+@Launched
+def doubles(source, out):
+    """Twice the source into out."""
+    out[:] = 2 * source
+
+
+def run_doubles(kernel, source):
+    out = torch.full_like(source, torch.nan)
+    kernel.launch(source, out)
+    return out
+
+
+KERNEL_EXERCISE = Exercise(
+    reference=doubles,
+    explanation="",
+    cases=(Case("two numbers", lambda: (torch.tensor([1.0, 2.0]),)),),
+    mistakes=(Mistake("squared", "It squares.", Launched(lambda source, out: out.copy_(source**2))),),
+    run=run_doubles,
+)
+
+
+def test_an_exercise_says_how_its_function_is_run():
+    assert diagnose(KERNEL_EXERCISE, Launched(lambda source, out: out.copy_(source + source))) is None
+    squared = diagnose(KERNEL_EXERCISE, Launched(lambda source, out: out.copy_(source * source)))
+    assert squared.message == "It squares."
+    assert squared.example == (
+        "case: two numbers",
+        "source = [1, 2]",
+        "your function gives [1, 4]",
+        "expected [2, 4]",
+    )
+
+
+def test_a_kernel_without_a_body_is_not_started_and_one_that_breaks_is_told_its_line():
+    @Launched
+    def unsolved(source, out):
+        """Twice the source into out."""
+        ...  # noqa: PIE790  as an exercise leaves it
+
+    @Launched
+    def broken(source, out):
+        out[7] = source
+
+    with pytest.raises(NotStarted):
+        diagnose(KERNEL_EXERCISE, unsolved)
+    assert "at the line `out[7] = source`" in diagnose(KERNEL_EXERCISE, broken).message
+
+
+def test_what_an_interpreter_wraps_is_unwrapped():
+    class InterpreterError(Exception):
+        pass
+
+    class Interpreted(Launched):
+        def launch(self, source, out):
+            try:
+                self.fn(source, out)
+            except Exception as error:
+                raise InterpreterError(repr(error)) from error
+
+    @Interpreted
+    def broken(source, out):
+        out[7] = source
+
+    message = diagnose(KERNEL_EXERCISE, broken).message
+    assert message.startswith("It stops with IndexError")
+    assert "at the line `out[7] = source`" in message

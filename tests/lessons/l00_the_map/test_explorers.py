@@ -1,0 +1,80 @@
+import math
+
+import pytest
+
+from kd_lab.lessons.l00_the_map.explorers import (
+    LANDMARKS,
+    VOCABULARIES,
+    duration,
+    power_of_ten,
+    sequence_counter,
+    share,
+    walk_explorer,
+)
+from kd_lab.models import TabularModel
+from kd_lab.worlds import language
+
+
+@pytest.fixture(scope="module")
+def walk():
+    echo = language("echo", smoothing=0)
+    explorer = walk_explorer(TabularModel(echo.logp), echo.vocabulary, start="axya", name="walk-under-test")
+    yield explorer
+    explorer.close()
+
+
+def test_the_sentence_multiplies_the_path(walk):
+    sentence = walk.draw({"step": 2, "name": "cxc"}).sentence
+    assert "“x” 100% (the likeliest)" in sentence
+    assert "log p = −1.02 nats" in sentence  # ln 0.36
+    assert "1 text in 3 begins with “cx”" in sentence
+
+
+def test_the_last_step_is_the_end_mark_and_later_ones_stay_there(walk):
+    last, beyond = (walk.draw({"step": step, "name": "cxc"}) for step in (4, 6))
+    assert "gives the end mark 100%" in last.sentence
+    assert "is “cxc”" in last.sentence
+    assert beyond == last
+
+
+def test_bars_hold_the_conditional_and_the_choice(walk):
+    walk.draw({"step": 1, "name": "b"})
+    heights = [bar.get_height() for bar in walk._artists["bars"]]
+    chosen = [bar.get_height() for bar in walk._artists["chosen"]]
+    assert heights == pytest.approx([0, 0.400, 0.235, 0.360, 0, 0, 0.005])
+    assert chosen == pytest.approx([0, 0, 0.235, 0, 0, 0, 0])
+
+
+def test_it_says_how_to_mend_a_name(walk):
+    with pytest.raises(ValueError, match="outside this vocabulary"):
+        walk.draw({"name": "q"})
+    with pytest.raises(ValueError, match="at most 5"):
+        walk.draw({"name": "axxxxxa"})
+
+
+def test_probabilities_read_well():
+    assert share(0.0) == "100%"
+    assert share(math.log(0.02)) == "2%"
+    assert share(math.log(1e-6)) == "1 in 1,000,000"
+
+
+def test_the_counter_writes_every_digit():
+    counter = sequence_counter("counter-under-test")
+    sentence = counter.draw(counter.presets["a paragraph"]).sentence
+    assert counter._artists["number"].get_text().replace("\n", "") == str(50_257**200)
+    assert "9" in sentence
+    counter.draw(counter.presets["exact language"])
+    assert counter._artists["number"].get_text() == f"{7**6:,}"
+    assert 10 ** counter._artists["place"].get_xdata()[0] == pytest.approx(7**6)
+    counter.close()
+
+
+@pytest.mark.parametrize("exponent", [-3, 0, 1.5, 4, 8, 12, 17.7, 20, 27, 1000])
+def test_durations_are_finite_words(exponent):
+    assert not any(word in duration(exponent) for word in ("inf", "nan", "e+"))
+
+
+def test_powers_and_landmarks():
+    assert power_of_ten(math.log10(123_456)) == "1.2 × 10^5"
+    assert list(LANDMARKS.values()) == sorted(LANDMARKS.values())
+    assert min(VOCABULARIES) == 2

@@ -1,0 +1,34 @@
+"""A kernel of the interpreter's process is compiled in another, and what comes back is read rightly."""
+
+import pytest
+
+from kd_lab.classroom.diagnosis import find_exercise
+from kd_lab.lessons.l04_fused_softmax_kl.own_kernel import compile_own_kernel
+from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import tl, triton
+
+TYPES = {"logits": "*bf16", "lse": "*fp32", "vocabulary": "i32"}
+
+
+def test_vectors_need_a_vocabulary_that_16_divides():
+    kernel = find_exercise("04.2").reference
+    aligned, odd = compile_own_kernel(
+        kernel,
+        TYPES,
+        [{"BLOCK": 1024, "num_warps": 4, "vocabulary": 128_256}, {"BLOCK": 1024, "num_warps": 4, "vocabulary": 50_257}],
+    )
+    assert aligned.vector_loads == 1  # 1,024 columns over 128 threads are 8 of 2 bytes each
+    assert aligned.scalar_loads == 0
+    assert odd.vector_loads == 0
+    assert odd.scalar_loads == 8
+    assert aligned.spills == odd.spills == 0
+    assert ".target sm_90" in aligned.ptx
+    assert "ld.global.v4.b32" in aligned.ptx
+
+
+def test_a_kernel_that_does_not_compile_says_why():
+    @triton.jit
+    def broken(logits, lse, vocabulary, BLOCK: tl.constexpr):
+        tl.store(lse, tl.no_such_thing(logits))
+
+    with pytest.raises(ValueError, match=r"broken does not compile for sm_90[\s\S]*no_such_thing"):
+        compile_own_kernel(broken, TYPES, [{"BLOCK": 16, "num_warps": 1}])
