@@ -82,7 +82,7 @@ TEXT_LOGP = Exercise(
         ),
         Mistake(
             "mean, not sum",
-            "This averages over the positions. That is the log-probability a token, good for comparing models; the "
+            "This averages over the positions. That is the log-probability per token, good for comparing models; the "
             "probability of a text is a product of all its factors.",
             lambda logits, tokens, mask: (_chosen(logits, tokens) * mask).sum(-1) / mask.sum(-1),
         ),
@@ -218,7 +218,7 @@ TREE_KL = Exercise(
         ),
         Mistake(
             "mean over depths",
-            "The depths are averaged. Each depth adds its own gap to the whole; divided by L it would be one a token.",
+            "The depths are averaged. Each depth adds its own gap to the whole; divided by L it would be one per token.",
             lambda student, teacher: tree_kl(student, teacher) / len(student),
         ),
         Mistake(
@@ -233,7 +233,7 @@ TREE_KL = Exercise(
 
 
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step a batch; returns the list of losses in nats a position."""
+    """Train the student by word-level distillation, one step per batch; returns the list of losses in nats per position."""
     losses = []
     for batch in batches:
         with torch.no_grad():  # the teacher is read, not taught

@@ -123,7 +123,7 @@ def share(logp: float) -> str:
 
 
 def one_in(nats: float) -> str:
-    """How many texts the model writes for one like this.
+    """The number of texts that the model writes for one like this.
 
     >>> one_in(log(1234)), one_in(30.0)
     ('1 text in 1,234', '1 text in 10^13')

@@ -131,7 +131,7 @@ def text_logp(logits, tokens, mask):
 # solution
 
 # %% [markdown]
-# Summed over all held-out names and divided by the number of letters, end marks included, this is the figure by which language models are compared: **bits a character**. The library's function must agree with yours.
+# Summed over all held-out names and divided by the number of letters, end marks included, this is the figure by which language models are compared: **bits per character**. The library's function must agree with yours.
 
 # %%
 from kd_lab.measure import bits_per_character
@@ -145,7 +145,7 @@ assert math.isclose(bits, bits_per_character(teacher, names), rel_tol=1e-4)
 order = logp.argsort(descending=True)
 decoded = [world.vocabulary.decode(names.tokens[order[places]]) for places in (slice(3), slice(-3, None))]
 Markdown(
-    f"On held-out names the teacher needs **{bits:.2f} bits a character**; guessing blindly among 27 symbols needs {math.log2(27):.2f}. "
+    f"On held-out names the teacher needs **{bits:.2f} bits per character**; guessing blindly among 27 symbols needs {math.log2(27):.2f}. "
     f"Of these names it likes {', '.join(decoded[0])} best and {', '.join(decoded[1])} least, at {logp.max():.1f} and {logp.min():.1f} nats."
 )
 
@@ -254,7 +254,7 @@ whole.reveal(
 # %% [markdown]
 # ### Exercise 00.2 · The KL of two trees (●●○, 10 minutes)
 #
-# A tree is a list of tables. Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column a token, holding log-probabilities. Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table. `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
+# A tree is a list of tables. Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column per token, holding log-probabilities. Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table. `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
 
 
 # %%
@@ -267,7 +267,7 @@ def tree_kl(student, teacher):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Carry along one number a row: the log-probability with which the teacher reaches that prefix. At the root it is 0. How does it continue to the next table?
+# Carry along one number per row: the log-probability with which the teacher reaches that prefix. At the root it is 0. How does it continue to the next table?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -359,7 +359,7 @@ from kd_lab.how import masked_mean
 
 @exercise("00.3")
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step a batch; returns the list of losses in nats a position."""
+    """Train the student by word-level distillation, one step per batch; returns the list of losses in nats per position."""
     ...
 
 
@@ -396,7 +396,7 @@ result = distill(theirs, teacher, world, word_level(), steps=20, seed=seed)
 assert math.isclose(losses[0], result.history["loss"][0], rel_tol=1e-4)
 sizes = [sum(weight.numel() for weight in model.parameters()) for model in (teacher, mine)]
 Markdown(
-    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats a position in {len(losses)} steps. The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
+    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats per position in {len(losses)} steps. The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
 )
 
 # %% [markdown]
@@ -424,7 +424,7 @@ def held_out_bits(model):
 
 
 def contest(names, guide, steps):
-    """Held-out bits a character, [3 seeds, points], with labels and with a teacher."""
+    """Held-out bits per character, [3 seeds, points], with labels and with a teacher."""
 
     def run(recipe, guide, number):
         rest = {"steps": steps, "seed": number, "learning_rate": 0.01, "evaluate": held_out_bits, "evaluate_every": 40}
@@ -447,13 +447,13 @@ with course_style():
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
     draw_learning(left, on_all, every=40, looks=(BASELINE, STUDENT), teacher=bits)
     draw_learning(right, on_few, every=40, looks=(BASELINE, STUDENT), teacher=bits)
-    left.set(title=f"{len(world.train):,} names", ylabel="held-out bits a character")
+    left.set(title=f"{len(world.train):,} names", ylabel="held-out bits per character")
     right.set(title=f"{len(few.train)} names")
     right.legend()
 end = {name: [curves[name][:, -1].mean() for curves in (on_all, on_few)] for name in on_all}
 show(
     figure,
-    "Held-out bits a character, lower is better; mean of three seeds with its 95% interval. "
+    "Held-out bits per character, lower is better; mean of three seeds with its 95% interval. "
     + f"With all names the teacher's student ends at {end['word-level KD'][0]:.2f} and the one with labels at {end['labels only'][0]:.2f}. "
     + f"With 500 names it is {end['word-level KD'][1]:.2f} against {end['labels only'][1]:.2f}: labels run out of news and are learned by heart, while the teacher still has something to say about each of them.",
     alt="Two panels of learning curves; in both the distilled student ends below the one trained on labels, and with 500 names the latter turns upward.",
@@ -470,11 +470,11 @@ lost = on_few[labels][:, -1] - on_few[labels].min(1) - (on_few[distilled][:, -1]
 
 def claim_gain(sentence, gain):
     mean, half_width = mean_interval(gain)
-    claim("C00c", sentence, gain, unit="bits a character", holds=mean - half_width > 0)
+    claim("C00c", sentence, gain, unit="bits per character", holds=mean - half_width > 0)
 
 
 winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
-bet.reveal(winner, f"It is ahead by {gain_few.mean():.2f} bits a character.")
+bet.reveal(winner, f"It is ahead by {gain_few.mean():.2f} bits per character.")
 claim_gain("With all names, 120 steps: how far the student with a teacher is ahead of the one with labels", gain_all)
 claim_gain("With 500 names, 400 steps: how far it is ahead", gain_few)
 claim_gain(
@@ -482,9 +482,9 @@ claim_gain(
 )
 
 # %% [markdown]
-# **What this shows and what not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names, so that its student with 500 names hears about the rest through it. That is no flaw of the contest; it is what distillation is for. The knowledge was paid for once, when the teacher was trained, and reaches the student through 27 numbers a letter. What the contest does not show is that soft targets would help if the teacher knew no more than the student's own data.
+# **What this shows and what not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names, so that its student with 500 names hears about the rest through it. That is no flaw of the contest; it is what distillation is for. The knowledge was paid for once, when the teacher was trained, and reaches the student through 27 numbers per letter. What the contest does not show is that soft targets would help if the teacher knew no more than the student's own data.
 #
-# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher. On 500 names it was read once, at the price of keeping 27 numbers a letter.
+# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher. On 500 names it was read once, at the price of keeping 27 numbers per letter.
 
 # %% tags=["timing"]
 per_step = {}

@@ -1,4 +1,4 @@
-"""How texts stand to one another in two models: two maps of distances, and every pair as a point."""
+"""The distances between texts in two models: two maps, and every pair as a point."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -27,14 +27,14 @@ def draw_map(axes: Axes, relations: Float[np.ndarray, "B B"], texts: Sequence[st
     Args:
         axes: gets the texts along both sides.
         relations: distances in units of their mean.
-        texts: one a row.
+        texts: one per row.
         title: of the axes.
 
     Raises:
         ValueError: not as many texts as rows.
     """
     if len(relations) != len(texts):
-        raise ValueError(f"{len(texts)} texts came for {len(relations)} rows; expected one a row")
+        raise ValueError(f"{len(texts)} texts came for {len(relations)} rows; expected one per row")
     image = axes.imshow(relations, vmin=0, vmax=BRIGHTEST)
     axes.set_xticks(range(len(texts)), texts, rotation=90, fontsize=8)
     axes.set_yticks(range(len(texts)), texts, fontsize=8)
@@ -58,7 +58,7 @@ def relation_explorer(
 
     Args:
         teacher: distances among B texts in units of their mean.
-        students: a name a student, and its distances.
+        students: a name per student, and its distances.
         texts: names of the first few of the B texts, those that the maps show.
         start: the student that is shown first.
         name: of the explorer.

@@ -114,7 +114,7 @@ show(
 )
 
 # %% [markdown]
-# Three seeds each, with the same student, the same names in the same order, and 160 steps of 32 names. A `Told` teacher repeats answers that are written down, true or doctored. Two yardsticks on held-out names: **bits a character**, which judge the whole distribution, and **accuracy**, how often the first choice is the letter that came.
+# Three seeds each, with the same student, the same names in the same order, and 160 steps of 32 names. A `Told` teacher repeats answers that are written down, true or doctored. Two yardsticks on held-out names: **bits per character**, which judge the whole distribution, and **accuracy**, how often the first choice is the letter that came.
 
 # %%
 from kd_lab.measure import bits_per_character, mean_interval
@@ -144,7 +144,7 @@ def new_student(number):
 
 
 def teach(recipe, guide):
-    """Three students, one a seed."""
+    """Three students, one per seed."""
     students = [new_student(number) for number in range(3)]
     rest = {"steps": 160, "batch_size": 32, "learning_rate": 0.01, "progress": False}
     for number, student in enumerate(students):
@@ -176,7 +176,7 @@ with course_style():
     left, right = figure.subplots(1, 2, sharey=True)
     draw_seeds(left, {name: bits[name].tolist() for name in order}, looks)
     draw_seeds(right, {name: first_choice[name].tolist() for name in order}, looks)
-    left.set(xlabel="held-out bits a character, left is better", xlim=(3.1, 4.1))
+    left.set(xlabel="held-out bits per character, left is better", xlim=(3.1, 4.1))
     right.set(xlabel="held-out accuracy, right is better", xlim=(0.22, 0.34))
 lift = first_choice["permuted"] - first_choice["labels"]
 share = lift.mean() / (first_choice["whole"] - first_choice["labels"]).mean()
@@ -196,7 +196,7 @@ claim(
     "C01a",
     "Soft targets carry more than labels: the student that sees them is ahead.",
     gain,
-    unit="bits a character",
+    unit="bits per character",
     holds=gain.min() > 0.1,
 )
 claim(
@@ -210,7 +210,7 @@ claim(
     "C01a",
     "The gain outlives a permuted dark part, so it is softness and not knowledge.",
     left_over,
-    unit="bits a character ahead of labels",
+    unit="bits per character ahead of labels",
     holds=left_over.mean() > gain.mean() / 2,
 )
 claim(
@@ -302,7 +302,7 @@ def soft_loss(student_logits, teacher_logits, temperature):
 # %%
 @exercise("01.2")
 def limit_gradient(student_logits, teacher_logits):
-    """What the gradient of τ²·KL with respect to the student's logits tends to as τ → ∞: [..., V] -> [..., V]."""
+    """The limit of the gradient of τ²·KL with respect to the student's logits as τ → ∞: [..., V] -> [..., V]."""
     ...
 
 
@@ -331,7 +331,7 @@ names = world.held_out[slice(0, 100)]
 
 
 def gradient_at(z, u, tau, scaled=True):
-    """The gradient of the softened forward KL with respect to the student's logits, one row a prefix."""
+    """The gradient of the softened forward KL with respect to the student's logits, one row per prefix."""
     z = z.clone().requires_grad_()
     loss = softmax_kl(z, u, temperature=tau, reduction="sum", scale_by_t2=scaled)
     return torch.autograd.grad(loss, z)[0]
@@ -406,13 +406,13 @@ claim(
     "C01a",
     "A higher temperature teaches better: τ = 4 is ahead of τ = 1.",
     softer,
-    unit="bits a character ahead",
+    unit="bits per character ahead",
     holds=softer.min() > 0,
 )
 # %% [markdown]
 # ## 3 · Features: a hint through a projector
 #
-# On its way to 27 logits the teacher makes 128 numbers a position in each of its blocks, its **features**. FitNets (Romero and others, 2015) lets the student copy them: let $h_t$ be the student's features at position $t$, here 48 of them, and $g_t$ the teacher's 128. A **projector** $W$, a matrix of 128 rows and 48 columns, is learned beside the student and thrown away after training:
+# On its way to 27 logits the teacher makes 128 numbers per position in each of its blocks, its **features**. FitNets (Romero and others, 2015) lets the student copy them: let $h_t$ be the student's features at position $t$, here 48 of them, and $g_t$ the teacher's 128. A **projector** $W$, a matrix of 128 rows and 48 columns, is learned beside the student and thrown away after training:
 #
 # $$\mathcal L_{\text{hint}}=\frac1n\sum_{t}\tfrac12\,\|W h_t-g_t\|^2,$$
 #
@@ -533,9 +533,11 @@ claim(
     holds=misses.max() < 2 / 3,
 )
 helped = bits["labels"] - bits["FitNets"]
-claim("C01c", "Hints help to predict.", helped, unit="bits a character ahead of labels", holds=helped.min() > 0.05)
+claim("C01c", "Hints help to predict.", helped, unit="bits per character ahead of labels", holds=helped.min() > 0.05)
 beyond = bits["whole"] - bits["FitNets"]
-claim("C01c", "They help more than logits do.", beyond, unit="bits a character ahead of logits", holds=beyond.min() > 0)
+claim(
+    "C01c", "They help more than logits do.", beyond, unit="bits per character ahead of logits", holds=beyond.min() > 0
+)
 # %% [markdown]
 # Which layer is copied matters: a last block stands one norm and one matrix away from the logits, so a hint there is nearly the logits in another dress. FitNets itself takes a layer in the middle, and trains hints first and the rest after.
 #
@@ -614,11 +616,11 @@ likeness = {
 }
 METHODS = {
     "labels": "nothing",
-    "whole": "27 numbers a position",
-    "whole, τ = 4": "27 numbers a position",
-    "FitNets": "128 numbers a position",
-    "RKD": "128 numbers a name",
-    "RKD ÷ 5": "128 numbers a name",
+    "whole": "27 numbers per position",
+    "whole, τ = 4": "27 numbers per position",
+    "FitNets": "128 numbers per position",
+    "RKD": "128 numbers per name",
+    "RKD ÷ 5": "128 numbers per name",
 }
 
 
@@ -633,7 +635,7 @@ rows = "\n".join(
 )
 display(
     Markdown(
-        "| student | what the teacher shows | CKA | unexplained | distances correlate | bits a character |\n|---|---|---|---|---|---|\n"
+        "| student | what the teacher shows | CKA | unexplained | distances correlate | bits per character |\n|---|---|---|---|---|---|\n"
         + rows
         + f"\n\nHeld-out names, three seeds, 95 % intervals. The teacher itself: {bits_per_character(teacher, held_out):.2f} bits."
     )
@@ -659,12 +661,12 @@ claim(
     "C01d",
     "With the paper's weights relations help to predict.",
     predicts,
-    unit="bits a character ahead of labels",
+    unit="bits per character ahead of labels",
     holds=mean_interval(predicts.tolist())[0] - mean_interval(predicts.tolist())[1] > 0,
 )
 enough.reveal(
     enough.options[1] if as_hints.mean() < closer.mean() / 2 else enough.options[0],
-    "RKD speaks of one mean vector a name. Of positions, over which CKA is taken, it says little, and seeds differ.",
+    "RKD speaks of one mean vector per name. Of positions, over which CKA is taken, it says little, and seeds differ.",
 )
 
 # %% [markdown]
@@ -702,7 +704,7 @@ relations_explorer.filmstrip(["untrained", "labels", "logits", "RKD"])
 # *For two people, ten minutes.* You distil a model whose vocabulary differs from the student's, so that logits cannot be compared. What would you copy: features, relations, text? What would you need to see of the teacher for each, and how would you find out whether it did any good? And why might a high CKA *not* be a success?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector a text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (the permuted teacher is as soft and worse than none); “the projector must be kept” (it is thrown away). **Timing:** 40 minutes alone, 60 in a class; section 1 makes a lecture of its own.
+# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector per text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (the permuted teacher is as soft and worse than none); “the projector must be kept” (it is thrown away). **Timing:** 40 minutes alone, 60 in a class; section 1 makes a lecture of its own.
 
 # %% [markdown]
 # ## Recap
@@ -758,7 +760,7 @@ quiz(
 # %% [markdown]
 # ## Glossary
 #
-# **Logits** the numbers before the softmax, one a token. **Soft target** a distribution to learn from in place of a label. **Dark knowledge** how a teacher ranks and weighs the answers below its first. **Label smoothing** a label with a share ε of its mass spread evenly. **Temperature** what all logits are divided by before the softmax. **Features** or **hidden states** the numbers of a layer inside a model. **Hint** a teacher's features that a student's layer is guided by. **Projector** a learned matrix between two widths, thrown away after training. **Relation** a number that says how two or three texts stand to one another. **CKA** a similarity of two sets of features that ignores rotation and scale.
+# **Logits** the numbers before the softmax, one per token. **Soft target** a distribution to learn from in place of a label. **Dark knowledge** how a teacher ranks and weighs the answers below its first. **Label smoothing** a label with a share ε of its mass spread evenly. **Temperature** what all logits are divided by before the softmax. **Features** or **hidden states** the numbers of a layer inside a model. **Hint** a teacher's features that a student's layer is guided by. **Projector** a learned matrix between two widths, thrown away after training. **Relation** a number that says how two or three texts stand to one another. **CKA** a similarity of two sets of features that ignores rotation and scale.
 #
 # ## Papers
 #

@@ -197,7 +197,7 @@ guess_error = predict(
 # %%
 @exercise("02.2")
 def sequence_nll(logits, tokens):
-    """−log q(text) in nats, one number a text: [B, T, V], [B, T + 1] -> [B]."""
+    """−log q(text) in nats, one number per text: [B, T, V], [B, T + 1] -> [B]."""
     ...
 
 
@@ -243,7 +243,7 @@ with torch.no_grad():
         NegativeLogLikelihood()(learner(batch.inputs), batch.targets, batch) * batch.mask.sum(), prices.float().sum()
     )
 print(
-    f"{len(log_p):,} sequences, exact loss {exact:.4f} nats a text; from {sizes[-1]:,} sampled texts {exact + errors[0, -1]:.4f}"
+    f"{len(log_p):,} sequences, exact loss {exact:.4f} nats per text; from {sizes[-1]:,} sampled texts {exact + errors[0, -1]:.4f}"
 )
 
 
@@ -280,7 +280,7 @@ with course_style():
         label="± 2 typical errors, by 1/√N",
     )
     axes.axhline(exact, **TEACHER.line, label="exact, over all sequences")
-    axes.set(xscale="log", xlabel="teacher texts N", ylabel="loss, nats a text", xlim=(3, 1300))
+    axes.set(xscale="log", xlabel="teacher texts N", ylabel="loss, nats per text", xlim=(3, 1300))
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
     axes.minorticks_off()
     axes.legend(loc="upper right", markerscale=2)
@@ -299,7 +299,7 @@ claim(
     "C02b",
     "The sampled sequence-level loss estimates the exact one without bias.",
     errors[:, -1],
-    unit="nats a text, estimate − exact at N = 1,024",
+    unit="nats per text, estimate − exact at N = 1,024",
     holds=abs(bias) <= half_width and half_width < 0.01 * exact,
 )
 groups = torch.stack([slope(group) for group in errors.split(20)])
@@ -360,10 +360,10 @@ with course_style():
     floor = bits_per_character(teacher, names.held_out)
     axes.axvline(floor, color=TEACHER.color, linestyle=":", linewidth=1.5)
     axes.text(floor, -0.42, " teacher", color=TEACHER.color, va="top")
-    axes.set_xlabel("bits a character on held-out names (lower is better)")
+    axes.set_xlabel("bits per character on held-out names (lower is better)")
 show(
     figure,
-    "One marker a seed, and under them the 95 % interval of the mean. Text over HTTP teaches what text in process teaches; with probabilities beside the same kind of text the student gets further.",
+    "One marker per seed, and under them the 95 % interval of the mean. Text over HTTP teaches what text in process teaches; with probabilities beside the same kind of text the student gets further.",
     alt="Bits a character of three kinds of student, three or six seeds each, and the teacher's as a dotted line.",
 )
 difference = torch.tensor(bits["text, over HTTP"]) - torch.tensor(bits["text, in process"])
@@ -373,7 +373,7 @@ claim(
     "C02d",
     "A student trained through a text-only endpoint reaches what sampling in process reaches.",
     difference,
-    unit="bits a character, HTTP − in process",
+    unit="bits per character, HTTP − in process",
     holds=abs(mean) + half_width < gain.mean(),  # the whole interval lies within what probabilities would add
 )
 
@@ -407,7 +407,7 @@ mean, half_width = mean_interval(noise)
 print(
     f"A batch of tokens strays {mean:.1f} ± {half_width:.1f} times as far (squared) as the same batch with probabilities beside it."
 )
-print(f"After {steps} steps the probabilities are worth {gain.mean():.2f} bits a character on held-out names.")
+print(f"After {steps} steps the probabilities are worth {gain.mean():.2f} bits per character on held-out names.")
 
 # %% [markdown]
 # ## 3 · The hard variant: match the mode
@@ -637,12 +637,12 @@ with course_style():
     top, bottom = figure.subplots(2, 1)
     draw_seeds(top, gaps, [BASELINE, STUDENT])
     top.axvline(0, color="#222222", linewidth=0.8)
-    top.set_xlabel("log q(beam) − log q(greedy), nats a text")
+    top.set_xlabel("log q(beam) − log q(greedy), nats per text")
     draw_seeds(bottom, judged, [BASELINE, STUDENT])
-    bottom.set_xlabel("log p of the student's greedy text, nats a text (higher is better)")
+    bottom.set_xlabel("log p of the student's greedy text, nats per text (higher is better)")
 show(
     figure,
-    "Rows are what a student was trained on; one marker a seed, with the 95 % interval of the mean. Above: what a beam still finds beyond greedy decoding. Below: what the teacher thinks of the greedy texts; where intervals overlap, three seeds do not tell the two apart.",
+    "Rows are what a student was trained on; one marker per seed, with the 95 % interval of the mean. Above: what a beam still finds beyond greedy decoding. Below: what the teacher thinks of the greedy texts; where intervals overlap, three seeds do not tell the two apart.",
     alt="Two panels of dots. Above, the gap between beam and greedy is large for names and near zero for modes. Below, the teacher's log-probability of greedy texts.",
 )
 
@@ -666,7 +666,7 @@ claim(
 for label in gaps:
     same, price = 100 * torch.tensor(agreement[label]).mean(), torch.tensor(cost[label]).mean()
     print(
-        f"trained on {label:16} greedy = beam for {same:3.0f} % of prompts · {price:.2f} bits a character on real names"
+        f"trained on {label:16} greedy = beam for {same:3.0f} % of prompts · {price:.2f} bits per character on real names"
     )
 
 # %% [markdown]
@@ -692,7 +692,7 @@ from kd_lab.how import sampled, save_sparse_teacher, top_k
 
 
 def bytes_per_token(logits, ids, k):
-    """Write four caches of the same tokens to disk and weigh the files: [N, V], [N] -> bytes a token."""
+    """Write four caches of the same tokens to disk and weigh the files: [N, V], [N] -> bytes per token."""
     count, generator = len(ids), torch.Generator().manual_seed(seed)
     with TemporaryDirectory() as folder:
         full, text = Path(folder) / "logits.safetensors", Path(folder) / "text.safetensors"
@@ -713,7 +713,7 @@ with torch.no_grad():
 real = bytes_per_token(
     torch.randn(256, V_real, generator=torch.Generator().manual_seed(seed)), torch.arange(256), k=k_real
 )
-print(f"bytes a token on disk    V = 27, k = 4   V = {V_real:,}, k = {k_real}")
+print(f"bytes per token on disk    V = 27, k = 4   V = {V_real:,}, k = {k_real}")
 for name in own:
     print(f"{name:20} {own[name]:18,.1f} {real[name]:22,.1f}")
 
@@ -878,7 +878,7 @@ many = {
 
 
 def best_student(prefix, method, k):
-    """What the minimum of the loss is, in closed form. A bucket says nothing about its inside: there the student started out even."""
+    """The minimum of the loss in closed form. A bucket says nothing about its inside: there the student started out even."""
     p = after[prefix]
     if method == "k sampled ids":
         return many[prefix][:, :k].flatten().bincount(minlength=V) / (200 * k)
@@ -961,10 +961,10 @@ display(
 | | word-level KD | sequence-level KD |
 |---|---|---|
 | matches | {positions:,} local conditionals, at {len(visited):,} different nodes | {len(written):,} paths through the same nodes |
-| teacher access | logits: {positions * V:,} numbers; a text-only teacher is refused | text: {positions - len(written):,} letters; HTTP and in process differ by {abs(difference.mean()):.3f} bits a character |
-| signal density | {V} numbers a position | 1 number a position; the gradient of a batch strays {factor:.1f} ± {spread:.1f} times as far (squared) |
-| storage, V = {V} | {own["all logits"]:.0f} bytes a token | {own["token ids"]:.0f} bytes a token |
-| storage, V = {V_real:,} | {real["all logits"]:,.0f} bytes a token | {real["token ids"]:.0f} bytes a token |
+| teacher access | logits: {positions * V:,} numbers; a text-only teacher is refused | text: {positions - len(written):,} letters; HTTP and in process differ by {abs(difference.mean()):.3f} bits per character |
+| signal density | {V} numbers per position | 1 number per position; the gradient of a batch strays {factor:.1f} ± {spread:.1f} times as far (squared) |
+| storage, V = {V} | {own["all logits"]:.0f} bytes per token | {own["token ids"]:.0f} bytes per token |
+| storage, V = {V_real:,} | {real["all logits"]:,.0f} bytes per token | {real["token ids"]:.0f} bytes per token |
 """)
 )
 
@@ -979,7 +979,7 @@ display(
 # **Expected answers.** Ranking needs the distribution: sampled texts at temperature 1, several for a question, since the loss over samples estimates the sequence-level KL (C02b). Greedy or
 # beam-like texts would teach a ranking in which everything but one answer is hopeless; its price in bits stands under C02f. Answering once profits from the mode: one greedy answer for each of
 # many questions, after which greedy decoding is about as good as a search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
-# signal is one id a token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
+# signal is one id per token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
 #
 # **Misconceptions to listen for.** “Sequence-level KD means a loss over sequences, so it is no token loss”: by the chain rule it is the sum of token losses. “Beam search finds the mode”: it
 # finds a good text; width 1 in “echo” shows a miss. “A larger k mends the truncated sum”: it shrinks the bias and does not remove it.
@@ -987,7 +987,7 @@ display(
 # %% [markdown]
 # ## Recap
 #
-# 1. Word-level KD matches the teacher's conditional at every node that given texts pass: one teacher pass, $V$ numbers a position, logits needed.
+# 1. Word-level KD matches the teacher's conditional at every node that given texts pass: one teacher pass, $V$ numbers per position, logits needed.
 # 2. Sequence-level KD matches paths. Sampled texts estimate its loss without bias, with an error like $1/\sqrt N$, and a text-only endpoint is enough.
 # 3. On the teacher's own texts both have the same expectation; probabilities carry it with far less noise.
 # 4. The hard variant is SFT on the beam's text. Its student answers greedily about as well as it searches, and forgets what else there was.

@@ -135,7 +135,7 @@ def draw_token_tables(figure: Figure, tables: Mapping[str, Float[np.ndarray, "C 
 
     Args:
         figure: an empty figure.
-        tables: title → probabilities, one row a context.
+        tables: title → probabilities, one row per context.
         top: the probability of the darkest shade.
     """
     panels = figure.subplots(1, len(tables), sharey=True)

@@ -45,7 +45,7 @@ def integrand(
     divergence: str,
     beta: float = 0.5,
 ) -> Float[np.ndarray, "... N"]:
-    """What is added up over x to give the divergence: where the student pays, and where it is paid back.
+    """The integrand of the divergence over x: where the student pays, and where it is paid back.
 
     forward_kl p·log(p/q) · reverse_kl q·log(q/p) · jsd β·p·log(p/m) + (1−β)·q·log(q/m) · skew_kl p·log(p/m),
     m = βp + (1−β)q.
@@ -163,7 +163,7 @@ def nearest_gaussian(
 
     Args:
         x, cell, teacher_logp, divergence, beta: as in `local_optima`.
-        starts: (mean, width) of the starts, best one a mode of the teacher. Of optima as good as each other to 1e-6
+        starts: (mean, width) of the starts, best one per mode of the teacher. Of optima as good as each other to 1e-6
             nats, the earliest start's is returned.
 
     Raises:

@@ -230,7 +230,7 @@ claim(
 #
 # ### Exercise 03.1 · Forward KL (●○○, 8 minutes)
 #
-# From log-probabilities `[..., V]` to one number a position, `[...]`, in nats. A log-probability may be `-inf`.
+# From log-probabilities `[..., V]` to one number per position, `[...]`, in nats. A log-probability may be `-inf`.
 
 
 # %%

@@ -40,7 +40,7 @@ def eager_jsd(student_logits, teacher_logits, temperature, beta=0.5):
 
 
 def ledger_of(loss, dtype, rows=32, vocabulary=2048):
-    """What one forward and backward pass reads, writes and holds."""
+    """The bytes that one forward and backward pass reads, writes and holds."""
     generator = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, rows, vocabulary, generator=generator).to(dtype)
     student.requires_grad_()
@@ -53,7 +53,7 @@ elements = 32 * 2048
 ledgers = {"forward KL": ledger_of(eager_forward_kl, torch.bfloat16), "JSD": ledger_of(eager_jsd, torch.bfloat16)}
 large = {
     name: [step for step in ledger.steps if step.read + step.written > elements] for name, ledger in ledgers.items()
-}  # the others touch a number a row
+}  # the others touch a number per row
 steps = large["forward KL"]
 moved = np.cumsum([0] + [step.read + step.written for step in steps]) / elements
 hook = new_figure(760, 360)
@@ -292,7 +292,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 #
 # ### Exercise 04.3 · Forward KL in one pass (●●●, 20 minutes)
 #
-# Soften at the load, so that everything after it is at $\tau=1$. Store three numbers a row: KL (without $\tau^2$) and both lse, which the backward pass will want. Mind the lanes beyond the row.
+# Soften at the load, so that everything after it is at $\tau=1$. Store three numbers per row: KL (without $\tau^2$) and both lse, which the backward pass will want. Mind the lanes beyond the row.
 
 
 # %%
@@ -326,7 +326,7 @@ visits.reveal(
 # %% [markdown]
 # ## 4 · The backward pass
 #
-# The gradient of KL(p‖q) in $x$ is $q-p$ ([lesson 01](01_what.ipynb)), and $x=s/\tau$ brings a factor $1/\tau$. Autograd calls what arrives from above *upstream*: one number a row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$. It carries the mean's $1/N$, a mask, a weight, and the $\tau^2$.
+# The gradient of KL(p‖q) in $x$ is $q-p$ ([lesson 01](01_what.ipynb)), and $x=s/\tau$ brings a factor $1/\tau$. Autograd calls what arrives from above *upstream*: one number per row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$. It carries the mean's $1/N$, a mask, a weight, and the $\tau^2$.
 #
 # With both lse at hand no maximum is needed: $q_v=e^{x_v-\mathrm{lse}_s}$ cannot overflow.
 #
@@ -597,7 +597,7 @@ claim(
 
 # %%
 if HAS_TRITON:
-    BUDGETS = {  # divergence, V, which gradient: bytes a logit that it may move
+    BUDGETS = {  # divergence, V, which gradient: bytes per logit that it may move
         ("forward_kl", 16_384, "mean"): 6.1,
         ("jsd", 8_192, "mean"): 6.1,
         ("forward_kl", 128_256, "none"): 10.1,
@@ -623,7 +623,7 @@ if HAS_TRITON:
         "C04a",
         "Every kernel of the library keeps its budget of bytes, forward and backward.",
         excess.max(),
-        unit="bytes a logit above the budget, the worst",
+        unit="bytes per logit above the budget, the worst",
         holds=excess.max() <= 0,
     )
     eager = ledgers["forward KL"].moved / elements
@@ -652,7 +652,7 @@ claim(
     "C04a",
     "The kernels written here touch memory five times for each logit: twice to read, twice more, and once to write.",
     visits_made,
-    unit="visits a logit, 2 bytes each in bf16",
+    unit="visits per logit, 2 bytes each in bf16",
     holds=5 <= visits_made <= 5.02,
 )
 
@@ -960,7 +960,7 @@ quicker.reveal(
 #
 # 1. A loss of two logits tensors is limited by memory: 6 bytes for each 16-bit logit are needed, plain PyTorch moves more than a hundred.
 # 2. Sums relative to a maximum can be made in one pass: whatever hangs on a maximum is rescaled when that maximum moves, the KL accumulator too.
-# 3. The gradient needs one more visit and two numbers a row; upstream, 1/τ and the mask of the store are where it goes wrong.
+# 3. The gradient needs one more visit and two numbers per row; upstream, 1/τ and the mask of the store are where it goes wrong.
 # 4. A difference of two lse has no digits below 10⁻⁶; Σ(p·d − p + q) cancels their error and its terms are never negative; computed from d alone they keep every digit.
 # 5. Without a GPU one can still prove values, count bytes, and read registers, spills and vector loads; seconds are what one cannot.
 #
@@ -1009,7 +1009,7 @@ quiz(
 # %% [markdown]
 # ## Glossary
 #
-# **Kernel** a function that runs on the GPU. **Program** one of its instances; here one a row. **Block** the columns that a program handles at once; its places are **lanes**. **Mask** which lanes touch memory. **lse** log Σ eˣ, the normaliser of a softmax. **Online** in one pass, with sums that are rescaled when the maximum moves. **Upstream** the gradient of the final loss with respect to what a function returned. **Tile** a block of a row that is kept on the chip. **Streaming** a row that is read block by block, once for each sweep. **Roofline** the two limits, memory and arithmetic, over what a computation does with each byte. **Spill** what does not fit into registers and is put into memory. **PTX** NVIDIA's portable assembly.
+# **Kernel** a function that runs on the GPU. **Program** one of its instances; here one per row. **Block** the columns that a program handles at once; its places are **lanes**. **Mask** which lanes touch memory. **lse** log Σ eˣ, the normaliser of a softmax. **Online** in one pass, with sums that are rescaled when the maximum moves. **Upstream** the gradient of the final loss with respect to what a function returned. **Tile** a block of a row that is kept on the chip. **Streaming** a row that is read block by block, once for each sweep. **Roofline** the two limits, memory and arithmetic, over what a computation does with each byte. **Spill** what does not fit into registers and is put into memory. **PTX** NVIDIA's portable assembly.
 #
 # ## Papers
 #

@@ -68,7 +68,7 @@ class Pointer:
 
 @dataclass
 class Traffic:
-    """What went between kernels and memory, in bytes; a masked-out lane moves nothing."""
+    """The traffic between kernels and memory, in bytes; a masked-out lane moves nothing."""
 
     loaded: int = 0
     stored: int = 0
@@ -123,7 +123,7 @@ def over_axis(function: Callable[..., Any]) -> Callable[..., Block]:
 
 
 class Kernel:
-    """What `triton.jit` makes of a function: `kernel[grid](…)` runs it for every program, `kernel(…)` inside one."""
+    """The result of `triton.jit`: `kernel[grid](…)` runs it for every program, `kernel(…)` inside one."""
 
     def __init__(self, fn: Callable[..., Any]):
         self.fn, self.__name__, self.__doc__ = fn, fn.__name__, fn.__doc__
@@ -143,7 +143,7 @@ class Kernel:
 
 
 def argument(value: Any) -> Any:
-    """What a kernel sees of an argument: a tensor as a pointer to its first element, in the memory it shares."""
+    """An argument as a kernel sees it: a tensor as a pointer to its first element, in the memory it shares."""
     if not isinstance(value, Tensor):
         return value
     whole = torch.empty(0, dtype=value.dtype)

@@ -23,11 +23,11 @@ HEADER = "from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import load_b
 
 @dataclass(frozen=True)
 class Compilation:
-    """What the compiler and the assembler made of a kernel."""
+    """A kernel as the compiler and the assembler made it."""
 
     ptx: str
     registers: int  # a thread
-    spills: int  # bytes a thread, stores and loads
+    spills: int  # bytes per thread, stores and loads
     vector_loads: int  # instructions that load 8 bytes or more at once
     scalar_loads: int
 

@@ -10,7 +10,7 @@ from kd_lab.worlds import END
 
 
 def roll_out(model, prompts, new_tokens, pick):
-    """What `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """The continuations that `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     tokens, going = prompts, torch.ones(len(prompts), dtype=torch.bool)
     counts = [torch.zeros(len(prompts), prompts.shape[1] - 1, dtype=torch.bool)]  # what was given is not the student's
     for _ in range(new_tokens):
@@ -261,7 +261,7 @@ ON_POLICY_LOSS = Exercise(
     reference=on_policy_loss,
     explanation=(
         "Only the inputs come from the student. What it chose there, `tokens[:, 1:]`, is no label at all; it merely "
-        "decides which prefix comes next. That is why the loss can mend a mistake and training on one's own tokens "
+        "decides which prefix comes next. That is why the loss can correct a mistake and training on one's own tokens "
         "cannot."
     ),
     cases=(

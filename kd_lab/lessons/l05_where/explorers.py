@@ -171,7 +171,7 @@ def growth_explorer(
     """An explorer over stored runs: how the error grows with the length, for each share of on-policy batches.
 
     Args:
-        own: for each share, in even steps, the gap at each position on the student's own prefixes, a row a seed.
+        own: for each share, in even steps, the gap at each position on the student's own prefixes, a row per seed.
         theirs: the same on the teacher's prefixes.
         name: of the explorer.
     """
@@ -229,7 +229,7 @@ def growth_explorer(
 
 
 def draw_roads(axes: Axes, lost: Bool[np.ndarray, "N T"], title: str) -> None:
-    """One row a text, one column a step: light where the prefix is on the teacher's road, dark where it is off it.
+    """One row per text, one column per step: light where the prefix is on the teacher's road, dark where it is off it.
 
     Args:
         axes: where to draw.

@@ -46,7 +46,7 @@ def new_student(number, slip=0.05):
 
 
 def train(student, recipe, number, steps=120, teacher=None, texts=None):
-    """Distil in place: 32 texts a step, everything else alike for all."""
+    """Distil in place: 32 texts per step, everything else alike for all."""
     options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1, "progress": False}
     distill(student, teacher or tune, texts or world, recipe, **options)
     return student
@@ -63,7 +63,7 @@ with course_style():
         draw_roads(axes, (tune.states(own.inputs) == LOST).numpy(), f"trained {label}")
 show(
     figure,
-    "Forty texts a student, one a row, written from left to right. Orange is off the teacher's road. Both students slip equally often and were trained for equally "
+    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip equally often and were trained for equally "
     "many steps with the same loss; only one of them has ever been shown what to do after a slip.",
     alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, short orange dashes only.",
 )
@@ -126,7 +126,7 @@ from kd_lab.worlds import END
 
 @exercise("05.1")
 def roll_out(model, prompts, new_tokens, pick):
-    """What `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """The continuations that `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     ...
 
 
@@ -575,7 +575,7 @@ with course_style():
     draw_seeds(left, forks, LOOKS)
     draw_seeds(right, after, LOOKS)
     left.set(xlim=(0, 3.4), xlabel="nats per position", title="KL at the forks")
-    right.set(xlim=(0, 12), xlabel="nats a text", title="R(24), all prefixes of its own")
+    right.set(xlim=(0, 12), xlabel="nats per text", title="R(24), all prefixes of its own")
 show(
     figure,
     "Five seeds; the bars under them are 95 % intervals. More of the teacher's texts leave the forks untouched, to the last digit. A few dozen steps on the "
@@ -650,7 +650,7 @@ rows = "\n".join(
 )
 display(
     Markdown(
-        "| 60 more steps | R(24) of three seeds, nats | mean 24·ε, nats | mean ExAccErr(24) | KL off the road, nats a position |\n"
+        "| 60 more steps | R(24) of three seeds, nats | mean 24·ε, nats | mean ExAccErr(24) | KL off the road, nats per position |\n"
         f"|---|---|---|---|---|\n{rows}"
     )
 )
@@ -677,7 +677,7 @@ claim(
     holds=(on[:, 3] / off[:, 3]).max() < 0.8,
 )
 # %% [markdown]
-# The last column is measured at the same prefixes for all: where the texts of the common beginning were lost. The cure works. But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest: in nats, three seeds of so short a training do not decide between the two, while ExAccErr falls steeply, because its denominator rises. How much of its own text a student should read is a knob, and GKD makes it one.
+# The last column is measured at the same prefixes for all: where the texts of the common beginning were lost. The cure works. But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest: in nats, three seeds of so short a training do not decide between the two, while ExAccErr falls steeply, because its denominator rises. How much of its own text per student should read is a knob, and GKD makes it one.
 #
 # ## 7 · Real surnames, and the bill
 #
@@ -685,7 +685,7 @@ claim(
 
 # %%
 worth = predict(
-    "On surnames, on-policy forward KL beside as many more steps at word level. Held-out bits a character are …",
+    "On surnames, on-policy forward KL beside as many more steps at word level. Held-out bits per character are …",
     ["clearly better", "no better"],
 )
 
@@ -726,7 +726,7 @@ rows = "\n".join(
 )
 display(
     Markdown(
-        "| 32 more steps | held-out bits a character | −log p of its own names, nats a character | ExAccErr | tokens trained on |\n"
+        "| 32 more steps | held-out bits per character | −log p of its own names, nats per character | ExAccErr | tokens trained on |\n"
         f"|---|---|---|---|---|\n{rows}"
     )
 )
@@ -748,7 +748,7 @@ claim(
     "C05c",
     "On-policy forward KL gives better held-out bits than as many more steps at word level.",
     against["on-policy, forward KL"],
-    unit="bits a character, on-policy − word level",
+    unit="bits per character, on-policy − word level",
     holds=against["on-policy, forward KL"].max() < 0,
 )
 cleaner = np.subtract(judged["word level"], judged["on-policy, reverse KL"])
@@ -756,14 +756,14 @@ claim(
     "C05c",
     "On-policy reverse KL writes names that the teacher finds more likely.",
     cleaner,
-    unit="nats a character more likely than after word level",
+    unit="nats per character more likely than after word level",
     holds=cleaner.min() > 0,
 )
 claim(
     "C05c",
     "It pays for that with held-out bits.",
     against["on-policy, reverse KL"],
-    unit="bits a character, on-policy reverse KL − word level",
+    unit="bits per character, on-policy reverse KL − word level",
     holds=against["on-policy, reverse KL"].min() > 0,
 )
 # %% [markdown]

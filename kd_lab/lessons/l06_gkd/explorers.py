@@ -19,7 +19,7 @@ from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK
 
 KINDS = {"forward_kl": "KL(P‖Q)", "reverse_kl": "KL(Q‖P)"}
-"""What a cell of the grid is judged by, and how it is written."""
+"""The judges of a cell of the grid, as they are written."""
 
 WORST = 2.0  # times the best cell: from here on all cells are equally dark
 COLORS = "cividis_r"  # bright is good
@@ -27,7 +27,7 @@ COLORS = "cividis_r"  # bright is good
 
 @runtime_checkable
 class StoredGrid(Protocol):
-    """What is asked of a grid: its axes, and what was measured in each cell."""
+    """The parts of a grid that an explorer reads: its axes, and the measures of each cell."""
 
     @property
     def worlds(self) -> tuple[str, ...]: ...
@@ -51,7 +51,7 @@ class StoredGrid(Protocol):
 
 
 def heat_map(axes: Axes, divergences: Sequence[str], fractions: Sequence[float]) -> SimpleNamespace:
-    """An empty map with a row a divergence and a column a share λ, each cell with room for its number.
+    """An empty map with a row per divergence and a column per share λ, each cell with room for its number.
 
     Args:
         axes: gets its ticks and labels.
@@ -105,10 +105,10 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         left, right, words = panels["map"], panels["curve"], panels["words"]
         words.set_axis_off()
         heat = heat_map(left, grid.divergences, grid.fractions)
-        left.set_title("nats a text at the end; bright is best")
+        left.set_title("nats per text at the end; bright is best")
         frame = left.add_patch(Rectangle((-0.5, -0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=3))
         share = np.linspace(0, 100, len(grid.points(grid.worlds[0])))
-        right.set(xlim=(-3, 103), yscale="log", ylim=(0.2, 16), xlabel="% of the training", title="nats a text")
+        right.set(xlim=(-3, 103), yscale="log", ylim=(0.2, 16), xlabel="% of the training", title="nats per text")
         right.set_yticks([0.25, 0.5, 1, 2, 4, 8], ["0.25", "0.5", "1", "2", "4", "8"])
         right.minorticks_off()
         ones = np.ones_like(share)
@@ -175,7 +175,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
 # ---- one number, three meanings --------------------------------------------------------------------------------------
 
 READINGS = ("β: GKD, TRL, DistiLLM-2", "λ: DistiLLM's jsd", "β, outer weights swapped")
-"""What a number beside "JSD" may mean."""
+"""The meanings that a number beside "JSD" may have."""
 
 
 def read_as(

@@ -17,11 +17,11 @@ hook = new_figure(780, 300)
 with course_style():
     for axes, measure in zip(hook.subplots(1, 2, sharey=True), MEASURES, strict=True):
         move_heat(heat_map(axes, grid.divergences, grid.fractions), grid.final("surnames", measure).mean(-1))
-        axes.set_title(f"judged by {KINDS[measure]}, nats a text")
+        axes.set_title(f"judged by {KINDS[measure]}, nats per text")
 show(
     hook,
     f"Twenty-five ways to distil one teacher of surnames, each trained {len(grid.seeds)} times; a column is a share of texts that the student writes itself, a "
-    "row a divergence. Left and right are the same students before two judges. The bright corner, near the best, moves from the top row to the fourth.",
+    "row per divergence. Left and right are the same students before two judges. The bright corner, near the best, moves from the top row to the fourth.",
     alt="Two heat maps of five divergences by five shares. Judged by KL(P‖Q) forward KL is best, judged by KL(Q‖P) reverse KL.",
 )
 
@@ -174,14 +174,14 @@ for number in range(seed, seed + 10):
     with torch.no_grad():
         teacher_logits = echo.teacher(batch.inputs)
     a_token = recipe.how(student(batch.inputs), teacher_logits, batch)
-    drawn = gradient_of(a_token * batch.mask.sum() / len(batch), student)  # nats a text, as the listed one
+    drawn = gradient_of(a_token * batch.mask.sum() / len(batch), student)  # nats per text, as the listed one
     along.append((drawn @ listed / listed.square().sum()).item())
 mean, half_width = mean_interval(along)
 claim(
     "C06b",
     "Its gradient, averaged over drawn texts, covers the one that is added up over every prefix.",
     along,
-    unit="of the listed gradient, along its direction, 2,048 texts a seed",
+    unit="of the listed gradient, along its direction, 2,048 texts per seed",
     holds=abs(mean - 1) <= half_width and half_width < 0.05,
 )
 
@@ -333,7 +333,7 @@ again = {
     fraction: [train_cell("echo", "jsd", fraction, number, points=0) for number in (0, 1, 2)]
     for fraction in grid.fractions
 }
-print("JSD on echo, KL(P‖Q) in nats a text     stored                now")
+print("JSD on echo, KL(P‖Q) in nats per text     stored                now")
 agreed = []
 for fraction, runs in again.items():
     stored = mean_interval(grid.curves("echo", "jsd", fraction, "forward_kl")[:3, -1])
@@ -369,7 +369,7 @@ for world in grid.worlds:
             holds=mean > half_width,
         )
 needs = grid.final("surnames", "judgement")[:, HALF].mean(-1)
-print("bits a character that the teacher needs for names written after training at λ = ½:")
+print("bits per character that the teacher needs for names written after training at λ = ½:")
 print("   ".join(f"{divergence} {bits:.2f}" for divergence, bits in zip(grid.divergences, needs)))
 print("share of the teacher's writing that the fixed texts hold:")
 gain = {}
@@ -553,14 +553,14 @@ claim(
 display(Markdown(dialect_table()))
 
 # %% [markdown]
-# Four differences remain that no divergence shows. **Temperature:** TRL's 0.9 softens nothing; it is how the student writes, and at 0.9 it writes texts that are likelier than its own, so that λ = 1 is not quite on-policy. **Reduction:** TRL, DistiLLM and this library average over tokens, DistiLLM-2 first over each text's tokens and then over texts, so that a token of a short text weighs more. **The coin:** one a batch here and in TRL, a buffer of old student texts in DistiLLM, both halves at every step in DistiLLM-2. **Flags:** MiniLLM's `--length-norm` changes what is logged; the loss is normalised either way.
+# Four differences remain that no divergence shows. **Temperature:** TRL's 0.9 softens nothing; it is how the student writes, and at 0.9 it writes texts that are likelier than its own, so that λ = 1 is not quite on-policy. **Reduction:** TRL, DistiLLM and this library average over tokens, DistiLLM-2 first over each text's tokens and then over texts, so that a token of a short text weighs more. **The coin:** one per batch here and in TRL, a buffer of old student texts in DistiLLM, both halves at every step in DistiLLM-2. **Flags:** MiniLLM's `--length-norm` changes what is logged; the loss is normalised either way.
 #
 # ## Discuss
 #
 # *For two people, ten minutes.* You have the budget for three runs, a teacher of 70B, a student of 3B and ten thousand prompts with answers from elsewhere. Which three cells of the grid do you train, and which number decides between them? What would have to be true of your data for λ = 0 to win?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** One good plan: forward KL at λ = 0 (cheap, the baseline that every claim needs), JSD(½) at λ = ½, and reverse KL or skew KL at λ = 1; the judge must be named *before*, and it should be the use: sampled answers that a person reads call for KL(Q‖P) or a task score at the deployed temperature, coverage (diversity, further training, speculative drafts) for KL(P‖Q). Both judges should be reported. λ = 0 wins where the fixed texts cover what the student will visit: many of them, from the teacher's own distribution, few forks (*echo*); or where the student cannot write yet. λ > 0 wins where fixed texts are few or from elsewhere (*surnames*): own texts are fresh at every step. A good answer asks for the cost too: a step with a rollout costs more, at LLM lengths several times as much. **Misconceptions:** "JSD(β) with β near 1 is reverse KL" (its direction, without its size); "on-policy is always better" (*echo*); "a loss of 0.02 is nearly solved" (compare gradients, not values); "λ is mixed within a batch" (one coin a batch, or a sample: say which). **Timing:** 45 minutes alone, 60 in a class; hook, section 2's explorer and the grid make a lecture of 20 minutes.
+# **Expected answers.** One good plan: forward KL at λ = 0 (cheap, the baseline that every claim needs), JSD(½) at λ = ½, and reverse KL or skew KL at λ = 1; the judge must be named *before*, and it should be the use: sampled answers that a person reads call for KL(Q‖P) or a task score at the deployed temperature, coverage (diversity, further training, speculative drafts) for KL(P‖Q). Both judges should be reported. λ = 0 wins where the fixed texts cover what the student will visit: many of them, from the teacher's own distribution, few forks (*echo*); or where the student cannot write yet. λ > 0 wins where fixed texts are few or from elsewhere (*surnames*): own texts are fresh at every step. A good answer asks for the cost too: a step with a rollout costs more, at LLM lengths several times as much. **Misconceptions:** "JSD(β) with β near 1 is reverse KL" (its direction, without its size); "on-policy is always better" (*echo*); "a loss of 0.02 is nearly solved" (compare gradients, not values); "λ is mixed within a batch" (one coin per batch, or a sample: say which). **Timing:** 45 minutes alone, 60 in a class; hook, section 2's explorer and the grid make a lecture of 20 minutes.
 
 # %% [markdown]
 # ## Recap
@@ -588,7 +588,7 @@ quiz(
         "Your trainer shows a JSD loss of 0.004 at β = 0.01 after the first step. That means …",
         {
             "little: the loss is at most 0.06 there": "Yes: JSD(β) ≤ −β ln β − (1−β) ln(1−β), which is 0.056 at 0.01.",
-            "the student is nearly the teacher": "Divide by β: 0.4 nats a position is far away.",
+            "the student is nearly the teacher": "Divide by β: 0.4 nats per position is far away.",
             "there is a bug": "Not necessarily: the loss shrinks with β.",
         },
         right="little: the loss is at most 0.06 there",

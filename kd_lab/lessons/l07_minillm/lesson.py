@@ -167,7 +167,7 @@ no_pull.reveal(
 # %% [markdown]
 # ### Exercise 07.1 · The future return (●○○, 6 minutes)
 #
-# `rewards` is `[B, T]`, one row a text; `mask` is True up to and including the end of each text. Return, for each position, the sum of the rewards *after* it.
+# `rewards` is `[B, T]`, one row per text; `mask` is True up to and including the end of each text. Return, for each position, the sum of the rewards *after* it.
 
 
 # %%
@@ -305,7 +305,7 @@ with course_style():
         axes.set(
             xlabel="step", xlim=(0, 121), title=f"{kind}: {'cannot' if kind == 'bigram' else 'can'} be its teacher"
         )
-    panels[0].set(ylim=(0, 2.2), ylabel="KL(Q‖P), nats a text")
+    panels[0].set(ylim=(0, 2.2), ylabel="KL(Q‖P), nats per text")
     panels[1].set(yscale="log", ylim=(2e-4, 10))
     panels[1].legend()
 show(
@@ -420,7 +420,7 @@ claim(
     "C07b",
     "The average of the policy gradient over sampled texts covers the exact gradient.",
     along,
-    unit="of the exact gradient, along its direction, 4,096 texts a seed",
+    unit="of the exact gradient, along its direction, 4,096 texts per seed",
     holds=abs(mean - 1) <= half_width and half_width < 0.1,
 )
 _, plain_variance = mean_and_variance(*per_text(student, surrogate()))
@@ -903,7 +903,7 @@ losses.reveal(
 )
 
 # %% [markdown]
-# **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss; so it stood in the trainers of several libraries. It *reads* as reverse KL to the reference model and *pulls* as forward KL: a sensible penalty, but not the one that its name says. Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)). What the difference looks like: a student with two weights, the mean and the log-width of a bell over 41 tokens, learns from 256 of its own tokens a step.
+# **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss; so it stood in the trainers of several libraries. It *reads* as reverse KL to the reference model and *pulls* as forward KL: a sensible penalty, but not the one that its name says. Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)). What the difference looks like: a student with two weights, the mean and the log-width of a bell over 41 tokens, learns from 256 of its own tokens per step.
 
 # %%
 grid = torch.linspace(-10, 10, 41, dtype=torch.float64)
@@ -1017,7 +1017,7 @@ with course_style():
     for label, (_, look) in RECIPES.items():
         mean, half = np.array([mean_interval(column) for column in np.transpose(curves[label])]).T
         interval_curve(axes, steps_at, mean, half, look, label=label)
-    axes.set(xlabel="step", ylabel="KL(Q‖P), nats a text", ylim=(0, 2.4), xlim=(0, STEPS + 5))
+    axes.set(xlabel="step", ylabel="KL(Q‖P), nats per text", ylim=(0, 2.4), xlim=(0, STEPS + 5))
     axes.legend(loc="lower left")
 show(
     figure,

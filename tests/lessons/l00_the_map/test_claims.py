@@ -36,5 +36,5 @@ def test_a_student_with_a_teacher_beats_one_with_labels(found):
     for gain in (on_all_names, on_few_names, overfitting):
         assert gain.holds
         assert len(gain.values) >= 3
-        assert gain.low > 0  # bits a character, the whole interval
+        assert gain.low > 0  # bits per character, the whole interval
     assert on_few_names.low > on_all_names.high  # the fewer the names, the more a teacher is worth

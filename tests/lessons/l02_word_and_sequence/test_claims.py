@@ -44,7 +44,7 @@ def test_text_over_http_teaches_what_text_in_process_teaches(found):
     (difference,) = found["C02d"]
     assert difference.holds
     assert len(difference.values) >= 3
-    assert max(abs(difference.low), abs(difference.high)) < 0.06  # bits a character; probabilities add about 0.12
+    assert max(abs(difference.low), abs(difference.high)) < 0.06  # bits per character; probabilities add about 0.12
 
 
 @pytest.mark.claim("C02e")
