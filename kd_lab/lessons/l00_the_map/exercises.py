@@ -218,7 +218,8 @@ TREE_KL = Exercise(
         ),
         Mistake(
             "mean over depths",
-            "The depths are averaged. Each depth adds its own gap to the whole; divided by L it would be one per token.",
+            "The depths are averaged. Each depth adds its own gap to the whole; divided by L it would be a gap per "
+            "token.",
             lambda student, teacher: tree_kl(student, teacher) / len(student),
         ),
         Mistake(
@@ -233,7 +234,7 @@ TREE_KL = Exercise(
 
 
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step per batch; returns the list of losses in nats per position."""
+    """Train the student by word-level distillation, one step per batch; return the losses in nats per position."""
     losses = []
     for batch in batches:
         with torch.no_grad():  # the teacher is read, not taught

@@ -359,7 +359,7 @@ from kd_lab.how import masked_mean
 
 @exercise("00.3")
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step per batch; returns the list of losses in nats per position."""
+    """Train the student by word-level distillation, one step per batch; return the losses in nats per position."""
     ...
 
 

@@ -10,7 +10,7 @@ from kd_lab.worlds import END
 
 
 def roll_out(model, prompts, new_tokens, pick):
-    """The continuations that `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """Let `model` continue prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     tokens, going = prompts, torch.ones(len(prompts), dtype=torch.bool)
     counts = [torch.zeros(len(prompts), prompts.shape[1] - 1, dtype=torch.bool)]  # what was given is not the student's
     for _ in range(new_tokens):

@@ -126,7 +126,7 @@ from kd_lab.worlds import END
 
 @exercise("05.1")
 def roll_out(model, prompts, new_tokens, pick):
-    """The continuations that `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """Let `model` continue prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     ...
 
 

@@ -42,7 +42,7 @@ BETAS = {"forward_kl": 0.5, "skew_kl": 0.1, "jsd": 0.5, "reverse_kl": 0.5, "tota
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SEEDS = (0, 1, 2, 3)
 MEASURES = ("forward_kl", "reverse_kl", "judgement")
-"""KL(P‖Q) and KL(Q‖P) in nats per text; and the bits per character that the teacher needs for what the student writes."""
+"""KL(P‖Q) and KL(Q‖P) in nats per text; the teacher's bits per character on what the student writes."""
 
 POINTS = 5  # of a learning curve after its start
 SAMPLES = 6  # texts that are kept of a cell
