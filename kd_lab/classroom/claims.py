@@ -38,14 +38,14 @@ def claims_of(lesson: Lesson, run: bool = False) -> list[Claim]:
 
 
 def table(rows: Iterable[tuple[str, Claim]]) -> str:
-    """Claim · lesson · measured value ± interval · holds or not, one line each.
+    """Claim · lesson · measured value ± interval · verdict, one line each.
 
-    >>> print(table([("00", Claim("C00b", "The chain rule is exact.", (2e-9,), "nats", True))]))
-    claim  lesson  measured   holds  sentence
-    C00b   00      2e-09 nats  yes    The chain rule is exact.
+    >>> print(table([("00", Claim("C00b", "The chain rule is exact.", (2e-9,), "nats", "holds"))]))
+    claim  lesson  measured    verdict  sentence
+    C00b   00      2e-09 nats  holds    The chain rule is exact.
     """
-    lines = [("claim", "lesson", "measured", "holds", "sentence")]
-    lines += [(c.id, lesson, c.measured(), "yes" if c.holds else "NO", c.sentence) for lesson, c in rows]
+    lines = [("claim", "lesson", "measured", "verdict", "sentence")]
+    lines += [(c.id, lesson, c.measured(), c.verdict, c.sentence) for lesson, c in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     return "\n".join(
         "  ".join([*(text.ljust(width) for text, width in zip(line[:4], widths, strict=True)), line[4]])

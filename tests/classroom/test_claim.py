@@ -55,17 +55,57 @@ def test_values_that_make_no_claim_are_refused(values, part):
     ],
 )
 def test_digits_follow_the_interval(values, text):
-    assert Claim("C", "", values, "u", True).measured() == text
+    assert Claim("C", "", values, "u", "holds").measured() == text
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "verdict", "margin"),
+    [
+        ((1.0, 2.0, 3.0), {"above": -3}, "holds", 5 / 2.484),
+        ((1.0, 2.0, 3.0), {"above": -2}, "open", 4 / 2.484),
+        ((1.0, 2.0, 3.0), {"below": 2.1}, "open", 0.1 / 2.484),
+        ((1.0, 2.0, 3.0), {"below": -3}, "does not hold", -5 / 2.484),
+        ((1.0, 2.0, 3.0), {"above": -9, "below": 7}, "holds", 5 / 2.484),
+        ((4.0, 4.0, 4.0), {"above": 4.0}, "open", 0.0),
+        ((4.0, 4.0, 4.0), {"above": 3.9}, "holds", np.inf),
+        ((5.0,), {"below": 6.0}, "holds", np.inf),
+    ],
+)
+def test_a_verdict_needs_two_half_widths(values, limits, verdict, margin):
+    result = claim("C01a", "s", values, **limits)
+    assert result.verdict == verdict
+    assert result.margin == pytest.approx(margin, rel=1e-3)
+
+
+def test_ratios_are_read_on_a_log_scale():
+    """Factors of 2 around 8: the mean is 8 and not 9.33, and the interval is a factor."""
+    result = claim("C01a", "s", (4.0, 8.0, 16.0), above=1.0, unit="times", scale="log")
+    assert result.mean == pytest.approx(8)
+    assert result.low * result.high == pytest.approx(64)
+    assert result.margin == pytest.approx(np.log(8) / (2.484 * np.log(2)), rel=1e-3)
+    with pytest.raises(ValueError, match="above 0"):
+        claim("C01a", "s", (4.0, 0.0, 16.0), above=1.0, scale="log")
+
+
+@pytest.mark.parametrize("options", [{}, {"above": 0, "holds": True}])
+def test_a_claim_has_thresholds_or_a_verdict_of_its_own(options):
+    with pytest.raises(ValueError, match="thresholds where"):
+        claim("C01a", "s", (1.0, 2.0, 3.0), **options)
+
+
+def test_an_infinite_margin_survives_json():
+    result = claim("C01a", "s", (4.0, 4.0, 4.0), above=3.9)
+    assert Claim.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))).margin > 1e6
 
 
 def test_claims_are_read_back_from_a_notebooks_outputs():
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-    held = Claim("C00b", "Exact.", (1e-9,), "nats", True)
+    held = Claim("C00b", "Exact.", (1e-9,), "nats", "holds")
     output = new_output("display_data", data={CLAIM_MIME: held.to_json(), "text/plain": "…"})
     notebook = new_notebook(cells=[new_markdown_cell("text"), new_code_cell("1", outputs=[output])])
     assert claims_in(notebook) == [held]
-    assert "NO" in table([("00", Claim("C00b", "Exact.", (1.0,), "nats", False))])
+    assert "does not hold" in table([("00", Claim("C00b", "Exact.", (1.0,), "nats", "does not hold"))])
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():

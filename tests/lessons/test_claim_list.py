@@ -1,6 +1,7 @@
 """The claims that the course owes, each made in its lesson and asserted by a test marked with its number."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,26 @@ def test_a_second_run_makes_the_same_claims(lesson, run_of):
     saved = verdicts(read(lesson.notebook, as_version=4))
     run = run_of(lesson)
     for edition in (run.solved, run.again):
-        assert verdicts(edition) == saved
+        again = verdicts(edition)
+        assert [key for key, _ in again] == [key for key, _ in saved]
+        flips = [(key, one, other) for (key, one), (_, other) in zip(saved, again, strict=True) if flipped(one, other)]
+        assert flips == []
 
 
 def verdicts(notebook):
-    """Every claim with its verdict, but for those of cells that measure seconds."""
+    """Every claim by its number and its sentence without digits, which other hardware may change, and its verdict.
+
+    Claims of cells that measure seconds have None for a verdict.
+    """
     return [
-        (claim.id, claim.sentence, None if "timing" in tags(cell) else claim.holds)
+        ((claim.id, re.sub(r"[\d.,]+", "#", claim.sentence)), None if "timing" in tags(cell) else claim)
         for cell in notebook.cells
         for claim in claims_in(new_notebook(cells=[cell]))
     ]
+
+
+def flipped(one, other):
+    """Whether two verdicts contradict each other. Around two half widths, "open" does not contradict its neighbour."""
+    if one is None or one.verdict == other.verdict:
+        return False
+    return one.margin is None or {one.verdict, other.verdict} == {"holds", "does not hold"}
