@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: lab test lessons claims kernels bench real clean
+.PHONY: lab test lessons claims claims-elsewhere kernels bench real clean
 .DEFAULT_GOAL := lab
 
 lab: $(INSTALLED)            ## open the course in JupyterLab
@@ -20,6 +20,9 @@ lessons: $(INSTALLED)        ## rebuild the notebooks whose source has changed
 
 claims: $(INSTALLED)         ## claim · lesson · measured value ± interval · holds or not
 	$(BIN)/python -m kd_lab.classroom.claims
+
+claims-elsewhere: $(INSTALLED) ## the verdicts on other instruction sets, threads and seeds, worst margin first (about 20 minutes)
+	$(BIN)/python -m kd_lab.classroom.elsewhere
 
 kernels: $(INSTALLED)        ## variant · bytes · bound · registers · spills · vector loads · max error
 	$(BIN)/python -m kd_lab.how.kernels.audit.report

@@ -61,13 +61,20 @@ class Execution:
         return sum(self.cell_seconds)
 
 
-def execute(notebook: NotebookNode, lesson: Lesson, cache: Path, edition: Edition = "unsolved") -> Execution:
+def execute(
+    notebook: NotebookNode,
+    lesson: Lesson,
+    cache: Path,
+    edition: Edition = "unsolved",
+    environment: Mapping[str, str] | None = None,
+) -> Execution:
     """Run an edition of a lesson from top to bottom in a fresh kernel.
 
     Args:
         notebook: the edition; its outputs are filled in.
         lesson: where the kernel works, and whose name messages bear.
         edition: for messages.
+        environment: variables of the kernel beside the process's own.
         cache: where the lesson keeps what it trains; an empty folder measures what a newcomer waits for.
 
     Raises:
@@ -84,8 +91,8 @@ def execute(notebook: NotebookNode, lesson: Lesson, cache: Path, edition: Editio
     seconds = []
     with tempfile.TemporaryDirectory() as profile:
         # Someone's own IPython start-up files, and the random order of sets, stay out of a lesson.
-        environment = os.environ | {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0"}
-        with client.setup_kernel(env=environment):
+        own = {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0"}
+        with client.setup_kernel(env=os.environ | own | (environment or {})):
             for position, cell in enumerate(notebook.cells):
                 start = time.perf_counter()
                 try:

@@ -23,10 +23,14 @@ def setup(lesson: str, seed: int = 0, threads: int = 4) -> int:
         threads: the most that torch may use. A model this small loses more to waiting than it gains past a few; where
             all of a lesson's models are tiny, 1 is as fast and does not suffer when something else wants a core.
 
+    The environment overrides both, to see a lesson as other machines do: KD_LAB_SEED is added to the seed, and
+    KD_LAB_THREADS is the number of threads.
+
     Returns:
         The seed.
     """
-    threads = min(available_cores(), threads)
+    seed += int(os.environ.get("KD_LAB_SEED", "0"))
+    threads = int(os.environ.get("KD_LAB_THREADS", "0")) or min(available_cores(), threads)
     torch.set_num_threads(threads)
     remedies = missing()
     versions = " · ".join(["Python " + platform.python_version(), *(f"{name} {version(name)}" for name in SHOWN)])

@@ -1,0 +1,47 @@
+"""The table of verdicts on other machines, and the stored one against the notebooks."""
+
+import pytest
+
+from kd_lab.classroom.claim import Claim
+from kd_lab.classroom.claims import claims_of
+from kd_lab.classroom.elsewhere import MACHINES, stored, table
+from kd_lab.classroom.lesson import find_lessons
+
+
+def run(machine, *claims):
+    rows = [{"part": 1, "timed": False, **claim.to_json()} for claim in claims]
+    return {"lesson": "00", "machine": machine, "source": "x", "claims": rows}
+
+
+def test_flips_come_first_and_then_the_smallest_margin():
+    sure, near = Claim("C1", "s", (1.0,), "", "holds", 9.0), Claim("C2", "s", (1.0,), "", "holds", 2.1)
+    here, there = Claim("C3", "s", (1.0,), "", "holds", 30.0), Claim("C3", "s", (1.0,), "", "does not hold", -4.0)
+    rule = Claim("C0", "s", (1.0,), "", "holds")
+    rows = table([run("a", sure, near, here, rule), run("b", sure, near, there, rule)])
+    assert [row["id"] for row in rows] == ["C3", "C2", "C1", "C0"]
+    assert [row["flips"] for row in rows] == [True, False, False, False]
+    assert [row["margin"] for row in rows] == [4.0, 2.1, 9.0, None]
+
+
+def test_claims_about_seconds_are_the_machines_own():
+    timed = run("a", Claim("C1", "s", (1.0,), "", "holds"))
+    timed["claims"][0]["timed"] = True
+    assert table([timed]) == []
+
+
+def test_seeds_and_instruction_sets_differ_between_machines():
+    assert len({machine.get("KD_LAB_SEED") for machine in MACHINES.values()}) == 3
+    assert {machine.get("ATEN_CPU_CAPABILITY") for machine in MACHINES.values()} == {"default", "avx2", None}
+
+
+@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda lesson: lesson.number)
+def test_no_stored_verdict_contradicts_the_notebook(lesson):
+    runs = [run for run in stored()["runs"] if run["lesson"] == lesson.number]
+    if not runs:
+        pytest.skip("this lesson has not been run elsewhere: make claims-elsewhere")
+    seen: dict[str, int] = {}
+    for claim in claims_of(lesson):
+        seen[claim.id] = seen.get(claim.id, 0) + 1
+        row = next((row for row in table(runs) if (row["id"], row["part"]) == (claim.id, seen[claim.id])), None)
+        if row is not None:
+            assert not {"holds", "does not hold"} <= {claim.verdict, *row["verdicts"].values()}, row
