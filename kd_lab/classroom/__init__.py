@@ -1,11 +1,11 @@
 """What a lesson is made of, and how notebooks are built from lesson sources.
 
-A lesson imports `setup`, `predict`, `exercise`, `claim`, `quiz` and `Question` from here.
+A lesson imports `setup`, `predict`, `reveal`, `exercise`, `claim` and `quiz` from here.
 """
 
 from kd_lab.classroom.claim import claim
 from kd_lab.classroom.exercise import assert_solved, exercise
-from kd_lab.classroom.questions import Question, predict, quiz
+from kd_lab.classroom.questions import predict, quiz, reveal
 from kd_lab.classroom.setup import setup
 
-__all__ = ["Question", "assert_solved", "claim", "exercise", "predict", "quiz", "setup"]
+__all__ = ["assert_solved", "claim", "exercise", "predict", "quiz", "reveal", "setup"]

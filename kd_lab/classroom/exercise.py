@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from kd_lab.classroom import progress
 from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise
 from kd_lab.classroom.panel import Panel, show
 
@@ -27,7 +28,10 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
     def decorate(candidate: Callable[..., Any]) -> Callable[..., Any]:
         panel = outcome(identifier, chosen, candidate)
         show(panel)
-        return candidate if panel.data[EXERCISE_MIME]["state"] == "right" else chosen.reference
+        state = panel.data[EXERCISE_MIME]["state"]
+        if state != "not started":
+            progress.record(identifier, state)
+        return candidate if state == progress.SOLVED else chosen.reference
 
     return decorate
 

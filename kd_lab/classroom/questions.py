@@ -1,74 +1,89 @@
-"""Questions to a learner: `predict` before anything moves, `quiz` at the end. A notebook runs on without an answer."""
+"""Questions to a learner: `predict` before anything moves, `reveal` after it has, `quiz` at the end.
 
+A question is data: an entry of a lesson's questions.py, which the notebook names by its identifier. So neither the
+right option nor the feedback stands in the notebook, and a notebook that was run from top to bottom gives nothing away:
+an answer is covered until the learner has committed to one, and shows at once when that happens, now or later.
+"""
+
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import ipywidgets as widgets
 from IPython.display import display
 
-from kd_lab.classroom.panel import TONES, Panel, show, with_code
+from kd_lab.classroom import progress
+from kd_lab.classroom.panel import TONES, with_code
 
 COLUMN = (
-    "<style>.kd-lab-choice > div {display: flex; flex-direction: column; align-items: flex-start; gap: 2px} "
-    ".kd-lab-choice button {height: auto; max-width: 100%; white-space: normal; text-align: left; line-height: 1.5; "
-    "padding: 0.2em 0.8em}</style>"
+    "<style>.kd-lab-choice > button {height: auto; width: max-content; max-width: 100%; white-space: normal; "
+    "text-align: left; line-height: 1.5; padding: 0.2em 0.8em; border-left: 4px solid transparent} "
+    ".kd-lab-choice > button.mod-info {border-left-color: currentColor; font-weight: bold}</style>"
 )
-"""ipywidgets sets toggle buttons side by side and cuts a text that is longer than a line."""
+"""ipywidgets cuts a button's text that is longer than a line. A chosen option is marked by sign, weight and edge."""
 
-committed: dict[str, str] = {}
-"""Predictions of this session by question, so that running a cell again does not make anyone's mind up anew."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question with one right option."""
-
-    text: str
-    options: Mapping[str, str]  # option -> what is said to whoever chooses it
-    right: str  # one of the options
-
-    def __post_init__(self) -> None:
-        if self.right not in self.options:
-            raise ValueError(
-                f"the right answer {self.right!r} is none of the options {list(self.options)}; copy it from there"
-            )
+COVERED = "Covered until you commit to an answer above."
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a learner has committed to, to be compared with what happens."""
+    """A question asked before an experiment, and the sentence that explains what then happens.
+
+    `text` and `because` may hold fields in braces, which the lesson fills with what it measures.
+    """
+
+    text: str
+    options: Sequence[str] = ()  # in the order in which they are shown; empty where the lesson computes them
+    right: str | None = None  # one of the options; None where the experiment decides it
+    because: str = ""  # one or two sentences of explanation
+
+    def __post_init__(self) -> None:
+        if self.options:
+            check_options(self.options)
+        if self.right is not None and self.options:
+            check_right(self.right, self.options)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of a quiz, with one right option and feedback on each."""
+
+    text: str
+    options: Mapping[str, str]  # option -> feedback for those who choose it
+    right: str  # one of the options
+
+    def __post_init__(self) -> None:
+        check_options(list(self.options))
+        check_right(self.right, self.options)
+
+    def shuffled(self) -> list[str]:
+        """The options in an order that depends on the question alone."""
+        return sorted(self.options, key=lambda option: hashlib.sha256(f"{self.text}\n{option}".encode()).digest())
+
+
+@dataclass
+class Asked:
+    """A prediction in this session: the options on the page, the place of the answer, and the answer itself."""
 
     question: str
-    options: Sequence[str]
+    options: tuple[str, ...]
+    committed: str | None
+    answer: widgets.HTML
+    right: str | None = None
+    because: str = ""
 
-    @property
-    def answer(self) -> str | None:
-        said = committed.get(self.question)
-        return said if said in self.options else None  # the options may have been edited since
-
-    def reveal(self, right: str, because: str = "") -> None:
-        """Hold the prediction against what was seen.
-
-        Args:
-            right: the option that turned out true; compute it from the data where that is possible.
-            because: one or two sentences of explanation.
-
-        Raises:
-            ValueError: `right` is none of the options.
-        """
-        if right not in self.options:
-            raise ValueError(
-                f"{right!r} is none of the options {list(self.options)}; copy it from the prediction above"
-            )
-        if self.answer is None:
-            said = f"You made no prediction. What happened: {right}."
-        elif self.answer == right:
-            said = f"You said “{self.answer}”, and so it is."
-        else:
-            said = f"You said “{self.answer}”. What happened: {right}."
-        tone = "good" if self.answer == right else "plain"
-        show(Panel(said, (because,) if because else (), tone=tone))
+    def settle(self) -> str:
+        """Show what happened as soon as there is both a commitment and a result; return it as plain text."""
+        if self.right is None or self.committed is None:
+            self.answer.value = status(COVERED, "plain")
+            return COVERED
+        right = self.committed == self.right
+        said = f"You said “{self.committed}”" + (", and so it is." if right else f". What happened: {self.right}.")
+        self.answer.value = status(f"{said} {self.because}".rstrip(), "good" if right else "plain")
+        return self.answer.value
 
 
 @dataclass(frozen=True)
@@ -85,54 +100,123 @@ class Form:
         return self.widget._repr_mimebundle_(**options) | {"text/plain": self.text}
 
 
-def predict(question: str, options: Sequence[str]) -> Prediction:
+asked: dict[str, Asked] = {}
+"""The predictions of this session by identifier."""
+
+
+def predict(identifier: str, options: Sequence[str] | None = None, **facts: Any) -> None:
     """Ask for a prediction before anything moves.
 
     Args:
-        question: one sentence.
-        options: at least two answers.
-
-    Returns:
-        The prediction; call its `reveal` where the answer shows.
+        identifier: lesson and letter, such as "06.a".
+        options: the answers, where the lesson computes them.
+        facts: the values of the fields of the question's text.
 
     Raises:
-        ValueError: fewer than two options, or two that are the same.
+        ValueError: there is no such prediction, or fewer than two options, or two that are the same.
     """
-    check_options(options)
-    prediction = Prediction(question, tuple(options))
+    entry = find_prediction(identifier)
+    shown = tuple(options if options is not None else entry.options)
+    check_options(shown)
+    text = f"Predict: {entry.text.format(**facts) if facts else entry.text}"
+    before = progress.recall(identifier)
+    one = Asked(text, shown, before if before in shown else None, widgets.HTML())
+    asked[identifier] = one
 
     def commit(option: str) -> tuple[str, str]:
-        committed[question] = option
-        return f"You said “{option}”. Go on and see.", "plain"
+        one.committed = option
+        progress.record(identifier, option)
+        one.settle()
+        return f"You said “{option}”." + ("" if one.right is not None else " Go on and see."), "plain"
 
-    box = choice(f"Predict: {question}", options, "Commit to this answer", commit, chosen=prediction.answer)
-    display(Form(box, as_text(f"Predict: {question}", options)))
-    return prediction
+    box = choice(text, shown, "Commit to this answer", commit, chosen=one.committed)
+    display(Form(box, as_text(text, shown)))
 
 
-def quiz(*questions: Question) -> None:
-    """Ask questions with feedback on each option.
+def reveal(identifier: str, right: str | int | None = None, **facts: Any) -> None:
+    """Hold the prediction against what was seen. The answer is covered until the learner has committed to one.
 
     Args:
-        questions: each with one right option.
+        identifier: of the prediction.
+        right: the option that turned out true, or its number from 0, where the experiment decides it.
+        facts: the values of the fields of the explanation.
+
+    Raises:
+        ValueError: the prediction was not asked in this session, or `right` is none of its options.
     """
+    entry = find_prediction(identifier)
+    if identifier not in asked:
+        raise ValueError(f"the prediction {identifier!r} was not asked yet; run the cell with predict({identifier!r})")
+    one = asked[identifier]
+    one.right = one.options[right] if isinstance(right, int) else right or entry.right
+    if one.right is None:
+        raise ValueError(
+            f"the prediction {identifier!r} has no right option of its own; expected right= with what the experiment "
+            f"showed, one of {list(one.options)}"
+        )
+    check_right(one.right, one.options)
+    one.because = entry.because.format(**facts) if facts else entry.because
+    one.answer = widgets.HTML()
+    one.settle()
+    display(Form(widgets.VBox([widgets.HTML(f"<strong>{with_code(one.question)}</strong>"), one.answer]), COVERED))
+
+
+def quiz(lesson: str) -> None:
+    """Ask the questions of a lesson's quiz, with feedback on each option.
+
+    Args:
+        lesson: its number, such as "06".
+    """
+    questions: Sequence[Question] = questions_of(lesson).QUIZ
     boxes, texts = [], []
     for number, question in enumerate(questions, 1):
+        identifier = f"{lesson}.quiz.{number}"
 
-        def answer(option: str, question: Question = question) -> tuple[str, str]:
-            right = option == question.right
-            return f"{'Right' if right else 'Not so'}. {question.options[option]}", "good" if right else "attention"
+        def answer(option: str, question: Question = question, identifier: str = identifier) -> tuple[str, str]:
+            progress.record(identifier, option)
+            return question.options[option], "good" if option == question.right else "attention"
 
-        check_options(list(question.options))
+        options, before = question.shuffled(), progress.recall(identifier)
         title = f"Question {number} of {len(questions)}. {question.text}"
-        boxes.append(choice(title, list(question.options), f"Check answer {number}", answer))
-        texts.append(as_text(title, list(question.options)))
+        chosen = before if before in options else None
+        boxes.append(choice(title, options, f"Check answer {number}", answer, chosen=chosen))
+        texts.append(as_text(title, options))
     display(Form(widgets.VBox(boxes), "\n\n".join(texts)))
+
+
+def questions_of(lesson: str) -> Any:
+    """The module of a lesson's questions, with `PREDICTIONS` and `QUIZ`.
+
+    Raises:
+        ValueError: there is no lesson of this number, or it has no questions.
+    """
+    package = import_module("kd_lab.lessons")  # by name: the classroom rests on no lesson
+    for module in iter_modules(package.__path__):
+        if module.name.startswith(f"l{lesson}_"):
+            return import_module(f"kd_lab.lessons.{module.name}.questions")
+    raise ValueError(f"there is no lesson {lesson!r}; questions stand in kd_lab/lessons/lNN_name/questions.py")
+
+
+def find_prediction(identifier: str) -> Prediction:
+    """The prediction "06.a" of kd_lab/lessons/l06_…/questions.py.
+
+    Raises:
+        ValueError: the lesson has no such prediction.
+    """
+    predictions: Mapping[str, Prediction] = questions_of(identifier.partition(".")[0]).PREDICTIONS
+    if identifier not in predictions:
+        raise ValueError(f"there is no prediction {identifier!r}; the lesson has {', '.join(sorted(predictions))}")
+    return predictions[identifier]
 
 
 def check_options(options: Sequence[str]) -> None:
     if len(options) < 2 or len(set(options)) < len(options):
         raise ValueError(f"the options are {list(options)}; expected at least two, each different from the others")
+
+
+def check_right(right: str, options: Sequence[str] | Mapping[str, str]) -> None:
+    if right not in options:
+        raise ValueError(f"the right answer {right!r} is none of the options {list(options)}; copy it from there")
 
 
 def choice(
@@ -142,20 +226,38 @@ def choice(
     respond: Callable[[str], tuple[str, str]],
     chosen: str | None = None,
 ) -> widgets.VBox:
-    """A question with one toggle button an option, a button to commit, and a place for the response.
+    """A question with one button per option, a button to commit, and a place for the response.
 
-    No radio buttons: in JupyterLab the notebook takes the arrow keys that go from one to the next.
+    No radio buttons: in JupyterLab the notebook takes the arrow keys that go from one to the next. The chosen option
+    says so in its name, which a screen reader reads.
 
     Args:
         title: the question.
         options: the answers.
-        action: what stands on the button and names it to a screen reader; it should differ from question to question.
-        respond: what is said to an option, and in which tone.
+        action: the name of the button that commits; it should differ from question to question.
+        respond: from an option to what is said to it, and in which tone.
         chosen: the option that is selected at first.
     """
-    answers = widgets.ToggleButtons(
-        options=list(options), value=chosen, style={"button_width": "max-content"}, layout=widgets.Layout(width="auto")
-    )
+    state = {"chosen": chosen}
+    buttons = [widgets.Button(tooltip=f"An answer to: {title}") for _ in options]
+
+    def mark() -> None:
+        for button, option in zip(buttons, options, strict=True):
+            selected = option == state["chosen"]
+            button.description = f"{'● Chosen:' if selected else '○'} {option}"
+            button.button_style = "info" if selected else ""
+
+    def choose(option: str) -> Callable[[widgets.Button], None]:
+        def pressed(_: widgets.Button) -> None:
+            state["chosen"] = option
+            mark()
+
+        return pressed
+
+    for button, option in zip(buttons, options, strict=True):
+        button.on_click(choose(option))
+    mark()
+    answers = widgets.VBox(buttons)
     answers.add_class("kd-lab-choice")
     button = widgets.Button(
         description=action, tooltip=action, button_style="primary", layout=widgets.Layout(width="max-content")
@@ -163,7 +265,8 @@ def choice(
     response = widgets.HTML()
 
     def press(_: widgets.Button) -> None:
-        text, tone = respond(answers.value) if answers.value is not None else ("Choose an answer first.", "plain")
+        option = state["chosen"]
+        text, tone = respond(option) if option is not None else ("Choose an answer first.", "plain")
         response.value = status(text, tone)
 
     button.on_click(press)

@@ -1,28 +1,15 @@
 """Predictions and quizzes in JupyterLab and Chromium: every option can be chosen, every answer is answered."""
 
-import re
-
 import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from kd_lab.classroom.questions import questions_of
+
 pytestmark = pytest.mark.browser
 
-LONG = "large, because the teacher weighs every term, and the student's logarithm is very negative where it misses " * 2
-
-CELLS = [
-    f"""
-from kd_lab.classroom import Question, predict, quiz
-guess = predict("KL(p‖q) is …", ["small", {LONG.strip()!r}, "zero"])
-""",
-    """
-quiz(
-    Question("1 + 1?", {"2": "Two.", "3": "One too many."}, "2"),
-    Question("2 + 2?", {"4": "Four.", "5": "No."}, "4"),
-)
-""",
-    'guess.reveal("zero", "Because `p = q`.")',
-]
+CELLS = ['from kd_lab.classroom import predict, quiz, reveal\npredict("03.c")', 'quiz("03")', 'reveal("03.c", right=0)']
+QUIZ = questions_of("03").QUIZ
 
 
 @pytest.fixture
@@ -36,30 +23,30 @@ def notebook(lab, open_notebook):
     return opened
 
 
-def test_an_option_of_several_lines_covers_no_other_and_is_recalled(notebook):
+def test_a_prediction_is_covered_committed_revealed_and_recalled(notebook):
     page = notebook.page
-    assert "You made no prediction. What happened: zero." in notebook.output_text(2)
-    page.get_by_role("button", name="zero").click()
-    page.get_by_role("button", name="large").click()  # fails where another option lies over this one
+    assert "Covered until you commit" in notebook.output_text(2)
+    first, last = questions_of("03").PREDICTIONS["03.c"].options[0], questions_of("03").PREDICTIONS["03.c"].options[-1]
+    page.get_by_role("button", name=first).click()
+    page.get_by_role("button", name=last).click()  # fails where another option lies over this one
     page.get_by_role("button", name="Commit to this answer").click()
-    page.get_by_role("status").filter(has_text="You said “large").wait_for()
-    notebook.run_cell(2)
-    assert "You said “large" in notebook.output_text(2)
+    page.get_by_role("status").filter(has_text=f"You said “{last}”. What happened: {first}").wait_for()
     notebook.run_cell(0)
-    expect(page.get_by_role("button", name="large")).to_have_class(re.compile("mod-active"))
+    expect(page.get_by_role("button", name=f"● Chosen: {last}")).to_be_visible()
 
 
 def test_a_quiz_answers_each_question_for_itself(notebook):
     page = notebook.page
     page.get_by_role("button", name="Check answer 2").click()
     page.get_by_role("status").filter(has_text="Choose an answer first").wait_for()
-    page.get_by_role("button", name="3", exact=True).focus()
+    wrong = next(option for option in QUIZ[0].options if option != QUIZ[0].right)
+    page.get_by_role("button", name=wrong).first.focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")  # by key: JupyterLab takes many of them for itself
     page.get_by_role("button", name="Check answer 1").click()
-    page.get_by_role("status").filter(has_text="Not so. One too many.").wait_for()
-    page.get_by_role("button", name="4", exact=True).click()
+    page.get_by_role("status").filter(has_text=QUIZ[0].options[wrong]).wait_for()
+    page.get_by_role("button", name=QUIZ[1].right).first.click()
     page.get_by_role("button", name="Check answer 2").click()
-    page.get_by_role("status").filter(has_text="Right. Four.").wait_for()
+    page.get_by_role("status").filter(has_text=QUIZ[1].options[QUIZ[1].right]).wait_for()
     assert notebook.errors() == []

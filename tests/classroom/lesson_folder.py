@@ -26,6 +26,13 @@ EXERCISES = {
 }
 '''
 
+QUESTIONS = """
+from kd_lab.classroom.questions import Prediction, Question
+
+PREDICTIONS = {"97.a": Prediction("Is 2 · 3 six?", ("yes", "no"), "yes", "Twice three.")}
+QUIZ = (Question("Is 2 · 2 four?", {"yes": "It is.", "no": "It is."}, "yes"),)
+"""
+
 SOURCE = '''
 # %% [markdown]
 # # 97 · Doubling
@@ -38,7 +45,7 @@ SOURCE = '''
 # %%
 import kd_lab.lessons
 kd_lab.lessons.__path__.append({path!r})
-from kd_lab.classroom import claim, exercise, predict, setup
+from kd_lab.classroom import claim, exercise, predict, reveal, setup
 seed = setup("97")
 
 # %% [markdown]
@@ -72,7 +79,8 @@ print("\\r100%|####| 3/3", file=sys.stderr)
 ipywidgets.IntSlider()
 
 # %%
-guess = predict("Is 2 · 3 six?", ["yes", "no"])
+predict("97.a")
+reveal("97.a")
 claim("C97a", "Doubling 3 gives 6.", double(3), unit="units", holds=double(3) == 6)
 '''
 
@@ -84,6 +92,7 @@ def write_lesson(root: Path, source: str = SOURCE) -> Path:
     folder.mkdir(parents=True)
     (folder / "__init__.py").touch()
     (folder / "exercises.py").write_text(EXERCISES.lstrip(), encoding="utf-8")
+    (folder / "questions.py").write_text(QUESTIONS.lstrip(), encoding="utf-8")
     (folder / "lesson.py").write_text(source.lstrip().format(path=str(packages)), encoding="utf-8")
     (root / "lessons").mkdir()
     lessons.__path__.append(str(packages))

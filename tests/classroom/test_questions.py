@@ -1,98 +1,151 @@
+"""Predictions and quizzes: nothing is given away before a commitment, and everything is recalled after it."""
+
+import json
+from types import SimpleNamespace
+
 import pytest
 
-from kd_lab.classroom import Question, predict, questions, quiz
+from kd_lab.classroom import predict, progress, questions, quiz, reveal
+from kd_lab.classroom.lesson import find_lessons
+from kd_lab.classroom.questions import COVERED, Prediction, Question, questions_of
 
-QUESTION = "What does a higher temperature do?"
+LESSON = SimpleNamespace(
+    PREDICTIONS={
+        "97.a": Prediction(
+            "What does a temperature of {tau} do?", ("softens", "sharpens"), "softens", "The logits {ratio:.1f}."
+        ),
+        "97.b": Prediction("Which name is invented?", because="It sounds like one."),
+    },
+    QUIZ=(Question("1 + 1?", {"2": "Two.", "3": "One too many.", "4": "Twice that."}, "2"),),
+)
 
 
 @pytest.fixture(autouse=True)
-def forget_predictions():
-    questions.committed.clear()
-    yield
-    questions.committed.clear()
-
-
-@pytest.fixture
-def shown(monkeypatch):
+def shown(monkeypatch, tmp_path):
+    """The forms that were displayed, over a lesson of this test's own and an empty file of answers."""
     forms = []
     monkeypatch.setattr(questions, "display", forms.append)
-    return forms
+    monkeypatch.setattr(questions, "questions_of", lambda lesson: LESSON)
+    monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "progress.json"))
+    questions.asked.clear()
+    yield forms
+    questions.asked.clear()
 
 
-def parts(box):
-    title, answers, button, response = box.children
-    return title, answers, button, response
+def parts(form):
+    _, answers, button, response = form.widget.children
+    return answers.children, button, response
 
 
-def test_a_prediction_is_committed_and_recalled(shown, capsys):
-    guess = predict(QUESTION, ["softens", "sharpens"])
-    _, answers, button, response = parts(shown[0].widget)
-    assert answers.value is None
-    button.click()
+def options(form):
+    return [button.description for button in parts(form)[0]]
+
+
+def test_a_prediction_covers_its_answer_until_it_is_committed(shown):
+    predict("97.a", tau=4)
+    reveal("97.a", ratio=0.25)
+    buttons, commit, response = parts(shown[0])
+    answer = shown[1].widget.children[1]
+    assert "softens" not in answer.value
+    assert COVERED in answer.value
+    commit.click()
     assert "Choose an answer first" in response.value
-    assert guess.answer is None
-    answers.value = "sharpens"
-    assert guess.answer is None  # nothing counts before it is committed
-    button.click()
-    assert guess.answer == "sharpens"
-    assert 'role="status"' in response.value
-    guess.reveal("softens", "The logits move together.")
-    assert capsys.readouterr().out == "You said “sharpens”. What happened: softens.\n  The logits move together.\n"
+    buttons[1].click()
+    assert options(shown[0]) == ["○ softens", "● Chosen: sharpens"]
+    assert COVERED in answer.value  # nothing counts before it is committed
+    commit.click()
+    assert "You said “sharpens”. What happened: softens. The logits 0.2." in answer.value
+    assert 'role="status"' in answer.value
 
 
-def test_running_the_cell_again_keeps_the_commitment(shown):
-    predict(QUESTION, ["softens", "sharpens"])
-    _, answers, button, _ = parts(shown[0].widget)
-    answers.value = "softens"
-    button.click()
-    assert predict(QUESTION, ["softens", "sharpens"]).answer == "softens"
-    assert parts(shown[1].widget)[1].value == "softens"
+def test_what_a_saved_notebook_holds_gives_nothing_away(shown):
+    predict("97.a", tau=4)
+    reveal("97.a", ratio=0.25)
+    assert repr(shown[0]) == (
+        "Predict: What does a temperature of 4 do?\n  ○ softens\n  ○ sharpens\nRun this cell to answer."
+    )
+    assert repr(shown[1]) == COVERED
+
+
+def test_a_right_prediction_is_told_so(shown):
+    predict("97.a", tau=4)
+    buttons, commit, response = parts(shown[0])
+    buttons[0].click()
+    commit.click()
+    assert "Go on and see" in response.value
+    reveal("97.a", ratio=0.5)
+    assert "You said “softens”, and so it is. The logits 0.5." in shown[1].widget.children[1].value
+
+
+def test_a_commitment_outlives_the_kernel(shown):
+    predict("97.a", tau=4)
+    buttons, commit, _ = parts(shown[0])
+    buttons[0].click()
+    commit.click()
+    questions.asked.clear()  # as a new kernel has it
+    predict("97.a", tau=4)
+    assert options(shown[1]) == ["● Chosen: softens", "○ sharpens"]
+    reveal("97.a", ratio=0.5)
+    assert "You said “softens”" in shown[2].widget.children[1].value
 
 
 def test_options_that_changed_since_do_not_break_the_cell(shown):
-    questions.committed[QUESTION] = "an option of yesterday"
-    guess = predict(QUESTION, ["softens", "sharpens"])
-    assert guess.answer is None
-    guess.reveal("softens")
+    progress.record("97.a", "an option of yesterday")
+    predict("97.a", tau=4)
+    assert options(shown[0]) == ["○ softens", "○ sharpens"]
+    reveal("97.a", ratio=0.5)
+    assert COVERED in shown[1].widget.children[1].value
 
 
-def test_run_all_without_an_answer_reveals_all_the_same(shown, capsys):
-    predict(QUESTION, ["softens", "sharpens"]).reveal("softens")
-    assert "You made no prediction. What happened: softens." in capsys.readouterr().out
+def test_options_and_answers_may_come_from_the_experiment(shown):
+    predict("97.b", options=["smith", "marler", "okin"])
+    parts(shown[0])[0][2].click()
+    parts(shown[0])[1].click()
+    reveal("97.b", right=2)
+    assert "You said “okin”, and so it is. It sounds like one." in shown[1].widget.children[1].value
 
 
-def test_a_quiz_answers_every_option(shown):
-    quiz(
-        Question("1 + 1 <?", {"2": "Two.", "3": "One too many."}, "2"),
-        Question("2 + 2?", {"4": "Four.", "5": "No."}, "4"),
-    )
-    first, second = shown[0].widget.children
-    _, answers, button, response = parts(first)
-    answers.value = "3"
-    button.click()
-    assert "Not so. One too many." in response.value
-    answers.value = "2"
-    button.click()
-    assert "Right. Two." in response.value
-    assert parts(second)[3].value == ""
-    assert "&lt;?" in parts(first)[0].value
-    assert parts(first)[2].description != parts(second)[2].description  # two buttons, two accessible names
-
-
-def test_without_a_kernel_the_question_stands_there_as_text(shown):
-    quiz(Question("1 + 1?", {"2": "Two.", "3": "No."}, "2"))
-    bundle = shown[0]._repr_mimebundle_()
-    assert bundle["text/plain"] == repr(shown[0])
-    assert "1 + 1?\n  ○ 2\n  ○ 3\nRun this cell to answer." in bundle["text/plain"]
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-
-
-def test_questions_that_cannot_be_answered_are_refused(shown):
+def test_what_cannot_be_asked_or_revealed_is_refused():
     with pytest.raises(ValueError, match="at least two"):
-        predict("?", ["one"])
-    with pytest.raises(ValueError, match="different"):
-        predict("?", ["one", "one"])
+        predict("97.b")
+    with pytest.raises(ValueError, match="not asked yet"):
+        reveal("97.b")
+    predict("97.b", options=["smith", "okin"])
+    with pytest.raises(ValueError, match="no right option of its own"):
+        reveal("97.b")
     with pytest.raises(ValueError, match="none of the options"):
-        Question("?", {"a": "", "b": ""}, "c")
+        reveal("97.b", right="marler")
+    with pytest.raises(ValueError, match="there is no prediction"):
+        predict("97.z")
     with pytest.raises(ValueError, match="none of the options"):
-        predict("?", ["a", "b"]).reveal("c")
+        Question("?", {"a": "A.", "b": "B."}, "c")
+
+
+def test_a_quiz_gives_feedback_on_the_option_chosen_and_says_its_verdict_once(shown):
+    quiz("97")
+    (box,) = shown[0].widget.children
+    _, answers, check, response = box.children
+    for button in answers.children:
+        if "3" in button.description:
+            button.click()
+    check.click()
+    assert "One too many." in response.value
+    assert progress.recall("97.quiz.1") == "3"
+
+
+def test_the_right_option_has_no_place_of_its_own():
+    """Over the quizzes of the course the right option is the first one about as often as chance has it."""
+    asked = [question for lesson in find_lessons() for question in questions_of(lesson.number).QUIZ]
+    places = [question.shuffled().index(question.right) for question in asked]
+    assert places.count(0) < len(places) / 2
+    assert {0, 1, 2} <= set(places)
+
+
+@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda lesson: lesson.number)
+def test_a_notebook_holds_no_key(lesson):
+    """Neither the feedback of a quiz nor the explanation of a prediction stands in a notebook's JSON."""
+    text = json.dumps(json.loads(lesson.notebook.read_text(encoding="utf-8")), ensure_ascii=False)
+    module = questions_of(lesson.number)
+    secrets = [said for question in module.QUIZ for said in question.options.values()]
+    secrets += [one.because for one in module.PREDICTIONS.values() if one.because and "{" not in one.because]
+    assert [said for said in secrets if json.dumps(said, ensure_ascii=False)[1:-1] in text] == []

@@ -36,7 +36,7 @@ import math
 import torch
 from IPython.display import Markdown
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 
 seed = setup("00", threads=1)
 
@@ -59,13 +59,10 @@ invented = [name for name in written if name not in on_the_list and 5 <= len(nam
 rare = [name for name in real[-300::7] if 5 <= len(name) <= 8]
 
 options = sorted([invented[0], *rare[:3]])
-guess = predict(
-    "Three of these are on the census list, far down; one was put together by the teacher and is not. Which one?",
-    options,
-)
+predict("00.a", options=options)
 
 # %%
-guess.reveal(invented[0], "The model knows nothing but the next letter, and that is enough to sound like a name.")
+reveal("00.a", right=invented[0])
 rows = "\n".join(f"| {r} | {w} |" for r, w in zip(rare, invented[:8]))
 share = sum(name in on_the_list for name in written) / len(written)
 Markdown(
@@ -155,13 +152,10 @@ Markdown(
 # With $V$ symbols there are $V$ branches at each node, so $V^L$ paths of length $L$. A large language model has $V \approx 50{,}000$ and writes an answer of $L \approx 200$ tokens.
 
 # %%
-digits = predict(
-    "How many digits has the number of those sequences, 50,000 to the power of 200?",
-    ["about 50", "about 200", "about 900", "about 50,000"],
-)
+predict("00.b")
 
 # %%
-digits.reveal("about 900", f"It has {len(str(50_000**200))}: 200 · log₁₀ 50,000 = {200 * math.log10(50_000):.1f}.")
+reveal("00.b", digits=len(str(50000**200)), logarithm=200 * math.log10(50000))
 
 # %%
 from kd_lab.lessons.l00_the_map.explorers import sequence_counter
@@ -221,17 +215,19 @@ flawed = [table.clone() for table in echo.logp]
 flawed[1][z] = -math.log(V)
 at_the_node = forward_kl(flawed[1][z], echo.logp[1][z]).item()
 
-whole = predict(
-    f"At that node KL(p‖q) is {at_the_node:.2f} nats; everywhere else it is 0. How large is the KL between the two joints?",
-    [f"{at_the_node:.2f} nats", "about a 200th of that", "200 times that"],
-)
+predict("00.c", options=[f"{at_the_node:.2f} nats", "about a 200th of that", "200 times that"], at_the_node=at_the_node)
 
 # %%
 by_listing = sequence_kl(flawed, echo.logp).item()
 probability = echo.logp[0][0, z].exp().item()
-whole.reveal(
-    "about a 200th of that",
-    f"Over all {V**L:,} sequences it sums to {by_listing:.5f} nats. The teacher comes by with probability {probability:.5f}, and {probability:.5f} · {at_the_node:.4f} = {probability * at_the_node:.5f}.",
+reveal(
+    "00.c",
+    right="about a 200th of that",
+    sequences=V**L,
+    by_listing=by_listing,
+    probability=probability,
+    at_the_node=at_the_node,
+    product=probability * at_the_node,
 )
 
 # %% [markdown]
@@ -337,10 +333,7 @@ show(
 # The contest is between two copies of one small student: the same initial weights, the same names in the same order, the same number of steps. One is told the label, the other the teacher's distribution. Then both are tried on the held-out names.
 
 # %%
-bet = predict(
-    "With only 500 names to learn from, and 400 steps, which student predicts held-out names better?",
-    ["the one with labels", "no clear difference", "the one with the teacher"],
-)
+predict("00.d")
 
 # %% [markdown]
 # **Derive.** A label is a distribution too, with all its mass on the token $y_t$ that came. For it, $\mathrm{KL} = 1 \cdot \log \frac{1}{q(y_t)} = -\log q(y_t)$: the usual loss is a KL from a teacher who is always certain. By hand, with $q = (\frac12, \frac14, \frac14)$:
@@ -474,7 +467,7 @@ def claim_gain(sentence, gain):
 
 
 winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
-bet.reveal(winner, f"It is ahead by {gain_few.mean():.2f} bits per character.")
+reveal("00.d", right=winner, gain=gain_few.mean())
 claim_gain("With all names, 120 steps: how far the student with a teacher is ahead of the one with labels", gain_all)
 claim_gain("With 500 names, 400 steps: how far it is ahead", gain_few)
 claim_gain(
@@ -549,44 +542,7 @@ except ValueError as refusal:
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "A model gives “a” ½ at the start, and the end mark ½ after “a”. What is the probability of the text “a”?",
-        {
-            "½": "That is the probability that a text begins with a. It also has to end there.",
-            "¼": "Both branches have to be taken: ½ · ½.",
-            "1": "Probabilities along a path are multiplied, not added.",
-        },
-        right="¼",
-    ),
-    Question(
-        "Student and teacher differ only at a node that the teacher reaches once in a thousand texts. Compared with the KL at that node, the KL of the joints is",
-        {
-            "the same": "The chain rule weighs each node by how often the teacher comes by.",
-            "a thousandth": "That is its weight in the chain rule.",
-            "zero": "It is small but not zero: the teacher does come by.",
-        },
-        right="a thousandth",
-    ),
-    Question(
-        "Why did the student with a teacher win on 500 names?",
-        {
-            "It was larger.": "Both students had the same size and the same initial weights.",
-            "It made more steps.": "Both made the same number, on the same names in the same order.",
-            "Each position told it more.": "27 probabilities from a teacher who has read many more names, against one letter.",
-        },
-        right="Each position told it more.",
-    ),
-    Question(
-        "Training on text that a teacher wrote, with the ordinary loss, turns which knobs of labels_only?",
-        {
-            "WHERE": "The tokens now come from texts of the teacher; loss and signal stay what they were.",
-            "HOW": "The loss is −log q of the token, as before.",
-            "WHAT and HOW": "The signal is still a sequence of tokens, and the loss its −log q.",
-        },
-        right="WHERE",
-    ),
-)
+quiz("00")
 
 # %% [markdown]
 # ## Glossary

@@ -55,7 +55,7 @@ show(
 # %%
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 
 seed = setup("01", threads=1)
 
@@ -72,10 +72,7 @@ seed = setup("01", threads=1)
 # An experiment can part them: *keep* how sure the teacher is of its first choice, and *permute* the rest among the other 26 letters. All softness stays, the dark knowledge is gone. (Permuted anew at every position, it comes on average to spreading the rest evenly.) Furlanello and others (2018) did it with images.
 
 # %%
-whence = predict(
-    "500 names, one small student. How many of the held-out bits that soft targets gain over labels will be left once the dark part is permuted?",
-    ["nearly all: softness is what helps", "about half", "none"],
-)
+predict("01.a")
 
 # %%
 from torch.nn.functional import one_hot
@@ -188,9 +185,12 @@ show(
 )
 gain, smoothing = bits["labels"] - bits["whole"], bits["labels"] - bits["smoothed"]
 left_over = bits["labels"] - bits["permuted"]
-whence.reveal(
-    "none" if left_over.mean() < 0.1 * gain.mean() else "about half",
-    f"The whole teacher puts its student {gain.mean():.2f} bits ahead of labels, the permuted one {abs(left_over.mean()):.2f} {'ahead' if left_over.mean() > 0 else 'behind'}.",
+reveal(
+    "01.a",
+    right=2 if left_over.mean() < 0.1 * gain.mean() else 1,
+    gain=gain.mean(),
+    left_over=abs(left_over.mean()),
+    ahead="ahead" if left_over.mean() > 0 else "behind",
 )
 claim(
     "C01a",
@@ -234,10 +234,7 @@ claim(
 # **Explore.** Press the arrow keys on τ. Watch the bars on the left (the axis is a square root, so that small ones show) and the two dots on the right, then type a prefix of your own.
 
 # %%
-why_squared = predict(
-    "Without the factor τ², going from τ = 1 to τ = 8 makes the gradient on the student's logits about …",
-    ["8 times smaller", "64 times smaller", "as large as before"],
-)
+predict("01.b")
 
 # %%
 from kd_lab.lessons.l01_what.explorers import temperature_explorer
@@ -356,7 +353,7 @@ display(
         f"One student, {len(u)} prefixes:\n\n| τ | norm with τ² | norm without | farthest from the limit |\n|---|---|---|---|\n{table}"
     )
 )
-why_squared.reveal("64 times smaller", f"Measured: {(bare[:, 0] / bare[:, 3]).mean():.0f} times on average.")
+reveal("01.b", ratio=(bare[:, 0] / bare[:, 3]).mean())
 claim(
     "C01b",
     "With τ² the gradient keeps its size: at τ = 32 it is between half and twice as long as at τ = 1.",
@@ -389,19 +386,13 @@ claim(
 # So a large τ asks for something else: no longer the probabilities, but all logits alike, those of letters that never come as much as those that do. Is that a better lesson? Hinton's teachers were sure of their digits, and softening uncovered what they knew.
 
 # %%
-warmer = predict(
-    "Our teacher of letters is unsure by nature. Does τ = 4 teach better than τ = 1?",
-    ["yes", "no clear difference", "no: worse"],
-)
+predict("01.c")
 
 # %%
 students["whole, τ = 4"] = teach(hinton(temperature=4.0, label_weight=0.0), honest)
 bits["whole, τ = 4"] = torch.tensor([bits_per_character(s, held_out) for s in students["whole, τ = 4"]])
 softer = bits["whole"] - bits["whole, τ = 4"]
-warmer.reveal(
-    "no: worse" if softer.max() < 0 else "no clear difference",
-    "Nothing was hidden that softening could uncover, and effort goes into letters that never come.",
-)
+reveal("01.c", right=2 if softer.max() < 0 else 1)
 claim(
     "C01a",
     "A higher temperature teaches better: τ = 4 is ahead of τ = 1.",
@@ -423,10 +414,7 @@ claim(
 # What must be true of the student afterwards? Not that its features *equal* the teacher's: the widths differ. Only that the teacher's can be *read off* them by a linear map.
 
 # %%
-already = predict(
-    "A student that never saw the teacher, only labels. What share of the variance of the teacher's features can the best linear map read off its own?",
-    ["next to nothing", "about half", "more than three quarters"],
-)
+predict("01.d")
 
 # %% [markdown]
 # ### Exercise 01.3 · A hint (●●○, 8 minutes)
@@ -512,10 +500,7 @@ print(
     f"A hint from an untrained student weighs {by_hand:.0f} nats beside {by_library - by_hand:.1f} of the likelihood."
 )
 read_off = 1 - inside["labels"][1].mean().item()
-already.reveal(
-    already.options[2] if read_off > 0.75 else already.options[1],
-    f"{read_off:.0%}: whoever predicts letters has to know much the same things about a prefix.",
-)
+reveal("01.d", right=2 if read_off > 0.75 else 1, read_off=read_off)
 closer = inside["FitNets"][0] - inside["labels"][0]
 claim(
     "C01c",
@@ -552,10 +537,7 @@ claim(
 # **By hand.** Three names at the corners of a triangle with the sides 3, 4 and 5: μ = 4, so ψ = ¾, 1 and 1¼.
 
 # %%
-enough = predict(
-    "Relations leave rotation, shift and scale free. Does a student trained on them end with a CKA as high as the one with hints?",
-    ["yes, CKA ignores those too", "no, it stays far behind"],
-)
+predict("01.e")
 
 # %% [markdown]
 # ### Exercise 01.4 · How names stand to one another (●●○, 10 minutes)
@@ -664,10 +646,7 @@ claim(
     unit="bits per character ahead of labels",
     holds=mean_interval(predicts.tolist())[0] - mean_interval(predicts.tolist())[1] > 0,
 )
-enough.reveal(
-    enough.options[1] if as_hints.mean() < closer.mean() / 2 else enough.options[0],
-    "RKD speaks of one mean vector per name. Of positions, over which CKA is taken, it says little, and seeds differ.",
-)
+reveal("01.e", right=1 if as_hints.mean() < closer.mean() / 2 else 0)
 
 # %% [markdown]
 # **Explore** what was learned: the same twelve names in the teacher and in one of the students (the first seed).
@@ -718,44 +697,7 @@ relations_explorer.filmstrip(["untrained", "labels", "logits", "RKD"])
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "softmax_kl(z, u, temperature=4) already carries τ². Someone multiplies the result by 16 again. The gradient is …",
-        {
-            "16 times too large": "Yes: the factor is then there twice.",
-            "right": "It was right before.",
-            "unchanged, as Adam divides by its size": "Adam does hide it where this is the only term; beside labels the balance is off by 16.",
-        },
-        right="16 times too large",
-    ),
-    Question(
-        "As τ → ∞ the student is asked to match …",
-        {
-            "the teacher's logits up to a constant": "Yes: the gradient is the centred difference over V.",
-            "the uniform distribution": "Both softened sides go there, but τ² magnifies what is left of their difference.",
-            "the teacher's first choice": "That is the other end, τ → 0.",
-        },
-        right="the teacher's logits up to a constant",
-    ),
-    Question(
-        "A teacher's targets keep their top probability, and the rest is permuted. What has the student lost?",
-        {
-            "which wrong letters are nearly right": "Yes: the dark knowledge. The entropy is the same as before.",
-            "how sure the teacher is": "That stays: the top probability and all others keep their values.",
-            "the teacher's first choice": "It stays in its place.",
-        },
-        right="which wrong letters are nearly right",
-    ),
-    Question(
-        "Why does RKD need no projector?",
-        {
-            "It compares numbers that have no width": "Yes: a distance is a number in a space of any dimension.",
-            "Student and teacher have the same width": "They had 48 and 128 features here.",
-            "The projector is folded into the head": "There is none.",
-        },
-        right="It compares numbers that have no width",
-    ),
-)
+quiz("01")
 
 # %% [markdown]
 # ## Glossary

@@ -46,7 +46,7 @@ show(
 # %%
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.viz import BASELINE, STUDENT, TEACHER, Choice, Explorer, Slider
 from kd_lab.worlds import END, Batch, language
 
@@ -65,10 +65,7 @@ seed = setup("02")
 # **nats per position**.
 
 # %%
-guess_passes = predict(
-    "Word-level targets for all nine positions of “martinez■”: how often does the teacher have to run?",
-    ["once", "nine times, once a position", "243 times, once a number"],
-)
+predict("02.a")
 
 # %% [markdown]
 # **By hand.** $V = 3$, $p = (0.7, 0.2, 0.1)$, $q = (0.2, 0.2, 0.6)$. The sum over $v$ is
@@ -152,10 +149,7 @@ except ValueError as error:
 print(
     f"5 steps, {len(passes)} passes of the teacher, each answering with {passes[0]} numbers: texts, positions, tokens.\n{refusal}"
 )
-guess_passes.reveal(
-    "once",
-    "A text that is already written is read in one pass, and a causal model answers at all positions at the same time.",
-)
+reveal("02.a")
 claim(
     "C02a",
     "Word-level KD takes one teacher pass a step and V numbers at every position, and needs the teacher's logits.",
@@ -178,10 +172,7 @@ claim(
 # Each term has the expectation $L_\text{seq}$, and the gradient of each has the expectation of its gradient. Nothing in it asks for a logit of the teacher.
 
 # %%
-guess_error = predict(
-    "The teacher writes four times as many texts. The typical error of the estimate becomes …",
-    ["a quarter", "a half", "no smaller"],
-)
+predict("02.b")
 
 # %% [markdown]
 # **By hand.** Three symbols, the text “a■” with $q(\text a) = \tfrac12$ and $q(■ \mid \text a) = \tfrac14$:
@@ -289,7 +280,7 @@ show(
     "The estimates scatter around the exact value on both sides, and twice as closely with four times as many texts. The band is drawn from the spread at the largest N alone.",
     alt="Estimates of the loss against the number of teacher texts, narrowing around a horizontal line at the exact value.",
 )
-guess_error.reveal("a half", "Independent errors average out like 1/√N, whatever the number of possible texts.")
+reveal("02.b")
 
 # %%
 from kd_lab.measure.interval import mean_interval
@@ -422,10 +413,7 @@ print(f"After {steps} steps the probabilities are worth {gain.mean():.2f} bits p
 # length penalty $\alpha$ the finished texts are ranked by $\log p(y \mid x) / |y|^{\alpha}$, where $|y|$ counts tokens: 0 favours short texts, 1 compares nats per token.
 
 # %%
-guess_gap = predict(
-    "A student is trained on the mode alone. How much likelier, by its own judgement, is what a beam finds for it than what greedy decoding writes?",
-    ["as much as for a student of sampled text", "hardly at all", "far more"],
-)
+predict("02.c")
 
 # %%
 from functools import cache
@@ -648,14 +636,7 @@ show(
 
 # %%
 before, after = torch.tensor(gaps["names"]), torch.tensor(gaps["teacher's modes"])
-guess_gap.reveal(
-    "hardly at all"
-    if after.mean() < 0.25 * before.mean()
-    else "far more"
-    if after.mean() > before.mean()
-    else "as much as for a student of sampled text",
-    "Its distribution has one tall path a prompt. Where every step is almost certain, the likeliest step lies on the likeliest path.",
-)
+reveal("02.c", right=1 if after.mean() < 0.25 * before.mean() else 2 if after.mean() > before.mean() else 0)
 claim(
     "C02f",
     "After sequence-level KD on modes, greedy decoding comes close to beam search: the gap shrinks.",
@@ -739,10 +720,7 @@ for name, size in real.items():
 # $$\Big(\sum_{v \in K} p_v\Big)\, q - p_K, \qquad p_K = p \text{ on } K \text{ and } 0 \text{ elsewhere.}$$
 
 # %%
-guess_tail = predict(
-    "The student follows this gradient to its end. How much probability does it leave to the tokens outside K?",
-    ["as much as the teacher", "none", "an equal share for each token"],
-)
+predict("02.d")
 
 # %% [markdown]
 # **By hand.** $V = 3$, $p = (0.2, 0.5, 0.3)$, $K$ = the last two. The gradient vanishes at $0.8\, q = (0, 0.5, 0.3)$, so at $q = (0, 0.625, 0.375)$: nothing is
@@ -834,7 +812,7 @@ for name, values in tails.items():
     )
 
 # %%
-guess_tail.reveal("none", "A token outside K is pushed down by the softmax at every step and pulled up by nothing.")
+reveal("02.d")
 claim(
     "C02g",
     "The optimum of truncated top-k puts all of the student's mass on the kept tokens.",
@@ -996,44 +974,7 @@ display(
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "A provider returns text and no probabilities. Which loss can you use?",
-        {
-            "sequence-level KD on sampled texts": "Yes: −log q of a text asks the teacher for the text alone.",
-            "word-level KD with τ = 2": "A temperature needs the logits, and so does any word-level target.",
-            "top-k with a bucket": "The log-probabilities of the k tokens would have to come with the text.",
-        },
-        right="sequence-level KD on sampled texts",
-    ),
-    Question(
-        "kl_div with reduction='batchmean' on [B, T, V] …",
-        {
-            "sums over positions": "Yes: it divides by B alone, so texts of twice the length weigh twice as much.",
-            "averages over positions": "It divides by the first axis, which is B here. Select the counted positions first, [n, V], and it is the token mean.",
-            "averages over V": "That is what reduction='mean' adds.",
-        },
-        right="sums over positions",
-    ),
-    Question(
-        "Pad and end of text share one id. The mask for the loss is …",
-        {
-            "everything up to and including the first end mark": "Yes: the first one is part of the text, the others fill the row.",
-            "targets != END": "Then no end is ever learned, and the student does not stop.",
-            "all positions": "Then the row's width changes the loss.",
-        },
-        right="everything up to and including the first end mark",
-    ),
-    Question(
-        "After hard sequence-level KD, a wide beam adds little because …",
-        {
-            "the student's distribution is peaked on one path a prompt": "Yes: where every step is nearly certain, greedy steps stay on the likeliest path.",
-            "the student has learned to search": "It has learned one answer a prompt. Nothing in it looks ahead.",
-            "beam search never helps small models": "It helps the student that learned from names, by the gap measured above.",
-        },
-        right="the student's distribution is peaked on one path a prompt",
-    ),
-)
+quiz("02")
 
 # %% [markdown]
 # ## Glossary

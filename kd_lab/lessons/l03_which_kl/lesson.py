@@ -63,7 +63,7 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 
 seed = setup("03")
 
@@ -78,18 +78,8 @@ seed = setup("03")
 # Both are zero exactly when $q=p$ and are never negative. A student that can equal its teacher does not care which one it is given. Ours cannot: it is a single Gaussian, and the teacher has two modes, hills that may be moved apart.
 
 # %%
-wandering = predict(
-    "The teacher's second mode moves away. What does the student trained with forward KL do?",
-    ["it stretches over both modes", "it stays with one mode", "it stops halfway"],
-)
-letting_go = predict(
-    "And the student trained with reverse KL?",
-    [
-        "it stretches over both modes",
-        "it covers both at first, then lets one go",
-        "it stays with one mode from the start",
-    ],
-)
+predict("03.a")
+predict("03.b")
 
 # %% [markdown]
 # Two measures make "stretches" and "lets go" exact. The **valley** is the middle half of the gap between the modes. A mode is **kept** when the student gives its neighbourhood (two widths to each side) at least a tenth of what the teacher gives it.
@@ -157,14 +147,8 @@ drag.show()
 drag.filmstrip()
 
 # %%
-wandering.reveal(
-    "it stretches over both modes",
-    "Wherever p is large, a small q is dear; the price of leaving a mode out has no bound.",
-)
-letting_go.reveal(
-    "it covers both at first, then lets one go",
-    "Beyond a certain distance the valley costs more than the log 2 of saying only half of what the teacher says.",
-)
+reveal("03.a")
+reveal("03.b")
 
 # %% [markdown]
 # ### Read the integrands
@@ -355,15 +339,7 @@ print("valley mass, student ÷ teacher ", "  ".join(f"{r:6.0f}" for r in ratios)
 # Reverse KL has no such formula, so the student walks downhill. The gradient in $\mu$ and $\log\sigma$ is the average, *under the student*, of $\log(q/p)$ times how the student's log-density changes. We start it at random, many times.
 
 # %%
-starts = predict(
-    "Reverse KL is minimised from 24 random starts, the two modes weighing the same. Where do the students end?",
-    [
-        "all on the same mode",
-        "some on one mode, some on the other",
-        "in the middle, wide",
-        "some on each mode, and a few in the middle",
-    ],
-)
+predict("03.c")
 
 # %%
 grid, step = line(-12, 12, 240)
@@ -411,11 +387,15 @@ locked = kept.sum(-1) == 1
 gaps = (q_grid * (np.log(np.maximum(q_grid, 1e-300)) - teacher.logpdf(grid))).sum(-1) * step
 best = gaps.argmin(1)
 rows = np.arange(len(best))
-starts.reveal(
-    "some on each mode, and a few in the middle" if not locked.all() else "some on one mode, some on the other",
-    f"Of {locked.size} students {int((locked & kept[..., 0]).sum())} ended on the left mode, "
-    f"{int((locked & kept[..., 1]).sum())} on the right one and {int((~locked).sum())} in a wide local optimum over both, "
-    f"which costs {gaps[~locked].mean() if (~locked).any() else 0:.2f} nats instead of {gaps[locked].mean():.2f}.",
+reveal(
+    "03.c",
+    right=3 if not locked.all() else 1,
+    students=locked.size,
+    on_left=int((locked & kept[..., 0]).sum()),
+    on_right=int((locked & kept[..., 1]).sum()),
+    over_both=int((~locked).sum()),
+    wide_cost=gaps[~locked].mean() if (~locked).any() else 0,
+    narrow_cost=gaps[locked].mean(),
 )
 claim(
     "C03b",
@@ -478,10 +458,7 @@ def reverse_kl_gradient(student_logp, teacher_logp):
 # solution
 
 # %%
-evils = predict(
-    "A softmax student of rank 2. Which one gives more probability to tokens that the teacher finds implausible?",
-    ["the one trained with forward KL", "the one trained with reverse KL", "both the same"],
-)
+predict("03.d")
 
 
 # %%
@@ -563,10 +540,7 @@ show(
     "student smeared, the reverse-KL student with fewer and darker cells.",
 )
 hedged, committed = trained["forward_kl"][2], trained["reverse_kl"][2]
-evils.reveal(
-    evils.options[int(implausible_mass(hedged).mean() < implausible_mass(committed).mean())],
-    "It would rather say what is implausible than miss what is plausible.",
-)
+reveal("03.d", right=int(implausible_mass(hedged).mean() < implausible_mass(committed).mean()))
 claim(
     "C03c",
     "A softmax student of rank 2 puts more mass on implausible tokens under forward KL than under reverse KL.",
@@ -704,14 +678,7 @@ claim(
 # Since $m\ge\beta p$, no ratio $p/m$ exceeds $1/\beta$, and likewise for $q$: there is no cliff on either side. At $\beta=\tfrac12$ it is symmetric and at most $\ln2$. **Skew KL**, $\mathrm{KL}(p\|m)$ with a small $\beta$, is the first half alone: forward KL with its cliff cut off.
 
 # %%
-bounded = predict(
-    "JSD(½) has no cliff. As the second mode moves away, its student …",
-    [
-        "covers both for ever, as with forward KL",
-        "covers both longer than reverse KL, then lets go too",
-        "lets go sooner than reverse KL",
-    ],
-)
+predict("03.e")
 
 # %%
 from kd_lab.viz import Choice
@@ -921,10 +888,7 @@ print(
         else f"{lets_go['forward_kl']:7.2f}"
     )
 )
-bounded.reveal(
-    "covers both longer than reverse KL, then lets go too",
-    f"JSD(½) lets go at a distance of {by_share[2]:.2f}, reverse KL at {lets_go['reverse_kl']:.2f}.",
-)
+reveal("03.e", jsd=by_share[2], reverse_kl=lets_go["reverse_kl"])
 claim(
     "C03e",
     "JSD(½) lies between: it lets go later than reverse KL, and forward KL never lets go.",
@@ -945,10 +909,7 @@ claim(
 # There are two ways to do it. Soften **the teacher only**, and the student is to become $p_\tau$. Soften **both**, as Hinton's loss does, train $q_\tau$ towards $p_\tau$, and use the student at τ = 1 afterwards. A Gaussian of variance $\sigma^2$ softens to one of variance $\tau\sigma^2$, so that such a student is used √τ times narrower than it was trained.
 
 # %%
-cleaner = predict(
-    "The teacher is softened to τ = 4 (the student is not). Its modes are 4 apart. The reverse-KL student …",
-    ["locks on one mode, as narrow as before", "locks on one mode, but is wider", "covers both modes"],
-)
+predict("03.f")
 
 
 # %%
@@ -1044,10 +1005,7 @@ for way in WAYS:
             lines.append(f"| {way} | {DIVERGENCES[name].label} | {distance:.0f} | " + " | ".join(cells) + " |")
 display(Markdown("Width of the best student:\n\n" + "\n".join(lines)))
 covers = not locked_on["reverse_kl", WAYS[0]][0, 2]
-cleaner.reveal(
-    cleaner.options[2] if covers else cleaner.options[1],
-    "At τ = 4 the valley of the softened teacher is shallow enough to be worth crossing.",
-)
+reveal("03.f", right=2 if covers else 1)
 
 # %%
 teacher_only = widths["forward_kl", WAYS[0]]
@@ -1095,10 +1053,7 @@ print("the same, divided by √τ             " + "".join(f"{d:7.2f}" for d in t
 # Against a softened teacher reverse KL is a free energy: τ is the price of certainty, and the entropy $H$ buys width. What does become cleaner is the *landscape*. A peak that is ragged, with several small summits, offers a cold student a choice of wrong ones.
 
 # %%
-ragged = predict(
-    "A hill made of eight narrow bumps, reverse KL, 40 random starts. How many different optima do they end in?",
-    ["more at τ = 1 than at τ = 8", "the same number", "fewer at τ = 1 than at τ = 8"],
-)
+predict("03.g")
 
 # %%
 from kd_lab.lessons.l03_which_kl.fits import local_optima
@@ -1123,9 +1078,7 @@ counts = np.array(counts)
 print("τ                        " + "".join(f"{t:7d}" for t in temperatures))
 print("different optima, mean   " + "".join(f"{c:7.2f}" for c in counts.mean(0)))
 fewer = counts[:, 0] - counts[:, -1]
-ragged.reveal(
-    "more at τ = 1 than at τ = 8", f"On average {counts[:, 0].mean():.1f} against {counts[:, -1].mean():.1f}."
-)
+reveal("03.g", cold=counts[:, 0].mean(), warm=counts[:, -1].mean())
 claim(
     "C03f",
     "Softening leaves a reverse-KL student fewer wrong summits to lock onto on a ragged peak.",
@@ -1142,10 +1095,7 @@ claim(
 # Two losses with one learning rate are two step lengths. Take JSD(0.98) beside reverse KL, its limit.
 
 # %%
-sizes = predict(
-    "Same learning rate, same steps. Compared with reverse KL, a student trained with raw JSD(0.98) puts on implausible tokens …",
-    ["about the same mass", "much more mass", "much less mass"],
-)
+predict("03.h")
 
 
 # %%
@@ -1204,10 +1154,7 @@ ordered = [
     for values in (at_one_rate, at_equal_norm)
     for s in range(5)
 ]
-sizes.reveal(
-    sizes.options[1] if misread.mean() > 0.1 else sizes.options[0],
-    f"Its gradient is 1/{ratio['reverse KL'] / ratio['JSD(0.98)']:.0f} of reverse KL's, and so are its steps.",
-)
+reveal("03.h", right=1 if misread.mean() > 0.1 else 0, times=ratio["reverse KL"] / ratio["JSD(0.98)"])
 claim(
     "C03g",
     "At one learning rate, raw JSD(0.98) looks nothing like reverse KL, its limit.",
@@ -1282,43 +1229,7 @@ display(Markdown(f"Within 0.03 of each other in all seeds at the rates {', '.joi
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "The teacher gives a token 0.3 and the student gives it 10⁻⁹. Which divergence complains?",
-        {
-            "forward KL": "Yes: the weight is p = 0.3 and log(p/q) is about 20.",
-            "reverse KL": "No: its weight is q, and 10⁻⁹ times anything here is nothing.",
-            "JSD(½)": "It cannot complain much: it never exceeds ln 2.",
-        },
-        right="forward KL",
-    ),
-    Question(
-        "kl_div(input=a, target=b) of torch, both log-probabilities with log_target=True, is …",
-        {
-            "KL(b‖a)": "Yes. The second argument weighs the terms, so forward KL needs the student first.",
-            "KL(a‖b)": "The order of the arguments is not the order in KL( · ‖ · ): the target weighs the terms.",
-        },
-        right="KL(b‖a)",
-    ),
-    Question(
-        "A colleague trains with JSD(0.01) 'because that is forward KL', and the loss is tiny from the first step on. Why?",
-        {
-            "JSD(β) vanishes as β → 0": "Yes: it is about β·KL(p‖q), a hundredth of forward KL. Divide by β, or compare gradient norms.",
-            "the student is already good": "JSD(0.01) is small for every student.",
-            "the direction is reversed": "At small β the slope is forward KL: the direction is as intended, the size is not.",
-        },
-        right="JSD(β) vanishes as β → 0",
-    ),
-    Question(
-        "Student and teacher have the same architecture and the student is trained long enough. Forward or reverse?",
-        {
-            "hardly matters": "Yes: both are zero at q = p only, and q = p is within reach. They differ in the way there.",
-            "forward, or it drops modes": "Only a student that cannot hold all modes has to drop some.",
-            "reverse, or it hedges": "Only a student that cannot leave the valley empty has to fill it.",
-        },
-        right="hardly matters",
-    ),
-)
+quiz("03")
 
 # %% [markdown]
 # ## Glossary

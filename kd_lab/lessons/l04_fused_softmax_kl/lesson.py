@@ -90,7 +90,7 @@ show(
 # **Time:** 75 minutes to read and do. {{measured}}
 
 # %%
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.how import softmax_kl
 from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import HAS_TRITON, count_bytes, load_block, tl, triton
 
@@ -172,10 +172,7 @@ print(
 # Three passes read each logit three times. The sum seems to need the maximum first. Does it?
 
 # %%
-visits = predict(
-    "KL(p‖q) of two rows of logits, value only, numerically stable. How often must each logit be read from memory?",
-    ["once", "twice: maximum and sum, then the rest", "three times: maximum, sum, KL"],
-)
+predict("04.a")
 
 # %% [markdown]
 # **Read a row block by block.** The left panel holds a row of logits; what has not been read is pale. A kernel remembers only a few numbers: the largest $y$ so far, the sum of $e^{y-\text{top}}$, and the *KL accumulator*, the sum of $e^{y-\text{top}}(y-x)$. All are relative to the maximum, which moves. Beneath, what they give is compared with the KL of what was read. Then let the kernel *forget* to rescale one sum, or both.
@@ -319,9 +316,7 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
 # solution
 
 # %%
-visits.reveal(
-    "once", "Three sums and two maxima in registers are all that a value needs; the gradient will need a second visit."
-)
+reveal("04.a")
 
 # %% [markdown]
 # ## 4 · The backward pass
@@ -444,10 +439,7 @@ claim(
 # That was a student far from its teacher. Training ends, with luck, near it.
 
 # %%
-nearly = predict(
-    "The true KL is 5·10⁻⁷ nats. In fp32, your kernel of 04.3 gives …",
-    ["5·10⁻⁷ with a few correct digits", "0", "anything near 10⁻⁶, of either sign", "NaN"],
-)
+predict("04.b")
 
 # %% [markdown]
 # The formula subtracts $\mathrm{lse}_t-\mathrm{lse}_s$ from a mean difference of logits. Each lse is near 10, where neighbouring fp32 numbers are $10^{-6}$ apart. A difference of such numbers cannot know what $5\cdot10^{-7}$ is, however carefully it was summed.
@@ -524,10 +516,7 @@ for way, column in zip(ways, range(3), strict=True):
     errors_here = "".join(f"{e:10.1e}" for e in relative[:, :, column].max(0))
     print(f"{way:32s}{errors_here}    {measured[:, -1, column].min():9.1e}")
 below = (measured[:, -1, 0] < 0).mean(-1)
-nearly.reveal(
-    "anything near 10⁻⁶, of either sign",
-    f"At this KL {below.mean():.0%} of the one-pass values came out negative, and the errors were as large as the value.",
-)
+reveal("04.b", share=below.mean())
 
 # %%
 near = new_figure(760, 320)
@@ -810,10 +799,7 @@ roof_explorer.filmstrip()
 # The interpreter proves values, not speed. But Triton can compile for a GPU that is not here. The next cell sends *your* kernel of 04.3 to a process without the interpreter, compiles it for an H100 (`sm_90`) and reads three things off the result. **Registers**: what a thread keeps on the chip; 255 is the most. **Spills**: bytes that did not fit and go to memory after all. **Vector loads**: 16 bytes at once, against one number at a time.
 
 # %%
-vectors = predict(
-    "Your kernel is compiled for V = 128,256 (which 16 divides) and for V = 50,257 (which is odd). What differs?",
-    ["nothing", "for the odd V, no load is a vector", "for the odd V, the last block only is slower"],
-)
+predict("04.c")
 
 # %%
 if HAS_TRITON:
@@ -838,11 +824,7 @@ if HAS_TRITON:
 else:
     print("This cell compiles, and needs Triton, which has no wheel for this system.")
     found = "for the odd V, no load is a vector"
-vectors.reveal(
-    found,
-    "Row n begins at n·V elements. If V is odd, rows begin at odd places, where a 16-byte load is not allowed; and a mask that ends in the "
-    "middle of a vector forbids it once more. The library peels off the last block, and gives its gradient rows a length that 16 divides.",
-)
+reveal("04.c", right=found)
 
 # %% [markdown]
 # The same text, compiled, is PTX, the assembly language of NVIDIA's virtual machine. Four kinds of line are worth finding.
@@ -872,10 +854,7 @@ else:
 # No GPU is needed to use the idea. The library's CPU path takes a few rows at a time, so few that they stay in the cache, and makes the gradient in the same visit. (That is what "fused" means here: the interpreted kernel's seconds would measure NumPy.)
 
 # %%
-quicker = predict(
-    "Forward and backward of forward KL on this CPU, V = 50,257, fp32: how much faster than eager is the chunked path?",
-    ["about as fast", "2 to 3 times", "4 times or more"],
-)
+predict("04.d")
 
 # %%
 LOSSES = {"forward_kl": eager_forward_kl, "jsd": eager_jsd}
@@ -938,13 +917,11 @@ claim(
     unit="times faster, the smaller of the two",
     holds=min(ratios.values()) > 1.3,
 )
-quicker.reveal(
-    "about as fast"
-    if ratios["forward_kl"] < 1.5
-    else "2 to 3 times"
-    if ratios["forward_kl"] < 3.5
-    else "4 times or more",
-    f"Here it was {ratios['forward_kl']:.1f} times for forward KL and {ratios['jsd']:.1f} times for JSD. It depends on the caches, on what it costs to ask the system for memory, and on who else uses the cores.",
+reveal(
+    "04.d",
+    right=0 if ratios["forward_kl"] < 1.5 else 1 if ratios["forward_kl"] < 3.5 else 2,
+    forward_kl=ratios["forward_kl"],
+    jsd=ratios["jsd"],
 )
 
 # %% [markdown]
@@ -967,44 +944,7 @@ quicker.reveal(
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "A kernel's KL is right on all your test rows, whose logits fall from the first column to the last, and wrong on a real teacher's. A likely cause?",
-        {
-            "an accumulator is not rescaled": "Yes: where the maximum comes first, nothing ever has to be rescaled. Test with rows that rise.",
-            "16-bit logits": "They cost digits in falling rows as well.",
-            "the mask of the last block": "Falling rows have a last block as well.",
-        },
-        right="an accumulator is not rescaled",
-    ),
-    Question(
-        "Your training log shows KL = −3·10⁻⁷. What do you do first?",
-        {
-            "compute the value as Σ(p·d − p + q), or in fp64": "Yes: the sign says that no digit of it is right. The gradient may be fine.",
-            "clamp it at zero": "Then it shows 0 and is as wrong as before.",
-            "lower the learning rate": "Nothing has diverged; a difference of two large numbers has run out of digits.",
-        },
-        right="compute the value as Σ(p·d − p + q), or in fp64",
-    ),
-    Question(
-        "You halve the number of rows in a chunk of the plain operations on a GPU. What becomes of the bytes moved for each logit?",
-        {
-            "they stay": "Yes, as long as a chunk is larger than the cache. Chunking saves what is held, not what is moved.",
-            "they halve": "Each logit still goes through every operation.",
-            "they double": "No logit is visited twice because of it.",
-        },
-        right="they stay",
-    ),
-    Question(
-        "loss.sum().backward() brings an upstream gradient of stride 0. Why can that break a kernel?",
-        {
-            "it is one number in memory, and pointer + n reads what lies behind it": "Yes: `expand` repeats a number without storing it. Make it contiguous, or pass the stride.",
-            "a sum's gradient is zero": "It is one, for every row.",
-            "the backward pass never sees the upstream": "It multiplies every row.",
-        },
-        right="it is one number in memory, and pointer + n reads what lies behind it",
-    ),
-)
+quiz("04")
 
 # %% [markdown]
 # ## Glossary

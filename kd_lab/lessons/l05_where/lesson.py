@@ -83,7 +83,7 @@ show(
 # %%
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.measure import mean_interval
 from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER
 
@@ -101,10 +101,7 @@ seed = setup("05", threads=1)
 # Let each step be a slip with probability $\varepsilon$, and let each step off the road cost $C$ nats.
 
 # %%
-twice = predict(
-    "A student that never finds back writes texts twice as long. To first order in ε the error of a text becomes …",
-    ["twice as large", "four times as large", "no larger: it is lost already"],
-)
+predict("05.a")
 
 # %% [markdown]
 # **By hand, three tokens.** The first token has no slip before it, the second one chance, the third two. Lost for good: $0+\varepsilon C+2\varepsilon C=3\varepsilon C$. Found back after one step: $0+\varepsilon C+\varepsilon C=2\varepsilon C$.
@@ -181,7 +178,7 @@ explorer.show()
 
 # %%
 explorer.filmstrip([{"step": L, "student": "off-policy"}, {"step": L, "student": "on-policy"}])
-twice.reveal("four times as large", "L(L−1)/2: twice as many steps to slip at, and twice as long to suffer from it.")
+reveal("05.a")
 
 # %% [markdown]
 # ## 2 · Counting the excess
@@ -280,10 +277,7 @@ def on_policy_loss(student, teacher, tokens, mask):
 # solution
 
 # %%
-slower = predict(
-    "Off-policy, twice the length makes R more than three times as large. The same student, trained on-policy for as many steps:",
-    ["also more than three times", "between 2 and 3 times", "less than twice"],
-)
+predict("05.b")
 
 # %%
 import numpy as np
@@ -335,10 +329,7 @@ show(
     alt="Two panels against length. Off-policy curves bend upwards to about 10 nats and an excess of 10; on-policy curves stay near 1.5 nats and an excess of 1.",
 )
 doubling = {label: rows[:, L - 1] / rows[:, L // 2 - 1] for label, rows in sums.items()}
-slower.reveal(
-    "between 2 and 3 times",
-    f"It is {doubling['on-policy'].mean():.2f} here, against {doubling['off-policy'].mean():.2f}.",
-)
+reveal("05.b", on_policy=doubling["on-policy"].mean(), off_policy=doubling["off-policy"].mean())
 claim(
     "C05a",
     "Off-policy, the accumulated error grows much faster than the length.",
@@ -412,14 +403,7 @@ dial.filmstrip([{"on-policy share": 0.25}, {"on-policy share": 1.0}])
 # Three things have to come together: the student makes **mistakes**; a mistake has **consequences** that the text remembers; and the training texts do **not show** what to do then. Take one away, and train off-policy as before.
 
 # %%
-needed = predict(
-    "Which off-policy student ends with the smallest excess, R − lε in nats at 24 tokens?",
-    [
-        "a steady hand: it can equal the teacher on its road",
-        "a forgiving language: after a note played twice, all goes on as usual",
-        "stumbling texts: one note in 20 of the training texts is random, with the teacher's labels beside it",
-    ],
-)
+predict("05.c")
 
 # %%
 forgiving = tunes(forgiving=True)
@@ -451,10 +435,7 @@ display(
     Markdown(f"| off-policy, three seeds | R − lε, nats | ExAccErr(24) | R(24) ÷ R(12) |\n|---|---|---|---|\n{rows}")
 )
 print(f"For comparison, on-policy as in section 3: {own_text.mean():.2f} nats.")
-needed.reveal(
-    needed.options[2],
-    "They show both the mistake and the way back. A steady hand helps in nats, the more the longer it practises; a language that forgives keeps growth linear.",
-)
+reveal("05.c")
 unsteady, steady = (
     found[f"{hand}, three times the steps"][:, 0] / found[hand][:, 0] for hand in ("as before", "steady hand")
 )
@@ -521,10 +502,7 @@ def dagger(student, texts, rounds, write, fit):
 # solution
 
 # %%
-unseen = predict(
-    "The off-policy student goes on for 60 more steps, on the teacher's texts again. At the prefixes just behind a note played twice its KL …",
-    ["falls by half", "rises", "does not change at all"],
-)
+predict("05.d")
 
 # %% [markdown]
 # **Experiment.** Five off-policy students go on for 60 steps: off-policy, on-policy, or in five rounds of DAgger of 12 steps each. The yardstick is the mean KL at the **forks**, the prefixes that end in a note played twice, weighed as the student *before* came by: the same prefixes for all.
@@ -582,10 +560,7 @@ show(
     "student's own texts mend them, and the error of the whole text with them.",
     alt="Two panels of four rows. Before, and after 60 more off-policy steps, the KL at the forks is between two and three nats; after on-policy steps and after DAgger it is near zero.",
 )
-unseen.reveal(
-    "does not change at all",
-    "The row of the table that it would take is never read in the teacher's texts, so no gradient ever comes by.",
-)
+reveal("05.d")
 claim(
     "C05b",
     "Labelling the student's own texts corrects it at the forks.",
@@ -684,10 +659,7 @@ claim(
 # Names have 3 to 12 letters, a wrong letter is soon forgotten, and any letter may follow nearly any other. By section 4 there should be little to cure. We train three students of 28K parameters at word level, then let copies go on for as many steps again by three recipes.
 
 # %%
-worth = predict(
-    "On surnames, on-policy forward KL beside as many more steps at word level. Held-out bits per character are …",
-    ["clearly better", "no better"],
-)
+predict("05.e")
 
 # %%
 from kd_lab.measure import bits_per_character
@@ -731,10 +703,7 @@ display(
     )
 )
 against = {label: np.subtract(bits[label], bits["word level"]) for label in WAYS}
-worth.reveal(
-    "no better",
-    "What it practises on are its own names, and held-out names are not like them: what helps the one is not quite what the other asks for.",
-)
+reveal("05.e")
 
 # %%
 claim(
@@ -835,43 +804,7 @@ real.filmstrip([{"step": 12, "student": "word level", "text": 2}, {"step": 12, "
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "In on-policy distillation the student's tokens serve as …",
-        {
-            "prefixes": "Yes: they decide where teacher and student are compared.",
-            "labels": "Then it would be praised for whatever it wrote, mistakes included.",
-            "rewards": "There is no reward here: the teacher gives whole distributions.",
-        },
-        right="prefixes",
-    ),
-    Question(
-        "ExAccErr fell from 5 to 2 and R(L) rose. What happened?",
-        {
-            "the error on the teacher's prefixes rose even more": "Yes: the measure is a ratio.",
-            "exposure bias was cured": "The text as a whole got worse. Look at the nats.",
-            "this cannot happen": "R = lε·(1 + ExAccErr): it can, if ε rises.",
-        },
-        right="the error on the teacher's prefixes rose even more",
-    ),
-    Question(
-        "Which student profits least from on-policy training?",
-        {
-            "one whose language forgives mistakes": "Yes: its own prefixes are as good as the teacher's.",
-            "one with an unsteady hand": "It will go on slipping, and has to learn the way back.",
-            "one that was trained on flawless texts": "Flawless texts show no repair: it has most to gain.",
-        },
-        right="one whose language forgives mistakes",
-    ),
-    Question(
-        "Scheduled sampling feeds the student its own tokens and keeps the data's next token as the label. Behind a slip that label is …",
-        {
-            "what was right in another text": "Yes: it belongs to the prefix of the data, not to the student's.",
-            "what the teacher would say": "Nobody asked a teacher; that is what on-policy distillation adds.",
-        },
-        right="what was right in another text",
-    ),
-)
+quiz("05")
 
 # %% [markdown]
 # ## Glossary

@@ -41,7 +41,7 @@ show(
 import torch
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.measure import mean_interval
 
 seed = setup("06", threads=1)
@@ -62,10 +62,7 @@ seed = setup("06", threads=1)
 # | JSD(½) | ½ | a default of libraries |
 
 # %%
-apart = predict(
-    "One student is trained by word_level(), a copy of it by GKD with forward KL and λ = 0, from the same seed. After 6 steps their weights are …",
-    ["the same, bit for bit", "the same up to rounding", "different: GKD has thrown coins in between"],
-)
+predict("06.a")
 
 # %% [markdown]
 # ### Exercise 06.1 · The step of GKD (●○○, 8 minutes)
@@ -149,10 +146,7 @@ claim(
     unit="largest difference, two worlds, three seeds, 6 steps",
     holds=max(own_texts) == 0,
 )
-apart.reveal(
-    "the same, bit for bit",
-    "The coins have a random stream of their own, so that throwing them disturbs nothing. A library that draws both from one stream gives you the second or the third.",
-)
+reveal("06.a")
 
 # %% [markdown]
 # That was one recipe against another of the same library. Is its gradient also the one that the formula asks for? On *echo* the expectation over the student's texts can be written out: every prefix, times how often the student comes by, times the reverse KL there, the first factor held fixed. Against it stands the average of what the recipe makes of texts that were really drawn.
@@ -197,10 +191,7 @@ claim(
 # At $\beta\to0$ the mixture is $q$ and the second term vanishes faster than the first: $\mathrm{JSD}(\beta)\approx\beta\,\mathrm{KL}(p\|q)$, the *direction* of forward KL at no length. At $\beta\to1$ it is the same with reverse KL. TRL's `beta=0` and `beta=1` are special cases in its code.
 
 # %%
-short = predict(
-    "TRL, beta = 0.98. Compared with beta = 1 the gradient of the loss is …",
-    ["nearly the same", "of the same direction, and a few hundredths as long", "of another direction"],
-)
+predict("06.b")
 
 # %% [markdown]
 # ### Exercise 06.2 · JSD(β) in log space (●●○, 10 minutes)
@@ -285,10 +276,7 @@ claim(
     unit="length of the difference ÷ length of DistiLLM's gradient",
     holds=min(same_number) > 0.1,
 )
-short.reveal(
-    "of the same direction, and a few hundredths as long",
-    "Near the end JSD(β) is (1 − β)·KL(q‖p): the direction of reverse KL, and 0.02 of it.",
-)
+reveal("06.b")
 
 # %% [markdown]
 # ## 3 · The grid
@@ -298,14 +286,7 @@ short.reveal(
 # Two judges. $\mathrm{KL}(P\|Q)$ over whole texts asks whether the student can say all that the teacher says; $\mathrm{KL}(Q\|P)$ whether the teacher could have said what the student says. Each is 0 for a perfect student only. On *echo* both are added up over all texts; on *surnames* they are averages over 512 drawn ones.
 
 # %%
-best_cell = predict(
-    "JSD with λ = ½ is called the robust default. In this grid the best cell is …",
-    [
-        "JSD with λ = ½, nearly everywhere",
-        "the same cell before both judges, another in each world",
-        "another one in each world and before each judge",
-    ],
-)
+predict("06.c")
 
 # %%
 from kd_lab.lessons.l06_gkd.explorers import grid_explorer
@@ -436,11 +417,13 @@ claim(
     unit=f"of the best cell's distance, behind {grid.divergences[safest[0]]} with λ = {grid.fractions[safest[1]]:g}",
     holds=mean_interval(behind)[0] <= mean_interval(behind)[1],
 )
-best_cell.reveal(
-    "another one in each world and before each judge",
-    "; ".join(
-        f"{world}, {KINDS[measure]}: {grid.divergences[place // len(grid.fractions)]}, λ = {grid.fractions[place % len(grid.fractions)]:g}"
-        for (world, measure), place in ((key, values.mean(-1).argmin()) for key, values in final.items())
+reveal(
+    "06.c",
+    best_cells="; ".join(
+        (
+            f"{world}, {KINDS[measure]}: {grid.divergences[place // len(grid.fractions)]}, λ = {grid.fractions[place % len(grid.fractions)]:g}"
+            for (world, measure), place in ((key, values.mean(-1).argmin()) for key, values in final.items())
+        )
     ),
 )
 
@@ -574,44 +557,7 @@ display(Markdown(dialect_table()))
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "A paper sets λ = 0.9 in DistiLLM's jsd. You use TRL. Which beta trains alike?",
-        {
-            "0.1": "Yes: DistiLLM counts the student's share.",
-            "0.9": "That would be right for DistiLLM-2, whose α is the teacher's share.",
-            "0.9, with the loss doubled": "No factor mends an exchanged mixture.",
-        },
-        right="0.1",
-    ),
-    Question(
-        "Your trainer shows a JSD loss of 0.004 at β = 0.01 after the first step. That means …",
-        {
-            "little: the loss is at most 0.06 there": "Yes: JSD(β) ≤ −β ln β − (1−β) ln(1−β), which is 0.056 at 0.01.",
-            "the student is nearly the teacher": "Divide by β: 0.4 nats per position is far away.",
-            "there is a bug": "Not necessarily: the loss shrinks with β.",
-        },
-        right="little: the loss is at most 0.06 there",
-    ),
-    Question(
-        "λ = 1, and the student writes at temperature 0.7. Its prefixes are …",
-        {
-            "likelier than those it will visit at temperature 1": "Yes: on-policy for a student that is deployed at 0.7, and for no other.",
-            "its own": "Only if it is deployed at 0.7 as well.",
-            "the teacher's": "The teacher only judges them.",
-        },
-        right="likelier than those it will visit at temperature 1",
-    ),
-    Question(
-        "A colleague compares forward KL and reverse KL by held-out KL(P‖Q) and finds forward KL better. What has been shown?",
-        {
-            "that forward KL was minimised": "Yes: it wins before its own judge in both worlds here. Ask for a second one.",
-            "that forward KL is the better loss": "Before the other judge the order turns round.",
-            "nothing": "It does show that training worked, and by how much.",
-        },
-        right="that forward KL was minimised",
-    ),
-)
+quiz("06")
 
 # %% [markdown]
 # ## Glossary

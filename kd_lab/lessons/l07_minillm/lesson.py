@@ -121,7 +121,7 @@ show(
 # %%
 from IPython.display import Markdown, display
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.measure import mean_interval
 
 seed = setup("07", threads=1)
@@ -138,10 +138,7 @@ seed = setup("07", threads=1)
 # **Our language**, *fork*: words go *ax, axx, axxx, …* or *bxy, bxyxy*. The teacher knows on which road it is. The student is a bigram, so that after an *x* it cannot tell.
 
 # %%
-no_pull = predict(
-    "The student opens with a or b in exactly the teacher's proportions, and goes wrong after b only. What does token-wise reverse KL do to its first letter?",
-    ["nothing", "it makes a likelier", "it makes b likelier"],
-)
+predict("07.a")
 
 # %% [markdown]
 # **By hand, with three tokens.** Let $q_1=p_1=(\tfrac12,\tfrac12)$ over $a, b$; after *a* the student is right, after *b* the next step costs a KL of 1 nat. (The third token ends the text.) With $z_b$ the logit of *b*:
@@ -159,10 +156,7 @@ no_pull = predict(
 # $$\nabla\mathrm{KL}(Q\|P)=\mathbb E_{y\sim Q}\sum_t\Big[\underbrace{\nabla\mathrm{KL}(q_t\|p_t)}_{\text{token-wise}}-\underbrace{\big(\textstyle\sum_{t'>t}r_{t'}\big)}_{\text{future return}}\nabla\log q_t(y_t)\Big].$$
 
 # %%
-no_pull.reveal(
-    "nothing",
-    "At the first position q = p already, and the prefixes are held fixed. The row that could mend it is never told.",
-)
+reveal("07.a")
 
 # %% [markdown]
 # ### Exercise 07.1 · The future return (●○○, 6 minutes)
@@ -278,10 +272,7 @@ claim(
 # So the two are different compasses. Does it matter where they lead? Both are now followed exactly, without any sampling, by two kinds of student: the bigram, and a table with a row for every prefix, which *can* be its teacher.
 
 # %%
-harm = predict(
-    "A student with a row for every prefix, able to equal the teacher. Followed to the end, the token-wise gradient leaves it …",
-    ["far from the teacher, like the bigram", "at the teacher, as the exact gradient does"],
-)
+predict("07.b")
 
 
 # %%
@@ -314,10 +305,7 @@ show(
     "that can copy every conditional needs no foresight.",
     alt="KL against steps. Left panel: token-wise curves stay flat just under 2 nats, sequence curves fall below 1. Right panel: all curves fall together.",
 )
-harm.reveal(
-    harm.options[1],
-    "Where every conditional can be right, each being right is enough: the future return then averages to zero.",
-)
+reveal("07.b")
 stuck = paths["bigram", "token-wise"][:, -1] - paths["bigram", "sequence"][:, -1]
 claim(
     "C07a",
@@ -343,10 +331,7 @@ claim(
 # $R_t$ is the **return** from position $t$ on, its own reward included. An autograd framework wants a loss, and the loss whose gradient this is, a **surrogate**, is easy to get wrong in ways that still train.
 
 # %%
-noisy = predict(
-    "One text, one estimate. How far does it typically lie from the true gradient, in units of that gradient's own length?",
-    ["a tenth", "about as far", "several times as far"],
-)
+predict("07.c")
 
 # %% [markdown]
 # ### Exercise 07.2 · A loss for the policy gradient (●●●, 12 minutes)
@@ -425,10 +410,7 @@ claim(
 )
 _, plain_variance = mean_and_variance(*per_text(student, surrogate()))
 spread = plain_variance**0.5 / direction.norm().item()
-noisy.reveal(
-    "several times as far",
-    f"{spread:.1f} times. With N texts it is {spread:.1f}/√N: {spread**2:.0f} texts for a noise as long as the gradient itself.",
-)
+reveal("07.c", spread=spread, texts=spread**2)
 
 # %% [markdown]
 # ### Single-step decomposition
@@ -438,10 +420,7 @@ noisy.reveal(
 # **A trap.** If the exact KL is at hand, why not make it the reward, $-\mathrm{KL}(q_t\|p_t)$ in place of $r_t$, and hand it to a library for reinforcement learning as the advantage of token $y_t$? Because it does not depend on $y_t$. Whatever is the same for all tokens of a position drops out, $\mathbb E_{y_t}[c\,\nabla\log q_t(y_t)]=c\,\nabla\sum q_t=0$: the student learns nothing from it at its own position. As a reward *for earlier tokens*, though, it is sound, and less noisy than the sampled one. The table calls that *exact at every step*.
 
 # %%
-calmer = predict(
-    "Single-step decomposition against the plain policy gradient. Its variance is …",
-    ["lower for every student", "lower at first, higher near the end of training", "the same: only the bias changes"],
-)
+predict("07.d")
 
 
 # %%
@@ -477,10 +456,7 @@ pull = max(
 )
 print(f"KL as the advantage of its own token: expected gradient {pull:.0e} of the exact one's length")
 early = torch.cat([single["fresh"][1], single["word-level"][1]])
-calmer.reveal(
-    calmer.options[1] if single["committed"][1].mean() > 1 else calmer.options[0],
-    "Near the optimum the return log P/Q is nearly the same for all texts that the student still writes. Whole, it multiplies a score whose mean is zero; taken apart, its parts no longer cancel.",
-)
+reveal("07.d", right=1 if single["committed"][1].mean() > 1 else 0)
 claim(
     "C07c",
     "Single-step decomposition has no bias.",
@@ -829,10 +805,7 @@ claim(
 # $k_1$ is unbiased and negative half of the time, $k_3$ is unbiased and never negative, $k_2$ is a little biased and calm. They were proposed as *readings*. It is tempting to minimise them.
 
 # %%
-losses = predict(
-    "k3 is an unbiased, non-negative estimate of the reverse KL. Minimised on the student's own samples, its expected gradient is that of …",
-    ["reverse KL", "forward KL", "nothing: it is zero"],
-)
+predict("07.e")
 
 # %% [markdown]
 # ### Exercise 07.4 · Three estimators (●○○, 5 minutes)
@@ -898,9 +871,7 @@ for name, wanted in (("k1", "zero"), ("k2", "that of reverse KL"), ("k3", "that 
         unit="relative deviation",
         holds=max(off[name]) < 1e-12,
     )
-losses.reveal(
-    "forward KL", "Its gradient is (1 − p/q)·∇log q: forward KL's, importance-weighted from the student's samples."
-)
+reveal("07.e")
 
 # %% [markdown]
 # **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss; so it stood in the trainers of several libraries. It *reads* as reverse KL to the reference model and *pulls* as forward KL: a sensible penalty, but not the one that its name says. Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)). What the difference looks like: a student with two weights, the mean and the log-width of a bell over 41 tokens, learns from 256 of its own tokens per step.
@@ -957,15 +928,7 @@ show(
 # Back to *fork*, now without exact gradients: three bigrams, trained at word level first, go on for equal steps of 32 texts by four recipes. The yardstick is exact: KL(Q‖P) over all texts, what three of the four set out to minimise. From section 3: at 32 texts MiniLLM's estimate is the nearer one.
 
 # %%
-winner = predict(
-    "Which recipe ends with the lowest KL(Q‖P)?",
-    [
-        "word level",
-        "on-policy token-wise reverse KL",
-        "MiniLLM with its three tamers",
-        "the policy gradient with single-step decomposition only",
-    ],
-)
+predict("07.f")
 
 # %%
 from kd_lab.methods import distill, minillm, on_policy, word_level
@@ -1026,10 +989,7 @@ show(
 )
 final = {label: np.array(rows)[:, -1] for label, rows in curves.items()}
 best = min(final, key=lambda label: final[label].mean())
-winner.reveal(
-    winner.options[list(RECIPES).index(best)],
-    "Noise averages out over the steps. Bias points the same way at every one of them.",
-)
+reveal("07.f", right=list(RECIPES).index(best))
 rows = "\n".join(
     f"| {label} | {final[label].mean():.2f} | {np.mean(forward_gaps[label]):.2f} | {np.mean(words[label]):.0%} |"
     for label in RECIPES
@@ -1080,43 +1040,7 @@ claim(
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "On-policy distillation with reverse KL at every token. Through what does no gradient flow?",
-        {
-            "the choice of the tokens": "Yes: the prefixes are data to it, although the student made them.",
-            "the teacher": "True of every method here, and not what sets this one apart.",
-            "the student's conditionals": "These are exactly what it differentiates.",
-        },
-        right="the choice of the tokens",
-    ),
-    Question(
-        "You pass −KL(q_t‖p_t), computed over the whole vocabulary, as the advantage of token y_t. In expectation the student …",
-        {
-            "learns nothing at that position": "Yes: it is the same for all tokens of the position, and ∇Σq = 0.",
-            "minimises reverse KL": "Then the number would have to tell a good token from a bad one.",
-            "minimises forward KL": "No divergence at all: the expected gradient is zero.",
-        },
-        right="learns nothing at that position",
-    ),
-    Question(
-        "An estimator has half the variance and a bias of a tenth of the gradient. You average ever more texts. What wins in the end?",
-        {
-            "the unbiased one": "Yes: variance falls as 1/N, the bias stays.",
-            "the one with less variance": "For small N. Beyond the crossing its error is all bias.",
-            "neither: both are consistent": "A biased one converges, but to another gradient.",
-        },
-        right="the unbiased one",
-    ),
-    Question(
-        "A training log shows k3 falling towards zero. Which claim is safe?",
-        {
-            "KL(q‖p) is falling, as measured on samples": "Yes. As a reading k3 is unbiased for reverse KL, whatever the loss was.",
-            "reverse KL was minimised": "If k3 was the loss, forward KL was.",
-        },
-        right="KL(q‖p) is falling, as measured on samples",
-    ),
-)
+quiz("07")
 
 # %% [markdown]
 # ## Glossary

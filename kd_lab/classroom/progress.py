@@ -1,0 +1,77 @@
+"""A learner's own answers, kept on disk: predictions, quizzes and solved exercises outlive the kernel.
+
+`python -m kd_lab.classroom.progress` lists them. Nothing leaves the machine.
+"""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+SOLVED = "right"
+"""The state in which an exercise counts as solved."""
+
+
+def file() -> Path:
+    """`$KD_LAB_PROGRESS`, else a file beside an explicit `$KD_LAB_CACHE`, else one in the user's data folder."""
+    if place := os.environ.get("KD_LAB_PROGRESS"):
+        return Path(place)
+    if cache := os.environ.get("KD_LAB_CACHE"):
+        return Path(cache) / "progress.json"
+    from platformdirs import user_data_dir  # only where nobody has named a place
+
+    return Path(user_data_dir("kd_lab", appauthor=False)) / "progress.json"
+
+
+def answers() -> dict[str, str]:
+    """Everything that was answered, by identifier; empty where the file is missing or damaged."""
+    try:
+        kept = json.loads(file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def recall(identifier: str) -> str | None:
+    """The last answer to a question, or the state of an exercise; None where there is none."""
+    return answers().get(identifier)
+
+
+def record(identifier: str, answer: str) -> None:
+    """Keep an answer. Where the disk refuses, the lesson goes on without: an answer is not worth an error."""
+    with contextlib.suppress(OSError):
+        place = file()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        kept = answers() | {identifier: answer}
+        with tempfile.NamedTemporaryFile("w", dir=place.parent, suffix=".part", delete=False, encoding="utf-8") as part:
+            json.dump(kept, part, indent=1, sort_keys=True, ensure_ascii=False)
+        os.replace(part.name, place)
+
+
+def summary(kept: dict[str, str]) -> str:
+    """One line per lesson.
+
+    >>> print(summary({"02.1": "right", "02.2": "not there yet", "02.a": "softer", "02.quiz.1": "KL(p‖q)"}))
+    lesson 02: 1 of 2 exercises solved that were tried, 1 prediction, 1 quiz answer
+    """
+    lines = []
+    for lesson in sorted({identifier.partition(".")[0] for identifier in kept}):
+        own = {key.partition(".")[2]: value for key, value in kept.items() if key.startswith(f"{lesson}.")}
+        tried = [value for key, value in own.items() if re.fullmatch(r"\d+", key)]
+        counts = [
+            f"{tried.count(SOLVED)} of {len(tried)} exercises solved that were tried",
+            number(sum(key.isalpha() for key in own), "prediction"),
+            number(sum(key.startswith("quiz.") for key in own), "quiz answer"),
+        ]
+        lines.append(f"lesson {lesson}: {', '.join(counts)}")
+    return "\n".join(lines) or "nothing answered yet"
+
+
+def number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+if __name__ == "__main__":
+    print(summary(answers()))

@@ -1,0 +1,84 @@
+"""The questions of lesson 00: predictions before the experiments, and the quiz."""
+
+from kd_lab.classroom.questions import Prediction, Question
+
+PREDICTIONS = {
+    "00.a": Prediction(
+        "Three of these are on the census list, far down; one was put together by the teacher and is not. Which one?",
+        because="The model knows nothing but the next letter, and that is enough to sound like a name.",
+    ),
+    "00.b": Prediction(
+        "How many digits has the number of those sequences, 50,000 to the power of 200?",
+        options=(
+            "about 50",
+            "about 200",
+            "about 900",
+            "about 50,000",
+        ),
+        right="about 900",
+        because="It has {digits}: 200 · log₁₀ 50,000 = {logarithm:.1f}.",
+    ),
+    "00.c": Prediction(
+        (
+            "At that node KL(p‖q) is {at_the_node:.2f} nats; everywhere else it is 0. How large is the KL between "
+            "the two joints?"
+        ),
+        because=(
+            "Over all {sequences:,} sequences it sums to {by_listing:.5f} nats. The teacher comes by with "
+            "probability {probability:.5f}, and {probability:.5f} · {at_the_node:.4f} = {product:.5f}."
+        ),
+    ),
+    "00.d": Prediction(
+        "With only 500 names to learn from, and 400 steps, which student predicts held-out names better?",
+        options=(
+            "the one with labels",
+            "no clear difference",
+            "the one with the teacher",
+        ),
+        because="It is ahead by {gain:.2f} bits per character.",
+    ),
+}
+
+QUIZ = (
+    Question(
+        "A model gives “a” ½ at the start, and the end mark ½ after “a”. What is the probability of the text “a”?",
+        {
+            "½": "That is the probability that a text begins with a. It also has to end there.",
+            "¼": "Both branches have to be taken: ½ · ½.",
+            "1": "Probabilities along a path are multiplied, not added.",
+        },
+        right="¼",
+    ),
+    Question(
+        (
+            "Student and teacher differ only at a node that the teacher reaches once in a thousand texts. Compared "
+            "with the KL at that node, the KL of the joints is"
+        ),
+        {
+            "the same": "The chain rule weighs each node by how often the teacher comes by.",
+            "a thousandth": "That is its weight in the chain rule.",
+            "zero": "It is small but not zero: the teacher does come by.",
+        },
+        right="a thousandth",
+    ),
+    Question(
+        "Why did the student with a teacher win on 500 names?",
+        {
+            "It was larger.": "Both students had the same size and the same initial weights.",
+            "It made more steps.": "Both made the same number, on the same names in the same order.",
+            "Each position told it more.": (
+                "27 probabilities from a teacher who has read many more names, against one letter."
+            ),
+        },
+        right="Each position told it more.",
+    ),
+    Question(
+        "Training on text that a teacher wrote, with the ordinary loss, turns which knobs of labels_only?",
+        {
+            "WHERE": "The tokens now come from texts of the teacher; loss and signal stay what they were.",
+            "HOW": "The loss is −log q of the token, as before.",
+            "WHAT and HOW": "The signal is still a sequence of tokens, and the loss its −log q.",
+        },
+        right="WHERE",
+    ),
+)

@@ -1,0 +1,112 @@
+"""The questions of lesson 01: predictions before the experiments, and the quiz."""
+
+from kd_lab.classroom.questions import Prediction, Question
+
+PREDICTIONS = {
+    "01.a": Prediction(
+        (
+            "500 names, one small student. How many of the held-out bits that soft targets gain over labels will be "
+            "left once the dark part is permuted?"
+        ),
+        options=(
+            "nearly all: softness is what helps",
+            "about half",
+            "none",
+        ),
+        because=(
+            "The whole teacher puts its student {gain:.2f} bits ahead of labels, the permuted one {left_over:.2f} "
+            "{ahead}."
+        ),
+    ),
+    "01.b": Prediction(
+        "Without the factor τ², going from τ = 1 to τ = 8 makes the gradient on the student's logits about …",
+        options=(
+            "8 times smaller",
+            "64 times smaller",
+            "as large as before",
+        ),
+        right="64 times smaller",
+        because="Measured: {ratio:.0f} times on average.",
+    ),
+    "01.c": Prediction(
+        "Our teacher of letters is unsure by nature. Does τ = 4 teach better than τ = 1?",
+        options=(
+            "yes",
+            "no clear difference",
+            "no: worse",
+        ),
+        because="Nothing was hidden that softening could uncover, and effort goes into letters that never come.",
+    ),
+    "01.d": Prediction(
+        (
+            "A student that never saw the teacher, only labels. What share of the variance of the teacher's features "
+            "can the best linear map read off its own?"
+        ),
+        options=(
+            "next to nothing",
+            "about half",
+            "more than three quarters",
+        ),
+        because="{read_off:.0%}: whoever predicts letters has to know much the same things about a prefix.",
+    ),
+    "01.e": Prediction(
+        (
+            "Relations leave rotation, shift and scale free. Does a student trained on them end with a CKA as high "
+            "as the one with hints?"
+        ),
+        options=(
+            "yes, CKA ignores those too",
+            "no, it stays far behind",
+        ),
+        because=(
+            "RKD speaks of one mean vector per name. Of positions, over which CKA is taken, it says little, and "
+            "seeds differ."
+        ),
+    ),
+}
+
+QUIZ = (
+    Question(
+        (
+            "softmax_kl(z, u, temperature=4) already carries τ². Someone multiplies the result by 16 again. The "
+            "gradient is …"
+        ),
+        {
+            "16 times too large": "Yes: the factor is then there twice.",
+            "right": "It was right before.",
+            "unchanged, as Adam divides by its size": (
+                "Adam does hide it where this is the only term; beside labels the balance is off by 16."
+            ),
+        },
+        right="16 times too large",
+    ),
+    Question(
+        "As τ → ∞ the student is asked to match …",
+        {
+            "the teacher's logits up to a constant": "Yes: the gradient is the centred difference over V.",
+            "the uniform distribution": (
+                "Both softened sides go there, but τ² magnifies what is left of their difference."
+            ),
+            "the teacher's first choice": "That is the other end, τ → 0.",
+        },
+        right="the teacher's logits up to a constant",
+    ),
+    Question(
+        "A teacher's targets keep their top probability, and the rest is permuted. What has the student lost?",
+        {
+            "which wrong letters are nearly right": "Yes: the dark knowledge. The entropy is the same as before.",
+            "how sure the teacher is": "That stays: the top probability and all others keep their values.",
+            "the teacher's first choice": "It stays in its place.",
+        },
+        right="which wrong letters are nearly right",
+    ),
+    Question(
+        "Why does RKD need no projector?",
+        {
+            "It compares numbers that have no width": "Yes: a distance is a number in a space of any dimension.",
+            "Student and teacher have the same width": "They had 48 and 128 features here.",
+            "The projector is folded into the head": "There is none.",
+        },
+        right="It compares numbers that have no width",
+    ),
+)

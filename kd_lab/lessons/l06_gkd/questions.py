@@ -1,0 +1,90 @@
+"""The questions of lesson 06: predictions before the experiments, and the quiz."""
+
+from kd_lab.classroom.questions import Prediction, Question
+
+PREDICTIONS = {
+    "06.a": Prediction(
+        (
+            "One student is trained by word_level(), a copy of it by GKD with forward KL and λ = 0, from the same "
+            "seed. After 6 steps their weights are …"
+        ),
+        options=(
+            "the same, bit for bit",
+            "the same up to rounding",
+            "different: GKD has thrown coins in between",
+        ),
+        right="the same, bit for bit",
+        because=(
+            "The coins have a random stream of their own, so that throwing them disturbs nothing. A library that "
+            "draws both from one stream gives you the second or the third."
+        ),
+    ),
+    "06.b": Prediction(
+        "TRL, beta = 0.98. Compared with beta = 1 the gradient of the loss is …",
+        options=(
+            "nearly the same",
+            "of the same direction, and a few hundredths as long",
+            "of another direction",
+        ),
+        right="of the same direction, and a few hundredths as long",
+        because="Near the end JSD(β) is (1 − β)·KL(q‖p): the direction of reverse KL, and 0.02 of it.",
+    ),
+    "06.c": Prediction(
+        "JSD with λ = ½ is called the robust default. In this grid the best cell is …",
+        options=(
+            "JSD with λ = ½, nearly everywhere",
+            "the same cell before both judges, another in each world",
+            "another one in each world and before each judge",
+        ),
+        right="another one in each world and before each judge",
+        because="{best_cells}",
+    ),
+}
+
+QUIZ = (
+    Question(
+        "A paper sets λ = 0.9 in DistiLLM's jsd. You use TRL. Which beta trains alike?",
+        {
+            "0.1": "Yes: DistiLLM counts the student's share.",
+            "0.9": "That would be right for DistiLLM-2, whose α is the teacher's share.",
+            "0.9, with the loss doubled": "No factor mends an exchanged mixture.",
+        },
+        right="0.1",
+    ),
+    Question(
+        "Your trainer shows a JSD loss of 0.004 at β = 0.01 after the first step. That means …",
+        {
+            "little: the loss is at most 0.06 there": (
+                "Yes: JSD(β) ≤ −β ln β − (1−β) ln(1−β), which is 0.056 at 0.01."
+            ),
+            "the student is nearly the teacher": "Divide by β: 0.4 nats per position is far away.",
+            "there is a bug": "Not necessarily: the loss shrinks with β.",
+        },
+        right="little: the loss is at most 0.06 there",
+    ),
+    Question(
+        "λ = 1, and the student writes at temperature 0.7. Its prefixes are …",
+        {
+            "likelier than those it will visit at temperature 1": (
+                "Yes: on-policy for a student that is deployed at 0.7, and for no other."
+            ),
+            "its own": "Only if it is deployed at 0.7 as well.",
+            "the teacher's": "The teacher only judges them.",
+        },
+        right="likelier than those it will visit at temperature 1",
+    ),
+    Question(
+        (
+            "A colleague compares forward KL and reverse KL by held-out KL(P‖Q) and finds forward KL better. What "
+            "has been shown?"
+        ),
+        {
+            "that forward KL was minimised": (
+                "Yes: it wins before its own judge in both worlds here. Ask for a second one."
+            ),
+            "that forward KL is the better loss": "Before the other judge the order turns round.",
+            "nothing": "It does show that training worked, and by how much.",
+        },
+        right="that forward KL was minimised",
+    ),
+)

@@ -1,0 +1,133 @@
+"""The questions of lesson 07: predictions before the experiments, and the quiz."""
+
+from kd_lab.classroom.questions import Prediction, Question
+
+PREDICTIONS = {
+    "07.a": Prediction(
+        (
+            "The student opens with a or b in exactly the teacher's proportions, and goes wrong after b only. What "
+            "does token-wise reverse KL do to its first letter?"
+        ),
+        options=(
+            "nothing",
+            "it makes a likelier",
+            "it makes b likelier",
+        ),
+        right="nothing",
+        because=(
+            "At the first position q = p already, and the prefixes are held fixed. The row that could mend it is "
+            "never told."
+        ),
+    ),
+    "07.b": Prediction(
+        (
+            "A student with a row for every prefix, able to equal the teacher. Followed to the end, the token-wise "
+            "gradient leaves it …"
+        ),
+        options=(
+            "far from the teacher, like the bigram",
+            "at the teacher, as the exact gradient does",
+        ),
+        right="at the teacher, as the exact gradient does",
+        because=(
+            "Where every conditional can be right, each being right is enough: the future return then averages to zero."
+        ),
+    ),
+    "07.c": Prediction(
+        (
+            "One text, one estimate. How far does it typically lie from the true gradient, in units of that "
+            "gradient's own length?"
+        ),
+        options=(
+            "a tenth",
+            "about as far",
+            "several times as far",
+        ),
+        right="several times as far",
+        because=(
+            "{spread:.1f} times. With N texts it is {spread:.1f}/√N: {texts:.0f} texts for a noise as long as the "
+            "gradient itself."
+        ),
+    ),
+    "07.d": Prediction(
+        "Single-step decomposition against the plain policy gradient. Its variance is …",
+        options=(
+            "lower for every student",
+            "lower at first, higher near the end of training",
+            "the same: only the bias changes",
+        ),
+        because=(
+            "Near the optimum the return log P/Q is nearly the same for all texts that the student still writes. "
+            "Whole, it multiplies a score whose mean is zero; taken apart, its parts no longer cancel."
+        ),
+    ),
+    "07.e": Prediction(
+        (
+            "k3 is an unbiased, non-negative estimate of the reverse KL. Minimised on the student's own samples, its "
+            "expected gradient is that of …"
+        ),
+        options=(
+            "reverse KL",
+            "forward KL",
+            "nothing: it is zero",
+        ),
+        right="forward KL",
+        because="Its gradient is (1 − p/q)·∇log q: forward KL's, importance-weighted from the student's samples.",
+    ),
+    "07.f": Prediction(
+        "Which recipe ends with the lowest KL(Q‖P)?",
+        options=(
+            "word level",
+            "on-policy token-wise reverse KL",
+            "MiniLLM with its three tamers",
+            "the policy gradient with single-step decomposition only",
+        ),
+        because="Noise averages out over the steps. Bias points the same way at every one of them.",
+    ),
+}
+
+QUIZ = (
+    Question(
+        "On-policy distillation with reverse KL at every token. Through what does no gradient flow?",
+        {
+            "the choice of the tokens": "Yes: the prefixes are data to it, although the student made them.",
+            "the teacher": "True of every method here, and not what sets this one apart.",
+            "the student's conditionals": "These are exactly what it differentiates.",
+        },
+        right="the choice of the tokens",
+    ),
+    Question(
+        (
+            "You pass −KL(q_t‖p_t), computed over the whole vocabulary, as the advantage of token y_t. In "
+            "expectation the student …"
+        ),
+        {
+            "learns nothing at that position": "Yes: it is the same for all tokens of the position, and ∇Σq = 0.",
+            "minimises reverse KL": "Then the number would have to tell a good token from a bad one.",
+            "minimises forward KL": "No divergence at all: the expected gradient is zero.",
+        },
+        right="learns nothing at that position",
+    ),
+    Question(
+        (
+            "An estimator has half the variance and a bias of a tenth of the gradient. You average ever more texts. "
+            "What wins in the end?"
+        ),
+        {
+            "the unbiased one": "Yes: variance falls as 1/N, the bias stays.",
+            "the one with less variance": "For small N. Beyond the crossing its error is all bias.",
+            "neither: both are consistent": "A biased one converges, but to another gradient.",
+        },
+        right="the unbiased one",
+    ),
+    Question(
+        "A training log shows k3 falling towards zero. Which claim is safe?",
+        {
+            "KL(q‖p) is falling, as measured on samples": (
+                "Yes. As a reading k3 is unbiased for reverse KL, whatever the loss was."
+            ),
+            "reverse KL was minimised": "If k3 was the loss, forward KL was.",
+        },
+        right="KL(q‖p) is falling, as measured on samples",
+    ),
+)
