@@ -48,13 +48,13 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 UNTESTED = {
     "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
-    "kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy": "one choice between two imports, made by every run of lesson 04",
+    "kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy": "one choice between two imports, which lesson 04 makes",
 }
 
 UNUSED: dict[str, str] = {}
 
 
-# ---- the tree ---------------------------------------------------------------------------------------------------------
+# ---- the tree --------------------------------------------------------------------------------------------------------
 
 
 def module_of(file: Path) -> str:
@@ -185,7 +185,7 @@ def test_the_names_of_the_divergences_stand_in_one_table():
     agree(lists, LISTS_OF_DIVERGENCES, "lists the divergences again: ask kd_lab.how.divergences")
 
 
-# ---- few, and short ---------------------------------------------------------------------------------------------------
+# ---- few, and short --------------------------------------------------------------------------------------------------
 
 
 def test_the_library_keeps_its_budget():
@@ -221,7 +221,7 @@ def test_no_file_is_large():
     assert [file.name for file in files if file.is_file() and file.stat().st_size > FILE_MIB * 2**20] == []
 
 
-# ---- tested, and used -------------------------------------------------------------------------------------------------
+# ---- tested, and used ------------------------------------------------------------------------------------------------
 
 
 def test_every_module_has_its_test_file():
