@@ -16,5 +16,11 @@ def test_claims_are_read_back_from_a_notebooks_outputs():
 
 def test_a_lesson_that_was_not_built_is_named(tmp_path, capsys):
     (tmp_path / "kd_lab" / "lessons" / "l42_unbuilt").mkdir(parents=True)
+    (tmp_path / "lessons").mkdir()
     assert main(["--root", str(tmp_path)]) == 1
     assert "build 42" in capsys.readouterr().err
+
+
+def test_outside_a_checkout_it_says_so(tmp_path, capsys):
+    assert main(["--root", str(tmp_path)]) == 1
+    assert "notebooks are built and read in a checkout" in capsys.readouterr().err
