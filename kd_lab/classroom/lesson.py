@@ -84,8 +84,13 @@ def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Le
         numbers: only these, such as ["02"]; all by default.
 
     Raises:
-        ValueError: a number that no lesson has.
+        ValueError: this is no checkout, or a number that no lesson has.
     """
+    if not (root / "lessons").is_dir():
+        raise ValueError(
+            f"{root} holds no folder lessons/: notebooks are built and read in a checkout of the course, which an "
+            "installed package is not; clone the repository and run this in it, or name it with --root"
+        )
     folders = sorted((root / "kd_lab" / "lessons").glob("l[0-9][0-9]*_*"))
     lessons = [Lesson(folder, root / "lessons" / f"{folder.name[1:]}.ipynb") for folder in folders]
     if unknown := set(numbers or []) - {lesson.number for lesson in lessons}:
@@ -97,6 +102,7 @@ def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Le
 
 
 def tags(cell: NotebookNode) -> list[str]:
+    """The tags of a cell, such as "timing" or "teacher"."""
     return cell.metadata.get("tags", [])
 
 
@@ -142,9 +148,20 @@ def expected_line(entry: dict[str, Any] | None) -> str:
     )
 
 
+def metadata_of(cell: NotebookNode) -> dict[str, Any]:
+    """The metadata of a cell in a notebook: its tags, and the marks by which a page folds the code of `hide-input`.
+
+    JupyterLab reads `source_hidden`, Colab `cellView`, Jupyter Book the tag itself.
+    """
+    metadata: dict[str, Any] = {"tags": tags(cell)} if tags(cell) else {}
+    if "hide-input" in tags(cell):
+        metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    return metadata
+
+
 def edit(cell: NotebookNode, edition: Edition) -> list[NotebookNode]:
     """What becomes of one cell of the source: itself, something in its place, or something after it."""
-    source, metadata = cell.source, {"tags": tags(cell)} if tags(cell) else {}
+    source, metadata = cell.source, metadata_of(cell)
     identifier = exercise_of(cell)
     graded = edition in ("assignment", "student")
     if "teacher" in tags(cell) and edition != "teacher":

@@ -64,12 +64,12 @@ def as_img(png: bytes, alt: str, width: int) -> str:
 
 
 def display_png(png: bytes, alt: str, width: int) -> None:
-    """Put a PNG under the cell so that it lives in the saved notebook, with its alternative text beside it.
+    """Put a PNG under the cell so that it lives in the saved notebook, with its alternative text and width in it.
 
-    nbconvert reads the `alt` metadata; where a page shows no pictures, the text stands in for them.
+    It goes as an `<img>`, since JupyterLab shows no alternative text for a bare PNG. Where a page shows no HTML, the
+    text stands in for it.
     """
-    bundle = {"image/png": base64.b64encode(png).decode("ascii"), "text/plain": alt}
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+    display({"text/html": as_img(png, alt, width), "text/plain": alt}, raw=True)
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:

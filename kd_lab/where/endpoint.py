@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import openai
+if TYPE_CHECKING:
+    import openai
 
 PROMPTS_A_REQUEST = 64
 
@@ -43,6 +45,8 @@ class TextTeacher:
             ConnectionError: no answer came after all tries.
             ValueError: the server refused the request, or answered with another number of texts than it was asked for.
         """
+        import openai  # takes a second, and only a teacher of this kind needs it
+
         texts: list[str] = []
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.retries
@@ -53,8 +57,10 @@ class TextTeacher:
         return texts
 
     def _request(
-        self, client: openai.OpenAI, prompts: list[str], max_tokens: int, temperature: float, seed: int | None
+        self, client: "openai.OpenAI", prompts: list[str], max_tokens: int, temperature: float, seed: int | None
     ) -> list[str]:
+        import openai
+
         try:
             answer = client.completions.create(
                 model=self.model, prompt=prompts, max_tokens=max_tokens, temperature=temperature, seed=seed
@@ -67,7 +73,7 @@ class TextTeacher:
         except openai.APIConnectionError as error:
             raise ConnectionError(
                 f"no server answers at {self.base_url} after {self.retries + 1} tries; start it "
-                "(kd_lab.models.serve for a kd_lab model) or mend base_url, which usually ends in /v1"
+                "(kd_lab.models.serve for a kd_lab model) or correct base_url, which usually ends in /v1"
             ) from error
         except openai.InternalServerError as error:
             raise ConnectionError(
@@ -83,6 +89,6 @@ class TextTeacher:
         if len(choices) != len(prompts):
             raise ValueError(
                 f"{self.base_url} returned {len(choices)} texts for {len(prompts)} prompts; "
-                "expected one a prompt, as the completions format says: is this a /completions route?"
+                "expected one for each prompt, as the completions format says: is this a /completions route?"
             )
         return [choice.text for choice in choices]

@@ -1,15 +1,12 @@
 """The claims that the course owes, each made in its lesson and asserted by a test marked with its number."""
 
 import ast
-import re
 from pathlib import Path
 
-import pytest
+from lesson_run import contradictions
 from nbformat import read
-from nbformat.v4 import new_notebook
 
 from kd_lab.classroom.claims import claims_in
-from kd_lab.classroom.lesson import tags
 
 CLAIMS = {
     "00": "abc", "01": "abcd", "02": "abcdefg", "03": "abcdefg", "04": "abcd", "05": "abc", "06": "abcd",
@@ -53,32 +50,7 @@ def test_a_claim_that_chance_enters_has_three_seeds_or_more(lesson):
         assert len(claim.values) == 1 or len(claim.values) >= 3
 
 
-@pytest.mark.lesson
 def test_a_second_run_makes_the_same_claims(lesson, run_of):
     """Claims hold or fail by their data, not by the luck of the run that was saved. Seconds are the machine's own."""
-    saved = verdicts(read(lesson.notebook, as_version=4))
-    run = run_of(lesson)
-    for edition in (run.solved, run.again):
-        again = verdicts(edition)
-        assert [key for key, _ in again] == [key for key, _ in saved]
-        flips = [(key, one, other) for (key, one), (_, other) in zip(saved, again, strict=True) if flipped(one, other)]
-        assert flips == []
-
-
-def verdicts(notebook):
-    """Every claim by its number and its sentence without digits, which other hardware may change, and its verdict.
-
-    Claims of cells that measure seconds have None for a verdict.
-    """
-    return [
-        ((claim.id, re.sub(r"[\d.,]+", "#", claim.sentence)), None if "timing" in tags(cell) else claim)
-        for cell in notebook.cells
-        for claim in claims_in(new_notebook(cells=[cell]))
-    ]
-
-
-def flipped(one, other):
-    """Whether two verdicts contradict each other. Around two half widths, "open" does not contradict its neighbour."""
-    if one is None or one.verdict == other.verdict:
-        return False
-    return one.margin is None or {one.verdict, other.verdict} == {"holds", "does not hold"}
+    saved = read(lesson.notebook, as_version=4)
+    assert contradictions(saved, run_of(lesson).solved) == []
