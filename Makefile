@@ -4,7 +4,7 @@ JOBS ?= 2
 BIN := .venv/bin
 COURSE := .venv/course
 TESTS := .venv/tests
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help lab check test style lessons claims claims-elsewhere kernels bench real clean
 .DEFAULT_GOAL := lab

@@ -7,6 +7,7 @@ its executions; every other file is a group of its own, so that what a file prep
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 # Before anything imports Triton, which reads this once: kernels run in its interpreter, on any machine.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -18,19 +19,38 @@ import pytest
 
 # kd_lab is imported inside functions: at the head of this file jaxtyping's hook, which checks shapes, is not yet set.
 
-OF_A_LESSON = {"lesson", "run_of", "claims", "learner"}
-"""The fixtures that execute a lesson, or ask for one."""
+EXECUTED = {"run_of", "claims", "learner"}
+"""The fixtures that execute a lesson."""
 
 
-def lesson_of(item: pytest.Item) -> str | None:
-    """The number of the lesson that a test executes, by its parameter or by its folder; None for any other test."""
-    if not OF_A_LESSON & set(getattr(item, "fixturenames", ())):
+def lesson_of(nodeid: str) -> str | None:
+    """The number of the lesson that a test belongs to, by its folder or its parameter; None for any other test.
+
+    >>> lesson_of("tests/lessons/l03_which_kl/test_claims.py::test_it"), lesson_of("tests/lessons/test_a.py::test[03]")
+    ('03', '03')
+    """
+    found = re.match(r"tests/lessons/l(\d\d)_\w+/|tests/(?:lessons|browser)/\w+\.py::\w+\[(\d\d)\]", nodeid)
+    return found and (found[1] or found[2])
+
+
+def group_of(nodeid: str) -> str:
+    """The tests that one worker runs one after another: those of a lesson, or else of a file."""
+    lesson = lesson_of(nodeid)
+    return f"lesson {lesson}" if lesson else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups by node id: xdist 3.8 writes the mark `xdist_group` where pytest 9.2 no longer reads it."""
+    if config.getvalue("dist") != "loadgroup":
         return None
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if "lesson" in parameters:
-        return parameters["lesson"].number
-    folder = re.fullmatch(r"l(\d\d)_\w+", item.path.parent.name)
-    return folder[1] if folder else None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLesson(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByLesson(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,18 +69,16 @@ def seconds_of_lessons() -> dict[str, float]:
     return {lesson.number: (lesson.measured or {}).get("seconds", 60) for lesson in find_lessons()}
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    numbers = {item: lesson_of(item) for item in items}
-    for item, number in numbers.items():
-        if {"run_of", "claims", "learner"} & set(getattr(item, "fixturenames", ())):
+    for item in items:
+        if EXECUTED & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lesson)
-        item.add_marker(pytest.mark.xdist_group(f"lesson {number}" if number else item.nodeid.partition("::")[0]))
     if hasattr(config, "workerinput"):  # the longest first, so that no worker waits for the last lesson
         seconds = seconds_of_lessons()
-        items.sort(key=lambda item: (-seconds.get(numbers[item] or "", 0), numbers[item] or ""))
+        items.sort(key=lambda item: (-seconds.get(lesson_of(item.nodeid) or "", 0), lesson_of(item.nodeid) or ""))
     else:  # lesson by lesson, after all that is quick
-        items.sort(key=lambda item: numbers[item] or "")
+        items.sort(key=lambda item: lesson_of(item.nodeid) or "")
 
 
 @pytest.fixture(scope="session")
