@@ -27,8 +27,8 @@ Gradients = Sequence[Tensor | None]
 class EarlyGradient:
     """The autograd rule of an operator `(*inputs) -> (losses, *others)`, only whose losses can be differentiated.
 
-    The functions see the operator's inputs as it got them. A function that looks at numbers, as `meet` may, has to be an
-    operator itself if the whole is to compile.
+    The functions see the operator's inputs as it got them. A function that looks at numbers, as `meet` may, has to be
+    an operator itself if the whole is to compile.
     """
 
     name: str  # of the public function, for the message

@@ -1,4 +1,4 @@
-"""The autograd rule of an operator whose forward pass makes its gradient, on one that is easily differentiated: Σ x²."""
+"""The autograd rule of an operator whose forward pass makes its gradient, on one that is easily derived: Σ x²."""
 
 import pytest
 import torch
