@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.contracts import Kind
 from kd_lab.how.divergences import check_beta, reverse_kl, skew_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.worlds import Batch
@@ -54,7 +55,7 @@ class SkewReverse:
 
     beta: float = 0.9  # the teacher's share of the mixture
     hold_mixture: bool = False
-    takes: ClassVar[str] = "distributions"
+    takes: ClassVar[tuple[Kind, ...]] = ("distributions",)
 
     def __post_init__(self):
         check_beta("skew_kl", self.beta)
@@ -63,7 +64,11 @@ class SkewReverse:
         return f"skew reverse KL({self.beta:g})" + (", mixture held" if self.hold_mixture else "")
 
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], teacher_logits: Float[Tensor, "B T V"], batch: Batch
+        self,
+        student_logits: Float[Tensor, "B T V"],
+        teacher_logits: Float[Tensor, "B T V"],
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
         """The loss in nats a counted position."""
         student_logp, teacher_logp = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
@@ -73,4 +78,4 @@ class SkewReverse:
             gap = reverse_kl(student_logp, mixture_logp)
         else:
             gap = skew_reverse_kl(student_logp, teacher_logp, self.beta)
-        return masked_mean(gap, batch.mask)
+        return masked_mean(gap, batch.mask, normalizer)
