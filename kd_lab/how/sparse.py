@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.how.checks import check_options, check_positions, check_vocabulary
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
-from kd_lab.how.reference import divergence_of, loss_scale
 from kd_lab.how.sparse_cache import SparseTeacher, rest_of
 from kd_lab.how.sparse_checks import ABSENT, check_layout, check_tail, checked_ids
 from kd_lab.how.sparse_events import reference_events, sparse_events
@@ -102,8 +102,9 @@ def sparse_softmax_kl(
     else:
         possible = student_logp.detach()[..., -1] > -torch.inf
         rest = _rest(ids, teacher_logp.detach(), tail_logp, tail, vocabulary, possible).to(dtype)
-        loss = divergence_of(student_logp, _complete(teacher_logp.detach().to(dtype), ids, rest), divergence, beta)
-    return reduce(loss_scale(divergence, temperature, scale_by_t2) * loss, mask, reduction, normalizer)
+        teacher_logp = _complete(teacher_logp.detach().to(dtype), ids, rest)
+        loss = DIVERGENCES[divergence](student_logp, teacher_logp, beta)
+    return reduce(DIVERGENCES[divergence].scale(temperature, scale_by_t2) * loss, mask, reduction, normalizer)
 
 
 def sparse_teacher_kl(

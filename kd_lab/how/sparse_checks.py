@@ -1,4 +1,4 @@
-"""A sparse teacher's ids and log-probabilities, checked before they are believed, on the way to a loss or from a file."""
+"""A sparse teacher's ids and log-probabilities, checked before they are believed: for a loss, and from a file."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -129,8 +129,8 @@ def _check_logp(logp: Tensor, tail_logp: Tensor | None, present: Tensor, tail: s
         if not ((total - 1).abs() <= _ROUNDING).all():
             worst = total[(total - 1).abs().nan_to_num(nan=torch.inf).argmax()]
             raise ValueError(
-                f"teacher_logp and tail_logp of one position sum to a probability of {worst:.4f}; expected 1; tail_logp "
-                "is the log-probability of all tokens that were not kept"
+                f"teacher_logp and tail_logp of one position sum to a probability of {worst:.4f}; expected 1; "
+                "tail_logp is the log-probability of all tokens that were not kept"
             )
 
 

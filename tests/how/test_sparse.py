@@ -9,6 +9,7 @@ import torch
 
 import kd_lab.how.sparse_events as sparse_events
 from kd_lab.how import (
+    DIVERGENCES,
     SparseTeacher,
     forward_kl,
     load_sparse_teacher,
@@ -22,7 +23,6 @@ from kd_lab.how import (
 from kd_lab.models import load_teacher
 from kd_lab.worlds import surnames
 
-DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
 COMBINATIONS = [
     *(("bucket", divergence) for divergence in DIVERGENCES),
     *(("renormalize", divergence) for divergence in DIVERGENCES if divergence != "reverse_kl"),
