@@ -7,6 +7,7 @@ import torch
 import triton
 from torch import Tensor
 
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.rows import multiply_rows
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
@@ -28,7 +29,7 @@ def loss_sweeps(divergence: str) -> int:
     >>> loss_sweeps("reverse_kl"), loss_sweeps("jsd")
     (1, 2)
     """
-    return 1 if divergence in ("forward_kl", "reverse_kl") else 2
+    return 1 if DIVERGENCES[divergence].is_kl else 2
 
 
 def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) -> bool:

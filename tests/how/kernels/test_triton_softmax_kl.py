@@ -17,14 +17,15 @@ pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
+from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
 from kd_lab.how.kernels.audit.count_bytes import count_bytes
 from kd_lab.how.kernels.audit.evidence import relative_errors
 from kd_lab.how.kernels.audit.report import GAPS
 from kd_lab.how.reference import reference_softmax_kl
 
-KLS = ["forward_kl", "reverse_kl"]
-DIVERGENCES = [*KLS, "jsd", "skew_kl", "skew_reverse_kl", "total_variation"]
+KLS = [name for name, entry in TABLE.items() if entry.is_kl]
+DIVERGENCES = list(TABLE)
 every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
 a_kl_and_a_mixture = pytest.mark.parametrize("divergence", ["forward_kl", "jsd"])
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about infinities that the kernels expect
