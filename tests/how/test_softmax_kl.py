@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kd_lab.how.chunked as chunked
-from kd_lab.how import forward_kl, jsd, reverse_kl, skew_kl, softmax_kl, total_variation
+from kd_lab.how import DIVERGENCES, softmax_kl
 
-DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
-KLS = DIVERGENCES[:4]
+KLS = [name for name, entry in DIVERGENCES.items() if entry.carries_t2]  # all that are in nats
 BACKENDS = ["reference", "chunked"]
 every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
 reference_and_chunked = pytest.mark.parametrize("backend", BACKENDS)  # tests/how/kernels/ has the like for Triton
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton has wheels for Linux only")
-every_backend = pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("triton", marks=needs_triton)])
+fast_backends = ["chunked", pytest.param("triton", marks=needs_triton)]
+every_fast_backend = pytest.mark.parametrize("backend", fast_backends)
+every_backend = pytest.mark.parametrize("backend", ["reference", *fast_backends])
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")  # NumPy's, about infinities that are meant
 INFINITY = math.inf
 
@@ -77,14 +78,7 @@ def test_equals_the_formula_in_fp64(divergence, backend, temperature, shape):
 @every_divergence
 def test_fp64_is_the_divergence_of_softmaxes(divergence):
     student, teacher = pair(4, 9, dtype=torch.float64)
-    function = {
-        "forward_kl": forward_kl,
-        "reverse_kl": reverse_kl,
-        "jsd": partial(jsd, beta=0.3),
-        "skew_kl": partial(skew_kl, beta=0.3),
-        "total_variation": total_variation,
-    }[divergence]
-    expected = function((student / 2).log_softmax(-1), (teacher / 2).log_softmax(-1)).mean()
+    expected = DIVERGENCES[divergence]((student / 2).log_softmax(-1), (teacher / 2).log_softmax(-1), 0.3).mean()
     expected *= 1 if divergence == "total_variation" else 4
     for backend in ("auto", "chunked"):  # fp64 takes the reference whatever is asked for
         got = softmax_kl(student, teacher, divergence=divergence, beta=0.3, temperature=2.0, backend=backend)
@@ -192,7 +186,7 @@ def test_temperature_is_in_the_gradient_as_in_the_value(divergence, backend):
 
 @every_backend
 def test_the_gradient_settles_as_the_temperature_grows(backend):
-    """With τ² for the four KLs; total variation scales as τ and so carries none."""
+    """With τ² for the KLs and mixtures; total variation scales as τ and so carries none."""
     student, teacher = pair(4, 9, spread=1.0)
     for divergence in DIVERGENCES:
         norms = [
@@ -596,11 +590,14 @@ def test_under_torch_compile_fullgraph_every_backend_is_the_same():
 def test_opcheck_of_the_sweep(training):
     student, teacher = pair(2, 3, 40)
     mask = torch.tensor([[True, False, True], [True, True, True]])
-    upstream = torch.rand(2, 3)
-    rows, options = (student.requires_grad_(training), teacher, mask, upstream), ("jsd", 0.3, 2.0, 4.0)
-    torch.library.opcheck(chunked.sweep_operator, (*rows, training, *options))
-    gradient = torch.rand(2, 3, 40)
-    torch.library.opcheck(chunked.meet_upstream_operator, (gradient, *rows, 3 * upstream, *options))
+    upstream = torch.ones(2, 3)  # as opcheck brings it: the gradient is given away and would be scaled in place
+    options = (torch.tensor([0.3, 2.0], dtype=torch.float64), "jsd", True)
+    torch.library.opcheck(
+        chunked.sweep_operator, (student.requires_grad_(training), teacher, mask, upstream, *options, training)
+    )
+    for expected in (upstream, None):
+        rows = (torch.rand(2, 3, 40), student.detach(), teacher, mask, expected, 3 * upstream)
+        torch.library.opcheck(chunked.sweep_again_operator, (*rows, *options))
 
 
 def test_gradcheck_of_the_reference():
@@ -610,12 +607,20 @@ def test_gradcheck_of_the_reference():
         assert torch.autograd.gradcheck(function, student.clone().requires_grad_())
 
 
-def test_no_second_derivative_is_promised_and_none_is_faked():
+@every_fast_backend
+def test_a_second_derivative_is_refused_and_the_reference_named(backend):
+    """A gradient made in forward is a constant to autograd: a gradient penalty was half of itself, a Hessian 0."""
     student, teacher = pair(3, 80)
     student.requires_grad_()
-    (gradient,) = torch.autograd.grad(softmax_kl(student, teacher, backend="chunked"), student, create_graph=True)
-    with pytest.raises(RuntimeError):
-        gradient.sum().backward()
+    loss = softmax_kl(student, teacher, backend=backend)
+    with pytest.raises(ValueError, match=r'backend="reference"'):
+        torch.autograd.grad(loss, student, create_graph=True)
+    with pytest.raises(ValueError, match=r'backend="reference"'):
+        torch.autograd.functional.hessian(lambda logits: softmax_kl(logits, teacher, backend=backend), student)
+    hessian = torch.autograd.functional.hessian(
+        lambda logits: softmax_kl(logits, teacher[:1, :5], backend="reference"), student[:1, :5].detach()
+    )
+    assert hessian.abs().max() > 0
 
 
 WRONG = [
@@ -625,6 +630,7 @@ WRONG = [
     ({"divergence": "jsd", "beta": 1.0}, r'use "reverse_kl"'),
     ({"divergence": "jsd", "beta": 0.0}, r'use "forward_kl"'),
     ({"divergence": "skew_kl", "beta": 0.0}, r'use "forward_kl"'),
+    ({"divergence": "skew_reverse_kl", "beta": 1.0}, r'use "reverse_kl"'),
     ({"reduction": "batchmean"}, r"'batchmean'; expected one of 'mean'"),
     ({"reduction": "sum", "normalizer": 3}, r"drop the normalizer"),
     ({"normalizer": 0}, r"expected a positive number"),
@@ -671,7 +677,7 @@ def has_triton() -> bool:
     spread=st.floats(0.01, 30),
     temperature=st.floats(0.3, 8),
     beta=st.floats(0.05, 0.95),
-    divergence=st.sampled_from(DIVERGENCES),
+    divergence=st.sampled_from(list(DIVERGENCES)),
     masked=st.floats(0, 1),
 )
 def test_chunked_is_the_formula_for_any_shape(rows, vocabulary, seed, spread, temperature, beta, divergence, masked):

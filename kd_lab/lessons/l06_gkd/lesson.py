@@ -164,7 +164,7 @@ listed = gradient_of(gap_by_position(tables, teacher_tables, held, reverse_kl).s
 
 along = []
 for number in range(seed, seed + 10):
-    batch = recipe.where.open(echo.world, student, echo.teacher, number)(2048)
+    batch = recipe.where.bind(echo.world, student, echo.teacher, number)(2048)
     with torch.no_grad():
         teacher_logits = echo.teacher(batch.inputs)
     a_token = recipe.how(student(batch.inputs), teacher_logits, batch)
@@ -465,8 +465,7 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
 # Below, the losses of four projects are written out from their definitions, and your function looks for each among ours.
 
 # %%
-from kd_lab.how import forward_kl, skew_kl, total_variation
-from kd_lab.how.skew_reverse import skew_reverse_kl
+from kd_lab.how import forward_kl, skew_kl, skew_reverse_kl, total_variation
 from kd_lab.methods import dialect_table
 
 
