@@ -97,7 +97,7 @@ def distill(
     interrupted = False
     try:
         with bar, evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
-            draw = recipe.where.open(world, student, teacher, seed)
+            draw = recipe.where.bind(world, student, teacher, seed)
             for step in range(1, steps + 1):
                 training.step(step, draw, batch_size)
                 if evaluate is not None and (step % evaluate_every == 0 or step == steps):

@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from kd_lab.contracts import Source
 from kd_lab.what import Signal
 from kd_lab.where import TextTeacher
-from kd_lab.where.source import Source
 from kd_lab.worlds import Batch, World
 
 
@@ -37,7 +37,7 @@ class Where(Protocol):
 
     written_by: str
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source: ...
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source: ...
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Recipe:
                 f"{self.name}: WHAT = {self.what} gives {self.what.gives} and HOW = {self.how} compares "
                 f"{self.how.takes}; expected one kind: pair logits with a divergence, sequences with their likelihood"
             )
-        if self.what.gives == "paths" and self.where.written_by != "the student":
+        if self.what.gives == "paths" and self.where.written_by != "student":
             raise ValueError(
                 f"{self.name}: HOW = {self.how} is an expectation over what the student writes, and WHERE = "
-                f"{self.where} is written by {self.where.written_by}; take StudentRollouts, with or without teacher_mix"
+                f"{self.where} is written by the {self.where.written_by}; take StudentRollouts, also with a teacher_mix"
             )
-        if self.what.gives == "tokens" and self.where.written_by == "the student":
+        if self.what.gives == "tokens" and self.where.written_by == "student":
             raise ValueError(
                 f"{self.name}: WHAT = {self.what} on WHERE = {self.where} trains the student on its own tokens, in "
                 "which there is no teacher; take WHAT = logits to let the teacher judge them, or let the teacher write"
@@ -93,9 +93,9 @@ class Recipe:
                 "can be read (white-box): "
                 "pass one, or use sequence_level, which needs nothing but text"
             )
-        if teacher is None and self.where.written_by != "the data":
+        if teacher is None and self.where.written_by != "data":
             raise ValueError(
-                f"{self.name} visits texts written by {self.where.written_by}, and no teacher came; "
+                f"{self.name} visits texts written by the {self.where.written_by}, and no teacher came; "
                 "pass a teacher, or use labels_only, which needs none"
             )
 

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from kd_lab.models import GPT, GPTConfig, TabularModel, evaluating, generate, sampling_logp
-from kd_lab.worlds import END, language
+from kd_lab.worlds import language
 
 ECHO = language("echo")
+END = 0
 
 
 def chance(seed=0):
