@@ -4,6 +4,7 @@ Each model is a `kd_lab.contracts.LanguageModel`: a module from tokens [B, T] to
 `context` and `end`. Called with `cache=model.new_cache(batch_size, length)` it reads on where the cache ends.
 """
 
+from kd_lab.models.cached_teacher import CachedTeacher
 from kd_lab.models.finite_state import FiniteStateModel
 from kd_lab.models.generate import generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
@@ -15,6 +16,7 @@ from kd_lab.models.tabular import TabularModel
 
 __all__ = [
     "GPT",
+    "CachedTeacher",
     "FiniteStateModel",
     "GPTConfig",
     "MixtureModel",
