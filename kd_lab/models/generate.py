@@ -125,6 +125,13 @@ def _check(
             f"prompts have {width} tokens and max_new_tokens is {max_new_tokens}; expected at least 1 of each (a free "
             "text starts from the id that begins one alone)"
         )
+    if not greedy and generator is None:
+        raise ValueError("sampling needs chance: pass generator=torch.Generator().manual_seed(0), or greedy=True")
+    if not greedy and generator.device.type != device.type:
+        raise ValueError(
+            f"the generator is on {generator.device} and the model on {device}; expected one device: make it with "
+            f'torch.Generator("{device}"), or kd_lab.contracts.stream(seed, name, "{device}")'
+        )
     if (lengths < 1).any() or (lengths > width).any():
         raise ValueError(
             f"lengths reach from {int(lengths.min())} to {int(lengths.max())} for prompts of {width} columns; expected "
@@ -135,13 +142,4 @@ def _check(
             f"prompts of {width} tokens and {max_new_tokens} new ones need a context of {width + max_new_tokens - 1}, "
             f"and the model reads {model.context}; expected max_new_tokens of at most {model.context + 1 - width}, or "
             "a model with a longer context"
-        )
-    if greedy:
-        return
-    if generator is None:
-        raise ValueError("sampling needs chance: pass generator=torch.Generator().manual_seed(0), or greedy=True")
-    if generator.device.type != device.type:
-        raise ValueError(
-            f"the generator is on {generator.device} and the model on {device}; expected one device: make it with "
-            f'torch.Generator("{device}"), or kd_lab.contracts.stream(seed, name, "{device}")'
         )

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from kd_lab.contracts import Tokenizer
 from kd_lab.worlds import Batch, Vocabulary
 
 LETTERS = Vocabulary(".ab")
@@ -44,3 +45,32 @@ def test_a_prompt_never_counts_even_where_it_holds_an_end_mark():
 def test_a_row_without_prompt_or_without_target_is_refused(prompt_length):
     with pytest.raises(ValueError, match="prompt_length"):
         Batch.from_tokens(torch.zeros(1, 4, dtype=torch.long), prompt_length, end=END)
+
+
+def test_the_end_counts_also_where_it_is_the_padding_and_another_id():
+    """GPT-2's way: 9 ends and pads. Llama's way: 9 ends and 3 pads, and a text that was cut off is padded too."""
+    rows = torch.tensor([[7, 1, 9, 9, 9], [7, 1, 2, 1, 9]])
+    assert Batch.from_tokens(rows, end=9, pad=9).mask.sum(1).tolist() == [2, 4]
+    rows = torch.tensor([[7, 1, 9, 3, 3], [7, 1, 2, 3, 3]])
+    assert Batch.from_tokens(rows, end=9, pad=3).mask.sum(1).tolist() == [2, 2]
+
+
+def test_prompts_of_several_lengths_never_count_and_come_back_padded():
+    rows = torch.tensor([[7, 1, 2, 9, 9], [7, 9, 1, 2, 9]])
+    batch = Batch.from_tokens(rows, torch.tensor([1, 3]), end=9)
+    assert batch.mask.tolist() == [[True, True, True, False], [False, False, True, True]]
+    assert batch.prompt_lengths.tolist() == [1, 3]
+    prompts, lengths = batch.prompts(pad=5)
+    assert prompts.tolist() == [[7, 5, 5], [7, 9, 1]]
+    assert lengths.tolist() == [1, 3]
+
+
+def test_a_row_in_which_nothing_counts_has_no_prompt():
+    batch = Batch(torch.tensor([[0, 1, 0], [0, 1, 0]]), torch.tensor([[True, True], [False, False]]))
+    with pytest.raises(ValueError, match="no target of row 1 counts"):
+        batch.prompt_lengths  # noqa: B018
+
+
+def test_a_vocabulary_is_a_tokenizer():
+    assert isinstance(LETTERS, Tokenizer)
+    assert (LETTERS.end, LETTERS.pad, len(LETTERS)) == (0, 0, 3)
