@@ -9,8 +9,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kd_lab.how.checks import check_options, check_positions
 from kd_lab.how.chunked import CHUNK, as_matrix, take
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
-from kd_lab.how.reference import divergence_of, loss_scale
 
 TAILS = ("bucket", "sampled", "renormalize")
 _ROUNDING = 0.02  # what fp16 or bf16 log-probabilities may add to a sum of 1
@@ -93,8 +93,8 @@ def sparse_softmax_kl(
     else:
         # With the whole vocabulary kept, what the tokens leave of 1 is rounding, and the student has nothing there.
         has_bucket = tail == "bucket" and ids.shape[-1] < student_logits.shape[-1]
-        loss = divergence_of(student_logp, _complete(logp, has_bucket), divergence, beta)
-    loss = loss_scale(divergence, temperature, scale_by_t2) * loss
+        loss = DIVERGENCES[divergence](student_logp, _complete(logp, has_bucket), beta)
+    loss = DIVERGENCES[divergence].scale(temperature, scale_by_t2) * loss
     if mask is not None:
         loss = torch.zeros(mask.shape, dtype=loss.dtype, device=loss.device).masked_scatter(mask, loss)
     return reduce(loss, mask, reduction, normalizer)

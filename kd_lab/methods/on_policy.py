@@ -14,7 +14,7 @@ def on_policy(divergence: str = "reverse_kl", beta: float = 0.5, temperature: fl
 
     Args:
         divergence: any of `softmax_kl`.
-        beta: of "jsd" and "skew_kl".
+        beta: the teacher's share of the mixture, read by the divergences that have one.
         temperature: τ of the divergence; the student always writes at 1.
 
     Source: Agarwal et al. (2024), arXiv:2306.13649, equation 3; Ross, Gordon & Bagnell (2011), arXiv:1011.0686.

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 import kd_lab.how.sparse as sparse
-from kd_lab.how import forward_kl, sampled, softmax_kl, sparse_softmax_kl, top_k
+from kd_lab.how import DIVERGENCES, forward_kl, sampled, softmax_kl, sparse_softmax_kl, top_k
 
-DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
 COMBINATIONS = [
     *(("bucket", divergence) for divergence in DIVERGENCES),
     *(("renormalize", divergence) for divergence in DIVERGENCES if divergence != "reverse_kl"),

@@ -128,8 +128,7 @@ def test_distillm_types_say_where_the_texts_come_from():
         distillm("adaptive-srkl")
     with pytest.raises(ValueError, match="names no loss"):
         distillm("hinton")
-    with pytest.raises(ValueError, match="mixes with no labels"):
-        distillm("srkl", kd_ratio=0.5)
+    assert str(distillm("srkl", kd_ratio=0.75).how) == "skew reverse KL(0.9) + 0.25 labels"
 
 
 # ---- DistiLLM-2: a mean over each text first -------------------------------------------------------------------------
