@@ -18,6 +18,7 @@ from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
 from kd_lab.how.sparse import sparse_softmax_kl
 from kd_lab.how.sparse_cache import SparseTeacher, load_sparse_teacher, sampled, save_sparse_teacher, top_k
+from kd_lab.how.vocab_parallel import vocab_parallel_softmax_kl
 
 __all__ = [
     "DIVERGENCES",
@@ -44,4 +45,5 @@ __all__ = [
     "sparse_softmax_kl",
     "top_k",
     "total_variation",
+    "vocab_parallel_softmax_kl",
 ]

@@ -8,6 +8,7 @@ from kd_lab.models.bigram import BigramModel
 from kd_lab.models.finite_state import FiniteStateModel
 from kd_lab.models.generate import evaluating, generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
+from kd_lab.models.hugging_face import HuggingFace, HuggingFaceTokenizer
 from kd_lab.models.mixture import MixtureModel
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
@@ -18,6 +19,8 @@ __all__ = [
     "BigramModel",
     "FiniteStateModel",
     "GPTConfig",
+    "HuggingFace",
+    "HuggingFaceTokenizer",
     "MixtureModel",
     "TabularModel",
     "evaluating",

@@ -97,7 +97,9 @@ class HuggingFaceTokenizer:
         own, others = ({i: token for token, i in side.backend.get_vocab().items()} for side in (self, other))
         for i in sorted(own.keys() | others.keys()):
             if own.get(i) != others.get(i):
-                return f"{names} differ at id {i}, which is {own.get(i)!r} for the one and {others.get(i)!r} for the other"
+                return (
+                    f"{names} differ at id {i}, which is {own.get(i)!r} for the one and {others.get(i)!r} for the other"
+                )
         return None if self.end == other.end else f"{names} end texts with the ids {self.end} and {other.end}"
 
 
@@ -184,7 +186,7 @@ class HuggingFace(nn.Module):
 
     @property
     def context(self) -> int:
-        return getattr(self._config, "max_position_embeddings", None) or sys.maxsize
+        return getattr(self.config, "max_position_embeddings", None) or sys.maxsize
 
     @property
     def end(self) -> int:
@@ -192,28 +194,19 @@ class HuggingFace(nn.Module):
 
     @property
     def head(self) -> Float[Tensor, "V W"]:
-        """The rows of the head that stand for tokens, for `linear_softmax_kl`; the embedding itself where it is tied."""
+        """The head's rows that stand for tokens, as `linear_softmax_kl` takes them; where it is tied, the embedding."""
         return self.model.get_output_embeddings().weight[: self.vocab_size]
 
     @property
-    def width(self) -> int:
-        """Features per token."""
-        return self._config.hidden_size
-
-    @property
-    def layers(self) -> int:
-        """Blocks."""
-        return self._config.num_hidden_layers
-
-    @property
-    def _config(self) -> Any:
+    def config(self) -> Any:
+        """The shape of the model, in the names of transformers: `hidden_size`, `num_hidden_layers`, …"""
         return self.model.config.get_text_config()
 
     def new_cache(self, batch_size: int, length: int) -> HuggingFaceCache:
         """An empty cache that takes up to `length` tokens in each row."""
         from transformers import DynamicCache
 
-        return HuggingFaceCache(DynamicCache(config=self._config), length)
+        return HuggingFaceCache(DynamicCache(config=self.config), length)
 
     def forward(
         self, tokens: Int[Tensor, "B T"], cache: HuggingFaceCache | None = None, return_hidden: bool = False
