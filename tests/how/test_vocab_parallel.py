@@ -45,7 +45,7 @@ def sharded(rank, student, teacher, upstream=None, **options):
 
 
 def check_all_options(rank: int) -> None:
-    """Against the whole loss in fp64, from which the whole loss in fp32 is a little further away than the shards are."""
+    """Against the whole loss in fp64, to which the shards are nearer in fp32 than the whole loss in fp32."""
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
         student, teacher, mask = logits(dtype)
         for divergence, temperature, reduction in itertools.product(DIVERGENCES, (1.0, 2.0), ("mean", "sum", "none")):
