@@ -1,11 +1,10 @@
-"""Language models of transformers as students and teachers: one adapter for the model, one for its tokenizer.
+"""Language models of transformers as students and teachers of every recipe.
 
 transformers itself is imported only where a cache is made; everything else asks the objects that the caller brought.
 """
 
 import copy
 import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,94 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kd_lab.contracts import Tokenizer
-
-
-class HuggingFaceTokenizer:
-    """A tokenizer of transformers as a tokenizer of this library.
-
-    A text is `begin`, its ids, `end`; rows are filled on the right with `pad`. Where the tokenizer has no mark for the
-    beginning it is the end mark, and where it has no padding that is the end mark too, as GPT-2 has it.
-    """
-
-    def __init__(self, backend: Any, end: int | None = None) -> None:
-        """Take its marks from a tokenizer of transformers.
-
-        Args:
-            backend: the tokenizer, such as `AutoTokenizer.from_pretrained(…)` returns it.
-            end: the id that ends a text, where it is another one than the tokenizer's `eos_token_id`: for chats with
-                Gemma, say, the end of a turn.
-
-        Raises:
-            ValueError: there is no id that could end a text.
-        """
-        end = backend.eos_token_id if end is None else end
-        if end is None:
-            raise ValueError(
-                f"{_name(backend)} has no end-of-text id; expected one, since generation stops there and losses count "
-                "it: set tokenizer.eos_token, or pass end="
-            )
-        self.backend = backend
-        self.end = int(end)
-        self.begin = self.end if backend.bos_token_id is None else int(backend.bos_token_id)
-        self.pad = self.end if backend.pad_token_id is None else int(backend.pad_token_id)
-        self._length = max(backend.get_vocab().values()) + 1
-
-    def __len__(self) -> int:
-        """One more than the largest id. A head may have further rows, which stand for no token."""
-        return self._length
-
-    def __repr__(self) -> str:
-        return f"HuggingFaceTokenizer({_name(self.backend)}, {len(self)} tokens)"
-
-    def ids(self, text: str) -> list[int]:
-        """The bare ids of a text, without marks."""
-        return self.backend(text, add_special_tokens=False)["input_ids"]
-
-    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
-        """Texts to ids, each between its marks and filled with padding to the longest.
-
-        Raises:
-            ValueError: no text came.
-        """
-        return self.rows([[self.begin, *self.ids(text), self.end] for text in texts])
-
-    def rows(self, ids: Sequence[Sequence[int]]) -> Int[Tensor, "B L"]:
-        """Lists of ids as one tensor, filled with padding on the right.
-
-        Raises:
-            ValueError: no list came.
-        """
-        if not ids:
-            raise ValueError("no texts came to encode; expected at least one string")
-        width = max(map(len, ids))
-        return torch.tensor([[*row, *[self.pad] * (width - len(row))] for row in ids])
-
-    def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
-        """Ids to texts, without the marks and the padding around them. Marks inside, as between turns, stay."""
-        return [self.backend.decode(self._inside(row), clean_up_tokenization_spaces=False) for row in tokens.tolist()]
-
-    def _inside(self, row: list[int]) -> list[int]:
-        first, last = 0, len(row)
-        while first < last and row[first] in (self.pad, self.begin):
-            first += 1
-        while last > first and row[last - 1] in (self.pad, self.end):
-            last -= 1
-        return row[first:last]
-
-    def difference(self, other: Tokenizer) -> str | None:
-        """The first thing on which the ids of two tokenizers disagree, as a sentence; None where they are the same."""
-        if not isinstance(other, HuggingFaceTokenizer):
-            return f"one is {_name(self.backend)} and the other a {type(other).__name__}"
-        if self.backend is other.backend:
-            return None
-        names = f"{_name(self.backend)} and {_name(other.backend)}"
-        own, others = ({i: token for token, i in side.backend.get_vocab().items()} for side in (self, other))
-        for i in sorted(own.keys() | others.keys()):
-            if own.get(i) != others.get(i):
-                return (
-                    f"{names} differ at id {i}, which is {own.get(i)!r} for the one and {others.get(i)!r} for the other"
-                )
-        return None if self.end == other.end else f"{names} end texts with the ids {self.end} and {other.end}"
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 
 
 class HuggingFaceCache:
@@ -281,9 +193,3 @@ def _places(padding: Int[Tensor, " B"] | None, past: int, new: int, device: torc
         "attention_mask": (columns >= padding[:, None]).long(),
         "position_ids": (columns[:, past:] - padding[:, None]).clamp_min(0),
     }
-
-
-def _name(backend: Any) -> str:
-    """The tokenizer's class, and where it was loaded from."""
-    path = getattr(backend, "name_or_path", "")
-    return f"{type(backend).__name__}({path!r})" if path else type(backend).__name__
