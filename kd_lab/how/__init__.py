@@ -16,8 +16,9 @@ from kd_lab.how.losses import Divergence, NegativeLogLikelihood
 from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
-from kd_lab.how.sparse import sparse_softmax_kl
-from kd_lab.how.sparse_cache import SparseTeacher, load_sparse_teacher, sampled, save_sparse_teacher, top_k
+from kd_lab.how.sparse import sparse_softmax_kl, sparse_teacher_kl
+from kd_lab.how.sparse_cache import SparseTeacher, sampled, top_k
+from kd_lab.how.sparse_file import load_sparse_teacher, save_sparse_teacher
 from kd_lab.how.vocab_parallel import vocab_parallel_softmax_kl
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "skew_reverse_kl",
     "softmax_kl",
     "sparse_softmax_kl",
+    "sparse_teacher_kl",
     "top_k",
     "total_variation",
     "vocab_parallel_softmax_kl",

@@ -8,10 +8,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from kd_lab.contracts import Head, Kind
 from kd_lab.how.checks import check_options
 from kd_lab.how.divergences import DIVERGENCES, mixture, reverse_kl
+from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
+from kd_lab.how.sparse import sparse_teacher_kl
+from kd_lab.how.sparse_cache import SparseTeacher
 from kd_lab.worlds import Batch
 
 
@@ -24,6 +28,9 @@ class Divergence:
     With `hold_mixture` the student inside the mixture of skew reverse KL is a number without a gradient, as DistiLLM-2
     has it: the value is the same, and the gradient that of KL(q‖m) for a fixed m.
 
+    The two sides may be logits, or two `Head`s, whose logits are never held (`linear_softmax_kl`), or the student's
+    logits and a cache of a few of the teacher's (`sparse_teacher_kl`).
+
     Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2, for the labels and τ².
 
     >>> print(Divergence("jsd", beta=0.1, temperature=2.0))
@@ -35,7 +42,7 @@ class Divergence:
     temperature: float = 1.0  # τ, softens both sides
     label_weight: float = 0.0  # w, the share of cross-entropy with the text's own tokens
     hold_mixture: bool = False  # of "skew_reverse_kl" only
-    takes: ClassVar[str] = "distributions"
+    takes: ClassVar[tuple[Kind, ...]] = ("distributions", "heads", "sparse_distributions")
 
     def __post_init__(self):
         check_options(self.divergence, self.beta, self.temperature, "mean", None)
@@ -59,33 +66,57 @@ class Divergence:
         return self.label_weight > 0
 
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], teacher_logits: Float[Tensor, "B T V"], batch: Batch
+        self,
+        student: Float[Tensor, "B T V"] | Head,
+        teacher: Float[Tensor, "B T V"] | Head | SparseTeacher,
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss in nats per counted position."""
-        if self.hold_mixture:
-            gap = self._against_held_mixture(student_logits, teacher_logits, batch)
-        else:
-            gap = softmax_kl(
-                student_logits,
-                teacher_logits,
-                divergence=self.divergence,
-                beta=self.beta,
-                temperature=self.temperature,
-                mask=batch.mask,
-            )
+        """The loss in nats per counted position.
+
+        Raises:
+            ValueError: labels or a held mixture are asked for where there are no logits to read them off.
+        """
+        self._check_sides(student, teacher)
+        options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
+        options |= {"mask": batch.mask, "normalizer": normalizer}
+        match student, teacher:
+            case Head(), Head():
+                biases = {"student_bias": student.bias, "teacher_bias": teacher.bias}
+                gap = linear_softmax_kl(*student[:2], *teacher[:2], **biases, **options)
+            case _, SparseTeacher():
+                gap = sparse_teacher_kl(student, teacher, **options)
+            case _ if self.hold_mixture:
+                gap = self._against_held_mixture(student, teacher, batch, normalizer)
+            case _:
+                gap = softmax_kl(student, teacher, **options)
         if not self.label_weight:
             return gap
-        labels = NegativeLogLikelihood()(student_logits, batch.targets, batch)
+        labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
         return (1 - self.label_weight) * gap + self.label_weight * labels
 
-    def _against_held_mixture(self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch) -> Float[Tensor, ""]:
+    def _against_held_mixture(
+        self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch, normalizer: float | Tensor | None
+    ) -> Float[Tensor, ""]:
         dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
         student_logp, teacher_logp = (
             (logits[batch.mask].to(dtype) / self.temperature).log_softmax(-1)
             for logits in (student_logits, teacher_logits.detach())
         )
         gap = reverse_kl(student_logp, mixture(student_logp.detach(), teacher_logp, self.beta))
-        return self.temperature**2 * masked_mean(gap)
+        return self.temperature**2 * masked_mean(gap, normalizer=normalizer)
+
+    def _check_sides(self, student: object, teacher: object) -> None:
+        if self.label_weight and isinstance(student, Head):
+            raise ValueError(
+                f"label_weight is {self.label_weight} and the logits are never made; expected 0: write the labels as a "
+                "second term, Term(Sequences(), NegativeLogLikelihood(), where, weight=…), or take WHAT = Logits()"
+            )
+        if self.hold_mixture and not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
+            raise ValueError(
+                "hold_mixture came with a signal other than logits; expected WHAT = Logits(): take it, or leave "
+                "hold_mixture out"
+            )
 
 
 @dataclass(frozen=True)
@@ -95,18 +126,20 @@ class NegativeLogLikelihood:
     Source: Kim & Rush (2016), arXiv:1606.07947, equation 3 and section 3.2.
     """
 
-    takes: ClassVar[str] = "tokens"
+    takes: ClassVar[tuple[Kind, ...]] = ("tokens",)
     reads_labels: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return "forward KL (hard)"
 
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], tokens: Int[Tensor, "B T"], batch: Batch
+        self,
+        student_logits: Float[Tensor, "B T V"],
+        tokens: Int[Tensor, "B T"],
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
         """The loss in nats per counted position, in fp32 whatever the logits' dtype, or fp64 for fp64 logits."""
         dtype = torch.promote_types(student_logits.dtype, torch.float32)
-        surprise = cross_entropy(student_logits.flatten(0, 1).to(dtype), tokens.flatten(), reduction="none").view_as(
-            tokens
-        )
-        return masked_mean(surprise, batch.mask)
+        surprise = cross_entropy(student_logits.flatten(0, 1).to(dtype), tokens.flatten(), reduction="none")
+        return masked_mean(surprise.view_as(tokens), batch.mask, normalizer)

@@ -11,9 +11,10 @@ fe4cf9b and LMOps 4f2a9de.
 
 from dataclasses import dataclass, replace
 
+from kd_lab.contracts import How
 from kd_lab.how import Divergence
-from kd_lab.methods.minillm import minillm
-from kd_lab.methods.recipe import How, Recipe
+from kd_lab.methods.recipe import Recipe
+from kd_lab.methods.recipes import minillm
 from kd_lab.what import Logits
 from kd_lab.where import Corpus, Mixture, TeacherRollouts
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from kd_lab.contracts import Source
 from kd_lab.where.corpus import Corpus
 from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts
-from kd_lab.where.source import Source
 from kd_lab.worlds import Batch, World
 
 
@@ -38,14 +38,14 @@ class Mixture:
     def __str__(self) -> str:
         return f"mix, λ = {self.on_policy_fraction:g}"
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source that throws the coin for every batch. The three streams of chance do not disturb one another."""
-        off_policy = self.otherwise.open(world, student, teacher, seed)
-        on_policy = StudentRollouts(self.temperature).open(world, student, teacher, seed + 1)
+        off_policy = self.otherwise.bind(world, student, teacher, seed)
+        on_policy = StudentRollouts(self.temperature).bind(world, student, teacher, seed + 1)
         coin = torch.Generator().manual_seed(seed + 2)
 
         def draw(batch_size: int) -> Batch:
             student_writes = torch.rand((), generator=coin) < self.on_policy_fraction
             return (on_policy if student_writes else off_policy)(batch_size)
 
-        return draw
+        return Source(draw, (*off_policy.chance, *on_policy.chance, coin))

@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from kd_lab.contracts import Source
 from kd_lab.models import MixtureModel, evaluating, generate
 from kd_lab.where.beam import beam_search
 from kd_lab.where.endpoint import TextTeacher
-from kd_lab.where.source import Source
 from kd_lab.worlds import END, Batch, World
 
 
@@ -28,7 +28,7 @@ class TeacherRollouts:
     size: int = 2048  # texts in the set
     decode: str = "sample"  # or "greedy", or "beam"; an endpoint that returns text cannot search
     beam_width: int = 5  # hypotheses kept at each step; read only by decode="beam"
-    written_by: ClassVar[str] = "the teacher"
+    written_by: ClassVar[str] = "teacher"
 
     def __post_init__(self):
         if self.size < 1:
@@ -41,11 +41,13 @@ class TeacherRollouts:
             self.decode
         ]
 
-    def open(self, world: World, student: nn.Module, teacher: nn.Module | TextTeacher, seed: int) -> Source:
+    def bind(self, world: World, student: nn.Module, teacher: nn.Module | TextTeacher, seed: int) -> Source:
         """A source of batches drawn with replacement from a set that the teacher writes now."""
         texts = teacher_texts(teacher, world, self, seed)
         generator = torch.Generator().manual_seed(seed)
-        return lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)]
+        return Source(
+            lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)], (generator,)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class StudentRollouts:
 
     temperature: float = 1.0  # τ of the writing
     teacher_mix: float = 0.0  # α, the teacher's share in every token
-    written_by: ClassVar[str] = "the student"
+    written_by: ClassVar[str] = "student"
 
     def __post_init__(self):
         if not 0 <= self.teacher_mix < 1:
@@ -80,7 +82,7 @@ class StudentRollouts:
         mixed = f", {self.teacher_mix:g} teacher" if self.teacher_mix else ""
         return f"on-policy (student{mixed})"
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source that lets the student write a new batch at every call."""
         generator = torch.Generator().manual_seed(seed)
         writer = MixtureModel(teacher, student, self.teacher_mix) if self.teacher_mix else student
@@ -90,7 +92,7 @@ class StudentRollouts:
             batch = rollout(writer, world, prompts, generator, self.temperature)
             return batch if writer is student else Batch(batch.tokens, batch.mask, text_logp(writer, batch))
 
-        return draw
+        return Source(draw, (generator,))
 
 
 def rollout(

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from kd_lab.methods import dialect_table, distillm, distillm_2, distillm_divergence, minillm_flags, trl, trl_divergence
-from kd_lab.methods.dialects import DIALECTS
+from kd_lab.methods.dialects import (
+    DIALECTS,
+    dialect_table,
+    distillm,
+    distillm_2,
+    distillm_divergence,
+    minillm_flags,
+    trl,
+    trl_divergence,
+)
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch
 

@@ -34,7 +34,7 @@ def run(recipe: Recipe, model=None, **options):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 @pytest.mark.parametrize("world", [WORLD, surnames(top=500)], ids=lambda world: world.name)
 def test_every_method_trains_on_every_world(method, world):
-    shows_hidden_states = method().what.needs == "hidden states"
+    shows_hidden_states = method().what.needs == "hidden_states"
     judge = student(world, seed=9) if world is not WORLD or shows_hidden_states else teacher()
     model = student(world)
     before = [parameter.clone() for parameter in model.parameters()]
@@ -77,7 +77,7 @@ def test_a_mixture_with_fraction_zero_is_its_off_policy_part_step_for_step():
 
 def test_the_history_counts_positions_and_only_those():
     result = run(labels_only(), batch_size=4, steps=3)
-    draw = Corpus().open(WORLD, student(), teacher(), 0)
+    draw = Corpus().bind(WORLD, student(), teacher(), 0)
     assert result.history["tokens"].tolist() == np.cumsum([int(draw(4).mask.sum()) for _ in range(3)]).tolist()
     assert (np.diff(result.history["seconds"]) > 0).all()
 
@@ -182,7 +182,7 @@ def test_hinton_mixes_value_and_gradient_by_the_same_factors():
 
     def value_and_gradient(recipe):
         model.zero_grad()
-        loss = recipe.how(*recipe.what.open(model, judge, 0).read(batch), batch)
+        loss = recipe.how(*recipe.what.bind(model, judge, 0).read(batch), batch)
         loss.backward()
         return loss.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
@@ -195,7 +195,7 @@ def test_hinton_mixes_value_and_gradient_by_the_same_factors():
 
 def test_the_beam_mode_is_one_text_a_prompt():
     world = WORLD.given(2)
-    source = sequence_level("beam", size=32, beam_width=4).where.open(world, student(), teacher(), seed=0)
+    source = sequence_level("beam", size=32, beam_width=4).where.bind(world, student(), teacher(), seed=0)
     batch = source(64)
     by_prompt = {}
     for row in batch.tokens.tolist():

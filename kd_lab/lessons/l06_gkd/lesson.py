@@ -170,7 +170,7 @@ listed = gradient_of(gap_by_position(tables, teacher_tables, held, reverse_kl).s
 
 along = []
 for number in range(seed, seed + 10):
-    batch = recipe.where.open(echo.world, student, echo.teacher, number)(2048)
+    batch = recipe.where.bind(echo.world, student, echo.teacher, number)(2048)
     with torch.no_grad():
         teacher_logits = echo.teacher(batch.inputs)
     a_token = recipe.how(student(batch.inputs), teacher_logits, batch)
