@@ -92,8 +92,8 @@ def test_a_world_refuses_what_it_cannot_read() -> None:
         tokenizer.world([("abcde", "f")], ["h"], context=4)
     with pytest.raises(ValueError, match=r"the last is the assistant's"):
         tokenizer.world([CHAT], ["h"])
-    with pytest.raises(ValueError, match=r"an example is \('a', 'b', 'c'\)"):
-        tokenizer.world([("a", "b", "c")], ["h"])
+    with pytest.raises(ValueError, match=r"an example is \[\]; expected a text, a pair"):
+        tokenizer.world([[]], ["h"])
     with pytest.raises(ValueError, match=r"1 examples are in both sets"):
         tokenizer.world(["ab", "c"], ["ab"])
     with pytest.raises(ValueError, match="no texts came"):
