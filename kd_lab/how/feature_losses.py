@@ -29,6 +29,11 @@ class SquaredError:
     def __str__(self) -> str:
         return f"{self.weight:g}·L2" + (" + labels" if self.label_weight else "")
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the tokens of the text itself teach."""
+        return self.label_weight > 0
+
     def __call__(
         self,
         student: tuple[Float[Tensor, "B T W"], Float[Tensor, "B T V"]],
@@ -60,6 +65,11 @@ class RelationalHuber:
 
     def __str__(self) -> str:
         return "relational Huber" + (" + labels" if self.label_weight else "")
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the tokens of the text itself teach."""
+        return self.label_weight > 0
 
     def __call__(
         self,

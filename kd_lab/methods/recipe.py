@@ -77,12 +77,11 @@ class Term:
                 f"WHAT = {self.what} looks texts up, and WHERE = {self.where} writes texts that nobody has looked at "
                 "before; take Corpus(), the texts that the cache was made of"
             )
-        if label_weight := getattr(self.how, "label_weight", 0):
+        if getattr(self.how, "reads_labels", False):
             raise ValueError(
-                f"label_weight is {label_weight:g} on WHERE = {self.where}: the labels of a text that the student "
-                "wrote are its own tokens, and their cross-entropy teaches it what it says already; expected "
-                "label_weight=0 here, and a second term for the labels: "
-                "Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=…)"
+                f"HOW = {self.how} reads labels on WHERE = {self.where}: there they are the student's own tokens, and "
+                "their cross-entropy teaches it what it says already; expected label_weight=0 here, and a second term "
+                "for the labels: Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=…)"
             )
 
 

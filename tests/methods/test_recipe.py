@@ -31,7 +31,7 @@ def test_a_table_of_ones_own_recipes():
         (Sequences(), Divergence(), TeacherRollouts(), "gives tokens and HOW"),
         (Sequences(), NegativeLogLikelihood(), StudentRollouts(), "its own tokens"),
         (Sequences(), NegativeLogLikelihood(), Mixture(0.5), "its own tokens"),
-        (Logits(), Divergence(label_weight=1.0), StudentRollouts(), "label_weight is 1 .*second term"),
+        (Logits(), Divergence(label_weight=1.0), StudentRollouts(), "1 labels reads labels .*second term"),
         (Logits(), Divergence(label_weight=0.1), Mixture(0.5), "are its own tokens"),
         (Features(), SquaredError(), StudentRollouts(), "label_weight=0 here"),
         (Relations(), RelationalHuber(), StudentRollouts(), "label_weight=0 here"),
