@@ -39,7 +39,7 @@ def world() -> World:
 def pair(family: str = "llama", **student) -> tuple[HuggingFace, HuggingFace]:
     """A student and a teacher of another width, whose heads are filled up to different sizes."""
     return tuple(
-        HuggingFace(tiny_model(family, **options), tiny_tokenizer())
+        HuggingFace(tiny_model(family, **options), tiny_tokenizer()).eval()
         for options in ({"vocab_size": 20, **student}, {"vocab_size": 24, "width": 24, "seed": 1})
     )
 
