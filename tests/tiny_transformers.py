@@ -47,9 +47,12 @@ def tiny_model(family: str = "llama", vocab_size: int = 15, width: int = 16, see
             case "llama":
                 return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape | options))
             case "qwen2":
-                return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**shape, tie_word_embeddings=True))
+                return transformers.Qwen2ForCausalLM(
+                    transformers.Qwen2Config(**shape | options, tie_word_embeddings=True)
+                )
             case "qwen3":
-                return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape, head_dim=8))
-    for name in ("intermediate_size", "num_key_value_heads"):
-        del shape[name]
-    return transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape))
+                return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape | options, head_dim=8))
+            case "gpt2":
+                del shape["intermediate_size"], shape["num_key_value_heads"]  # GPT-2 has none
+                return transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape | options))
+    raise AssertionError(family)

@@ -8,10 +8,11 @@ import sys
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.contracts import Tokenizer
+from kd_lab.contracts import Head, Tokenizer
 from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 
 
@@ -161,6 +162,31 @@ class HuggingFace(nn.Module):
             ) from error
         logits = output.logits[..., : self.vocab_size].float()
         return (logits, list(output.hidden_states[1:])) if return_hidden else logits
+
+    def factors(self, tokens: Int[Tensor, "B T"]) -> Head:
+        """The two factors of the logits, so that `linear_softmax_kl` need never hold their product.
+
+        Raises:
+            ValueError: the logits are not that product, as with Gemma 2 that bends them or LoRA on the head.
+        """
+        output = self.model(
+            input_ids=tokens,
+            use_cache=False,
+            output_hidden_states=True,
+            logits_to_keep=1,
+            **_places(self._padding(tokens), 0, tokens.shape[1], tokens.device),
+        )
+        head = self.model.get_output_embeddings()
+        bias = None if head.bias is None else head.bias[: self.vocab_size]
+        factors = Head(output.hidden_states[-1], self.head, bias)
+        product = F.linear(factors.hidden[:, -1:], factors.weight, bias)
+        logits = output.logits[..., : self.vocab_size]
+        if (product - logits).abs().max() > 0.02 * logits.abs().max():
+            raise ValueError(
+                f"the logits of {type(self.model).__name__} are not its last hidden state times its head but "
+                "something more; expected a plain head: copy Logits() and not Heads()"
+            )
+        return factors
 
     def _padding(self, tokens: Int[Tensor, "B T"]) -> Int[Tensor, " B"] | None:
         """The number of padding ids that lead each row, or None where none does."""
