@@ -46,9 +46,9 @@ def vocab_parallel_softmax_kl(
     student is. What a replicated hidden state receives through its shard of the head is the business of that head, as
     with any column-parallel layer.
 
-    On NCCL the messages are small (16 bytes per position in fp32, twice that in fp64, three times per call), so their
-    cost is latency and not bandwidth; they go to the group's own stream, in order, and the result is the same on each
-    rank. The tests run on gloo, over two processes.
+    On NCCL each message is two numbers per counted position, 8 bytes in fp32, so the three cost latency and hardly
+    bandwidth. They wait for one another, and for a rank that comes late: ranks that disagree on how many positions
+    count hang there, as with any collective. The tests run on gloo, over two processes.
 
     Args:
         student_logits_shard: [..., V/R], this rank's tokens; shards may differ in size. Or a DTensor of the whole

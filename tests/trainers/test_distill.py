@@ -5,8 +5,8 @@ import torch
 
 from kd_lab.how import softmax_kl
 from kd_lab.methods import distill, fitnets, gkd, minillm, sequence_level, word_level
-from kd_lab.models import GPT, GPTConfig, HuggingFace, HuggingFaceTokenizer
-from kd_lab.where import TeacherRollouts
+from kd_lab.models import GPT, GPTConfig, HuggingFace, HuggingFaceTokenizer, serve
+from kd_lab.where import TeacherRollouts, TextTeacher
 from kd_lab.worlds import World, language
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
@@ -110,3 +110,18 @@ def test_a_gpt_of_the_library_learns_from_a_teacher_of_transformers() -> None:
     texts = world()
     student = GPT(GPTConfig(vocab_size=len(texts.vocabulary), context=texts.context, layers=1, heads=1, width=8))
     assert run(student, teacher, texts, gkd()).history["loss"].min() > 0
+
+
+def test_a_teacher_behind_an_endpoint_answers_chats_and_their_prompts_do_not_count() -> None:
+    """The ends between the turns of a prompt end no text, and encoding adds no beginning to a prompt without one."""
+    student, teacher = pair()
+    texts = world()
+    prompts, lengths = texts.train.prompts(texts.vocabulary.pad)
+    known = {tuple(row[:length].tolist()) for row, length in zip(prompts, lengths, strict=True)}
+    with serve(teacher, teacher.tokenizer) as url:
+        answerer = TextTeacher(url)
+        written = TeacherRollouts(size=32).bind(texts, student, answerer, seed=0)(32)
+        run(student, answerer, texts, sequence_level(decode="sample", size=8))
+    given = {tuple(row[:length].tolist()) for row, length in zip(written.tokens, written.prompt_lengths, strict=True)}
+    assert len(given) > 3
+    assert given <= known
