@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kd_lab.contracts import stream
+
 if TYPE_CHECKING:
     import openai
 
-PROMPTS_A_REQUEST = 64
+PROMPTS_PER_REQUEST = 64
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class TextTeacher:
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.retries
         ) as client:
-            for start in range(0, len(prompts), PROMPTS_A_REQUEST):
-                chunk = list(prompts[start : start + PROMPTS_A_REQUEST])
-                texts += self._request(client, chunk, max_tokens, temperature, None if seed is None else seed + start)
+            for start in range(0, len(prompts), PROMPTS_PER_REQUEST):
+                chunk = list(prompts[start : start + PROMPTS_PER_REQUEST])
+                # a seed of its own for each request, in the 31 bits that every server takes
+                own = None if seed is None else stream(seed, f"request {start}").initial_seed() % 2**31
+                texts += self._request(client, chunk, max_tokens, temperature, own)
         return texts
 
     def _request(
@@ -89,6 +93,6 @@ class TextTeacher:
         if len(choices) != len(prompts):
             raise ValueError(
                 f"{self.base_url} returned {len(choices)} texts for {len(prompts)} prompts; "
-                "expected one for each prompt, as the completions format says: is this a /completions route?"
+                "expected one per prompt, as the completions format says: is this a /completions route?"
             )
         return [choice.text for choice in choices]
