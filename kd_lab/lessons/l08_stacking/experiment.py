@@ -26,11 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from kd_lab.compress.cost import cost, factors, stored_bits
-from kd_lab.compress.integer import integer
-from kd_lab.compress.prune import choose, remove, wanda
-from kd_lab.compress.quantize import Quantized, load_quantized, quantize, save_quantized
-from kd_lab.compress.training import rounding, settled
+from kd_lab.compress import cost, prune, quantize
 from kd_lab.measure import bits_per_character
 from kd_lab.measure.clock import seconds_in_turns
 from kd_lab.methods import Recipe, distill, labels_only, sequence_level, word_level
@@ -145,13 +141,13 @@ def student(recipe: Recipe, seed: int, world: World, teacher: GPT | None) -> GPT
 def cut(model: GPT, per_cent: int, world: World) -> GPT:
     """The model without the share of every layer's heads and channels that the calibration names use least."""
     stays = 1 - per_cent / 100
-    keep = choose(
+    keep = prune.select_structures(
         model,
-        wanda(model, calibration(world)),
+        prune.wanda(model, calibration(world)),
         heads=max(1, round(stays * model.config.heads)),
         channels=round(stays * model.config.hidden_units),
     )
-    return remove(model, keep, dropout=0.0)
+    return prune.remove_structures(model, keep, dropout=0.0)
 
 
 def healed(model: GPT, per_cent: int, seed: int, world: World, teacher: GPT) -> GPT:
@@ -166,17 +162,17 @@ def healed(model: GPT, per_cent: int, seed: int, world: World, teacher: GPT) -> 
     )
 
 
-def rounded(model: GPT, bits: int, seed: int, world: World, teacher: GPT) -> Quantized:
+def rounded(model: GPT, bits: int, seed: int, world: World, teacher: GPT) -> quantize.QuantizedModel:
     """The model in so many bits: rounded to nearest, or trained through the rounding with the original as teacher."""
     if bits > TRAINED_BITS:
-        return quantize(model, bits, GROUPS[bits])
+        return quantize.round_to_nearest(model, bits, GROUPS[bits])
     student = trained(
         f"stack-rounded-{bits}",
-        lambda: rounding(cut(model, 0, world), bits, GROUPS[bits]),
+        lambda: quantize.prepare_qat(cut(model, 0, world), bits, GROUPS[bits]),
         partial(train, recipe=word_level(), kind="round", seed=seed, world=world, teacher=teacher),
         key=[STEPS["round"], LEARNING_RATE["round"], seed],
     )
-    return settled(student)
+    return quantize.convert_qat(student)
 
 
 def from_file(model: GPT, bits: int, path: Path, seed: int, world: World, teacher: GPT) -> GPT:
@@ -184,16 +180,16 @@ def from_file(model: GPT, bits: int, path: Path, seed: int, world: World, teache
     if bits == 16:
         save_model(model, path, dtype=torch.float16)
         return load_model(path)
-    save_quantized(rounded(model, bits, seed, world, teacher), path)
-    return ready(load_quantized(path))
+    quantize.save_quantized(rounded(model, bits, seed, world, teacher), path)
+    return ready(quantize.load_quantized(path))
 
 
-def ready(quantized: Quantized) -> GPT:
+def ready(quantized: quantize.QuantizedModel) -> GPT:
     """A model that can be called: in integers where torch has a kernel for its codes here, else in float32."""
     try:
-        return integer(quantized)
+        return quantize.to_int8(quantized)
     except ValueError:  # only 8 bits have a kernel, and not on every machine
-        return quantized.restore()
+        return quantized.dequantize()
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------
@@ -229,7 +225,7 @@ def climb(seeds: Sequence[int], rounds: int = 10) -> list[Rung]:
         rounds: of the timing.
     """
     world, teacher = surnames(), load_teacher("surnames")
-    original = cost(teacher, bits=16)
+    original = cost.token_cost(teacher, bits=16)
     bits_per_name: dict[Stages, list[float]] = {stages: [] for stages in RUNGS}
     sizes, models = {}, {}
     with tempfile.TemporaryDirectory() as folder, tqdm(total=len(seeds) * len(RUNGS), desc="rungs") as bar:
@@ -251,14 +247,14 @@ def climb(seeds: Sequence[int], rounds: int = 10) -> list[Rung]:
     rungs = []
     for stages in RUNGS:
         model = models[str(stages)]
-        bits = 16.0 if stages.bits == 16 else stored_bits(model.config, stages.bits, GROUPS[stages.bits])
-        expected = factors(cost(model.config, bits=bits), original)
+        bits = 16.0 if stages.bits == 16 else cost.bits_per_parameter(model.config, stages.bits, GROUPS[stages.bits])
+        expected = cost.factors(cost.token_cost(model.config, bits=bits), original)
         writing, reading = speed[str(stages)]
         rungs.append(
             Rung(
                 name=str(stages),
                 **asdict(stages),
-                parameters=cost(model.config, bits=bits).parameters,
+                parameters=cost.token_cost(model.config, bits=bits).parameters,
                 bits_a_weight=bits,
                 bytes=sizes[stages],
                 bits_per_character=tuple(bits_per_name[stages]),

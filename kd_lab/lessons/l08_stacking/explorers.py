@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from matplotlib.axes import Axes
 
-from kd_lab.compress.cost import DEVICES, Cost, bottleneck, cost, factors, limits
+from kd_lab.compress.cost import DEVICES, Cost, bottleneck, factors, roofline, token_cost
 from kd_lab.models import GPTConfig
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look
@@ -47,7 +47,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
         name: of the explorer.
         shape: of the model.
     """
-    original = cost(shape, bits=16)
+    original = token_cost(shape, bits=16)
     devices = list(DEVICES)
 
     def create(figure):
@@ -82,7 +82,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
             text.set_horizontalalignment("right" if inside else "left")
             text.set_color("white" if inside else INK)
         for i, device in enumerate(DEVICES.values()):
-            times, met = limits(now, device), bottleneck(now, device)
+            times, met = roofline(now, device), bottleneck(now, device)
             rate = 1 / times[met]
             for limit, bars in artists["rates"].items():
                 bars[i].set_visible(limit == met)
@@ -118,8 +118,8 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
 def shrunk(original: Cost, parameters: float, bits: float, work: float) -> Cost:
     """A cost with the share of its parameters, other bits, and the share of its work. The layers stay as many.
 
-    >>> now = shrunk(cost(LARGE, bits=16), parameters=0.5, bits=4, work=1.0)
-    >>> factors(now, cost(LARGE, bits=16)).size
+    >>> now = shrunk(token_cost(LARGE, bits=16), parameters=0.5, bits=4, work=1.0)
+    >>> factors(now, token_cost(LARGE, bits=16)).size
     0.125
     """
     return replace(original, parameters=round(original.parameters * parameters), bits=bits, work=original.work * work)

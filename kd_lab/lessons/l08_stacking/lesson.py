@@ -77,7 +77,7 @@ bus = predict(
 # **Explore.** One slider a factor. Left, what it does to bytes and to the whole product; right, the most tokens a second that five machines allow (their makers' bandwidth and peak; for the start of an operation a usual figure, 4 µs on a large GPU). Watch the word behind the bar.
 
 # %%
-from kd_lab.compress import DEVICES, cost, factors, limits
+from kd_lab.compress import cost
 from kd_lab.lessons.l08_stacking.explorers import LARGE, cost_calculator
 from kd_lab.models import load_teacher
 from kd_lab.worlds import surnames
@@ -86,7 +86,9 @@ world, teacher = surnames(), load_teacher("surnames")
 calculator = cost_calculator()
 calculator.show()
 calculator.filmstrip([{}, "quantize", "zeros and a kernel for them", "the whole stack"])
-before, after = (max(limits(cost(LARGE, bits=bits), DEVICES["H100 SXM"]).values()) for bits in (16, 4))
+before, after = (
+    max(cost.roofline(cost.token_cost(LARGE, bits=bits), cost.DEVICES["H100 SXM"]).values()) for bits in (16, 4)
+)
 bus.reveal(
     "nearly quadruple" if before / after > 3 else "double",
     f"{before / after:.1f} times. For one text, every weight crosses the bus for two operations: the machine waits for memory, and bits are bytes.",
@@ -140,18 +142,18 @@ def round_in_groups(weight, bits, group):
 # solution
 
 # %% [markdown]
-# The library's `round_to_nearest` does the same, with the scale rounded to the 16 bits in which it is stored.
+# The library's `quantize.round_matrix` does the same, with the scale rounded to the 16 bits in which it is stored.
 #
 # **Explore.** Left, the 32 weights of one group on their staircase: the closer to the diagonal, the less was changed. Right, what it costs in bits a character on unseen names, for all three kinds of group (symmetric grids). Watch the dots as the scale is shared more widely.
 
 # %%
-from kd_lab.compress import Scheme, quantize, round_to_nearest
+from kd_lab.compress import quantize
 from kd_lab.measure import bits_per_character
 from kd_lab.viz import Choice, Explorer, Slider
 
 example = teacher.blocks[1].expand.weight.detach()
 mine = round_in_groups(example, 4, 32)
-theirs = round_to_nearest(example, Scheme(4, 32, symmetric=False)).restore()
+theirs = quantize.round_matrix(example, quantize.Scheme(4, 32, symmetric=False)).dequantize()
 torch.testing.assert_close((mine - example).norm(), (theirs - example).norm(), rtol=0.01, atol=0)
 
 few = world.held_out[slice(0, 240)]
@@ -162,9 +164,12 @@ SHARED = {
     "tensor": ("tensor", DIVERGENCES["reverse_kl"]),
 }
 BITS = list(range(2, 9))
-rounded_teacher = {(name, bits): quantize(teacher, bits, SHARED[name][0]) for name in SHARED for bits in BITS}
+rounded_teacher = {
+    (name, bits): quantize.round_to_nearest(teacher, bits, SHARED[name][0]) for name in SHARED for bits in BITS
+}
 rounding_loss = {
-    key: round(bits_per_character(model.restore(), few) - few_exact, 3) + 0.0 for key, model in rounded_teacher.items()
+    key: round(bits_per_character(model.dequantize(), few) - few_exact, 3) + 0.0
+    for key, model in rounded_teacher.items()
 }
 group_of_32 = example[0, :32]
 ramp = torch.linspace(-0.42, 0.42, 841)
@@ -231,7 +236,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_lab.compress import load_quantized, save_quantized
 from kd_lab.methods import distill, labels_only, word_level
 from kd_lab.models import GPT, GPTConfig
 
@@ -267,14 +271,14 @@ def loss_of(models):
     return np.subtract([bits_per_character(model, checked) for model in models], exact_bits)
 
 
-nearest = {bits: [quantize(model, bits) for model in whole_models] for bits in (8, 4, 3, 2)}
-cost_of = {bits: loss_of([model.restore() for model in models]) for bits, models in nearest.items()}
+nearest = {bits: [quantize.round_to_nearest(model, bits) for model in whole_models] for bits in (8, 4, 3, 2)}
+cost_of = {bits: loss_of([model.dequantize() for model in models]) for bits, models in nearest.items()}
 with tempfile.TemporaryDirectory() as folder:
     print(f"{'bits':>4} {'a weight':>9} {'teacher file':>13}    bits a character lost: teacher, three students")
     for bits, models in nearest.items():
         path = Path(folder) / f"{bits}.safetensors"
-        save_quantized(models[0], path)
-        back, kept_bits = load_quantized(path).restore().state_dict(), models[0].restore().state_dict()
+        quantize.save_quantized(models[0], path)
+        back, kept_bits = quantize.load_quantized(path).dequantize().state_dict(), models[0].dequantize().state_dict()
         assert all(torch.equal(back[name], kept_bits[name]) for name in kept_bits)
         size = f"{path.stat().st_size:,} B"
         row = "  ".join(f"{value:7.3f}" for value in cost_of[bits].round(3) + 0.0)
@@ -316,31 +320,29 @@ claim(
 # Same grid, same file size; 64 training names to look at.
 
 # %%
-from kd_lab.compress import compensated, gptq, layer_inputs
-
 seen = world.train[torch.randperm(len(world.train), generator=torch.Generator().manual_seed(seed))[:64]]
 layers = [f"blocks.{number}.expand" for number in range(4)]
-known, new = layer_inputs(teacher, seen, layers), layer_inputs(teacher, checked, layers)
+known, new = (quantize.layer_inputs(teacher, names, layers) for names in (seen, checked))
 off = {}
 for layer in layers:
     exact_weight = teacher.get_submodule(layer).weight.detach()
     for bits in (4, 3, 2):
-        scheme = Scheme(bits, 32)
+        scheme = quantize.Scheme(bits, 32)
         for method, matrix in (
-            ("nearest", round_to_nearest(exact_weight, scheme)),
-            ("GPTQ", compensated(exact_weight, known[layer], scheme)),
+            ("nearest", quantize.round_matrix(exact_weight, scheme)),
+            ("GPTQ", quantize.gptq_matrix(exact_weight, known[layer], scheme)),
         ):
-            error = (new[layer] @ (matrix.restore() - exact_weight).T).norm() / (new[layer] @ exact_weight.T).norm()
+            error = (new[layer] @ (matrix.dequantize() - exact_weight).T).norm() / (new[layer] @ exact_weight.T).norm()
             off.setdefault((method, bits), []).append(error.item())
 for bits in (4, 3, 2):
     print(
         f"{bits} bits: the output of the four layers on unseen names is off by "
         + ",  ".join(f"{method} {' '.join(f'{e:.1%}' for e in off[method, bits])}" for method in ("nearest", "GPTQ"))
     )
-made_up = loss_of([gptq(model, seen, 2).restore() for model in whole_models])
+compensated = loss_of([quantize.gptq(model, seen, 2).dequantize() for model in whole_models])
 print("teacher and students, bits a character lost at 2 bits:")
 print("  nearest " + "  ".join(f"{v:.3f}" for v in cost_of[2]))
-print("  GPTQ    " + "  ".join(f"{v:.3f}" for v in made_up))
+print("  GPTQ    " + "  ".join(f"{v:.3f}" for v in compensated))
 claim(
     "C08a",
     "Making up for errors (GPTQ) brings the output of a layer closer than the nearest points do, at 3 bits and the same size.",
@@ -372,8 +374,6 @@ outlier = predict(
 # The function stays; the difficulty moves into the weights, which have a scale per output and can bear it.
 
 # %%
-from kd_lab.compress import calibrate, inject_outlier, outlier_channels, round_activations, smooth
-
 CHANNELS = torch.randperm(128, generator=torch.Generator().manual_seed(seed))[:3].tolist()
 FACTORS = (30, 300)
 quick = few[slice(0, 120)]
@@ -388,7 +388,12 @@ REMEDIES = {
 
 def in_eight_bits(model, ranges):
     """Weights per channel and activations in 8 bits: bits a character lost."""
-    return bits_per_character(round_activations(quantize(model, 8, "channel").restore(), ranges), quick) - quick_exact
+    return (
+        bits_per_character(
+            quantize.quantize_activations(quantize.round_to_nearest(model, 8, "channel").dequantize(), ranges), quick
+        )
+        - quick_exact
+    )
 
 
 @torch.no_grad()
@@ -401,20 +406,22 @@ def drift(model):
 spoiled, found, drifts = {}, [], []
 for channel in CHANNELS:
     for factor in FACTORS:
-        shouting = inject_outlier(teacher, channel, factor)
-        spoiled.setdefault(factor, []).append(in_eight_bits(shouting, calibrate(shouting, seen)))
-    by_channel = calibrate(shouting, seen, per="channel")
-    calm = smooth(shouting, by_channel)
+        shouting = quantize.inject_outlier(teacher, channel, factor)
+        spoiled.setdefault(factor, []).append(in_eight_bits(shouting, quantize.calibrate(shouting, seen)))
+    by_channel = quantize.calibrate(shouting, seen, per="channel")
+    calm = quantize.smoothquant(shouting, by_channel)
     for remedy, model, ranges in (
-        ("clipped at 99 %", shouting, calibrate(shouting, seen, percentile=99.0)),
+        ("clipped at 99 %", shouting, quantize.calibrate(shouting, seen, percentile=99.0)),
         ("one per channel", shouting, by_channel),
-        ("smoothed", calm, calibrate(calm, seen)),
+        ("smoothed", calm, quantize.calibrate(calm, seen)),
     ):
         spoiled.setdefault(remedy, []).append(in_eight_bits(model, ranges))
-    found.append(sorted({channel for channels in outlier_channels(by_channel).values() for channel in channels}))
+    found.append(
+        sorted({channel for channels in quantize.outlier_channels(by_channel).values() for channel in channels})
+    )
     drifts += [drift(shouting), drift(calm)]
 spoiled["one scale"] = spoiled[300]
-after_smoothing = calibrate(calm, seen, per="channel")
+after_smoothing = quantize.calibrate(calm, seen, per="channel")
 
 figure = new_figure(760, 300)
 with course_style():
@@ -513,19 +520,18 @@ def rounded_weight(weight, scale, most):
 # solution
 
 # %% [markdown]
-# The library's `rounding(model, bits)` puts such a function between every weight and its use. The result is a model like any other, so that `distill` trains it by any recipe; `settled` gives the codes to store. Its grids reach over the largest weight of their group, so that none lies beyond.
+# The library's `quantize.prepare_qat(model, bits)` puts such a function between every weight and its use. The result is a model like any other, so that `distill` trains it by any recipe; `quantize.convert_qat` gives the codes to store. Its grids reach over the largest weight of their group, so that none lies beyond.
 #
 # **Experiment.** The three students, rounded to 2 bits, then trained for 100 steps on 16 names each: the same names in the same order, once with the labels, once with the large teacher. Both go on learning while they adapt, so what counts is the difference between the two.
 
 # %%
-from kd_lab.compress import rounding, settled
 from kd_lab.measure import mean_interval
 from kd_lab.viz.seeds import draw_seeds
 
 one_weight = pupils[0].blocks[0].expand.weight.detach()[:1, :32].clone().requires_grad_()
-own_scale = round_to_nearest(one_weight, Scheme(2, 32)).scale[0, 0].float().item()
+own_scale = quantize.round_matrix(one_weight, quantize.Scheme(2, 32)).scale[0, 0].float().item()
 by_hand = rounded_weight(one_weight, own_scale, 1)
-torch.testing.assert_close(by_hand.detach(), round_to_nearest(one_weight, Scheme(2, 32)).restore())
+torch.testing.assert_close(by_hand.detach(), quantize.round_matrix(one_weight, quantize.Scheme(2, 32)).dequantize())
 
 WAYS = {
     "trained on labels": (labels_only(), None, BASELINE),
@@ -534,9 +540,11 @@ WAYS = {
 recovered = {way: [] for way in WAYS}
 for number, pupil in enumerate(pupils):
     for way, (recipe, source, _) in WAYS.items():
-        learner = rounding(pupil, 2)
+        learner = quantize.prepare_qat(pupil, 2)
         distill(learner, source, lesson_names, recipe, steps=100, batch_size=16, seed=seed + number, progress=False)
-        recovered[way].append(bits_per_character(settled(learner).restore(), checked) - exact_bits[1 + number])
+        recovered[way].append(
+            bits_per_character(quantize.convert_qat(learner).dequantize(), checked) - exact_bits[1 + number]
+        )
 plain = list(cost_of[2][1:])
 
 figure = new_figure(760, 230)
@@ -597,23 +605,26 @@ zeros = predict(
 # %%
 import numpy as np
 
-from kd_lab.compress import keep_largest, keep_two_of_four, magnitude, taylor, wanda, zero
+from kd_lab.compress import prune
 from kd_lab.measure import bits_per_character
 
 some = world.train[torch.randperm(len(world.train), generator=torch.Generator().manual_seed(seed))[:512]]
 unseen = world.held_out[slice(0, 400)]
 OPINIONS = {
-    "magnitude": (magnitude(teacher), "global", BASELINE),
-    "Wanda": (wanda(teacher, some), "row", DIVERGENCES["forward_kl"]),
-    "Taylor": (taylor(teacher, some), "global", DIVERGENCES["reverse_kl"]),
+    "magnitude": (prune.magnitude(teacher), "global", BASELINE),
+    "Wanda": (prune.wanda(teacher, some), "row", DIVERGENCES["forward_kl"]),
+    "Taylor": (prune.taylor(teacher, some), "global", DIVERGENCES["reverse_kl"]),
 }
 SPARSITIES = (0.5, 0.8, 0.9)
 quality = {
-    name: [bits_per_character(zero(teacher, keep_largest(scores, share, scope)), unseen) for share in SPARSITIES]
+    name: [
+        bits_per_character(prune.apply_masks(teacher, prune.unstructured_masks(scores, share, scope)), unseen)
+        for share in SPARSITIES
+    ]
     for name, (scores, scope, _) in OPINIONS.items()
 }
 pairs = {
-    name: bits_per_character(zero(teacher, keep_two_of_four(scores)), unseen)
+    name: bits_per_character(prune.apply_masks(teacher, prune.semi_structured_masks(scores)), unseen)
     for name, (scores, _, _) in OPINIONS.items()
 }
 whole = bits_per_character(teacher, unseen)
@@ -623,7 +634,6 @@ print(
 )
 
 # %% tags=["timing"]
-from kd_lab.compress import as_sparse
 from kd_lab.measure.clock import seconds_in_turns
 
 
@@ -638,7 +648,7 @@ def faster(seconds, name, base="as it is", parts=5):
     return float(np.median(best[base] / best[name]))
 
 
-emptied = zero(teacher, keep_largest(magnitude(teacher), 0.9))
+emptied = prune.apply_masks(teacher, prune.unstructured_masks(prune.magnitude(teacher), 0.9))
 model_seconds = seconds_in_turns({"as it is": lambda: read(teacher), "zeros": lambda: read(emptied)}, rounds=10)
 
 generator = torch.Generator().manual_seed(seed)
@@ -648,7 +658,7 @@ SHARES = (0.5, 0.8, 0.9, 0.95)
 products = {"as it is": lambda: matrix @ column}
 for share in SHARES:
     kept = matrix * (order >= share)
-    sparse = as_sparse(kept)
+    sparse = prune.to_csr(kept)
     products[f"dense {share}"] = lambda kept=kept: kept @ column
     products[f"sparse {share}"] = lambda sparse=sparse: sparse @ column
 matrix_seconds = seconds_in_turns(products, rounds=30)
@@ -744,14 +754,12 @@ def keep_heads(query_key_value, project, heads, keep):
 # solution
 
 # %% [markdown]
-# The library's `remove` does this for heads, channels and layers at once, and returns a plain `GPT`. It must say exactly what the big model says once the rest is silenced.
+# The library's `prune.remove_structures` does this for heads, channels and layers at once, and returns a plain `GPT`. It must say exactly what the big model says once the rest is silenced.
 
 # %%
-from kd_lab.compress import choose, layer_influence, remove, silence
-
-loud, influence = wanda(teacher, some), layer_influence(teacher, some)
-keep = choose(teacher, loud, heads=2, channels=256)
-narrow = remove(teacher, keep)
+by_wanda, influence = prune.wanda(teacher, some), prune.block_influence(teacher, some)
+keep = prune.select_structures(teacher, by_wanda, heads=2, channels=256)
+narrow = prune.remove_structures(teacher, keep)
 attention, yours = teacher.blocks[0].attention, narrow.blocks[0].attention
 with torch.no_grad():
     for mine, library in zip(
@@ -759,8 +767,10 @@ with torch.no_grad():
         (yours.query_key_value.weight, yours.project.weight),
     ):
         assert torch.equal(mine, library)
-    apart = (read(narrow) - read(silence(teacher, keep))).abs().max() / read(narrow).abs().max()
-shallow = remove(teacher, choose(teacher, loud, layers=2, layer_importance=influence))
+    apart = (read(narrow) - read(prune.mask_structures(teacher, keep))).abs().max() / read(narrow).abs().max()
+shallow = prune.remove_structures(
+    teacher, prune.select_structures(teacher, by_wanda, layers=2, layer_importance=influence)
+)
 
 
 def count(model):
@@ -775,7 +785,9 @@ print(
     + " ".join(f"{i:.2f}" for i in influence)
 )
 for name, (scores, _, _) in OPINIONS.items():
-    value = bits_per_character(remove(teacher, choose(teacher, scores, heads=2, channels=256)), unseen)
+    value = bits_per_character(
+        prune.remove_structures(teacher, prune.select_structures(teacher, scores, heads=2, channels=256)), unseen
+    )
     print(f"half of every layer, the least important by {name}: {value:.2f} bits a character before any healing")
 print(f"half of the layers, the least influential: {bits_per_character(shallow, unseen):.2f}")
 
@@ -786,7 +798,6 @@ where_to_cut = predict(
 )
 
 # %% tags=["timing"]
-from kd_lab.compress import quantize
 from kd_lab.lessons.l08_stacking.experiment import ready
 
 
@@ -802,7 +813,7 @@ MOVES = {
     "as it is": teacher,
     "fewer layers": shallow,
     "narrower layers": narrow,
-    "quantize": ready(quantize(teacher, 8, "channel")),
+    "quantize": ready(quantize.round_to_nearest(teacher, 8, "channel")),
     "zeros": emptied,
 }
 reading = seconds_in_turns({name: (lambda model=model: read(model)) for name, model in MOVES.items()}, rounds=10)
@@ -857,13 +868,13 @@ from kd_lab.viz.learning import draw_learning
 
 HEALINGS = {"labels": (labels_only(), None, BASELINE), "the original": (word_level(), remembered, STUDENT)}
 HEAL_STEPS, HEAL_EVERY = 40, 10
-cut_keep = choose(teacher, loud, layers=2, heads=2, channels=128, layer_importance=influence)
-wound = bits_per_character(remove(teacher, cut_keep), unseen)
+cut_keep = prune.select_structures(teacher, by_wanda, layers=2, heads=2, channels=128, layer_importance=influence)
+wound = bits_per_character(prune.remove_structures(teacher, cut_keep), unseen)
 recovery = {}
 for name, (recipe, source, _) in HEALINGS.items():
     runs_of = []
     for number in range(seed, seed + 3):
-        patient = remove(teacher, cut_keep, dropout=0.0)
+        patient = prune.remove_structures(teacher, cut_keep, dropout=0.0)
         history = distill(
             patient,
             source,
@@ -1006,18 +1017,16 @@ claim(
 )
 
 # %% [markdown]
-# **Pick by the bottleneck.** A rule of thumb: short of memory → quantize first; short of time for one text → fewer layers; nothing but the teacher's text → sequence-level distillation; as small as can be → the whole stack. `pick` holds each against a measurement. For the first we need a layer that does not fit into the processor's cache: 4096 × 4096, 64 MB.
+# **Pick by the bottleneck.** A rule of thumb: short of memory → quantize first; short of time for one text → fewer layers; nothing but the teacher's text → sequence-level distillation; as small as can be → the whole stack. `advise` holds each against a measurement. For the first we need a layer that does not fit into the processor's cache: 4096 × 4096, 64 MB.
 
 # %% tags=["timing"]
 from IPython.display import Markdown, display
 
-from kd_lab.compress import pick
-from kd_lab.compress.integer import IntegerLinear
-from kd_lab.compress.rounding import Scheme, round_to_nearest
+from kd_lab.lessons.l08_stacking.advice import advise
 
 weight, one = torch.randn(4096, 4096, generator=generator) / 64, torch.randn(1, 4096, generator=generator)
 zeroed = weight * (torch.rand(4096, 4096, generator=generator) >= 0.5)
-codes = IntegerLinear(round_to_nearest(weight, Scheme(8, "channel")))
+codes = quantize.Int8Linear(quantize.round_matrix(weight, quantize.Scheme(8, "channel")))
 large = seconds_in_turns(
     {"as it is": lambda: one @ weight.T, "quantize": lambda: codes(one), "zeros": lambda: one @ zeroed.T}, rounds=15
 )
@@ -1035,15 +1044,15 @@ smallest = {
     }.items()
 }
 advice = {
-    "memory": pick("memory", in_memory),
-    "latency": pick("latency", in_cache),
-    "size": pick("size", smallest),
+    "memory": advise("memory", in_memory),
+    "latency": advise("latency", in_cache),
+    "size": advise("size", smallest),
 }
 rows = [
     f"| {name} | {said.first} | {said.reason} | {'yes' if said.agrees else 'no'} |" for name, said in advice.items()
 ]
 rows.append(
-    f"| text only | {pick('text only').first} | {pick('text only').reason} (measured: the student from the teacher's text {others['text only']:.2f} bits a character, from about as many real names {others['labels only']:.2f}, "
+    f"| text only | {advise('text only').first} | {advise('text only').reason} (measured: the student from the teacher's text {others['text only']:.2f} bits a character, from about as many real names {others['labels only']:.2f}, "
     f"with the logits {np.mean(runs.at(True, 0, 16).bits_per_character):.2f}) | – |"
 )
 display(Markdown("| short of | first | because | measured so |\n|---|---|---|---|\n" + "\n".join(rows)))

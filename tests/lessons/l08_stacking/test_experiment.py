@@ -2,7 +2,7 @@
 
 import torch
 
-from kd_lab.compress.cost import cost, factors, stored_bits
+from kd_lab.compress.cost import bits_per_parameter, factors, token_cost
 from kd_lab.lessons.l08_stacking.experiment import (
     BITS,
     FULL,
@@ -42,7 +42,9 @@ def test_a_rung_comes_back_from_its_file_with_the_size_that_was_predicted(tmp_pa
         apart = (model(tokens).log_softmax(-1) - half.eval()(tokens).log_softmax(-1)).abs().mean()
         assert 0 < apart < {8: 0.1, 4: 0.4, 3: 0.8}[bits]
         group = "channel" if bits == 8 else 32
-        expected = factors(cost(half.config, bits=stored_bits(half.config, bits, group)), cost(teacher, bits=16)).size
+        expected = factors(
+            token_cost(half.config, bits=bits_per_parameter(half.config, bits, group)), token_cost(teacher, bits=16)
+        ).size
         assert abs(path.stat().st_size / original.stat().st_size / expected - 1) < 0.02
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kd_lab.compress.cost import DEVICES, bottleneck, cost
+from kd_lab.compress.cost import DEVICES, bottleneck, token_cost
 from kd_lab.lessons.l08_stacking.explorers import LARGE, cost_calculator, draw_front, pareto, shrunk, stack_explorer
 from kd_lab.viz import new_figure
 
@@ -56,7 +56,7 @@ def test_the_calculator_multiplies_the_factors():
 
 
 def test_shrinking_moves_a_large_gpu_from_memory_to_latency():
-    whole = cost(LARGE, bits=16)
+    whole = token_cost(LARGE, bits=16)
     assert bottleneck(whole, DEVICES["H100 SXM"]) == "memory"
     assert bottleneck(shrunk(whole, 0.05, 2, 1.0), DEVICES["H100 SXM"]) == "latency"
 
