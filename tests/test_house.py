@@ -4,6 +4,7 @@ Each rule has a short list of exceptions, each with its reason. An exception tha
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -183,6 +184,19 @@ def test_the_names_of_the_divergences_stand_in_one_table():
                 if set(DIVERGENCES) <= {text for text in texts if isinstance(text, str)}:
                     lists.append(f"{module}:{node.lineno}")
     agree(lists, LISTS_OF_DIVERGENCES, "lists the divergences again: ask kd_lab.how.divergences")
+
+
+def test_the_documents_name_places_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?|\w+\.py)`", text))
+    gone = [
+        place for place in named if "NN" not in place and not (PACKAGE / place).exists() and not (ROOT / place).exists()
+    ]
+    agree(gone, ("experiment.py",), "CONTRIBUTING.md names what is not there")
+    tree = re.findall(r"^  (\w+(?:/|\.py))", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name.rstrip("/") for name in tree} == {
+        file.name for file in PACKAGE.glob("[a-z]*") if file.name != "py.typed"
+    }
 
 
 # ---- few, and short --------------------------------------------------------------------------------------------------
