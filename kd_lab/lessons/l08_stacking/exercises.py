@@ -9,13 +9,15 @@ from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
 def round_in_groups(weight, bits, group):
-    """Weights on a grid of 2^bits points a group: [O, I] -> [O, I]; `group` neighbours of a row share a grid."""
+    """Weights on a grid of 2^bits points per group: [O, I] -> [O, I]; `group` neighbours of a row share a grid."""
     groups = weight.unflatten(1, (-1, group))
     # Zero counts in, so that it lies on the grid: a pruned weight stays pruned.
     highest = groups.amax(-1, keepdim=True).clamp(min=0)
     lowest = groups.amin(-1, keepdim=True).clamp(max=0)
     # 2^bits points have one step less between them.
     scale = (highest - lowest) / (2**bits - 1)
+    # A group of zeros has no range: any scale will do, except the 0 that it would be divided by.
+    scale = scale.where(scale > 0, 1.0)
     zero = (-lowest / scale).round()
     codes = ((groups / scale).round() + zero).clamp(0, 2**bits - 1)
     return (scale * (codes - zero)).flatten(1)
@@ -46,6 +48,10 @@ def _zero_point_off_upwards(weight, bits, group):
 
 def _zero_point_not_round(weight, bits, group):
     return _on_a_grid(weight.unflatten(1, (-1, group)), bits, zero=lambda ideal: ideal).flatten(1)
+
+
+def _divided_by_zero(weight, bits, group):
+    return _on_a_grid(weight.unflatten(1, (-1, group)), bits).flatten(1)
 
 
 def _zero_between_points(weight, bits, group):
@@ -95,7 +101,7 @@ ROUND_IN_GROUPS = Exercise(
     explanation=(
         "`unflatten` gives the groups of a row an axis of their own, so that `amax` and `amin` see one group at a "
         "time; `keepdim` lets scale and zero point spread over it again. The zero point is a whole number, which puts "
-        "zero itself on the grid."
+        "zero itself on the grid. A group of zeros has no range; with any scale but 0 it stays what it is."
     ),
     cases=(
         Case("one group from −2 to 7, 2 bits: points at −3, 0, 3, 6", lambda: (tensor([[-2.0, 1.4, 4.7, 7.0]]), 2, 4)),
@@ -104,6 +110,7 @@ ROUND_IN_GROUPS = Exercise(
             lambda: (tensor([[-1.0, 2.2, 10.0, -17.0], [0.1, -0.6, 3.3, 4.0]]), 2, 2),
         ),
         Case("a group that is positive throughout, 3 bits", lambda: (tensor([[2.0, 3.1, 3.9, 5.2]]), 3, 4)),
+        Case("a group of zeros beside another, 2 bits", lambda: (tensor([[0.0, 0.0, -1.0, 2.2]]), 2, 2)),
     ),
     mistakes=(
         Mistake(
@@ -127,6 +134,11 @@ ROUND_IN_GROUPS = Exercise(
             "zero point not a whole number",
             "The zero point is a fraction, and codes are whole numbers: it has to be rounded before it is stored.",
             _zero_point_not_round,
+        ),
+        Mistake(
+            "divided by zero",
+            "A group of zeros has a range of 0, and 0 / 0 is NaN. Such a group needs some other scale, and stays zero.",
+            _divided_by_zero,
         ),
         Mistake(
             "zero between two points",
@@ -157,7 +169,7 @@ ROUND_IN_GROUPS = Exercise(
         ),
         Mistake(
             "one grid for all",
-            "The whole matrix shares one grid: its largest weight sets everybody's step.",
+            "The whole matrix shares one grid: its largest weight sets the step of all groups.",
             _one_grid_for_all,
         ),
         Mistake(
@@ -190,7 +202,7 @@ def rounded_weight(weight, scale, most):
 
 
 def _value_and_gradient(function, weight, scale, most):
-    """What the function gives, and the gradient of its sum weighed by 1, 2, 3, …"""
+    """The value of the function, and the gradient of its sum weighted by 1, 2, 3, …"""
     weight = weight.requires_grad_()
     value = function(weight, scale, most)
     if not isinstance(value, torch.Tensor) or value.shape != weight.shape:

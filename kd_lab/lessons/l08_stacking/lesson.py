@@ -563,7 +563,7 @@ for number, pupil in enumerate(pupils):
     for signal, precision in trained_bits:
         recipe, source = SIGNALS[signal]
         learner = quantize.prepare_qat(pupil, 2) if precision == "2 bits" else deepcopy(pupil)
-        chance = {"steps": 100, "batch_size": 16, "learning_rate": 1e-3, "seed": seed + number}
+        chance = {"steps": 100, "batch_size": 16, "seed": seed + number}
         distill(learner, source, lesson_names, recipe, progress=False, **chance)
         stored = quantize.convert_qat(learner).dequantize() if precision == "2 bits" else learner
         trained_bits[signal, precision].append(bits_per_character(stored, checked))
@@ -622,20 +622,20 @@ claim(
     unit="bits per character fewer",
     holds=middle > half_width,
 )
-saved = cost_of_two["labels"] - cost_of_two["the large teacher"]
-middle, half_width = mean_interval(saved)
+more = cost_of_two["the large teacher"] - cost_of_two["labels"]
+middle, half_width = mean_interval(more)
 claim(
     "C08c",
-    "Open: whether 2 bits cost less with the teacher than with labels, each against its twin.",
-    saved,
-    unit="bits per character less lost",
-    holds=abs(middle) < 2 * half_width,
+    "Against their twins, 2 bits cost more with the teacher than with labels, not less.",
+    more,
+    unit="bits per character more lost",
+    holds=middle > half_width,
 )
 
 # %% [markdown]
-# The last number has no settled sign, and the first guess, that a teacher helps a student *to bear the rounding*, finds no support here.
-# At three times the learning rate, eight seeds gave the contrary: 2 bits cost 0.159 with the teacher and 0.125 with labels, 0.034 ± 0.020 more.
-# The reason to take the teacher is the better student, in 2 bits as in full precision.
+# So the teacher does not help a student *to bear the rounding*.
+# It makes the better student at either precision, and in full precision by more.
+# How much more 2 bits cost with it depends on the training: at a third of the learning rate, eight seeds gave a difference of 0.003 ± 0.009, which is none.
 #
 # ## 5 · Fewer parameters
 #

@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of lesson 08, written as a learner would write them."""
+"""Wrong answers to the exercises of lesson 08, as a learner would write them, and right ones that are unusual."""
 
 import torch
 
@@ -10,7 +10,7 @@ from kd_lab.classroom.diagnosis import diagnose, find_exercise
 def nearest(row, bits, top=None, offset=0, take=round):
     """One group of plain numbers, weight after weight."""
     low, high = min(0.0, min(row)), max(0.0, max(row))
-    scale = (high - low) / (2**bits - 1 if top is None else top)
+    scale = (high - low) / (2**bits - 1 if top is None else top) or 1.0
     zero = round(-low / scale)
     return [scale * (max(0, min(2**bits - 1, take(w / scale) + zero)) - zero + offset) for w in row]
 
@@ -28,6 +28,48 @@ def test_a_plain_loop_over_groups_is_right():
         diagnose(exercise, lambda weight, bits, group: group_by_group(weight, group, lambda r: nearest(r, bits)))
         is None
     )
+
+
+def test_rounding_takes_the_nearest_of_all_points():
+    def by_distance(weight, bits, group):
+        rows = weight.reshape(-1, group)
+        low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
+        step = ((high - low) / (2**bits - 1)).clamp(min=1e-30)
+        points = step[:, None] * (torch.arange(2**bits) - (-low / step).round()[:, None])
+        chosen = (rows[:, :, None] - points[:, None, :]).abs().argmin(-1)
+        return points.gather(1, chosen).view_as(weight)
+
+    assert diagnose(find_exercise("08.1"), by_distance) is None
+
+
+def test_rounding_takes_torchs_fake_quantization():
+    def fake(weight, bits, group):
+        rows = weight.reshape(-1, group)
+        low, high = torch.clamp(rows.min(1).values, max=0), torch.clamp(rows.max(1).values, min=0)
+        step = (high - low) / (2**bits - 1)
+        step[step == 0] = 1
+        zero = (-low / step).round().int()
+        return torch.fake_quantize_per_channel_affine(rows, step, zero, 0, 0, 2**bits - 1).reshape(weight.shape)
+
+    assert diagnose(find_exercise("08.1"), fake) is None
+
+
+def test_rounding_names_the_range_of_zero(assert_rejects):
+    def unguarded(weight, bits, group):
+        rows = weight.reshape(-1, group)
+        low, high = rows.amin(1, True).clamp(max=0), rows.amax(1, True).clamp(min=0)
+        step = (high - low) / (2**bits - 1)
+        zero = (-low / step).round()
+        return (step * (((rows / step).round() + zero).clamp(0, 2**bits - 1) - zero)).view_as(weight)
+
+    assert_rejects("08.1", unguarded, "0 / 0 is NaN")
+
+
+def test_the_reference_keeps_a_group_of_zeros():
+    weight = torch.tensor([[0.0, 0.0, 3.0, -1.0], [0.0, 0.0, 0.0, 0.0]])
+    kept = find_exercise("08.1").reference(weight, 2, 2)
+    assert kept.isfinite().all()
+    assert (kept[weight == 0] == 0).all()
 
 
 def test_rounding_names_the_point_too_many(assert_rejects):
@@ -67,7 +109,7 @@ def test_rounding_names_the_grid_around_zero(assert_rejects):
     def symmetric(weight, bits, group):
         def each(row):
             top = 2 ** (bits - 1) - 1
-            scale = max(map(abs, row)) / top
+            scale = max(map(abs, row)) / top or 1.0
             return [scale * round(w / scale) for w in row]
 
         return group_by_group(weight, group, each)
@@ -122,6 +164,30 @@ def test_rounded_weight_names_codes_beyond_the_largest(assert_rejects):
         return scale * (code + (code.round() - code).detach())
 
     assert_rejects("08.2", unclipped, "slipped through")
+
+
+def test_rounded_weight_takes_a_gradient_written_by_hand():
+    class Round(torch.autograd.Function):
+        @staticmethod
+        def forward(context, weight, scale, most):
+            context.inside = (weight / scale).abs() <= most
+            return scale * torch.clamp(torch.round(weight / scale), -most, most)
+
+        @staticmethod
+        def backward(context, upstream):
+            return upstream * context.inside, None, None
+
+    assert diagnose(find_exercise("08.2"), Round.apply) is None
+
+
+def test_rounded_weight_takes_a_weight_that_is_detached_where_it_is_clipped():
+    def chosen(weight, scale, most):
+        moving = torch.where(weight.abs() <= scale * most, weight, weight.detach())
+        with torch.no_grad():
+            shift = scale * torch.clamp((weight / scale).round(), -most, most) - weight
+        return moving + shift
+
+    assert diagnose(find_exercise("08.2"), chosen) is None
 
 
 def test_rounded_weight_takes_an_autograd_function():
@@ -201,6 +267,29 @@ def test_keep_heads_names_zeros(assert_rejects):
         return query_key_value * columns.repeat(3)[:, None], project * columns
 
     assert_rejects("08.3", zeros, "set to zero")
+
+
+def test_keep_heads_takes_slices_joined_one_by_one():
+    def sliced(query_key_value, project, heads, keep):
+        features = len(query_key_value) // 3 // heads
+        parts = [
+            query_key_value.narrow(0, (third * heads + head) * features, features)
+            for third in range(3)
+            for head in keep
+        ]
+        columns = [project.narrow(1, head * features, features) for head in keep]
+        return torch.cat(parts), torch.cat(columns, dim=1)
+
+    assert diagnose(find_exercise("08.3"), sliced) is None
+
+
+def test_keep_heads_takes_two_products_with_a_selection():
+    def selected(query_key_value, project, heads, keep):
+        features = project.shape[1] // heads
+        chosen = torch.kron(torch.eye(heads)[keep], torch.eye(features))
+        return torch.block_diag(chosen, chosen, chosen) @ query_key_value, project @ chosen.T
+
+    assert diagnose(find_exercise("08.3"), selected) is None
 
 
 def test_keep_heads_takes_a_boolean_mask():
