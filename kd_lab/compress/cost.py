@@ -8,9 +8,11 @@ of the token are left out: less than a hundredth of the work in any model worth 
 """
 
 from dataclasses import dataclass
+from math import prod
 
 from torch import nn
 
+from kd_lab.compress.quantize.rounding import Group, Scheme
 from kd_lab.models import GPTConfig
 
 KERNELS_PER_LAYER = 9
@@ -99,7 +101,7 @@ def _multiplied_per_layer(config: GPTConfig) -> int:
     return config.width * (4 * config.heads * config.features_a_head + 2 * config.hidden_units)
 
 
-def bits_per_parameter(config: GPTConfig, bits: int, group: int | str = 32) -> float:
+def bits_per_parameter(config: GPTConfig, bits: int, group: Group = 32) -> float:
     """Bits per parameter, on average, in the file of a quantized GPT of this shape.
 
     Every matrix takes `bits` per weight and a 16-bit scale per group of inputs of an output; the last group may be
@@ -108,7 +110,10 @@ def bits_per_parameter(config: GPTConfig, bits: int, group: int | str = 32) -> f
     Args:
         config: the shape.
         bits: of one code.
-        group: inputs that share a scale; "channel": all of an output.
+        group: as in `quantize.round_to_nearest`, on symmetric grids.
+
+    Raises:
+        ValueError: bits or group is out of range.
 
     >>> round(bits_per_parameter(GPTConfig(vocab_size=27, context=14), bits=4), 2)
     4.54
@@ -116,8 +121,8 @@ def bits_per_parameter(config: GPTConfig, bits: int, group: int | str = 32) -> f
     width, gathered, hidden = config.width, config.heads * config.features_a_head, config.hidden_units
     per_layer = [(3 * gathered, width), (width, gathered), (hidden, width), (width, hidden)]
     shapes = [(config.vocab_size, width), (config.context, width), *(per_layer * config.layers)]
-    scales = {shape: 1 if group == "channel" else -(-shape[1] // group) for shape in shapes}  # per output
-    matrices = sum(shape[0] * (bits * shape[1] + 16 * scales[shape]) for shape in shapes)
+    scheme = Scheme(bits, group)
+    matrices = sum(bits * prod(shape) + 16 * prod(scheme.scale_shape(shape)) for shape in shapes)
     return (matrices + 32 * (2 * config.layers + 1) * width) / parameter_count(config)
 
 

@@ -66,7 +66,7 @@ def test_a_model_that_says_how_it_is_stored_is_believed():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("bits", "group"), [(8, "channel"), (4, 32), (3, 5)])
+@pytest.mark.parametrize(("bits", "group"), [(8, "channel"), (8, "tensor"), (4, 32), (3, 5)])
 def test_the_bytes_of_a_quantized_file_are_known_from_the_shape(tmp_path, shape, bits, group):
     save_quantized(round_to_nearest(GPT(shape), bits, group), tmp_path / "q.safetensors")
     expected = parameter_count(shape) * bits_per_parameter(shape, bits, group) / 8

@@ -78,7 +78,9 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
     Source: Molchanov et al. (2019), arXiv:1906.10771, section 3.
     """
     if not 1 <= pieces <= len(batch):
-        raise ValueError(f"pieces is {pieces} for {len(batch)} texts; expected 1 … {len(batch)}, a text or more each")
+        raise ValueError(
+            f"pieces is {pieces} for {len(batch)} texts; expected 1 … {len(batch)}: at least one text per piece"
+        )
     weights = {name: layer.weight for name, layer in prunable(model).items()}
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     with evaluating(model):

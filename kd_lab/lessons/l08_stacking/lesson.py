@@ -105,7 +105,7 @@ bus.reveal(
 #
 # $$c=\mathrm{clip}\Big(\mathrm{round}\big(\tfrac ws\big)+z,\;0,\;2^b-1\Big),\qquad \hat w=s\,(c-z),\qquad s=\frac{\max-\min}{2^b-1},\qquad z=\mathrm{round}\Big(\frac{-\min}{s}\Big).$$
 #
-# max and min are those of the group, zero counted in, so that zero lies on the grid. This is the **asymmetric** grid; the **symmetric** one takes $s=\max|w|\,/\,(2^{b-1}-1)$ and stores no $z$. A group is the whole **tensor**, a **channel** (one row: everything that makes one output), or so many neighbours in a row.
+# max and min are those of the group, zero counted in, so that zero lies on the grid. This is the **asymmetric** grid; the **symmetric** one takes $s=\max|w|\,/\,(2^{b-1}-1)$ and stores no $z$. A group is the whole **tensor**, a **channel** (one row: everything that makes one output), or a fixed number of neighbours in a row.
 #
 # **By hand,** $b=2$, weights $-2,\;1.4,\;4.7,\;7$: $s=\frac{7-(-2)}{3}=3$, $z=\mathrm{round}(\tfrac23)=1$, so the four points are $-3,0,3,6$ and $1.4$ becomes $0$.
 #
@@ -708,7 +708,7 @@ def read(model, batch=shuffled[slice(0, 100)]):
 
 
 def faster(seconds, name, base="as it is", parts=5):
-    """How many times as fast as the base: the fastest of each in a stretch of the rounds, the median of five stretches."""
+    """Speed relative to the base: the fastest of each in a stretch of the rounds, the median of five stretches."""
     best = {key: values.reshape(parts, -1).min(1) for key, values in seconds.items()}
     return float(np.median(best[base] / best[name]))
 
