@@ -21,4 +21,4 @@ class Corpus:
     def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source of batches drawn with replacement from `world.train`."""
         generator = stream(seed, "texts")
-        return lambda batch_size: world.sample(batch_size, generator)
+        return Source(lambda batch_size: world.sample(batch_size, generator), (generator,))

@@ -48,4 +48,4 @@ class Mixture:
             student_writes = torch.rand((), generator=coin) < self.on_policy_fraction
             return (on_policy if student_writes else off_policy)(batch_size)
 
-        return draw
+        return Source(draw, (*off_policy.chance, *on_policy.chance, coin))

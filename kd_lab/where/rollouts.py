@@ -45,7 +45,9 @@ class TeacherRollouts:
         """A source of batches drawn with replacement from a set that the teacher writes now."""
         texts = teacher_texts(teacher, world, self, seed)
         generator = stream(seed, "texts")
-        return lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)]
+        return Source(
+            lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)], (generator,)
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class StudentRollouts:
             batch = rollout(writer, world, prompts, writing, self.temperature, lengths)
             return batch if writer is student else Batch(batch.tokens, batch.mask, target_logp(writer, batch))
 
-        return draw
+        return Source(draw, (prompts_stream, writing))
 
 
 def rollout(

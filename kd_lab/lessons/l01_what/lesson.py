@@ -10,7 +10,7 @@ from kd_lab.lessons.l01_what.explorers import draw_map
 from kd_lab.models import load_teacher
 from kd_lab.viz import TEACHER, course_style, new_figure, show
 from kd_lab.viz.plots import letter_bars, set_bars
-from kd_lab.what.hidden import embed, relations
+from kd_lab.what.relations import embed, relations
 from kd_lab.worlds import surnames
 
 torch.set_num_threads(1)  # the models are tiny: a second thread would only wait for the first

@@ -392,7 +392,7 @@ written = teacher_texts(teacher, names, TeacherRollouts(texts), seed)
 
 def stray(student, what, how):
     """Mean squared distance of a batch's gradient from the mean gradient."""
-    gradients, read = [], what.open(student, teacher, seed).read
+    gradients, read = [], what.bind(student, teacher, seed).read
     for rows in torch.arange(texts).split(32):
         batch = written[rows]
         loss = how(*read(batch), batch)
@@ -579,7 +579,7 @@ one = distill(new_student(seed, given.context), teacher, labelled, few, steps=5,
 two = distill(new_student(seed, given.context), None, sft, labels_only(), steps=5, seed=seed, progress=False)
 
 batch = sft.train[:8]
-logits, tokens = few.what.open(one.student, teacher, seed).read(batch)
+logits, tokens = few.what.bind(one.student, teacher, seed).read(batch)
 with torch.no_grad():
     by_token = -logits.log_softmax(-1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)[batch.mask]
     per_token = torch.nn.functional.cross_entropy(logits[batch.mask], tokens[batch.mask], reduction="none")

@@ -482,8 +482,7 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
 # Below, the losses of four projects are written out from their definitions, and your function looks for each among ours.
 
 # %%
-from kd_lab.how import forward_kl, skew_kl, total_variation
-from kd_lab.how.skew_reverse import skew_reverse_kl
+from kd_lab.how import forward_kl, skew_kl, skew_reverse_kl, total_variation
 from kd_lab.methods import dialect_table
 
 
