@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kd_lab.contracts import stream
+from kd_lab.contracts import derive
 
 if TYPE_CHECKING:
     import openai
@@ -56,7 +56,7 @@ class TextTeacher:
             for start in range(0, len(prompts), PROMPTS_PER_REQUEST):
                 chunk = list(prompts[start : start + PROMPTS_PER_REQUEST])
                 # a seed of its own for each request, in the 31 bits that every server takes
-                own = None if seed is None else stream(seed, f"request {start}").initial_seed() % 2**31
+                own = None if seed is None else derive(seed, f"request {start}") % 2**31
                 texts += self._request(client, chunk, max_tokens, temperature, own)
         return texts
 
