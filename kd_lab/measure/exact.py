@@ -55,9 +55,8 @@ def every_text(vocab_size: int, length: int, end: int = 0) -> Batch:
     ([[0, 0], [1, 0], [1, 1]], [1, 2, 2])
     """
     rows = prefixes(vocab_size, length)
-    goes_on = (rows != end) & (
-        (rows == end).cumsum(1) > 0
-    )  # a token behind the end: the same text is listed without it
+    behind = (rows == end).cumsum(1) > 0
+    goes_on = (rows != end) & behind  # the same text is listed without what stands behind its end
     rows = rows[~goes_on.any(1)]
     return Batch.from_tokens(torch.cat([torch.full((len(rows), 1), end), rows], 1), end=end)
 

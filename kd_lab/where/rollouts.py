@@ -109,7 +109,7 @@ def rollout(
 
     Args:
         model: the writer. It stays on its device, and the batch lies there too.
-        world: says how long a text may become.
+        world: sets the length of its texts.
         prompts: ids, as `world.prompts` draws them.
         generator: the source of chance, on the model's device.
         temperature: τ of the writing.

@@ -66,7 +66,7 @@ class Language:
 
     @property
     def length(self) -> int:
-        """L, the most tokens a text has, its end mark included."""
+        """L, the most tokens of a text, its end mark included."""
         return len(self.logp)
 
     def text_of(self, length: int, number: int) -> str:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kd_lab.how import forward_kl, reverse_kl
-from kd_lab.measure import alive, bits_per_character, conditionals, gap_by_position, joint, prefixes, reach, sequence_kl
+from kd_lab.measure import bits_per_character, conditionals, gap_by_position, joint, reach, sequence_kl
+from kd_lab.measure.exact import alive, prefixes
 from kd_lab.models import GPT, GPTConfig, TabularModel
 from kd_lab.worlds import Batch, language
 

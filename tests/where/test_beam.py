@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from kd_lab.measure import conditionals, joint, prefixes
+from kd_lab.measure import conditionals, joint
+from kd_lab.measure.exact import prefixes
 from kd_lab.models import GPT, GPTConfig, TabularModel, generate
 from kd_lab.where import beam_search
 from kd_lab.worlds import language
