@@ -216,8 +216,8 @@ EXERCISES = {
             ),
             Mistake(
                 "sign",
-                "This is the downhill direction. The function should return the gradient itself; the trainer that uses "
-                "it subtracts it.",
+                "This is the downhill direction. The function should return the gradient itself; the optimizer "
+                "subtracts it.",
                 lambda student_logp, teacher_logp: -reverse_kl_gradient(student_logp, teacher_logp),
             ),
             Mistake(

@@ -116,7 +116,7 @@ DESIGNS = {
 
 
 def cost_bars(axes: Axes, names: Sequence[str], limits: tuple[float, float], label: str) -> SimpleNamespace:
-    """Horizontal bars on a logarithmic axis, one a design, each with its number at its end.
+    """Horizontal bars on a logarithmic axis, one per design, each with its number at its end.
 
     Args:
         axes: an empty pair of axes.

@@ -11,7 +11,7 @@ END = 0  # begins, ends and pads a text in every vocabulary of the lesson
 
 
 def roll_out(model, prompts, new_tokens, pick):
-    """Let `model` continue prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """The texts of `model` after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     tokens, going = prompts, torch.ones(len(prompts), dtype=torch.bool)
     counts = [torch.zeros(len(prompts), prompts.shape[1] - 1, dtype=torch.bool)]  # what was given is not the student's
     for _ in range(new_tokens):

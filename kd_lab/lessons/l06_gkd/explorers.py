@@ -19,7 +19,7 @@ from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK
 
 KINDS = {"forward_kl": "KL(P‖Q)", "reverse_kl": "KL(Q‖P)"}
-"""The judges of a cell of the grid, as they are written."""
+"""The measure that a cell of the grid is judged by, and how it is written."""
 
 WORST = 2.0  # times the best cell: from here on all cells are equally dark
 COLORS = "cividis_r"  # bright is good
@@ -27,7 +27,7 @@ COLORS = "cividis_r"  # bright is good
 
 @runtime_checkable
 class StoredGrid(Protocol):
-    """The parts of a grid that an explorer reads: its axes, and the measures of each cell."""
+    """The members of a grid: its axes, and the measures of each cell."""
 
     @property
     def worlds(self) -> tuple[str, ...]: ...
@@ -82,6 +82,20 @@ def move_heat(artists: SimpleNamespace, values: Float[np.ndarray, "D F"]) -> Non
         for text, value, times in zip(row, numbers, ratios, strict=True):
             text.set_text(f"{value:.2f}")
             text.set_color("white" if times > (1 + WORST) / 2 else INK)
+
+
+def _ends_of_the_grid(grid: StoredGrid) -> dict[str, dict[str, Any]]:
+    """Presets: off-policy forward KL and on-policy reverse KL in each world, each judged by the other's KL."""
+    ends = (("word level", 0.0, "forward_kl", "reverse_kl"), ("on-policy reverse KL", 1.0, "reverse_kl", "forward_kl"))
+    return {
+        f"{title} on {world}": {
+            "λ": fraction,
+            "divergence": DIVERGENCES[divergence].label,
+            "judged": f"{world}, {KINDS[judge]}",
+        }
+        for title, fraction, divergence, judge in ends
+        for world in grid.worlds
+    }
 
 
 def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
@@ -139,7 +153,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         tail = "" if best == (row, column) else f" ({best_name})"
         return (
             f"{label} with λ = {fraction:g} on {world} ends at {KINDS[measure]} = {mean[-1]:.2f} ± {half[-1]:.2f} nats "
-            f"a text, {where}{tail}."
+            f"per text, {where}{tail}."
         )
 
     step = grid.fractions[1] - grid.fractions[0]
@@ -152,22 +166,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         ],
         create=create,
         update=update,
-        presets={
-            f"word level on {world}": {
-                "λ": 0.0,
-                "divergence": DIVERGENCES["forward_kl"].label,
-                "judged": f"{world}, {KINDS['reverse_kl']}",
-            }
-            for world in grid.worlds
-        }
-        | {
-            f"on-policy reverse KL on {world}": {
-                "λ": 1.0,
-                "divergence": DIVERGENCES["reverse_kl"].label,
-                "judged": f"{world}, {KINDS['forward_kl']}",
-            }
-            for world in grid.worlds
-        },
+        presets=_ends_of_the_grid(grid),
         size=(780, 400),
     )
 

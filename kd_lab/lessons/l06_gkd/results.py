@@ -60,7 +60,7 @@ class Grid:
         )
 
     def samples(self, world: str, divergence: str, fraction: float) -> list[str]:
-        """Texts that the student of the first seed wrote after training."""
+        """The texts of the first seed's student, written after its training."""
         return self._run(world, divergence, fraction, self.seeds[0])["samples"]
 
     def _run(self, *cell: Any) -> dict[str, Any]:
