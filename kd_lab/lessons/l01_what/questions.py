@@ -47,7 +47,7 @@ PREDICTIONS = {
             "about half",
             "more than three quarters",
         ),
-        because="{read_off:.0%}: whoever predicts letters has to know much the same things about a prefix.",
+        because="{read_off:.0%}: a model that predicts letters has to know much the same things about a prefix.",
     ),
     "01.e": Prediction(
         (

@@ -7,8 +7,8 @@ PREDICTIONS = {
         "Word-level targets for all nine positions of “martinez■”: how often does the teacher have to run?",
         options=(
             "once",
-            "nine times, once a position",
-            "243 times, once a number",
+            "nine times, once per position",
+            "243 times, once per number",
         ),
         right="once",
         because=(
@@ -37,7 +37,7 @@ PREDICTIONS = {
             "far more",
         ),
         because=(
-            "Its distribution has one tall path a prompt. Where every step is almost certain, the likeliest step "
+            "Its distribution has one tall path per prompt. Where every step is almost certain, the likeliest step "
             "lies on the likeliest path."
         ),
     ),
@@ -89,14 +89,14 @@ QUIZ = (
     Question(
         "After hard sequence-level KD, a wide beam adds little because …",
         {
-            "the student's distribution is peaked on one path a prompt": (
+            "the student's distribution is peaked on one path per prompt": (
                 "Yes: where every step is nearly certain, greedy steps stay on the likeliest path."
             ),
-            "the student has learned to search": "It has learned one answer a prompt. Nothing in it looks ahead.",
+            "the student has learned to search": "It has learned one answer per prompt. Nothing in it looks ahead.",
             "beam search never helps small models": (
                 "It helps the student that learned from names, by the gap measured above."
             ),
         },
-        right="the student's distribution is peaked on one path a prompt",
+        right="the student's distribution is peaked on one path per prompt",
     ),
 )

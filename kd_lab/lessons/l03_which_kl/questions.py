@@ -11,7 +11,7 @@ PREDICTIONS = {
             "it stops halfway",
         ),
         right="it stretches over both modes",
-        because="Wherever p is large, a small q is dear; the price of leaving a mode out has no bound.",
+        because="Wherever p is large, a small q is costly; the price of leaving a mode out has no bound.",
     ),
     "03.b": Prediction(
         "And the student trained with reverse KL?",

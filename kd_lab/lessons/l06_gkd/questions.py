@@ -47,7 +47,7 @@ QUIZ = (
         {
             "0.1": "Yes: DistiLLM counts the student's share.",
             "0.9": "That would be right for DistiLLM-2, whose α is the teacher's share.",
-            "0.9, with the loss doubled": "No factor mends an exchanged mixture.",
+            "0.9, with the loss doubled": "No factor repairs an exchanged mixture.",
         },
         right="0.1",
     ),
