@@ -20,6 +20,7 @@ from kd_lab.how.softmax_kl import softmax_kl, softmax_kl_with_statistics
 from kd_lab.how.sparse import sparse_softmax_kl, sparse_teacher_kl
 from kd_lab.how.sparse_cache import SparseTeacher, sampled, top_k
 from kd_lab.how.sparse_file import load_sparse_teacher, save_sparse_teacher
+from kd_lab.how.vocab_parallel import vocab_parallel_softmax_kl
 
 __all__ = [
     "DIVERGENCES",
@@ -49,4 +50,5 @@ __all__ = [
     "sparse_teacher_kl",
     "top_k",
     "total_variation",
+    "vocab_parallel_softmax_kl",
 ]
