@@ -53,7 +53,7 @@ show(
 # %%
 import torch
 
-from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 
 seed = setup("08", threads=1)
 
@@ -69,10 +69,7 @@ seed = setup("08", threads=1)
 # **By hand.** A large language model of 70 billion parameters in 16 bits is 140 GB. Distil it to 7 billion, prune to 5, round to 4 bits: $\tfrac{7}{70}\cdot\tfrac57\cdot\tfrac{4}{16}=\tfrac1{56}$, so 2.5 GB.
 
 # %%
-bus = predict(
-    "A model of 6.6 billion parameters writes one text on an H100. Its weights go from 16 to 4 bits. The most tokens per second …",
-    ["stay: the arithmetic is the same", "double", "more than triple"],
-)
+predict("08.a")
 
 # %% [markdown]
 # **Explore.** One slider per factor.
@@ -93,10 +90,7 @@ calculator.filmstrip([{}, "quantize", "zeros and a kernel for them", "the whole 
 before, after = (
     max(cost.roofline(cost.token_cost(LARGE, bits=bits), cost.DEVICES["H100 SXM"]).values()) for bits in (16, 4)
 )
-bus.reveal(
-    bus.options[2 if before / after > 3 else 1 if before / after > 1.5 else 0],
-    f"{before / after:.1f} times. For one text, every weight crosses the bus for two operations: the machine waits for memory, and bits are bytes. It is not four times, since the launch of the kernels is the next limit.",
-)
+reveal("08.a", right=2 if before / after > 3 else 1 if before / after > 1.5 else 0, before=before / after)
 
 # %% [markdown]
 # ## 2 · Fewer bits
@@ -112,10 +106,7 @@ bus.reveal(
 # A scale takes 16 bits: for 32 weights that is half a bit each.
 
 # %%
-cliff = predict(
-    "The teacher is rounded, without any training, in groups of 32. At how many bits does it first lose more than a tenth of a bit per character?",
-    ["8 bits", "4 bits", "3 bits", "2 bits"],
-)
+predict("08.b")
 
 # %% [markdown]
 # ### Exercise 08.1 · Round to nearest, in groups (●●○, 8 minutes)
@@ -284,10 +275,7 @@ with tempfile.TemporaryDirectory() as folder:
         row = " ".join(f"{value:6.3f}" for value in cost_of[bits].round(3) + 0.0)
         print(f"{bits:4} {models[0].bits_per_weight:10.2f} {size:>13}    {row}")
 breaks = [bits for bits in (8, 4, 3, 2) if cost_of[bits][0] > 0.1]
-cliff.reveal(
-    f"{breaks[0]} bits",
-    "A bit less doubles the step and more, so the squared error grows five- to ninefold; soon there is nothing left to round to but −1, 0 and 1.",
-)
+reveal("08.b", right=f"{breaks[0]} bits")
 claim(
     "C08a",
     "Post-training rounding to 8 bits is free, in the teacher and in eight students.",
@@ -368,10 +356,7 @@ claim(
 # Channel $j$ behind a norm is multiplied by 300, and column $j$ of the layer that reads it is divided by 300.
 
 # %%
-outlier = predict(
-    "Weights and activations in 8 bits. One channel of 128 is 300 times as loud as before, the function is the same. The loss in bits per character …",
-    ["stays near zero: 8 bits are enough", "is a tenth of a bit", "is more than a bit"],
-)
+predict("08.c")
 
 # %% [markdown]
 # **Two remedies.** A scale for each channel: exact, and only simulated here, for the reason above. Or **SmoothQuant**: divide each channel by $f_j$ where it arises, in the norm's weight, and multiply column $j$ of the next layer by $f_j$:
@@ -455,10 +440,7 @@ print(f"largest relative change of a logit in full precision, by making loud or 
 for case, lost in spoiled.items():
     print(f"{case:29}" + "  ".join(f"{value:6.3f}" for value in lost))
 worst = float(np.mean(spoiled["300 ×, one scale"]))
-outlier.reveal(
-    outlier.options[2 if worst > 1 else 1 if worst > 0.05 else 0],
-    f"{worst:.2f} bits. The loud channel sets the step, and nearly all values of the other channels lie below half of it: they become zero.",
-)
+reveal("08.c", right=2 if worst > 1 else 1 if worst > 0.05 else 0, worst=worst)
 claim(
     "C08b",
     "One channel 300 times as loud breaks activations that share a scale, in a function that has not changed.",
@@ -502,10 +484,7 @@ claim(
 # **By hand,** $s=1$, $m=1$: of $w=(0.3,\,-0.8,\,1.7)$ the model sees $(0,-1,1)$, and a gradient $(g_1,g_2,g_3)$ reaches $w$ as $(g_1,g_2,0)$: from 1.7, a small move changes nothing.
 
 # %%
-teach = predict(
-    "2 bits, 100 steps through the rounding. Who teaches better?",
-    ["the labels", "the large teacher", "no difference: the names are the same"],
-)
+predict("08.d")
 
 # %% [markdown]
 # ### Exercise 08.2 · A gradient for a staircase (●●○, 7 minutes)
@@ -595,10 +574,7 @@ for signal, lost in cost_of_two.items():
         f"2 bits against the twin, {signal:17} {middle:.3f} ± {half_width:.3f}   " + " ".join(f"{v:.3f}" for v in lost)
     )
 middle, half_width = mean_interval(advantage["2 bits"])
-teach.reveal(
-    teach.options[2 if abs(middle) < half_width else 1 if middle > 0 else 0],
-    "A label is one letter, drawn from what the teacher knows; with few names per step, the noise of the draw is most of the gradient. None of that comes from the rounding: the twin gains as well.",
-)
+reveal("08.d", right=2 if abs(middle) < half_width else 1 if middle > 0 else 0)
 share = cost_of_two["labels"] / plain
 claim(
     "C08c",
@@ -654,10 +630,7 @@ claim(
 # **2:4** is the compromise of recent GPUs: two of every four neighbours, so that an index takes two bits.
 
 # %%
-zeros = predict(
-    "Nine of ten weights of the teacher are set to zero. It reads names …",
-    ["nearly ten times as fast", "twice as fast", "as fast as before"],
-)
+predict("08.e")
 
 # %%
 import numpy as np
@@ -761,10 +734,7 @@ show(
     alt="Left, bits per character against the share of zeros for three kinds of importance at two scopes, flat to 50 percent and steep at 90, steepest over the whole model. Right, speed of a dense kernel is flat at 1, of a sparse one rises from below 1 to above it.",
 )
 in_model = faster(model_seconds, "zeros")
-zeros.reveal(
-    "as fast as before" if in_model < 1.3 else "twice as fast",
-    f"{in_model:.2f} times as fast. The kernel multiplies by every zero.",
-)
+reveal("08.e", right=2 if in_model < 1.3 else 1, in_model=in_model)
 claim(
     "C08d",
     "Nine of ten weights zero: a dense kernel reads no faster.",
@@ -860,10 +830,7 @@ for name, (scores, _) in CRITERIA.items():
 print(f"half of the layers, the least influential: {bits_per_character(shallow, unseen):.2f}")
 
 # %%
-where_to_cut = predict(
-    "Both models have lost half of their blocks. One text is written, token by token. Which one is faster?",
-    ["half of every layer", "half of the layers", "both alike"],
-)
+predict("08.f")
 
 # %% tags=["timing"]
 from kd_lab.lessons.l08_stacking.stack import ready
@@ -894,10 +861,7 @@ narrow_reads, shallow_reads, shallow_writes = (
     faster(writing, "fewer layers"),
 )
 ahead = shallow_writes / faster(writing, "narrower layers")
-where_to_cut.reveal(
-    "half of the layers" if ahead > 1.1 else "both alike",
-    "One token is so little work that a layer takes about as long to start as to compute. Half a layer takes nearly as long; a layer that is left out takes no time.",
-)
+reveal("08.f", right=1 if ahead > 1.1 else 2)
 claim(
     "C08e",
     "Half of all heads and channels removed: many texts are read faster on an ordinary kernel.",
@@ -929,10 +893,7 @@ claim(
 # We cut the teacher to a sixth (two of four layers, and half the heads and a quarter of the channels of those) and heal it both ways, on the same 1,500 names in the same order.
 
 # %%
-healing = predict(
-    "Which healing leaves fewer bits per character after 40 steps?",
-    ["labels", "the original as a teacher", "both alike: the names are the same"],
-)
+predict("08.g")
 
 # %%
 from kd_lab.viz.learning import draw_learning
@@ -977,10 +938,7 @@ show(
     f"{count(teacher):,} parameters cut to {count(patient):,}, then healed: means and 95 % intervals over three seeds. The level line is the model from before the cut.",
     alt="Bits per character against steps for two ways of healing a pruned model. Both fall from the star at step 0; the one taught by the original falls further.",
 )
-healing.reveal(
-    "the original as a teacher" if healed_gain.min() > 0 else "labels",
-    "A label says which letter came. The original says how likely each of the 27 was, at the same price in texts.",
-)
+reveal("08.g", right=1 if healed_gain.min() > 0 else 0)
 claim(
     "C08f",
     "Prune, then distil from the original: fewer bits per character than prune, then fine-tune on the same texts.",
@@ -997,10 +955,7 @@ claim(
 # **By hand,** the whole stack: the student holds 101,248 of the teacher's 792,832 parameters, pruning by half leaves 52,096 of those, and 4 bits in groups of 32 are 4.5 with the scale: $\tfrac{101}{793}\cdot\tfrac{52}{101}\cdot\tfrac{4.5}{16}\approx 0.018$.
 
 # %%
-multiply = predict(
-    "Each stage was also measured alone, on the original. How far is the product of the three sizes from the size of the stack?",
-    ["within 5 %", "5 to 20 % off", "a factor of two"],
-)
+predict("08.h")
 
 # %% [markdown]
 # One rung is made here and now: the teacher, three quarters of its heads and channels removed, healed, rounded to 4 bits, written, read back.
@@ -1055,10 +1010,7 @@ full, original = runs.at(*FULL), runs.at(False, 0, 16)
 alone = runs.at(True, 0, 16).measured_size * runs.at(False, 50, 16).measured_size * runs.at(False, 0, 4).measured_size
 off_model = full.measured_size / full.predicted_size - 1
 off_parts = alone / full.measured_size - 1
-multiply.reveal(
-    "within 5 %" if abs(off_parts) <= 0.05 else "5 to 20 % off" if abs(off_parts) <= 0.2 else "a factor of two",
-    f"{off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a small model: the factors are only nearly independent.",
-)
+reveal("08.h", right=0 if abs(off_parts) <= 0.05 else 1 if abs(off_parts) <= 0.2 else 2, off_parts=off_parts)
 claim(
     "C08g",
     "The cost model predicts the bytes of the whole stack from its shape alone.",
@@ -1186,44 +1138,7 @@ claim(
 # ## Quiz
 
 # %%
-quiz(
-    Question(
-        "A model of 80 % zeros runs on an ordinary GPU kernel. What has become smaller?",
-        {
-            "neither its file nor its time, unless something is told where the zeros are": "Yes: a zero is stored and multiplied like any number.",
-            "its time, by five": "Only a kernel that skips zeros does less, and at 80 % even that may not pay.",
-            "its file, by five": "As dense numbers a zero takes as many bytes as any other.",
-        },
-        right="neither its file nor its time, unless something is told where the zeros are",
-    ),
-    Question(
-        "A chatbot serves one user at a time from a large model. First step?",
-        {
-            "fewer bits per weight": "Yes: for one text the weights cross the bus at every token, and bits are bytes.",
-            "unstructured pruning": "The zeros cross the bus as well.",
-            "a larger batch": "It shares the weights among texts, and there is only one.",
-        },
-        right="fewer bits per weight",
-    ),
-    Question(
-        "You remove a head from Q, K and V and leave the output projection as it is. What happens?",
-        {
-            "the shapes no longer fit": "Yes: the projection has a column for every feature that a head has gathered.",
-            "nothing: a missing head contributes zero": "That would be silencing it. Removed, its columns have nothing to multiply.",
-            "the model is a little slower": "It does not run at all.",
-        },
-        right="the shapes no longer fit",
-    ),
-    Question(
-        "A student of a tenth of the parameters, pruned by half, 4 bits instead of 16. How large is it?",
-        {
-            "1/80 of the original": "Yes: 1/10 · 1/2 · 1/4.",
-            "1/16": "The factors multiply; they do not add.",
-            "that depends on the order of the three": "The quality does. The product does not.",
-        },
-        right="1/80 of the original",
-    ),
-)
+quiz("08")
 
 # %% [markdown]
 # ## Glossary
