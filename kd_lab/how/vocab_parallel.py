@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.distributed import ProcessGroup
-from torch.distributed.tensor import DTensor
 
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.divergences import DIVERGENCES
@@ -176,6 +175,8 @@ def _chunks(logits: Float[Tensor, "N V"]) -> Iterator[slice]:
 
 def _local(side: str, logits: Tensor) -> tuple[Tensor, ProcessGroup | None]:
     """This rank's shard, and the group that holds the others where a DTensor knows it."""
+    from torch.distributed.tensor import DTensor  # late: it takes a while, and `kd_lab.how` is imported by all
+
     if not isinstance(logits, DTensor):
         return logits, None
     over = [i for i, placement in enumerate(logits.placements) if placement.is_shard(logits.dim() - 1)]
