@@ -1,12 +1,12 @@
-"""Quality beyond the bits: whether confidence is earned, whether texts repeat themselves, where gradients point."""
+"""The worth of a model on text: bits per character, calibration, variety and agreement."""
 
+import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from kd_lab.models import next_token_logp
+from kd_lab.models import next_token_logp, target_logp
 from kd_lab.worlds import Batch
 
 
@@ -54,25 +54,31 @@ def distinct(texts: Sequence[str], n: int = 2) -> float:
     return len(set(grams)) / len(grams)
 
 
-def gradient_angle(one: Float[Tensor, " P"], other: Float[Tensor, " P"]) -> float:
-    """The cosine between two gradients: 1 where they pull the same way, 0 where they have nothing in common.
+ROWS_PER_PASS = 1024
+NUMBERS_PER_PASS = 1 << 26  # log-probabilities held at once: half a gibibyte
+
+
+@torch.no_grad()
+def bits_per_character(model: nn.Module, batch: Batch) -> float:
+    """−(1/n) Σ log₂ q(token | prefix) over the n counted positions, the end being one of the characters.
+
+    Args:
+        model: tokens `[B, T]` to logits `[B, T, V]`; read in eval mode on its own device and put back.
+        batch: the texts, usually `world.held_out`.
+
+    Returns:
+        Bits per character: log₂ V for a uniform guess, the entropy rate of the text for a perfect model.
 
     Raises:
-        ValueError: one of them is zero and points nowhere.
+        ValueError: no position of the batch counts.
     """
-    norms = one.norm() * other.norm()
-    if norms == 0:
-        raise ValueError("a gradient is zero and has no direction; expected two that are not: has training converged?")
-    return (one @ other / norms).item()
-
-
-def gradient_of(loss: Float[Tensor, ""], model: nn.Module, retain_graph: bool = False) -> Float[Tensor, " P"]:
-    """The gradient of a loss by all parameters of a model that train, as one vector; `.grad` stays untouched."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    parts = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
-    return torch.cat(
-        [
-            (torch.zeros_like(parameter) if part is None else part).flatten()
-            for parameter, part in zip(parameters, parts, strict=True)
-        ]
-    )
+    counted = int(batch.mask.sum())
+    if not counted:
+        raise ValueError(f"none of the {batch.mask.numel()} positions counts; expected a batch with text to predict")
+    nats = 0.0
+    rows = min(ROWS_PER_PASS, max(1, NUMBERS_PER_PASS // (model.vocab_size * batch.mask.shape[1])))
+    for start in range(0, len(batch), rows):
+        part = batch[slice(start, start + rows)]
+        logp = target_logp(model, part, dtype=torch.float64)
+        nats -= logp[part.mask.to(logp.device)].sum().item()
+    return nats / counted / math.log(2)

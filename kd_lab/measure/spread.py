@@ -1,9 +1,10 @@
-"""The error of an estimated gradient: bias and variance by enumeration, and the error of a mean over samples."""
+"""Gradients as estimates: bias and variance by enumeration, the error of a mean over samples, angles."""
 
 from math import sqrt
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def mean_and_variance(
@@ -50,3 +51,27 @@ def root_mean_square_error(bias: float, variance: float, samples: int) -> float:
     if samples < 1:
         raise ValueError(f"samples is {samples}; expected at least 1")
     return sqrt(bias**2 + variance / samples)
+
+
+def gradient_angle(one: Float[Tensor, " P"], other: Float[Tensor, " P"]) -> float:
+    """The cosine between two gradients: 1 where they pull the same way, 0 where they have nothing in common.
+
+    Raises:
+        ValueError: one of them is zero and points nowhere.
+    """
+    norms = one.norm() * other.norm()
+    if norms == 0:
+        raise ValueError("a gradient is zero and has no direction; expected two that are not: has training converged?")
+    return (one @ other / norms).item()
+
+
+def gradient_of(loss: Float[Tensor, ""], model: nn.Module, retain_graph: bool = False) -> Float[Tensor, " P"]:
+    """The gradient of a loss by all parameters of a model that train, as one vector; `.grad` stays untouched."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parts = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
+    return torch.cat(
+        [
+            (torch.zeros_like(parameter) if part is None else part).flatten()
+            for parameter, part in zip(parameters, parts, strict=True)
+        ]
+    )
