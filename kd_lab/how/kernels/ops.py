@@ -141,11 +141,8 @@ def _early(inputs, others):
 
 
 def _meet(gradients, inputs, upstream):
-    (gradient,) = gradients
-    if type(gradient) is not Tensor:  # a tracer's: in a graph that runs many times nothing is given away
-        gradient = gradient.clone()
-    multiply_rows_(gradient, inputs[2], upstream)
-    return (gradient,)
+    multiply_rows_(gradients[0], inputs[2], upstream)
+    return gradients
 
 
 def _anew(inputs, kept, upstream):
