@@ -19,8 +19,7 @@ from kd_lab.how import linear_sweep
 from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_head, check_options, check_positions, check_vocabulary
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.linear_head import head_logits
-from kd_lab.how.linear_sweep import Loss
+from kd_lab.how.linear_sweep import Loss, head_logits
 from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import reference_softmax_kl
 
