@@ -132,7 +132,7 @@ def compile_problems(variant: dict) -> list[str]:
     sweeps = {"resident": 1, "backward": 1, "forward": 1, "training": 2, "upstream": 1}[variant["kernel"]]
     if variant["kernel"] in ("forward", "training"):
         sweeps += loss_sweeps(variant["divergence"]) - 1
-    allowed = 5 + (0 if variant["vocabulary"] % 16 == 0 else 16 * sweeps)
+    allowed = 5 + variant["labels"] + (0 if variant["vocabulary"] % 16 == 0 else 16 * sweeps)
     problems = []
     if variant["spills"]:
         problems.append(f"{variant['spills']} bytes spilled")
