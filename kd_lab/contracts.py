@@ -42,16 +42,29 @@ Writer = Literal["data", "teacher", "student"]
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Texts to ids and back. `end` finishes a text; `pad` fills a row and may be the same id."""
+    """Texts to ids and back."""
 
-    end: int
-    pad: int
+    @property
+    def end(self) -> int:
+        """The id that finishes a text."""
+        ...
 
-    def __len__(self) -> int: ...
+    @property
+    def pad(self) -> int:
+        """The id that fills a row behind its end; it may be `end` itself."""
+        ...
 
-    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]: ...
+    def __len__(self) -> int:
+        """V, the number of ids."""
+        ...
 
-    def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]: ...
+    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
+        """Each text between the id that begins one, where there is such an id, and `end`; padded on the right."""
+        ...
+
+    def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
+        """The text of each row up to its end, without the ids that begin, end and pad it."""
+        ...
 
 
 @runtime_checkable
@@ -103,11 +116,16 @@ class Signal:
 
 
 class Head(NamedTuple):
-    """One side's logits before they are made: hidden @ weightᵀ + bias. The signal of kind "heads"."""
+    """One side's logits before they are made. The signal of kind "heads".
+
+    logits = softcap·tanh(logit_scale·(hidden @ weightᵀ + bias) / softcap), without the tanh where there is no softcap.
+    """
 
     hidden: Float[Tensor, "B T W"]
     weight: Float[Tensor, "V W"]
     bias: Float[Tensor, " V"] | None = None
+    logit_scale: float = 1.0  # Cohere's and muP's
+    softcap: float | None = None  # Gemma 2's
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from torch import nn
 
 from kd_lab.methods.parallel import Ranks
 from kd_lab.methods.recipe import Recipe
+from kd_lab.models import HuggingFace
 from kd_lab.worlds import World
 
 
@@ -53,6 +54,8 @@ def _check_model(role: str, model: nn.Module, world: World) -> None:
             "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
             "module inside a DistributedDataParallel, since distill adds up the gradients itself"
         )
+    if isinstance(model, HuggingFace):
+        model.check_tokenizer(world.vocabulary, role)
     if model.vocab_size != len(world.vocabulary):
         raise ValueError(
             f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "

@@ -13,11 +13,14 @@ array([1, 2, 3])
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
+from os import PathLike
 
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.checks import check
 from kd_lab.methods.parallel import Interrupts
 from kd_lab.methods.recipe import Recipe
@@ -44,6 +47,8 @@ def distill(
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: int = 50,
     on_step: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: str | PathLike | None = None,
+    checkpoint_every: int = 50,
     progress: bool = True,
 ) -> Result:
     """Train `student` in place by `recipe`, with AdamW; under `torchrun` on all processes together.
@@ -52,7 +57,7 @@ def distill(
         student: a language model of the library, or `HuggingFace(model, tokenizer)`.
         teacher: a model, a `TextTeacher` where text is enough, or None where the recipe needs no teacher.
         world: the texts, or the prompts from which student and teacher write.
-        recipe: such as `gkd(...)`, `Recipe(name, what, how, where)` or `Recipe(name, terms=(Term(...), ...))`.
+        recipe: such as `gkd(...)` or `Recipe(name, what, how, where)`.
         steps, seed: updates of the weights; all chance of the training, dropout's too, comes from the seed.
         batch_size: texts per step, over all parts and processes.
         accumulate: forward and backward passes per step, each over its part of the texts.
@@ -61,49 +66,65 @@ def distill(
         autocast: torch.bfloat16 lets both models read in it; weights, writing and losses keep their own precision.
         evaluate, evaluate_every: called with the student in eval mode after so many steps, and after the last.
         on_step: called with each row of the history.
+        checkpoint, checkpoint_every: a folder for the state of the run after so many steps. The same call goes on from
+            there, to the same weights bit for bit.
         progress: show a bar.
 
     Returns:
-        The history. Ctrl-C (or the stop button) is no error: the student keeps its weights and the run is returned.
+        The history. Ctrl-C (or the stop button) is no error: the run returns early, and the student keeps its weights.
 
     Raises:
         ValueError: student, teacher, world and recipe do not fit together, or a number is out of range.
         NonFiniteLoss: loss or gradient is NaN or infinite; says at which step and where it came from.
     """
-    check(student, teacher, world, recipe, batch_size, accumulate, autocast, steps=steps, evaluate_every=evaluate_every)
-    training = Training(
-        student, recipe, steps=steps, seed=seed, batch_size=batch_size, accumulate=accumulate,
-        learning_rate=learning_rate, schedule=schedule, clip=clip, autocast=autocast,
-    )  # fmt: skip
+    positive = {"steps": steps, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
+    check(student, teacher, world, recipe, batch_size, accumulate, autocast, **positive)
+    training = Training(student, recipe, steps, seed, batch_size, accumulate, learning_rate, schedule, clip, autocast)
+    breaks = _Breaks(evaluate, evaluate_every, on_step, checkpoint and Checkpoint(checkpoint), checkpoint_every)
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
             training.begin(teacher, world)
-            _train(training, evaluate, evaluate_every, on_step, progress)
+            _train(training, breaks, progress and training.ranks.rank == 0)
     except KeyboardInterrupt:
         return training.result(interrupted=True)
     return training.result()
 
 
-def _train(
-    training: Training,
-    evaluate: Callable[[nn.Module], float] | None,
-    evaluate_every: int,
-    on_step: Callable[[dict[str, float]], None] | None,
-    progress: bool,
-) -> None:
-    """Steps until the last one; between two steps evaluations and callbacks have their turn."""
-    first = training.ranks.rank == 0
+@dataclass(frozen=True)
+class _Breaks:
+    """The things that are done between two steps."""
+
+    evaluate: Callable[[nn.Module], float] | None
+    evaluate_every: int
+    on_step: Callable[[dict[str, float]], None] | None
+    checkpoint: Checkpoint | None
+    checkpoint_every: int
+
+    def __call__(self, training: Training, interrupts: Interrupts) -> None:
+        with interrupts.held():
+            if self.evaluate is not None and _due(training, self.evaluate_every):
+                training.student.eval()
+                training.history["evaluation"][-1] = float(self.evaluate(training.student))
+            if self.on_step is not None and training.ranks.rank == 0:
+                self.on_step({name: values[-1] for name, values in training.history.items()})
+        interrupts.settle()
+        if self.checkpoint is not None and _due(training, self.checkpoint_every):
+            self.checkpoint.save(training)
+
+
+def _due(training: Training, every: int) -> bool:
+    return training.done % every == 0 or training.done == training.steps
+
+
+def _train(training: Training, breaks: _Breaks, progress: bool) -> None:
+    """Steps until the last, after those that a checkpoint holds."""
+    if breaks.checkpoint is not None:
+        breaks.checkpoint.load(training)
     bar = tqdm(total=training.steps, initial=training.done, desc=training.recipe.name, leave=False,
-               disable=not (progress and first))  # fmt: skip
+               disable=not progress)  # fmt: skip
     with bar, Interrupts(training.ranks, training.device) as interrupts:
         while training.done < training.steps:
             training.step()
-            with interrupts.held():
-                if evaluate is not None and (training.done % evaluate_every == 0 or training.done == training.steps):
-                    training.student.eval()
-                    training.history["evaluation"][-1] = float(evaluate(training.student))
-                if on_step is not None and first:
-                    on_step({name: values[-1] for name, values in training.history.items()})
-                bar.update()
-                bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
-            interrupts.settle()
+            bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
+            bar.update()
+            breaks(training, interrupts)

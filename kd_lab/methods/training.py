@@ -77,7 +77,6 @@ class Training:
         self,
         student: nn.Module,
         recipe: Recipe,
-        *,
         steps: int,
         seed: int,
         batch_size: int,
@@ -92,7 +91,7 @@ class Training:
         self.learning_rate, self.schedule, self.clip, self.autocast = learning_rate, schedule, clip, autocast
         self.own = [parameter for parameter in student.parameters() if parameter.requires_grad]
         self.device = self.own[0].device
-        self.history: dict[str, list[float]] = {name: [] for name in COLUMNS}
+        self.history: dict[str, list] = {name: [] for name in COLUMNS}
 
     def begin(self, teacher: object, world: World) -> None:
         """Bind the recipe, for which a teacher may have to write its texts, and make the optimizer."""

@@ -39,7 +39,8 @@ class Features:
         outputs = width_of(teacher, "teacher", self.teacher_layer)
         projector = torch.empty(outputs, inputs)
         nn.init.normal_(projector, std=inputs**-0.5, generator=stream(seed, "projector"))
-        projector = nn.Parameter(projector.to(next(student.parameters()).device))
+        weight = next(student.parameters())
+        projector = nn.Parameter(projector.to(weight.device, torch.promote_types(weight.dtype, torch.float32)))
 
         def read(
             batch: Batch,
@@ -47,7 +48,8 @@ class Features:
             with torch.no_grad():
                 _, teacher_hidden = teacher(batch.inputs, return_hidden=True)
             logits, student_hidden = student(batch.inputs, return_hidden=True)
-            return (student_hidden[self.student_layer] @ projector.T, logits), teacher_hidden[self.teacher_layer]
+            features = student_hidden[self.student_layer].to(projector.dtype) @ projector.T
+            return (features, logits), teacher_hidden[self.teacher_layer]
 
         return Signal(read, (projector,))
 

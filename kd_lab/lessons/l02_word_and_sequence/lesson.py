@@ -48,9 +48,11 @@ from IPython.display import Markdown, display
 
 from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
 from kd_lab.viz import BASELINE, STUDENT, TEACHER, Choice, Explorer, Slider
-from kd_lab.worlds import END, Batch, language
+from kd_lab.worlds import Batch, language
 
 seed = setup("02")
+echo = language("echo")
+END = echo.vocabulary.end  # begins, ends and pads a text
 
 # %% [markdown]
 # ## 1 · Word level: match the nodes
@@ -225,7 +227,6 @@ def sequence_nll(logits, tokens):
 from kd_lab.how import NegativeLogLikelihood
 from kd_lab.measure import conditionals, joint
 
-echo = language("echo")
 learner = GPT(GPTConfig(len(echo.vocabulary), echo.length, layers=1, heads=2, width=16), seed=seed)
 log_p, log_q = echo.joint(), joint(conditionals(learner, echo.length))
 exact = -(log_p.exp() * log_q)[log_p.isfinite()].sum()  # an impossible text weighs nothing
@@ -238,7 +239,7 @@ with torch.no_grad():
         prices = sequence_nll(learner(tokens[:, :-1]), tokens).double()
         errors[repeat] = torch.stack([prices[:size].mean() for size in sizes]) - exact
 
-    batch = Batch.from_tokens(tokens)  # the library's loss is the same sum, divided by the number of tokens
+    batch = Batch.from_tokens(tokens, end=END)  # the library's loss is the same sum, divided by the number of tokens
     torch.testing.assert_close(
         NegativeLogLikelihood()(learner(batch.inputs), batch.targets, batch) * batch.mask.sum(), prices.float().sum()
     )
@@ -604,7 +605,7 @@ room = given.context + 1 - 4
 
 def log_probability(model, tokens):
     """log p of what follows the prompt, [B], in nats."""
-    batch = Batch.from_tokens(tokens, prompt_length=4)
+    batch = Batch.from_tokens(tokens, prompt_length=4, end=END)
     with torch.no_grad():
         logp = model(batch.inputs).log_softmax(-1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
     return logp.where(batch.mask, 0.0).sum(1)

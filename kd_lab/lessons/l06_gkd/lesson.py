@@ -349,7 +349,7 @@ claim(
 )
 
 # %%
-from kd_lab.where.rollouts import text_logp
+from kd_lab.models import target_logp
 from kd_lab.worlds import Batch
 
 row = {divergence: place for place, divergence in enumerate(grid.divergences)}
@@ -375,8 +375,8 @@ print("share of the teacher's writing that the fixed texts hold:")
 gain = {}
 for world in grid.worlds:
     place = arena(world)
-    different = Batch.from_tokens(place.world.train.tokens.unique(dim=0))
-    covered = (text_logp(place.teacher, different) * different.mask).sum(1).exp().sum().item()
+    different = Batch.from_tokens(place.world.train.tokens.unique(dim=0), end=place.world.vocabulary.end)
+    covered = (target_logp(place.teacher, different) * different.mask).sum(1).exp().sum().item()
     print(f"   {world}: {len(place.world.train)} texts, {len(different)} different ones, {covered:.1%}")
     ends = final[world, "forward_kl"][row["forward_kl"]]
     gain[world] = ends[NONE] - ends[HALF]
