@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
@@ -82,6 +83,44 @@ def test_equals_fp64(divergence, shape, weight, path):
     agree(got, wanted, student, 1.7, factor=2.0)
     assert got[0][~mask].eq(0).all()
     assert got[1][~mask].eq(0).all()
+
+
+@every_divergence
+def test_labels_are_mixed_in_by_the_same_sweeps(divergence, path):
+    """Cross-entropy at τ = 1 beside a softened divergence; without a label, and masked, a position has none."""
+    student, teacher = pair(7, WIDE)
+    student[:, 300] = teacher[:, 300] = -math.inf  # no label, and no NaN
+    labels = torch.tensor([0, 599, -100, 130, 400, 520, 7])
+    mask = torch.tensor([True, True, True, True, False, True, True])
+    upstream = torch.linspace(-1, 2, 7)
+    options = {"divergence": divergence, "beta": 0.3, "temperature": 1.7, "mask": mask}
+    leaf = student.double().requires_grad_()
+    surprise = cross_entropy(leaf, labels, reduction="none", ignore_index=-100).masked_fill(~mask, 0.0)
+    divergences = reference_softmax_kl(leaf, teacher.double(), scale_by_t2=True, **options)
+    wanted = 0.5 * (0.75 * divergences + 0.25 * surprise)
+    (wanted_gradient,) = torch.autograd.grad((wanted * upstream).sum(), leaf)
+    for weight in (None, torch.tensor(0.5)):
+        scale = 0.5 if weight is None else 1.0
+        mixed = options | {"labels": labels, "label_weight": 0.25, "weight": weight}
+        value, gradient = fused(student, teacher, scale * upstream, **mixed)
+        agree((scale * value, gradient), (wanted.detach(), wanted_gradient), student, 1.7, factor=2.0)
+
+
+def test_labels_cost_no_byte_of_the_logits(path):
+    student, teacher = pair(1, WIDE)
+    moved = []
+    for options in ({}, {"labels": torch.tensor([5]), "label_weight": 0.5}):
+        with count_bytes() as traffic:
+            fused(student, teacher, divergence="jsd", **options)
+        moved.append(traffic.moved)
+    assert moved[1] - moved[0] <= 2 * 8 + 4 + 2 * 4  # the label twice, its logit, a fourth number kept
+
+
+@pytest.mark.parametrize("label", [WIDE, -7])
+def test_a_label_outside_the_vocabulary_is_no_silent_zero(label, path):
+    for weight in (None, torch.ones(1)):
+        got = fused(*pair(1, WIDE), divergence="jsd", labels=torch.tensor([label]), label_weight=0.5, weight=weight)
+        assert all(tensor.isnan().all() for tensor in got)
 
 
 @every_divergence
