@@ -20,7 +20,7 @@ members; there is nothing to inherit from and nothing to register.
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,28 +29,42 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from kd_lab.worlds import Batch, World
 
-Kind = Literal["distributions", "paths", "tokens", "features", "relations"]
-"""The kind of a signal. A WHAT gives one, a HOW takes one."""
+Kind = Literal["distributions", "paths", "tokens", "features", "relations", "heads", "sparse_distributions"]
+"""The kind of a signal. A WHAT gives one; a HOW takes one or several."""
 
-Access = Literal["text", "logits", "hidden_states"]
-"""The part of the teacher that must be open: its text alone (black box), its logits, or its hidden states."""
+Access = Literal["text", "kept_logits", "logits", "hidden_states"]
+"""The part of the teacher that must be open: its text alone (black box), a few logits kept on disk, all of its logits,
+or its hidden states."""
 
 Writer = Literal["data", "teacher", "student"]
-"""The author of the prefixes."""
+"""The author of the prefixes. A source that lets the student write at times counts as the student's."""
 
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Texts to ids and back. `end` finishes a text; `pad` fills a row and may be the same id."""
+    """Texts to ids and back."""
 
-    end: int
-    pad: int
+    @property
+    def end(self) -> int:
+        """The id that finishes a text."""
+        ...
 
-    def __len__(self) -> int: ...
+    @property
+    def pad(self) -> int:
+        """The id that fills a row behind its end; it may be `end` itself."""
+        ...
 
-    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]: ...
+    def __len__(self) -> int:
+        """V, the number of ids."""
+        ...
 
-    def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]: ...
+    def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
+        """Each text between the id that begins one, where there is such an id, and `end`; padded on the right."""
+        ...
+
+    def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
+        """The text of each row up to its end, without the ids that begin, end and pad it."""
+        ...
 
 
 @runtime_checkable
@@ -101,8 +115,23 @@ class Signal:
     parameters: tuple[nn.Parameter, ...] = ()  # trained beside the student and thrown away after, such as a projector
 
 
-Source = Callable[[int], "Batch"]
-"""From a number of texts to a batch of as many."""
+class Head(NamedTuple):
+    """One side's logits before they are made: hidden @ weightᵀ + bias. The signal of kind "heads"."""
+
+    hidden: Float[Tensor, "B T W"]
+    weight: Float[Tensor, "V W"]
+    bias: Float[Tensor, " V"] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Batches on demand: `source(8)` is a batch of eight texts."""
+
+    draw: Callable[[int], "Batch"]
+    chance: tuple[torch.Generator, ...] = ()  # all that `draw` draws from, so that a run can be saved and resumed
+
+    def __call__(self, batch_size: int) -> "Batch":
+        return self.draw(batch_size)
 
 
 @runtime_checkable
@@ -117,11 +146,17 @@ class What(Protocol):
 
 @runtime_checkable
 class How(Protocol):
-    """The gap that is measured, in nats per counted position."""
+    """The gap that is measured, in nats per counted position.
 
-    takes: Kind
+    `normalizer` replaces the number of positions that count in this batch: where a step is made of several batches,
+    each divides its sum by the count of all, and the losses add up to the mean over the whole.
+    """
 
-    def __call__(self, student_signal: Any, teacher_signal: Any, batch: "Batch") -> Float[Tensor, ""]: ...
+    takes: tuple[Kind, ...]
+
+    def __call__(
+        self, student_signal: Any, teacher_signal: Any, batch: "Batch", normalizer: float | Tensor | None = None
+    ) -> Float[Tensor, ""]: ...
 
 
 @runtime_checkable
@@ -134,6 +169,11 @@ class Where(Protocol):
     def bind(self, world: "World", student: nn.Module, teacher: object, seed: int) -> Source: ...
 
 
+def derive(seed: int, name: str) -> int:
+    """The seed of the stream that bears this name: another name or another seed gives an unrelated number."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "little", signed=True)
+
+
 def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """The stream of chance that bears this name, a generator on `device`.
 
@@ -143,5 +183,4 @@ def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Ge
     >>> len(set(draws)) == 4 and draws[0] == torch.rand((), generator=stream(0, "coin")).item()
     True
     """
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+    return torch.Generator(device).manual_seed(derive(seed, name))

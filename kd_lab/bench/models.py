@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from kd_lab.measure.clock import seconds_in_turns
 from kd_lab.models import GPT, GPTConfig, generate
-from kd_lab.worlds import END
 
 # The shape that nanoGPT's README gives for training on a CPU: 65 characters, 4 layers, 4 heads, width 128.
 SHAPE = GPTConfig(vocab_size=65, context=64, layers=4, heads=4, width=128)
@@ -110,8 +109,8 @@ def training_step(model: nn.Module, batch_size: int, fused: bool = True) -> Call
 
 
 def never_ending(model: GPT) -> GPT:
-    """Rule the end mark out, so that every row is written to its 64th token as the baseline writes it."""
-    end = torch.tensor([END])
+    """Rule the end out, so that every row is written to its 64th token as the baseline writes it."""
+    end = torch.tensor([model.end])
     model.register_forward_hook(lambda module, arguments, logits: logits.index_fill(-1, end, -torch.inf))
     return model
 
@@ -149,10 +148,10 @@ def generation(rounds: int, batch_size: int, one_by_one: bool = False) -> str:
     """
     torch.manual_seed(0)
     baseline, ours = Baseline(SHAPE).eval(), never_ending(GPT(SHAPE))
-    start = torch.full((batch_size, 1), END)
+    start = torch.full((batch_size, 1), ours.end)
     chance = torch.Generator().manual_seed(0)
     written = generate(ours, start, NEW_TOKENS, generator=chance)
-    assert (written[:, 1:] != END).all(), "a row ended early, so the two sides would not do equal work"
+    assert (written[:, 1:] != ours.end).all(), "a row ended early, so the two sides would not do equal work"
     pieces = start.split(1 if one_by_one else batch_size)
     slow, fast, ratio = compare(
         lambda: [uncached_loop(baseline, piece, NEW_TOKENS, chance) for piece in pieces],

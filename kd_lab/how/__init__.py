@@ -1,6 +1,14 @@
 """HOW the gap between student and teacher is measured: divergences, estimators, and the losses built on them."""
 
-from kd_lab.how.divergences import forward_kl, jsd, reverse_kl, skew_kl, total_variation
+from kd_lab.how.divergences import (
+    DIVERGENCES,
+    forward_kl,
+    jsd,
+    reverse_kl,
+    skew_kl,
+    skew_reverse_kl,
+    total_variation,
+)
 from kd_lab.how.estimators import k1, k2, k3
 from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.how.linear import linear_softmax_kl
@@ -8,10 +16,13 @@ from kd_lab.how.losses import Divergence, NegativeLogLikelihood
 from kd_lab.how.policy_gradient import PolicyGradient
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
-from kd_lab.how.sparse import sparse_softmax_kl
-from kd_lab.how.sparse_cache import SparseTeacher, load_sparse_teacher, sampled, save_sparse_teacher, top_k
+from kd_lab.how.sparse import sparse_softmax_kl, sparse_teacher_kl
+from kd_lab.how.sparse_cache import SparseTeacher, sampled, top_k
+from kd_lab.how.sparse_file import load_sparse_teacher, save_sparse_teacher
+from kd_lab.how.vocab_parallel import vocab_parallel_softmax_kl
 
 __all__ = [
+    "DIVERGENCES",
     "Divergence",
     "NegativeLogLikelihood",
     "PolicyGradient",
@@ -30,8 +41,11 @@ __all__ = [
     "sampled",
     "save_sparse_teacher",
     "skew_kl",
+    "skew_reverse_kl",
     "softmax_kl",
     "sparse_softmax_kl",
+    "sparse_teacher_kl",
     "top_k",
     "total_variation",
+    "vocab_parallel_softmax_kl",
 ]

@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from kd_lab.how.divergences import check_beta
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import check_mask, check_normalizer
 
-DIVERGENCES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation")
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -20,10 +19,7 @@ def check_options(
     Raises:
         ValueError: naming the option, what came and what was expected.
     """
-    if divergence not in DIVERGENCES:
-        raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
-    if divergence in ("jsd", "skew_kl"):
-        check_beta(divergence, beta)
+    check_divergence(divergence, beta)
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature is {temperature}; expected a positive number; 1.0 leaves the logits as they are")
     if reduction not in REDUCTIONS:
@@ -35,6 +31,17 @@ def check_options(
                 f'a normalizer came with reduction={reduction!r}; expected reduction="mean", whose denominator it '
                 'replaces; drop the normalizer, or write reduction="mean"'
             )
+
+
+def check_divergence(divergence: str, beta: float) -> None:
+    """Refuse a name that is not in the table, and a share of the mixture that makes no mixture.
+
+    Raises:
+        ValueError: with the names that there are, or the divergence that stands at this end of β's interval.
+    """
+    if divergence not in DIVERGENCES:
+        raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
+    DIVERGENCES[divergence].check_beta(beta)
 
 
 def check_pair(student: Tensor, teacher: Tensor, what: str = "logits") -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_lab.how.reference import loss_scale
+from kd_lab.how.divergences import DIVERGENCES
 
 CHUNK = 2**18
 """Elements of a chunk, so that the four fp32 tensors of a thread are 4 MiB: its L2, and a slice of the L3."""
@@ -46,7 +46,7 @@ def chunked_softmax_kl(
     Returns:
         τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
     """
-    options = (divergence, beta, temperature, loss_scale(divergence, temperature, scale_by_t2))
+    options = (divergence, beta, temperature, DIVERGENCES[divergence].scale(temperature, scale_by_t2))
     if torch.compiler.is_compiling():  # threads and scratch are nothing to trace: the sweep is one operator to a graph
         training = torch.is_grad_enabled() and student_logits.requires_grad
         return sweep_operator(student_logits, teacher_logits.detach(), mask, expected_upstream, training, *options)[0]
@@ -256,6 +256,8 @@ def chunk_loss(
             loss = _jsd(q, p, beta, factor, _excess(q, p, beta, other, free), free)
         case "skew_kl":
             loss = _skew_kl(q, p, beta, factor, _excess(q, p, beta, other, free), free)
+        case "skew_reverse_kl":
+            loss = _skew_reverse_kl(q, p, beta, factor, _excess(q, p, beta, other, free), free)
         case "total_variation":
             loss = _total_variation(q, p, factor, other, free)
     # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
@@ -371,6 +373,17 @@ def _skew_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor
     if factor is not None:
         mean = torch.mul(q, u, out=free).sum(-1, keepdim=True)
         q.mul_(u.sub_(mean)).mul_(factor * -((1 - beta) ** 2))
+    return loss
+
+
+def _skew_reverse_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
+    """KL(q‖m) = Σ (q·log(q/m) − q + m),  gradient q·(h − Σ q·h) with h = log(q/m) − (1−β)·q/m, or + β(1−β)·u."""
+    log_ratio = _log1p(u, -beta, free)
+    loss = torch.addcmul(p.sub_(q).mul_(beta), q, log_ratio, out=p).sum(-1)  # m − q = β(p − q)
+    if factor is not None:
+        slope = u.mul_(beta * (1 - beta)).add_(log_ratio)
+        mean = torch.mul(q, slope, out=free).sum(-1, keepdim=True)
+        q.mul_(slope.sub_(mean)).mul_(factor)
     return loss
 
 

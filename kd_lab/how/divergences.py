@@ -1,10 +1,13 @@
-"""The five divergences, on log-probabilities: exact, safe at probability zero, and never negative.
+"""The six divergences, on log-probabilities: exact, safe at probability zero, and never negative.
 
-p is the teacher, q the student; every function takes the student first. All return nats for each position and keep the
-gradient finite wherever the mathematics is.
+p is the teacher, q the student; every function takes the student first. All return nats per position and keep the
+gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, is the one table of them: all code that takes a
+divergence by its name reads there which names exist and what sets each apart.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -12,7 +15,7 @@ from torch import Tensor
 
 
 def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
-    """How surprised the student is by the teacher's text, beyond the teacher's own surprise.
+    """The student's surprise at the teacher's text, beyond the teacher's own surprise.
 
     KL(p‖q) = Σ p·log(p/q)
 
@@ -21,8 +24,7 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     that the teacher does.
 
     Args:
-        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
-        teacher_logp: log p, of the same shape.
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
 
     Returns:
         The divergence at each position, in nats.
@@ -41,7 +43,7 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
 
 
 def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
-    """How surprised the teacher is by the student's text, beyond the student's own surprise.
+    """The teacher's surprise at the student's text, beyond the student's own surprise.
 
     KL(q‖p) = Σ q·log(q/p)
 
@@ -51,8 +53,7 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     never says is never taught.
 
     Args:
-        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
-        teacher_logp: log p, of the same shape.
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
 
     Returns:
         The divergence at each position, in nats.
@@ -73,7 +74,7 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
 def jsd(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.5
 ) -> Float[Tensor, "..."]:
-    """The generalised Jensen–Shannon divergence: how far both stand from their mixture.
+    """The generalised Jensen–Shannon divergence: the distance of both from their mixture.
 
     JSD(β) = β·KL(p‖m) + (1−β)·KL(q‖m),  m = βp + (1−β)q,  0 < β < 1
 
@@ -82,8 +83,7 @@ def jsd(
     towards both ends; JSD(β)/β tends to KL(p‖q) as β → 0, and JSD(β)/(1−β) to KL(q‖p) as β → 1.
 
     Args:
-        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
-        teacher_logp: log p, of the same shape.
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
         beta: the teacher's share in the mixture and of the sum; ½ is the symmetric divergence.
 
     Returns:
@@ -99,8 +99,8 @@ def jsd(
     tensor(0.6931)
     """
     _check_shapes(student_logp, teacher_logp)
-    check_beta("jsd", beta)
-    mixture_logp = _mixture(student_logp, teacher_logp, beta)
+    DIVERGENCES["jsd"].check_beta(beta)
+    mixture_logp = mixture(student_logp, teacher_logp, beta)
     return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
 
 
@@ -116,8 +116,7 @@ def skew_kl(
     to the student's logits.
 
     Args:
-        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
-        teacher_logp: log p, of the same shape.
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
         beta: the teacher's share in the mixture.
 
     Returns:
@@ -133,8 +132,40 @@ def skew_kl(
     tensor(0.6931)
     """
     _check_shapes(student_logp, teacher_logp)
-    check_beta("skew_kl", beta)
-    return _kl(teacher_logp, _mixture(student_logp, teacher_logp, beta))
+    DIVERGENCES["skew_kl"].check_beta(beta)
+    return _kl(teacher_logp, mixture(student_logp, teacher_logp, beta))
+
+
+def skew_reverse_kl(
+    student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.9
+) -> Float[Tensor, "..."]:
+    """Reverse KL against a teacher into which a little of the student was mixed.
+
+    KL(q‖m),  m = βp + (1−β)q,  0 < β < 1
+
+    `skew_kl` with the two exchanged. Zero iff q = p. Never infinite: at most −ln(1−β). β is the teacher's share of m,
+    as everywhere here (DistiLLM names the student's, 0.1); β → 1 is reverse KL. The gradient flows to tokens with q > 0
+    and is q·(h − Σ q·h) with respect to the student's logits, where h = log(q/m) − (1−β)·q/m.
+
+    Args:
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
+        beta: the teacher's share in the mixture.
+
+    Returns:
+        The divergence at each position, in nats.
+
+    Raises:
+        ValueError: the shapes differ, or `beta` is not strictly between 0 and 1.
+
+    Source: Ko et al., "DistiLLM: Towards Streamlined Distillation for Large Language Models", 2402.03898, section 3.1.
+
+    >>> p, q = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> skew_reverse_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln(1 − β)
+    tensor(0.6931)
+    """
+    _check_shapes(student_logp, teacher_logp)
+    DIVERGENCES["skew_reverse_kl"].check_beta(beta)
+    return _kl(student_logp, mixture(student_logp, teacher_logp, beta))
 
 
 def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
@@ -147,8 +178,7 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     which speculative decoding rejects.
 
     Args:
-        student_logp: log q, normalised over the last axis (nats); −inf means impossible.
-        teacher_logp: log p, of the same shape.
+        student_logp, teacher_logp: log q and log p, normalised over the last axis (nats); −inf means impossible.
 
     Returns:
         The distance at each position, a probability (the one divergence here that is not in nats).
@@ -166,28 +196,6 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     return (student_logp.exp() - teacher_logp.exp()).abs().sum(-1) / 2
 
 
-def check_beta(divergence: str, beta: float) -> None:
-    """Refuse the ends of the interval, and say which divergence stands there.
-
-    Raises:
-        ValueError: `beta` is not strictly between 0 and 1.
-    """
-    if 0 < beta < 1:
-        return
-    at_zero, at_one = {
-        "jsd": (
-            'JSD(β) is 0 for every pair at β = 0, and JSD(β)/β tends to KL(p‖q): use "forward_kl"',
-            'JSD(β) is 0 for every pair at β = 1, and JSD(β)/(1−β) tends to KL(q‖p): use "reverse_kl"',
-        ),
-        "skew_kl": (
-            'at β = 0 nothing of the teacher is mixed in: use "forward_kl"',
-            "at β = 1 the teacher is compared with itself, which is always 0: use a small β such as 0.1",
-        ),
-    }[divergence]
-    hint = {0: at_zero, 1: at_one}.get(beta, "it is the teacher's share of the mixture, such as 0.5")
-    raise ValueError(f"beta of {divergence} is {beta}; expected 0 < beta < 1; {hint}")
-
-
 def _kl(logp: Tensor, logq: Tensor) -> Tensor:
     """Σ p·log(p/q) − p + q, whose every term is at least 0.
 
@@ -202,7 +210,9 @@ def _kl(logp: Tensor, logq: Tensor) -> Tensor:
     return divergence - divergence.detach().clamp_max(0)  # what rounding leaves below 0; the gradient stays as it is
 
 
-def _mixture(student_logp: Tensor, teacher_logp: Tensor, beta: float) -> Tensor:
+def mixture(
+    student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float
+) -> Float[Tensor, "... V"]:
     """log(βp + (1−β)q), in log space: β·p + (1−β)·q itself would underflow to log 0."""
     absent = (student_logp == -math.inf) & (teacher_logp == -math.inf)  # logaddexp(−inf, −inf) has a NaN gradient
     teacher_part = torch.where(absent, 0.0, teacher_logp) + math.log(beta)
@@ -216,3 +226,75 @@ def _check_shapes(student_logp: Tensor, teacher_logp: Tensor) -> None:
             f"student_logp has shape {tuple(student_logp.shape)} and teacher_logp {tuple(teacher_logp.shape)}; "
             "expected the same shape, since nothing is broadcast here; write .expand_as(…) where you mean one for many"
         )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One divergence: all that code which takes it by name has to know."""
+
+    function: Callable[..., Tensor]
+    label: str  # for people
+    ends: tuple[str, str] | None = None  # of a mixture, which reads beta: the reasons against β = 0 and against β = 1
+    carries_t2: bool = True  # shrinks as 1/τ² when the temperature grows
+
+    def __call__(
+        self, student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float
+    ) -> Float[Tensor, "..."]:
+        """The divergence at each position, in nats; `beta` is read by the mixtures alone."""
+        if self.is_mixture:
+            return self.function(student_logp, teacher_logp, beta)
+        return self.function(student_logp, teacher_logp)
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def is_mixture(self) -> bool:  # one that compares with m = βp + (1−β)q, and so reads beta
+        return self.ends is not None
+
+    @property
+    def is_kl(self) -> bool:
+        """KL between the two themselves: one sweep over the logits normalises both softmaxes and gives its value."""
+        return self.name in ("forward_kl", "reverse_kl")
+
+    def title(self, beta: float) -> str:
+        """The label, with β where it is read, such as "JSD(0.5)"."""
+        return f"{self.label}({beta:g})" if self.is_mixture else self.label
+
+    def scale(self, temperature: float, scale_by_t2: bool = True) -> float:
+        """The factor on value and gradient: τ², or 1 for total variation, which shrinks as 1/τ and not as 1/τ²."""
+        return temperature**2 if scale_by_t2 and self.carries_t2 else 1.0
+
+    def check_beta(self, beta: float) -> None:
+        """Refuse the ends of β's interval with a ValueError that says which divergence stands there."""
+        if self.ends is None or 0 < beta < 1:
+            return
+        hint = dict(enumerate(self.ends)).get(beta, "it is the teacher's share of the mixture, such as 0.5")
+        raise ValueError(f"beta of {self.name} is {beta}; expected 0 < beta < 1; {hint}")
+
+
+_ENDS = {
+    "jsd": (
+        'JSD(β) is 0 for every pair at β = 0, and JSD(β)/β tends to KL(p‖q): use "forward_kl"',
+        'JSD(β) is 0 for every pair at β = 1, and JSD(β)/(1−β) tends to KL(q‖p): use "reverse_kl"',
+    ),
+    "skew_kl": (
+        'at β = 0 nothing of the teacher is mixed in: use "forward_kl"',
+        "at β = 1 the teacher is compared with itself, which is always 0: use a small β such as 0.1",
+    ),
+    "skew_reverse_kl": (
+        "at β = 0 the student is compared with itself, which is always 0: use a large β such as 0.9",
+        'at β = 1 nothing of the student is mixed in: use "reverse_kl"',
+    ),
+}
+
+DIVERGENCES = {
+    "forward_kl": Entry(forward_kl, "forward KL"),
+    "reverse_kl": Entry(reverse_kl, "reverse KL"),
+    "jsd": Entry(jsd, "JSD", _ENDS["jsd"]),
+    "skew_kl": Entry(skew_kl, "skew KL", _ENDS["skew_kl"]),
+    "skew_reverse_kl": Entry(skew_reverse_kl, "skew reverse KL", _ENDS["skew_reverse_kl"]),
+    "total_variation": Entry(total_variation, "total variation", carries_t2=False),
+}
+"""The divergences by the name that `softmax_kl(divergence=…)` takes."""

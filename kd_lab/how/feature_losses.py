@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from kd_lab.contracts import Kind
 from kd_lab.how.losses import NegativeLogLikelihood
 from kd_lab.how.reduction import masked_mean
 from kd_lab.worlds import Batch
@@ -14,7 +15,7 @@ from kd_lab.worlds import Batch
 
 @dataclass(frozen=True)
 class SquaredError:
-    """weight · ½‖r(v) − u‖² a position, beside the likelihood of the text: features alone would not train the head.
+    """weight · ½‖r(v) − u‖² per position, beside the likelihood of the text: features alone would not train the head.
 
     The paper trains in two stages, hints first; here both terms are trained together, as is usual now.
 
@@ -22,46 +23,66 @@ class SquaredError:
     """
 
     weight: float = 0.01  # of the hint beside one nat of likelihood
-    takes: ClassVar[str] = "features"
+    label_weight: float = 1.0  # of the likelihood; 0 leaves it to another term of the recipe
+    takes: ClassVar[tuple[Kind, ...]] = ("features",)
 
     def __str__(self) -> str:
-        return f"{self.weight:g}·L2 + labels"
+        return f"{self.weight:g}·L2" + (" + labels" if self.label_weight else "")
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the tokens of the text itself teach."""
+        return self.label_weight > 0
 
     def __call__(
         self,
         student: tuple[Float[Tensor, "B T W"], Float[Tensor, "B T V"]],
         teacher_features: Float[Tensor, "B T W"],
         batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss a counted position: nats of likelihood, and squared units of the teacher's features."""
+        """The loss per counted position: nats of likelihood, and squared units of the teacher's features."""
         features, logits = student
-        hint = masked_mean((features - teacher_features).square().sum(-1) / 2, batch.mask)
-        return self.weight * hint + NegativeLogLikelihood()(logits, batch.targets, batch)
+        hint = masked_mean((features - teacher_features).square().sum(-1) / 2, batch.mask, normalizer)
+        labels = NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
+        return self.weight * hint + self.label_weight * labels
 
 
 @dataclass(frozen=True)
 class RelationalHuber:
     """Huber distance of distances and of angles, each averaged over its pairs or triplets, beside the likelihood.
 
+    A step that is made of several batches relates texts within each batch, and weighs each batch's relations by its
+    share of the step's counted positions.
+
     Source: Park et al. (2019), arXiv:1904.05068, equations 6, 7 and 10; the weights are those of its section 4.1.
     """
 
     distance_weight: float = 25.0
     angle_weight: float = 50.0
-    takes: ClassVar[str] = "relations"
+    label_weight: float = 1.0  # of the likelihood; 0 leaves it to another term of the recipe
+    takes: ClassVar[tuple[Kind, ...]] = ("relations",)
 
     def __str__(self) -> str:
-        return "relational Huber + labels"
+        return "relational Huber" + (" + labels" if self.label_weight else "")
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the tokens of the text itself teach."""
+        return self.label_weight > 0
 
     def __call__(
         self,
         student: tuple[tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]], Float[Tensor, "B T V"]],
         teacher: tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]],
         batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss: nats of likelihood a counted position, and unitless relations."""
+        """The loss: nats of likelihood per counted position, and unitless relations."""
         (distances, angles), logits = student
         teacher_distances, teacher_angles = teacher
         gap = self.distance_weight * smooth_l1_loss(distances, teacher_distances)
         gap = gap + self.angle_weight * smooth_l1_loss(angles, teacher_angles)
-        return gap + NegativeLogLikelihood()(logits, batch.targets, batch)
+        if normalizer is not None:
+            gap = gap * (batch.mask.sum() / normalizer)
+        return gap + self.label_weight * NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)

@@ -12,8 +12,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_head, check_options, check_positions, check_vocabulary
 from kd_lab.how.chunked import chunked_softmax_kl, row_chunks, sweep
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import loss_scale
 
 LOGITS = 2**23
 """Logits of one side that are alive at once: 32 MiB, and rows enough to keep the products of matrices efficient."""
@@ -101,7 +101,7 @@ class _Gap:
     ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N V"] | None]:
         """The loss of each row and the gradient of Σ upstream·loss, which takes the place of the student's logits."""
         if self.per_position is chunked_softmax_kl:
-            scale = loss_scale(self.divergence, self.temperature, self.scale_by_t2)
+            scale = DIVERGENCES[self.divergence].scale(self.temperature, self.scale_by_t2)
             into = None if upstream is None else student
             return sweep(student, teacher, None, upstream, self.divergence, self.beta, self.temperature, scale, into)
         per_position = partial(

@@ -3,21 +3,20 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from kd_lab.contracts import Head, Kind
+from kd_lab.how.checks import check_options
+from kd_lab.how.divergences import DIVERGENCES, mixture, reverse_kl
+from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.how.softmax_kl import softmax_kl
+from kd_lab.how.sparse import sparse_teacher_kl
+from kd_lab.how.sparse_cache import SparseTeacher
 from kd_lab.worlds import Batch
-
-_NAMES = {
-    "forward_kl": "forward KL",
-    "reverse_kl": "reverse KL",
-    "jsd": "JSD",
-    "skew_kl": "skew KL",
-    "total_variation": "total variation",
-}
 
 
 @dataclass(frozen=True)
@@ -26,45 +25,98 @@ class Divergence:
 
         loss = (1 − w)·τ²·D(τ) + w·CE(labels)
 
-    Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2, for the mixture and τ².
+    With `hold_mixture` the student inside the mixture of skew reverse KL is a number without a gradient, as DistiLLM-2
+    has it: the value is the same, and the gradient that of KL(q‖m) for a fixed m.
+
+    The two sides may be logits, or two `Head`s, whose logits are never held (`linear_softmax_kl`), or the student's
+    logits and a cache of a few of the teacher's (`sparse_teacher_kl`).
+
+    Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2, for the labels and τ².
+
+    >>> print(Divergence("jsd", beta=0.1, temperature=2.0))
+    JSD(0.1), τ = 2
     """
 
-    divergence: str = "forward_kl"  # or "reverse_kl", "jsd", "skew_kl", "total_variation"
-    beta: float = 0.5  # read by "jsd" and "skew_kl"
+    divergence: str = "forward_kl"  # a name of `DIVERGENCES`
+    beta: float = 0.5  # the teacher's share of the mixture, read by those that have one
     temperature: float = 1.0  # τ, softens both sides
     label_weight: float = 0.0  # w, the share of cross-entropy with the text's own tokens
-    takes: ClassVar[str] = "distributions"
+    hold_mixture: bool = False  # of "skew_reverse_kl" only
+    takes: ClassVar[tuple[Kind, ...]] = ("distributions", "heads", "sparse_distributions")
 
     def __post_init__(self):
-        if self.divergence not in _NAMES:
-            raise ValueError(f"divergence is {self.divergence!r}; expected one of {', '.join(map(repr, _NAMES))}")
+        check_options(self.divergence, self.beta, self.temperature, "mean", None)
+        if self.hold_mixture and self.divergence != "skew_reverse_kl":
+            raise ValueError(
+                f'hold_mixture came with divergence={self.divergence!r}; expected "skew_reverse_kl", the one that '
+                "DistiLLM-2 takes against a held mixture; leave it out for the others"
+            )
         if not 0 <= self.label_weight <= 1:
             raise ValueError(f"label_weight is {self.label_weight}; expected a share between 0 and 1")
 
     def __str__(self) -> str:
-        name = _NAMES[self.divergence]
-        if self.divergence in ("jsd", "skew_kl"):
-            name += f"({self.beta:g})"
+        name = DIVERGENCES[self.divergence].title(self.beta) + (", mixture held" if self.hold_mixture else "")
         if self.temperature != 1:
             name += f", τ = {self.temperature:g}"
         return name + (f" + {self.label_weight:g} labels" if self.label_weight else "")
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the tokens of the text itself teach: on a text that the student wrote they can teach it nothing."""
+        return self.label_weight > 0
+
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], teacher_logits: Float[Tensor, "B T V"], batch: Batch
+        self,
+        student: Float[Tensor, "B T V"] | Head,
+        teacher: Float[Tensor, "B T V"] | Head | SparseTeacher,
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss in nats a counted position."""
-        gap = softmax_kl(
-            student_logits,
-            teacher_logits,
-            divergence=self.divergence,
-            beta=self.beta,
-            temperature=self.temperature,
-            mask=batch.mask,
-        )
+        """The loss in nats per counted position.
+
+        Raises:
+            ValueError: labels or a held mixture are asked for where there are no logits to read them off.
+        """
+        self._check_sides(student, teacher)
+        options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
+        options |= {"mask": batch.mask, "normalizer": normalizer}
+        match student, teacher:
+            case Head(), Head():
+                biases = {"student_bias": student.bias, "teacher_bias": teacher.bias}
+                gap = linear_softmax_kl(*student[:2], *teacher[:2], **biases, **options)
+            case _, SparseTeacher():
+                gap = sparse_teacher_kl(student, teacher, **options)
+            case _ if self.hold_mixture:
+                gap = self._against_held_mixture(student, teacher, batch, normalizer)
+            case _:
+                gap = softmax_kl(student, teacher, **options)
         if not self.label_weight:
             return gap
-        labels = NegativeLogLikelihood()(student_logits, batch.targets, batch)
+        labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
         return (1 - self.label_weight) * gap + self.label_weight * labels
+
+    def _against_held_mixture(
+        self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch, normalizer: float | Tensor | None
+    ) -> Float[Tensor, ""]:
+        dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
+        student_logp, teacher_logp = (
+            (logits[batch.mask].to(dtype) / self.temperature).log_softmax(-1)
+            for logits in (student_logits, teacher_logits.detach())
+        )
+        gap = reverse_kl(student_logp, mixture(student_logp.detach(), teacher_logp, self.beta))
+        return self.temperature**2 * masked_mean(gap, normalizer=normalizer)
+
+    def _check_sides(self, student: object, teacher: object) -> None:
+        if self.label_weight and isinstance(student, Head):
+            raise ValueError(
+                f"label_weight is {self.label_weight} and the logits are never made; expected 0: write the labels as a "
+                "second term, Term(Sequences(), NegativeLogLikelihood(), where, weight=…), or take WHAT = Logits()"
+            )
+        if self.hold_mixture and not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
+            raise ValueError(
+                "hold_mixture came with a signal other than logits; expected WHAT = Logits(): take it, or leave "
+                "hold_mixture out"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,14 +126,20 @@ class NegativeLogLikelihood:
     Source: Kim & Rush (2016), arXiv:1606.07947, equation 3 and section 3.2.
     """
 
-    takes: ClassVar[str] = "tokens"
+    takes: ClassVar[tuple[Kind, ...]] = ("tokens",)
+    reads_labels: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return "forward KL (hard)"
 
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], tokens: Int[Tensor, "B T"], batch: Batch
+        self,
+        student_logits: Float[Tensor, "B T V"],
+        tokens: Int[Tensor, "B T"],
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss in nats a counted position."""
-        surprise = cross_entropy(student_logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return masked_mean(surprise, batch.mask)
+        """The loss in nats per counted position, in fp32 whatever the logits' dtype, or fp64 for fp64 logits."""
+        dtype = torch.promote_types(student_logits.dtype, torch.float32)
+        surprise = cross_entropy(student_logits.flatten(0, 1).to(dtype), tokens.flatten(), reduction="none")
+        return masked_mean(surprise.view_as(tokens), batch.mask, normalizer)

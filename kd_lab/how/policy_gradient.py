@@ -1,4 +1,4 @@
-"""HOW the sequence-level reverse KL is minimised: by the policy gradient, and by what tames its variance.
+"""HOW the sequence-level reverse KL is minimised: by the policy gradient, with its variance tamed.
 
 With r_t = log p(y_t|y_<t) − log q(y_t|y_<t) and y drawn by the student, KL(Q‖P) = −E Σ_t r_t, and its gradient is
 
@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.contracts import Kind
 from kd_lab.how.divergences import reverse_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.worlds import Batch
@@ -25,7 +26,7 @@ from kd_lab.worlds import Batch
 class PolicyGradient:
     """Sequence-level reverse KL with MiniLLM's three tamers, each of which can be switched off.
 
-    The value is the plain estimate of KL(q‖p) in nats a counted position; the gradient is the policy gradient.
+    The value is the plain estimate of KL(q‖p) in nats per counted position; the gradient is the policy gradient.
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2 to 7.
     """
@@ -33,7 +34,7 @@ class PolicyGradient:
     single_step: bool = True  # take the expectation of the immediate term instead of a sample: no bias, less variance
     length_norm: bool = True  # divide the future by its length: another objective, which no longer favours short texts
     importance: str = "token"  # weight of a token that others had a hand in drawing: "token" (MiniLLM's) or "sequence"
-    takes: ClassVar[str] = "paths"
+    takes: ClassVar[tuple[Kind, ...]] = ("paths",)
 
     def __post_init__(self):
         if self.importance not in ("token", "sequence"):
@@ -43,10 +44,15 @@ class PolicyGradient:
         return "reverse KL (PG)"
 
     def __call__(
-        self, student_logits: Float[Tensor, "B T V"], teacher_logits: Float[Tensor, "B T V"], batch: Batch
+        self,
+        student_logits: Float[Tensor, "B T V"],
+        teacher_logits: Float[Tensor, "B T V"],
+        batch: Batch,
+        normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
         """The loss on texts that the student wrote, alone or with the teacher's hand in it (`batch.drawn_logp`)."""
-        student_logp, teacher_logp = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+        dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
+        student_logp, teacher_logp = (x.to(dtype).log_softmax(-1) for x in (student_logits, teacher_logits))
         with torch.no_grad():
             rewards = gather(teacher_logp - student_logp, batch.targets).where(batch.mask, 0.0)
             weights = importance_weights(gather(student_logp, batch.targets), batch, self.importance)
@@ -54,7 +60,7 @@ class PolicyGradient:
             student_logp, teacher_logp, batch.targets, batch.mask, self.single_step, self.length_norm
         )
         estimate = -weights * rewards
-        return masked_mean(estimate + surrogate - surrogate.detach(), batch.mask)
+        return masked_mean(estimate + surrogate - surrogate.detach(), batch.mask, normalizer)
 
 
 def policy_surrogate(
@@ -65,21 +71,21 @@ def policy_surrogate(
     single_step: bool = True,
     length_norm: bool = False,
 ) -> Float[Tensor, "B T"]:
-    """A term a position whose gradient, summed over a text that the student wrote, estimates ∇KL(Q‖P) of sequences.
+    """One term per position whose gradient, summed over a text of the student, estimates ∇KL(Q‖P) of sequences.
 
-    Without `length_norm` the estimate has no bias. Its value means nothing; only its gradient does.
+    Without `length_norm` the estimate has no bias. Only its gradient has a meaning; its value has none.
 
     Args:
         student_logp: log q at every position, nats; the gradient flows here.
         teacher_logp: log p.
-        tokens: what was drawn.
+        tokens: the ids that were drawn.
         mask: True where a token was drawn and not given or padded.
         single_step: see `PolicyGradient`.
         length_norm: see `PolicyGradient`.
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2, 3 and 6.
     """
-    # a teacher that forbids what is masked would make infinite terms there, whose gradient is NaN even under a where
+    # a teacher that forbids a masked token would make infinite terms there, whose gradient is NaN even under a where
     teacher_logp = teacher_logp.where(mask[..., None], student_logp.detach())
     own_logp = gather(student_logp, tokens)
     rewards = (gather(teacher_logp, tokens) - own_logp).detach().where(mask, 0.0)

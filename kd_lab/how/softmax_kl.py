@@ -37,9 +37,10 @@ def softmax_kl(
     Args:
         student_logits: [..., V], any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
         teacher_logits: [..., V], of the same shape; the dtype may differ.
-        divergence: "forward_kl" KL(p‖q), "reverse_kl" KL(q‖p), "jsd", "skew_kl" or "total_variation"; the functions
-            of these names say where each is zero and infinite.
-        beta: the teacher's share of the mixture, read by "jsd" and "skew_kl" only; strictly between 0 and 1.
+        divergence: "forward_kl" KL(p‖q), "reverse_kl" KL(q‖p), "jsd", "skew_kl", "skew_reverse_kl" or
+            "total_variation"; the functions of these names say where each is zero and infinite.
+        beta: the teacher's share of the mixture m, read by "jsd", "skew_kl" and "skew_reverse_kl" only; strictly
+            between 0 and 1.
         temperature: τ > 0, softens both sides.
         mask: [...], True where a position counts. What stands elsewhere is never read into the loss or the gradient.
         reduction: "mean" over the positions that count, "sum" over them, or "none" for one loss a position, 0 where

@@ -1,19 +1,17 @@
-"""softmax_kl against a teacher of whom only a few tokens were kept: what the rest is worth depends on `tail`."""
+"""softmax_kl against a teacher of whom only a few tokens were kept: `tail` says how the others count."""
 
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_lab.how.checks import check_options, check_positions
-from kd_lab.how.chunked import CHUNK, as_matrix, take
+from kd_lab.how.checks import check_options, check_positions, check_vocabulary
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
-from kd_lab.how.reference import divergence_of, loss_scale
-
-TAILS = ("bucket", "sampled", "renormalize")
-_ROUNDING = 0.02  # what fp16 or bf16 log-probabilities may add to a sum of 1
+from kd_lab.how.sparse_cache import SparseTeacher, rest_of
+from kd_lab.how.sparse_checks import ABSENT, check_layout, check_tail, checked_ids
+from kd_lab.how.sparse_events import reference_events, sparse_events
 
 
 def sparse_softmax_kl(
@@ -22,6 +20,7 @@ def sparse_softmax_kl(
     teacher_logp: Float[Tensor, "... K_logp"],
     *,
     tail: str = "bucket",
+    tail_logp: Float[Tensor, "..."] | None = None,
     divergence: str = "forward_kl",
     beta: float = 0.5,
     temperature: float = 1.0,
@@ -31,7 +30,7 @@ def sparse_softmax_kl(
     scale_by_t2: bool = True,
     backend: str = "auto",
 ) -> Float[Tensor, "..."]:
-    """The gap to a cached teacher: K token ids a position and their log-probabilities.
+    """The gap to a cached teacher: K token ids per position and their log-probabilities.
 
     "bucket": the K tokens and one more event, "any other token", on both sides. It is a divergence of two complete
     distributions, zero iff the student gives the K tokens the teacher's probabilities; it is at most the full
@@ -39,29 +38,35 @@ def sparse_softmax_kl(
 
     "sampled": the ids were drawn from the teacher (with replacement). (1/K)·Σ (log p − log q) over the draws has the
     full forward KL as its expectation, and its gradient has the full gradient. A single value may be negative; it is
-    not clamped, since that would be a bias.
+    not clamped, since that would be a bias. A token that was drawn twice stands there twice and counts twice.
 
     "renormalize": the K probabilities are scaled to sum to 1 and all else gets 0. Common, and biased: the gradient is
     q − p/Σ_K p, whose optimum puts all of the student's mass on the K tokens, however much the teacher kept off them.
 
-    Cached log-probabilities cannot be re-tempered without the tokens that were dropped, so `temperature` must be the
-    one they were taken (or drawn) at: it is applied to the student alone.
+    The mass of the bucket cannot be had from the kept tokens once they round to 1: its log is then −∞ and reverse KL
+    infinite, on an ordinary teacher. So a cache keeps it (`top_k` does), and it comes in as `tail_logp`. Without it the
+    rest is 1 − Σ_K p, but at least the rounding of that sum: finite, and for a sure teacher only a rough figure.
+
+    Where fewer than K tokens were kept, id −1 fills up: it is no token, and its log-probability is not read. Cached
+    log-probabilities cannot be re-tempered without the tokens that were dropped, so `temperature` must be the one they
+    were taken (or drawn) at: it is applied to the student alone.
 
     Args:
         student_logits: [..., V].
-        teacher_ids: [..., K], integers; distinct within a position for "bucket" and "renormalize".
+        teacher_ids: [..., K], integers, −1 for none; distinct within a position for "bucket" and "renormalize".
         teacher_logp: [..., K], log p of these tokens (nats) at `temperature`.
-        tail: what the tokens that were dropped are worth.
+        tail: the treatment of the tokens that were dropped.
+        tail_logp: [...], log of their mass (nats) at `temperature`, read by "bucket" alone.
         divergence: any for "bucket"; for "sampled" only "forward_kl", which is linear in p; for "renormalize" any but
             "reverse_kl", which is infinite.
         beta, temperature, mask, reduction, normalizer, scale_by_t2: as in `softmax_kl`.
         backend: "reference" for the plain formula; "auto" or "chunked" for the same in chunks of rows.
 
     Returns:
-        Nats: a scalar, or [...] with reduction "none".
+        Nats: a scalar, or [...] with reduction "none". The teacher is detached. Derivatives of any order exist.
 
     Raises:
-        ValueError: shapes, ids, probabilities or options do not fit.
+        ValueError: shapes, ids, probabilities or options do not fit, or a position that counts has no token.
 
     Source: Anshumann et al., "Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs", 2503.16870, sections
     2 and 3.
@@ -74,155 +79,101 @@ def sparse_softmax_kl(
     tensor(0.2877)
     """
     check_options(divergence, beta, temperature, reduction, normalizer)
-    _check_tail(tail, divergence)
+    check_tail(tail, divergence)
     if backend not in ("auto", "reference", "chunked"):
         raise ValueError(f'backend is {backend!r}; expected "auto", "reference" or "chunked" for a sparse teacher')
-    mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
-    _check_teacher(student_logits, teacher_ids, teacher_logp, mask, tail)
-
-    counted = slice(None) if mask is None else mask
-    logits, ids = student_logits[counted], teacher_ids[counted].long()
-    dtype = torch.promote_types(torch.promote_types(logits.dtype, teacher_logp.dtype), torch.float32)
-    logp = teacher_logp.detach()[counted].to(dtype)
-    if backend == "reference" or dtype == torch.float64:
-        student_logp = _events(logits.to(dtype), ids, temperature)
-    else:
-        student_logp = _Events.apply(logits, ids, temperature)
-    if tail == "sampled":
-        loss = (logp - student_logp[..., :-1]).mean(-1)
-    else:
-        # With the whole vocabulary kept, what the tokens leave of 1 is rounding, and the student has nothing there.
-        has_bucket = tail == "bucket" and ids.shape[-1] < student_logits.shape[-1]
-        loss = divergence_of(student_logp, _complete(logp, has_bucket), divergence, beta)
-    loss = loss_scale(divergence, temperature, scale_by_t2) * loss
-    if mask is not None:
-        loss = torch.zeros(mask.shape, dtype=loss.dtype, device=loss.device).masked_scatter(mask, loss)
-    return reduce(loss, mask, reduction, normalizer)
-
-
-def _complete(logp: Float[Tensor, "... K"], has_bucket: bool) -> Float[Tensor, "... K+1"]:
-    """The teacher's log-probabilities of the K tokens and of the bucket: what they leave of 1, or nothing."""
-    mass = logp.exp().sum(-1, keepdim=True)
-    if not has_bucket:
-        return torch.cat([logp - mass.log(), torch.full_like(mass, -torch.inf)], -1)
-    # Rounded log-probabilities (fp16 on disk) may sum to a little more than 1; a distribution must not.
-    excess = mass.clamp_min(1)
-    return torch.cat([logp - excess.log(), (1 - mass / excess).log()], -1)
-
-
-def _events(logits: Float[Tensor, "... V"], ids: Int[Tensor, "... K"], temperature: float) -> Float[Tensor, "... K+1"]:
-    """log q of each id, and of all other tokens together, by the formula."""
-    scaled = logits / temperature
-    normaliser = scaled.logsumexp(-1, keepdim=True)
-    others = scaled.scatter(-1, ids, -torch.inf).logsumexp(-1, keepdim=True)
-    return torch.cat([scaled.gather(-1, ids), others], -1) - normaliser
-
-
-class _Events(torch.autograd.Function):
-    """`_events` and its gradient, a chunk of rows at a time, with the gradient as the only large tensor.
-
-    With u the upstream gradient of the K + 1 events, U = Σ u, and r the student's distribution among the other tokens:
-    the gradient of a logit is (u_id − U·q)/τ for one of the ids, and (u_rest·r − U·q)/τ for any other.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, logits, ids, temperature):
-        rows = logits.shape[:-1]
-        events = torch.empty(rows.numel(), ids.shape[-1] + 1, dtype=torch.float32, device=logits.device)
-        normalisers = torch.empty(rows.numel(), 1, dtype=torch.float32, device=logits.device)
-        for part, chunk, chosen in _chunks(logits, ids):
-            scaled = chunk.float() / temperature
-            normalisers[part] = scaled.logsumexp(-1, keepdim=True)
-            events[part, :-1] = scaled.gather(-1, chosen)
-            events[part, -1] = scaled.scatter_(-1, chosen, -torch.inf).logsumexp(-1)
-            events[part] -= normalisers[part]
-        ctx.save_for_backward(logits, ids, normalisers, events[:, -1:] + normalisers)
-        ctx.temperature = temperature
-        return events.view(*rows, events.shape[-1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, upstream):
-        logits, ids, normalisers, normalisers_of_others = ctx.saved_tensors
-        gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
-        upstream = _rows(upstream) / ctx.temperature
-        for part, chunk, chosen in _chunks(logits, ids):
-            scaled, u = chunk.float() / ctx.temperature, upstream[part]
-            result = (scaled - normalisers[part]).exp_().mul_(-u.sum(-1, keepdim=True))
-            others = scaled.sub_(normalisers_of_others[part]).exp_().mul_(u[:, -1:]).scatter_(-1, chosen, 0.0)
-            if not torch.isfinite(normalisers_of_others[part]).all():
-                others.nan_to_num_(nan=0.0)  # no other token is possible, so none can gain or lose
-            result.add_(others).scatter_add_(-1, chosen, u[:, :-1])
-            as_matrix(gradient)[part] = result.to(gradient.dtype)
-        return gradient, None, None
-
-
-def _chunks(logits: Tensor, ids: Tensor) -> Iterator[tuple[slice, Float[Tensor, "R V"], Int[Tensor, "R K"]]]:
-    rows, matrix, ids = logits.shape[:-1].numel(), as_matrix(logits), _rows(ids)
-    step = max(1, CHUNK // logits.shape[-1])
-    for start in range(0, rows, step):
-        part = slice(start, min(start + step, rows))
-        yield part, take(matrix, part), ids[part]
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """[..., K] as a matrix; the count of rows is spelt out, since −1 cannot be inferred for none."""
-    return tensor.reshape(tensor.shape[:-1].numel(), tensor.shape[-1])
-
-
-def _check_tail(tail: str, divergence: str) -> None:
-    if tail not in TAILS:
-        raise ValueError(f"tail is {tail!r}; expected one of {', '.join(map(repr, TAILS))}")
-    if tail == "sampled" and divergence != "forward_kl":
+    if not student_logits.is_floating_point() or student_logits.dim() == 0:
         raise ValueError(
-            f'tail="sampled" came with divergence={divergence!r}; expected "forward_kl", the only one that is linear '
-            'in the teacher and so has an unbiased estimate from samples; for others keep a top k and use tail="bucket"'
+            f"student_logits has dtype {student_logits.dtype} and shape {tuple(student_logits.shape)}; expected "
+            "floating point numbers, [..., V]"
         )
-    if tail == "renormalize" and divergence == "reverse_kl":
-        raise ValueError(
-            'tail="renormalize" came with divergence="reverse_kl", which is infinite: the student gives mass to tokens '
-            'that this teacher calls impossible; use tail="bucket"'
-        )
-
-
-def _check_teacher(
-    student_logits: Tensor, teacher_ids: Tensor, teacher_logp: Tensor, mask: Tensor | None, tail: str
-) -> None:
     positions, vocabulary = student_logits.shape[:-1], student_logits.shape[-1]
-    if not student_logits.is_floating_point() or not teacher_logp.is_floating_point():
-        raise ValueError(
-            f"student_logits has dtype {student_logits.dtype} and teacher_logp {teacher_logp.dtype}; expected floating "
-            "point numbers"
-        )
-    if teacher_ids.is_floating_point() or teacher_ids.dtype == torch.bool:
-        raise ValueError(f"teacher_ids has dtype {teacher_ids.dtype}; expected integers")
-    if teacher_ids.shape != teacher_logp.shape or teacher_ids.shape[:-1] != positions or not teacher_ids.shape[-1]:
-        raise ValueError(
-            f"teacher_ids has shape {tuple(teacher_ids.shape)} and teacher_logp {tuple(teacher_logp.shape)}; expected "
-            f"{(*positions, 'K')} for both, K ≥ 1 tokens at each position of student_logits"
-        )
-    counted = slice(None) if mask is None else mask
-    ids, logp = teacher_ids[counted].long(), teacher_logp[counted].float()
-    if ids.numel() and not 0 <= ids.min() <= ids.max() < vocabulary:
-        raise ValueError(
-            f"teacher_ids run from {ids.min()} to {ids.max()}; expected 0 … {vocabulary - 1}, the student's vocabulary"
-            "; check that both models use one tokenizer"
-        )
-    if not (logp <= _ROUNDING).all():
-        raise ValueError(
-            f"teacher_logp goes up to {logp.max()}; expected log-probabilities, 0 at most; write "
-            "logits.log_softmax(-1) before you take the top k, so that the tokens that are dropped are counted too"
-        )
+    mask = check_positions(mask, positions, student_logits.device)
+    check_layout(teacher_ids, teacher_logp, tail_logp, positions)
+    ids = checked_ids(teacher_ids, teacher_logp, tail_logp, mask, vocabulary, tail)
+
+    dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logp.dtype), torch.float32)
+    if backend == "reference" or dtype == torch.float64:
+        student_logp = reference_events(student_logits.to(dtype), ids, temperature)
+    else:
+        student_logp = sparse_events(student_logits, ids, temperature)
     if tail == "sampled":
-        return
-    ordered = ids.sort(-1).values
-    if (ordered[..., 1:] == ordered[..., :-1]).any():
+        loss = _mean_over_draws(student_logp[..., :-1], teacher_logp.detach().to(dtype), ids)
+    else:
+        possible = student_logp.detach()[..., -1] > -torch.inf
+        rest = _rest(ids, teacher_logp.detach(), tail_logp, tail, vocabulary, possible).to(dtype)
+        teacher_logp = _complete(teacher_logp.detach().to(dtype), ids, rest)
+        loss = DIVERGENCES[divergence](student_logp, teacher_logp, beta)
+    return reduce(DIVERGENCES[divergence].scale(temperature, scale_by_t2) * loss, mask, reduction, normalizer)
+
+
+def sparse_teacher_kl(
+    student_logits: Float[Tensor, "... V"], teacher: SparseTeacher, **options: Any
+) -> Float[Tensor, "..."]:
+    """`sparse_softmax_kl` to a cache, at the cache's own temperature and with its own tail.
+
+    Args:
+        student_logits: [..., V], at the positions of the cache.
+        teacher: ids and log-probabilities at the same positions.
+        options: as in `sparse_softmax_kl`; `tail` may be "renormalize" in place of "bucket".
+
+    Returns:
+        Nats: a scalar, or [...] with reduction "none".
+
+    Raises:
+        ValueError: as `sparse_softmax_kl`; the vocabularies differ; a temperature other than the cache's is asked for.
+
+    >>> from kd_lab.how import top_k
+    >>> teacher = torch.tensor([[25.0, 0.0, 0.0, 0.0]])
+    >>> sparse_teacher_kl(torch.zeros(1, 4), top_k(teacher, 1), divergence="reverse_kl")
+    tensor(17.3637)
+    """
+    check_vocabulary(student_logits.shape[-1], teacher.vocabulary, "logits[..., :V]")
+    temperature = options.pop("temperature", teacher.temperature)
+    if temperature != teacher.temperature:
         raise ValueError(
-            f'tail="{tail}" came with the same id twice at one position; expected distinct tokens, as a top k has; ids '
-            'that were drawn with replacement need tail="sampled"'
+            f"temperature is {temperature} and the cache's {teacher.temperature}; expected the same, since a cache "
+            "cannot be re-tempered without the tokens that it dropped; leave it out, or make the cache anew"
         )
-    if (mass := logp.exp().sum(-1)).numel() and mass.max() > 1 + _ROUNDING:
-        raise ValueError(
-            f"the probabilities of one position sum to {mass.max():.4f}; expected 1 at most; were they taken before "
-            "the softmax's normalisation?"
-        )
+    options = {"tail": teacher.tail, "tail_logp": teacher.tail_logp} | options
+    if "sampled" in (teacher.tail, options["tail"]) and teacher.tail != options["tail"]:
+        raise ValueError(f"tail is {options['tail']!r} and the cache's {teacher.tail!r}; draws are no top k")
+    return sparse_softmax_kl(student_logits, teacher.ids, teacher.logp, temperature=temperature, **options)
+
+
+def _rest(
+    ids: Int[Tensor, "... K"],
+    logp: Float[Tensor, "... K"],
+    tail_logp: Float[Tensor, "..."] | None,
+    tail: str,
+    vocabulary: int,
+    possible: Bool[Tensor, "..."],
+) -> Float[Tensor, "..."]:
+    """The teacher's log-mass off the kept tokens; `possible` is where the student has any such token."""
+    absent = ids == ABSENT
+    nothing = (~absent).sum(-1) == vocabulary  # there is no other token, whatever rounding says
+    if tail == "renormalize":
+        return torch.full(nothing.shape, -torch.inf, device=ids.device).masked_fill(absent.all(-1), 0.0)
+    if tail_logp is not None:
+        rest = tail_logp.detach()
+    else:
+        exact = logp.to(torch.promote_types(logp.dtype, torch.float32)).masked_fill(absent, -torch.inf)
+        rest, is_rounding = rest_of(exact, torch.finfo(logp.dtype).eps)
+        nothing |= is_rounding & ~possible
+    return rest.masked_fill(nothing, -torch.inf).masked_fill(absent.all(-1), 0.0)
+
+
+def _complete(
+    logp: Float[Tensor, "... K"], ids: Int[Tensor, "... K"], rest: Float[Tensor, "..."]
+) -> Float[Tensor, "... K+1"]:
+    """The teacher's log-probabilities of the kept tokens and of the rest; rounding on disk may not move their sum."""
+    return torch.cat([logp.masked_fill(ids == ABSENT, -torch.inf), rest.unsqueeze(-1)], -1).log_softmax(-1)
+
+
+def _mean_over_draws(
+    student_logp: Float[Tensor, "... K"], teacher_logp: Float[Tensor, "... K"], ids: Int[Tensor, "... K"]
+) -> Float[Tensor, "..."]:
+    """(1/n)·Σ (log p − log q) over the n draws of each position."""
+    absent = ids == ABSENT
+    gap = (teacher_logp - student_logp).masked_fill(absent, 0.0).sum(-1)
+    return gap / (~absent).sum(-1).clamp_min(1)

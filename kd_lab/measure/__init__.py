@@ -1,6 +1,6 @@
-"""What a distilled model is worth: exact where the language can be enumerated, estimated elsewhere."""
+"""The worth of a distilled model: exact where the language can be enumerated, estimated elsewhere."""
 
-from kd_lab.measure.exact import alive, conditionals, every_text, gap_by_position, joint, prefixes, reach, sequence_kl
+from kd_lab.measure.exact import conditionals, every_text, gap_by_position, joint, reach, sequence_kl
 from kd_lab.measure.exposure import exact_excess_error, excess_error, sampled_gap_by_position
 from kd_lab.measure.interval import mean_interval
 from kd_lab.measure.likelihood import bits_per_character
@@ -9,7 +9,6 @@ from kd_lab.measure.quality import calibration_error, distinct, gradient_angle, 
 from kd_lab.measure.spread import mean_and_variance, root_mean_square_error
 
 __all__ = [
-    "alive",
     "bits_per_character",
     "calibration_error",
     "conditionals",
@@ -25,7 +24,6 @@ __all__ = [
     "mean_and_variance",
     "mean_interval",
     "pair_reach",
-    "prefixes",
     "reach",
     "root_mean_square_error",
     "sampled_gap_by_position",

@@ -1,4 +1,4 @@
-"""How long things take, beside one another: on a machine with other work to do, only ratios of turns can be trusted."""
+"""Seconds of several paths, taken in turns: on a machine with other work to do, only their ratios can be trusted."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ Measured = TypeVar("Measured")
 def in_turns(
     paths: Mapping[str, Callable[[], object]], measure: Callable[[Callable[[], object]], Measured], rounds: int
 ) -> dict[str, list[Measured]]:
-    """What `measure` says of every path, once a round, in an order that moves on by one each round.
+    """The cost of every path by `measure`, once per round, in an order that moves on by one each round.
 
-    Whatever else the machine does then falls on all paths alike.
+    Other work of the machine then falls on all paths alike.
 
     Args:
-        paths: name → what to run.
-        measure: runs a path, and says what it cost.
-        rounds: how often.
+        paths: name → the path to run.
+        measure: runs a path and returns its cost.
+        rounds: the number of turns.
 
     Returns:
         name → a list of `rounds` measurements.
@@ -40,8 +40,8 @@ def seconds_in_turns(paths: Mapping[str, Callable[[], object]], rounds: int = 7)
     """Wall seconds of every path, `in_turns`. A first round warms up and is not counted.
 
     Args:
-        paths: name → what to run.
-        rounds: how often.
+        paths: name → the path to run.
+        rounds: the number of turns.
 
     Returns:
         name → seconds, [rounds]. Compare medians, or minima where the neighbours are loud.

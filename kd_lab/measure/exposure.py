@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from kd_lab.how import forward_kl
 from kd_lab.measure.exact import gap_by_position
-from kd_lab.models import evaluating
+from kd_lab.models import next_token_logp
 from kd_lab.worlds import Batch
 
 
@@ -19,7 +19,7 @@ def excess_error(
     wrote. The first token counts; there is no prefix yet, so both sums begin alike and the curve begins at 0.
 
     Args:
-        on_student_prefixes: KL(p‖q) at each position in nats a text, averaged over the student's prefixes.
+        on_student_prefixes: KL(p‖q) at each position in nats per text, averaged over the student's prefixes.
         on_teacher_prefixes: the same over the teacher's.
 
     Returns:
@@ -42,10 +42,13 @@ def excess_error(
     return on_student_prefixes.cumsum(0) / expected - 1
 
 
-def exact_excess_error(student: list[Float[Tensor, "_ V"]], teacher: list[Float[Tensor, "_ V"]]) -> Float[Tensor, " L"]:
+def exact_excess_error(
+    student: list[Float[Tensor, "_ V"]], teacher: list[Float[Tensor, "_ V"]], end: int = 0
+) -> Float[Tensor, " L"]:
     """ExAccErr at every length by enumeration, from two tables of `conditionals`. See `excess_error`."""
     return excess_error(
-        gap_by_position(student, teacher, visited=student), gap_by_position(student, teacher, visited=teacher)
+        gap_by_position(student, teacher, visited=student, end=end),
+        gap_by_position(student, teacher, visited=teacher, end=end),
     )
 
 
@@ -54,9 +57,9 @@ def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch
     """Σ over texts of KL(p‖q) at each position ÷ the number of texts: `gap_by_position`, estimated from rollouts.
 
     Args:
-        texts: written by the student or by the teacher; that is the whole difference.
+        texts: written by the student or by the teacher; that is the whole difference. They are read on each model's own
+            device, and the result lies on the student's.
     """
-    with evaluating(student), evaluating(teacher):
-        student_logp = student(texts.inputs).log_softmax(-1)
-        teacher_logp = teacher(texts.inputs).log_softmax(-1)
-    return forward_kl(student_logp, teacher_logp).where(texts.mask, 0.0).mean(0)
+    student_logp = next_token_logp(student, texts.inputs)
+    teacher_logp = next_token_logp(teacher, texts.inputs).to(student_logp.device)
+    return forward_kl(student_logp, teacher_logp).where(texts.mask.to(student_logp.device), 0.0).mean(0)

@@ -1,4 +1,4 @@
-"""How sure a mean over a few seeds is."""
+"""The confidence interval of a mean over a few seeds."""
 
 from collections.abc import Sequence
 from math import atan, cos, pi, sin, sqrt
@@ -38,7 +38,7 @@ def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.9
 
 
 def student_t_quantile(degrees: int, level: float) -> float:
-    """The t for which P(|T| ≤ t) = level, T with Student's distribution of so many degrees of freedom.
+    """The t for which P(|T| ≤ t) = level, T with Student's distribution of that many degrees of freedom.
 
     >>> [round(student_t_quantile(n, 0.95), 3) for n in (1, 2, 4, 30)]
     [12.706, 4.303, 2.776, 2.042]

@@ -7,15 +7,14 @@ from torch import Tensor
 from kd_lab.how import forward_kl
 from kd_lab.measure.exact import Divergence
 from kd_lab.models import FiniteStateModel
-from kd_lab.worlds import END
 
 
 @torch.no_grad()
 def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) -> Float[Tensor, "L S R"]:
     """The probability that a text goes on after t tokens with its writer in state s and its reader in state r.
 
-    There are V^t prefixes of t tokens and only S·R pairs of states; what both models say next depends on the pair
-    alone, so that nothing has to be listed or sampled. Texts that have ended are left out, as in `reach`.
+    There are V^t prefixes of t tokens and only S·R pairs of states; the next token of both depends on the pair alone,
+    so that nothing has to be listed or sampled. Texts that have ended are left out, as in `reach`.
 
     Args:
         writer: draws the tokens.
@@ -30,17 +29,17 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
     >>> pair_reach(coin, coin, 3).sum((1, 2)).tolist()
     [1.0, 0.5, 0.25]
     """
-    if writer.vocab_size != reader.vocab_size:
+    if (writer.vocab_size, writer.end) != (reader.vocab_size, reader.end):
         raise ValueError(
-            f"the models have vocabularies of {writer.vocab_size} and {reader.vocab_size}; expected the same ids on "
-            "both"
+            f"the models have vocabularies of {writer.vocab_size} and {reader.vocab_size} ids that end with "
+            f"{writer.end} and {reader.end}; expected the same ids on both"
         )
     if length < 1:
         raise ValueError(f"length is {length}; expected at least 1 token")
     probability, readers = writer.logp().exp(), len(reader.table)
-    probability[:, END] = 0  # whoever ends leaves
+    probability[:, writer.end] = 0  # a text that ends leaves
     goal = writer.moves[:, None, :] * readers + reader.moves[None, :, :]
-    here = torch.zeros(len(writer.table), readers, dtype=probability.dtype)
+    here = probability.new_zeros(len(writer.table), readers)
     here[0, 0] = 1
     steps = [here]
     for _ in range(length - 1):
@@ -54,7 +53,7 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
 def gap_by_pair(
     student: FiniteStateModel, teacher: FiniteStateModel, divergence: Divergence = forward_kl
 ) -> Float[Tensor, "S R"]:
-    """The divergence, in nats, of what the two say next, for each state of the student and each of the teacher.
+    """The divergence, in nats, of the two next-token distributions, for each pair of their states.
 
     Weighed with `pair_reach` it is `gap_by_position`, without a list of prefixes.
     """

@@ -1,4 +1,4 @@
-"""What bits do not show: whether confidence is earned, and whether texts repeat themselves."""
+"""Quality beyond the bits: whether confidence is earned, whether texts repeat themselves, where gradients point."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.models import evaluating
+from kd_lab.models import next_token_logp
 from kd_lab.worlds import Batch
 
 
@@ -19,17 +19,19 @@ def calibration_error(model: nn.Module, batch: Batch, bins: int = 10) -> float:
         bins: of confidence between 0 and 1.
 
     Returns:
-        A number between 0 and 1; 0 where a token predicted with 70 % is right 70 times in 100.
+        A number between 0 and 1; 0 where tokens predicted with 70 % are right 70 times in 100.
 
     Source: Guo et al. (2017), arXiv:1706.04599, equation 3.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected at least 1")
-    with evaluating(model):
-        confidence, predicted = model(batch.inputs)[batch.mask].softmax(-1).max(-1)
-    right = (predicted == batch.targets[batch.mask]).double()
+    logp = next_token_logp(model, batch.inputs)
+    batch = batch.to(logp.device)
+    largest, predicted = logp[batch.mask].max(-1)
+    confidence, right = largest.exp(), (predicted == batch.targets[batch.mask]).double()
     index = (confidence * bins).long().clamp_max(bins - 1)
-    excess = torch.zeros(bins, dtype=torch.float64).index_add(0, index, right - confidence.double())
+    excess = torch.zeros(bins, dtype=torch.float64, device=right.device)
+    excess = excess.index_add(0, index, right - confidence.double())
     return (excess.abs().sum() / len(right)).item()
 
 

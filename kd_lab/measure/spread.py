@@ -1,4 +1,4 @@
-"""How far an estimated gradient strays: bias and variance by enumeration, and the error of a mean over samples."""
+"""The error of an estimated gradient: bias and variance by enumeration, and the error of a mean over samples."""
 
 from math import sqrt
 
@@ -15,7 +15,7 @@ def mean_and_variance(
 
     Args:
         gradients: one estimate for each possible sample, such as each text of an exact language.
-        probabilities: how likely whoever writes is to write it; they sum to 1.
+        probabilities: of each sample under its writer; they sum to 1.
 
     Returns:
         The expectation, and the variance in the squared unit of the gradient. The mean over N independent samples has
@@ -37,7 +37,7 @@ def mean_and_variance(
 
 
 def root_mean_square_error(bias: float, variance: float, samples: int) -> float:
-    """√(bias² + variance ÷ samples): how far the mean over so many samples lies from the truth, typically.
+    """√(bias² + variance ÷ samples): the typical distance of the mean over that many samples from the truth.
 
     More samples take away the second term and never the first.
 

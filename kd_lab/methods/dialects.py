@@ -11,10 +11,10 @@ fe4cf9b and LMOps 4f2a9de.
 
 from dataclasses import dataclass, replace
 
+from kd_lab.contracts import How
 from kd_lab.how import Divergence
-from kd_lab.how.skew_reverse import SkewReverse
-from kd_lab.methods.minillm import minillm
-from kd_lab.methods.recipe import How, Recipe
+from kd_lab.methods.recipe import Recipe
+from kd_lab.methods.recipes import minillm
 from kd_lab.what import Logits
 from kd_lab.where import Corpus, Mixture, TeacherRollouts
 
@@ -57,7 +57,7 @@ def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd:
     return Recipe("TRL GKD", Logits(), trl_divergence(beta), where, source="arXiv:2306.13649")
 
 
-def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.0) -> Divergence | SkewReverse:
+def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.0) -> Divergence:
     """The loss that DistiLLM's `--type` names; what else stands in the type, such as "adaptive-", is about the texts.
 
     Its names are looked for inside the type in this order: sfkl, srkl, jsd, tvd, fkl (or the type "kd"), rkl. Forward
@@ -70,14 +70,14 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
         kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, whoever wrote them.
 
     Raises:
-        ValueError: the type names no loss, or the labels are mixed with skew reverse KL, which has none here.
+        ValueError: the type names no loss, or `kd_ratio` is no share.
 
     >>> [str(distillm_divergence(kind)) for kind in ("jsd", "sfkl", "adaptive-srkl", "kd")]
     ['JSD(0.1)', 'skew KL(0.1)', 'skew reverse KL(0.9)', 'forward KL']
     """
-    losses: dict[str, Divergence | SkewReverse] = {
+    losses = {
         "sfkl": Divergence("skew_kl", beta=skew_alpha),
-        "srkl": SkewReverse(beta=round(1 - skew_alpha, 10)),
+        "srkl": Divergence("skew_reverse_kl", beta=round(1 - skew_alpha, 10)),
         "jsd": Divergence("jsd", beta=round(1 - DISTILLM_JSD_LAMBDA, 10)),
         "tvd": Divergence("total_variation"),
         "fkl": Divergence("forward_kl"),
@@ -88,16 +88,7 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
         raise ValueError(
             f"type {kind!r} names no loss of DistiLLM; expected one with {', '.join(losses)} in it, or 'kd'"
         )
-    how = losses[name]
-    label_weight = round(1 - _share("kd_ratio", kd_ratio), 10)
-    if not label_weight:
-        return how
-    if isinstance(how, SkewReverse):
-        raise ValueError(
-            f"kd_ratio is {kd_ratio} with {kind!r}; expected 1: SkewReverse mixes with no labels here; "
-            "add NegativeLogLikelihood yourself, or take another divergence"
-        )
-    return replace(how, label_weight=label_weight)
+    return replace(losses[name], label_weight=round(1 - _share("kd_ratio", kd_ratio), 10))
 
 
 DISTILLM_JSD_LAMBDA = 0.9  # the default of its js_distance, which no flag reaches
@@ -146,7 +137,7 @@ def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: fl
     >>> str(distillm_2("gkd")[0])
     'JSD(0.9)'
     """
-    reverse = SkewReverse(beta=round(1 - alpha_2, 10), hold_mixture=True)
+    reverse = Divergence("skew_reverse_kl", beta=round(1 - alpha_2, 10), hold_mixture=True)
     both = {
         "distillm_v2": (Divergence("skew_kl", beta=alpha_1), reverse),
         "distillm_v1": (reverse, reverse),

@@ -1,31 +1,38 @@
-"""Models that assign probabilities to text, and what writes with them.
+"""Models that assign probabilities to text, and the ways to read and write with them.
 
-Any model here is a module from tokens [B, T] to logits [B, T, V] with `vocab_size` and `context`. Called with
-`cache=model.new_cache(batch_size, length)` it reads on where the cache ends.
+Each model is a `kd_lab.contracts.LanguageModel`: a module from tokens [B, T] to logits [B, T, V] with `vocab_size`,
+`context` and `end`. Called with `cache=model.new_cache(batch_size, length)` it reads on where the cache ends.
 """
 
-from kd_lab.models.bigram import BigramModel
+from kd_lab.models.cached_teacher import CachedTeacher
 from kd_lab.models.finite_state import FiniteStateModel
-from kd_lab.models.generate import evaluating, generate, sampling_logp
+from kd_lab.models.generate import generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
+from kd_lab.models.hugging_face import HuggingFace, HuggingFaceTokenizer
 from kd_lab.models.mixture import MixtureModel
+from kd_lab.models.reading import device_of, evaluating, next_token_logp, target_logp
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
 from kd_lab.models.tabular import TabularModel
 
 __all__ = [
     "GPT",
-    "BigramModel",
+    "CachedTeacher",
     "FiniteStateModel",
     "GPTConfig",
+    "HuggingFace",
+    "HuggingFaceTokenizer",
     "MixtureModel",
     "TabularModel",
+    "device_of",
     "evaluating",
     "generate",
     "load_model",
     "load_teacher",
+    "next_token_logp",
     "sampling_logp",
     "save_model",
     "serve",
+    "target_logp",
     "trained",
 ]

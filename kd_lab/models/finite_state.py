@@ -1,4 +1,4 @@
-"""A model with finite memory: what it says next depends on the state that the text has led it to, and on no more."""
+"""A model with finite memory: its next token depends on the state that the text has led it to, and on no more."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,47 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.worlds import END
-
 
 @dataclass
 class StateCache:
-    """The state that each row is in, [B], and how many tokens led there; None: nothing was read."""
+    """The state in which each token was read: the whole memory of a model that is a table of states."""
 
-    state: Int[Tensor, " B"] | None = None
-    length: int = 0
-    logp: Float[Tensor, "S V"] | None = None  # the model's, worked out once for a whole text
+    states: Int[Tensor, "B L"]  # room for L tokens, of which the first `length` were read
+    length: int = 0  # tokens read; setting it lower forgets the last ones
+
+    @classmethod
+    def empty(cls, batch_size: int, length: int, device: torch.device) -> "StateCache":
+        """Room for `length` tokens in each of `batch_size` rows."""
+        return cls(torch.zeros(batch_size, length, dtype=torch.long, device=device))
 
     def select(self, rows: Int[Tensor, " N"]) -> "StateCache":
-        """A cache for the chosen rows, which have all read the same number of tokens."""
-        return StateCache(None if self.state is None else self.state[rows], self.length, self.logp)
+        """A new cache whose row i continues row `rows[i]` of this one."""
+        return StateCache(self.states[rows], self.length)
+
+    def add(self, states: Int[Tensor, "B T"]) -> None:
+        """Note the states of further tokens."""
+        self.states[:, self.length : self.length + states.shape[1]] = states
+        self.length += states.shape[1]
+
+
+def past_and_room(cache: StateCache | None, context: int, new: int) -> int:
+    """The number of tokens read before `new` further ones, for which there must be room.
+
+    Raises:
+        ValueError: they do not fit the context or the cache.
+    """
+    past = cache.length if cache else 0
+    room = min(context, cache.states.shape[1]) if cache else context
+    if past + new > room:
+        raise ValueError(
+            f"{new} tokens came after {past}; expected at most {room} in all, the context of the model or the length "
+            "of its cache: cut the text, or build the model with a longer context"
+        )
+    return past
 
 
 def window_moves(vocab_size: int, length: int) -> Int[Tensor, "S V"]:
-    """The moves of a memory that holds the last `length` tokens, S = V^length; state 0 is a window full of end marks.
+    """The moves of a memory that holds the last `length` tokens, S = V^length; state 0 is a window full of id 0.
 
     >>> window_moves(2, 2).tolist()  # states 00, 01, 10, 11: each forgets its first digit and takes the new one
     [[0, 1], [2, 3], [0, 1], [2, 3]]
@@ -38,11 +61,12 @@ class FiniteStateModel(nn.Module):
     """q(y_t | y_<t) = (1 − slip)·softmax(table[s_t]) + slip·u, and on to the state s_(t+1) = moves[s_t, y_t].
 
     Two such models make every expectation over prefixes a sum over pairs of states, at any length: see
-    `kd_lab.measure.pair_reach`. With `window_moves` it is a student of short memory; for a window of one token that is
-    a `BigramModel`. With a slip above 0 its hand is unsteady: u is uniform over all tokens but the end mark, and no
-    training takes that share away, a floor under what it can learn.
+    `kd_lab.measure.pair_reach`. With `window_moves` it is a student of short memory, with a window of one token a
+    bigram: V² parameters beside the V + V² + … + V^L of a `TabularModel`, so few that it cannot be its teacher and
+    that the gradient of every single text can be listed. With a slip above 0 its hand is unsteady: u is uniform over
+    all tokens but the end, and no training takes that share away, a floor under what it can learn.
 
-    The leading end mark is read in state 0 and does not move it.
+    The first token of an input is the mark that begins a text; it is read in state 0 and does not move it.
 
     >>> table, moves = torch.tensor([[0.0, 9.0, 0.0], [0.0, 0.0, 9.0]]), torch.tensor([[0, 1, 0], [1, 1, 0]])
     >>> FiniteStateModel(table, moves)(torch.tensor([[0, 1, 2]])).argmax(-1).tolist()
@@ -50,19 +74,24 @@ class FiniteStateModel(nn.Module):
     """
 
     def __init__(
-        self, table: Float[Tensor, "_ _"], moves: Int[Tensor, "_ _"], context: int = 64, slip: float = 0.0
+        self,
+        table: Float[Tensor, "_ _"],
+        moves: Int[Tensor, "_ _"],
+        context: int = 64,
+        slip: float = 0.0,
+        end: int = 0,
     ) -> None:
         """`table` holds the logits of each state; `moves` the state that each token leads to.
 
         Raises:
-            ValueError: the shapes differ, a move leads out of the table, the slip is no probability below 1, or the
-                context is below 1.
+            ValueError: the shapes differ, a move leads out of the table, the slip is no probability below 1, the
+                context is below 1, or the end is no token.
         """
         super().__init__()
         if table.shape != moves.shape:
             raise ValueError(
                 f"the table has shape {tuple(table.shape)} and the moves {tuple(moves.shape)}; expected [S, V] of "
-                "both: one row a state, one column a token"
+                "both: one row per state, one column per token"
             )
         if moves.min() < 0 or moves.max() >= len(table):
             raise ValueError(
@@ -73,9 +102,12 @@ class FiniteStateModel(nn.Module):
             raise ValueError(f"slip is {slip}; expected the share of random tokens, from 0 up to below 1")
         if context < 1:
             raise ValueError(f"context is {context}; expected at least 1 token to read")
+        if not 0 <= end < table.shape[1]:
+            raise ValueError(f"end is {end}; expected an id of the vocabulary, 0 … {table.shape[1] - 1}")
         self.table = nn.Parameter(table.detach().clone())
         self.register_buffer("moves", moves.clone())
-        self.context, self.slip = context, slip
+        self.context, self.slip, self.end = context, slip, end
+        self.last_token_decides = bool((moves == moves[0]).all())  # then all positions can be read at once
 
     @property
     def vocab_size(self) -> int:
@@ -83,41 +115,45 @@ class FiniteStateModel(nn.Module):
 
     def logp(self) -> Float[Tensor, "S V"]:
         """log q(· | state), in nats, of every state."""
-        logp = self.table.log_softmax(-1)
+        return self.logits().log_softmax(-1)
+
+    def logits(self) -> Float[Tensor, "S V"]:
+        """The logits of every state, slips included: without them the table itself."""
         if not self.slip:
-            return logp
-        anywhere = torch.full_like(logp, self.slip / (self.vocab_size - 1))
-        anywhere[:, END] = 0
-        return ((1 - self.slip) * logp.exp() + anywhere).log()
+            return self.table
+        anywhere = torch.full_like(self.table, self.slip / (self.vocab_size - 1))
+        anywhere[:, self.end] = 0
+        return ((1 - self.slip) * self.table.softmax(-1) + anywhere).log()
 
     def states(self, tokens: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-        """The state in which each position is read: 0 at the leading end mark, then where the moves lead."""
-        return self._walk(tokens, StateCache())
+        """The state in which each position is read: 0 at the mark that begins a text, then where the moves lead."""
+        return self._walk(tokens, None)
 
     def new_cache(self, batch_size: int, length: int) -> StateCache:
-        """An empty cache; `batch_size` and `length` are the interface's and cost nothing here."""
-        return StateCache()
+        """An empty cache with room for `length` tokens in each of `batch_size` rows."""
+        return StateCache.empty(batch_size, length, self.moves.device)
 
     def forward(self, tokens: Int[Tensor, "B T"], cache: StateCache | None = None) -> Float[Tensor, "B T V"]:
-        """Log-probabilities, which are logits too, of the token after each position.
+        """Logits of the token after each position.
 
         Raises:
-            ValueError: more tokens than the context has room for.
+            ValueError: more tokens than the context or the cache has room for.
         """
-        cache = cache or StateCache()
-        if cache.length + tokens.shape[1] > self.context:
-            raise ValueError(
-                f"{tokens.shape[1]} tokens came after {cache.length}; expected at most {self.context} in all: cut the "
-                "text, or build the model with a longer context"
-            )
-        if cache.logp is None:
-            cache.logp = self.logp()
-        return cache.logp[self._walk(tokens, cache)]
+        past = past_and_room(cache, self.context, tokens.shape[1])
+        states = self._walk(tokens, cache.states[:, past - 1] if cache and past else None)
+        if cache:
+            cache.add(states)
+        return self.logits()[states]
 
-    def _walk(self, tokens: Int[Tensor, "B T"], cache: StateCache) -> Int[Tensor, "B T"]:
+    def _walk(self, tokens: Int[Tensor, "B T"], state: Int[Tensor, " B"] | None) -> Int[Tensor, "B T"]:
+        """The states of `tokens` after `state`; None: at the beginning of a text."""
+        if self.last_token_decides:
+            states = self.moves[0, tokens]
+            if state is None:
+                states[:, 0] = 0
+            return states
         visited = []
         for column in tokens.unbind(1):
-            cache.state = torch.zeros_like(column) if cache.state is None else self.moves[cache.state, column]
-            visited.append(cache.state)
-        cache.length += tokens.shape[1]
+            state = torch.zeros_like(column) if state is None else self.moves[state, column]
+            visited.append(state)
         return torch.stack(visited, 1)

@@ -1,17 +1,14 @@
 """Writing text with a model, one token at a time and a whole batch at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.worlds import END
+from kd_lab.models.reading import device_of, evaluating
 
 
 def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p: float = 1.0) -> Float[Tensor, "*N V"]:
-    """Log-probabilities, in nats, of what sampling draws from: log_softmax(logits / τ) on the nucleus.
+    """The log-probabilities, in nats, that sampling draws from: log_softmax(logits / τ) on the nucleus.
 
     The nucleus is the smallest set of most likely tokens whose probabilities sum to at least `top_p`; all others get
     −inf and the rest is renormalised. The token that crosses the line is kept, so the nucleus is never empty.
@@ -33,7 +30,8 @@ def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p
         raise ValueError(f"temperature is {temperature}; expected a number above 0 (for the limit 0 use greedy=True)")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; expected a share above 0 and at most 1, where 1 keeps every token")
-    logp = (logits / temperature).log_softmax(-1)
+    # a sum over a large vocabulary needs float32 at least
+    logp = (logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature).log_softmax(-1)
     if top_p == 1:
         return logp
     ranked, order = logp.sort(dim=-1, descending=True, stable=True)
@@ -42,37 +40,30 @@ def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p
     return logp.masked_fill(cut, float("-inf")).log_softmax(-1)
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model in eval mode (no dropout), and each of its modules back where it was, also after an error."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 @torch.no_grad()
 def generate(
     model: nn.Module,
     prompts: Int[Tensor, "B P"],
     max_new_tokens: int,
     *,
+    lengths: Int[Tensor, " B"] | None = None,
     generator: torch.Generator | None = None,
     temperature: float = 1.0,
     top_p: float = 1.0,
     greedy: bool = False,
     cached: bool = True,
 ) -> Int[Tensor, "B L"]:
-    """Continue every prompt until its end mark or for `max_new_tokens`, L = P + max_new_tokens.
+    """Continue every prompt until the model's end or the last column, L = P + max_new_tokens.
+
+    Prompts of several lengths all begin in the first column. The model reads as far as the shortest goes, and a row
+    whose prompt is longer takes its next ids from there before it writes its own. So no row holds padding that the
+    model would have to look past, and every `LanguageModel` can write for prompts of any lengths.
 
     Args:
-        model: tokens [B, T] to logits [B, T, V], with `context`, and with `new_cache` if `cached`. It is put in eval
-            mode while it writes and back afterwards.
-        prompts: ids, all prompts of one length.
-        max_new_tokens: the most tokens to add to each prompt.
+        model: a `LanguageModel`. It is put in eval mode while it writes and back afterwards.
+        prompts: ids, moved to the device of the model.
+        max_new_tokens: the most tokens to add to a prompt of P; a shorter one has as much more room as it is shorter.
+        lengths: the ids of each row that are its prompt, the rest being padding; None: all P of them.
         generator: the source of chance, on the device of the model; needed unless greedy.
         temperature: see `sampling_logp`.
         top_p: see `sampling_logp`.
@@ -80,10 +71,10 @@ def generate(
         cached: read each token once. False reads the whole text again for every token: slow, and the same tokens.
 
     Returns:
-        Prompts with what follows them, end marks after the first end mark that was generated.
+        Prompts with their continuations on the device of the model; the model's end fills each row behind its own.
 
     Raises:
-        ValueError: text and context do not fit, a prompt is empty, or chance is wanted without a generator.
+        ValueError: text and context do not fit, a prompt is empty, or chance is missing or on another device.
 
     >>> from kd_lab.models.tabular import TabularModel
     >>> from kd_lab.worlds import language
@@ -91,36 +82,64 @@ def generate(
     >>> written = generate(TabularModel(echo.logp), torch.zeros(1, 1, dtype=torch.long), 6, greedy=True)
     >>> echo.vocabulary.decode(written)
     ['axxa']
-    """
-    batch_size, prompt_length = prompts.shape
-    if max_new_tokens < 1 or prompt_length < 1:
-        raise ValueError(
-            f"prompts have {prompt_length} tokens and max_new_tokens is {max_new_tokens}; expected at least 1 of each "
-            f"(a free text starts from the end mark {END} alone)"
-        )
-    if prompt_length + max_new_tokens - 1 > model.context:
-        raise ValueError(
-            f"prompts of {prompt_length} tokens and {max_new_tokens} new ones need a context of "
-            f"{prompt_length + max_new_tokens - 1}, and the model reads {model.context}; expected max_new_tokens of at "
-            f"most {model.context + 1 - prompt_length}, or a model with a longer context"
-        )
-    if not greedy and generator is None:
-        raise ValueError("sampling needs chance: pass generator=torch.Generator().manual_seed(0), or greedy=True")
 
-    tokens = prompts.new_full((batch_size, prompt_length + max_new_tokens), END)
-    tokens[:, :prompt_length] = prompts
-    going = torch.ones(batch_size, dtype=torch.bool, device=prompts.device)
+    Source of the reading of prompts of several lengths: `llama/generation.py` of github.com/meta-llama/llama.
+    """
+    device = device_of(model)
+    batch_size, width = prompts.shape
+    prompts = prompts.to(device)
+    lengths = torch.full((batch_size,), width, device=device) if lengths is None else lengths.to(device)
+    _check(model, width, lengths, max_new_tokens, generator, greedy, device)
+    tokens = prompts.new_full((batch_size, width + max_new_tokens), model.end)
+    columns = torch.arange(tokens.shape[1], device=device)
+    given = columns < lengths[:, None]
+    tokens[:, :width] = prompts.where(given[:, :width], model.end)
+    going = torch.ones(batch_size, dtype=torch.bool, device=device)
     with evaluating(model):
-        cache = model.new_cache(batch_size, prompt_length + max_new_tokens - 1) if cached else None
-        for t in range(prompt_length, prompt_length + max_new_tokens):
+        cache = model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
+        for t in range(int(lengths.min()), tokens.shape[1]):
             logits = model(tokens[:, cache.length : t], cache=cache) if cached else model(tokens[:, :t])
             if greedy:
                 new = logits[:, -1].argmax(-1)
             else:
                 weights = sampling_logp(logits[:, -1], temperature, top_p).exp()
                 new = torch.multinomial(weights, 1, generator=generator)[:, 0]
-            tokens[:, t] = new.where(going, END)
-            going &= new != END
+            tokens[:, t] = tokens[:, t].where(given[:, t], new.where(going, model.end))
+            going &= given[:, t] | (new != model.end)
             if not going.any():
                 break
     return tokens
+
+
+def _check(
+    model: nn.Module,
+    width: int,
+    lengths: Int[Tensor, " B"],
+    max_new_tokens: int,
+    generator: torch.Generator | None,
+    greedy: bool,
+    device: torch.device,
+) -> None:
+    if max_new_tokens < 1 or width < 1:
+        raise ValueError(
+            f"prompts have {width} tokens and max_new_tokens is {max_new_tokens}; expected at least 1 of each (a free "
+            "text starts from the id that begins one alone)"
+        )
+    if not greedy and generator is None:
+        raise ValueError("sampling needs chance: pass generator=torch.Generator().manual_seed(0), or greedy=True")
+    if not greedy and generator.device.type != device.type:
+        raise ValueError(
+            f"the generator is on {generator.device} and the model on {device}; expected one device: make it with "
+            f'torch.Generator("{device}"), or kd_lab.contracts.stream(seed, name, "{device}")'
+        )
+    if (lengths < 1).any() or (lengths > width).any():
+        raise ValueError(
+            f"lengths reach from {int(lengths.min())} to {int(lengths.max())} for prompts of {width} columns; expected "
+            f"1 … {width} ids of each row"
+        )
+    if width + max_new_tokens - 1 > model.context:
+        raise ValueError(
+            f"prompts of {width} tokens and {max_new_tokens} new ones need a context of {width + max_new_tokens - 1}, "
+            f"and the model reads {model.context}; expected max_new_tokens of at most {model.context + 1 - width}, or "
+            "a model with a longer context"
+        )

@@ -16,7 +16,7 @@ from torch.nn.utils import skip_init
 class GPTConfig:
     """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks, unless some were removed."""
 
-    vocab_size: int  # V, token ids including the end mark
+    vocab_size: int  # V, the number of token ids
     context: int  # the most tokens that the model can read
     layers: int = 4
     heads: int = 4  # attention patterns per layer
@@ -24,6 +24,7 @@ class GPTConfig:
     dropout: float = 0.0  # share of activations zeroed while training
     head_width: int | None = None  # features that one head sees; None: width / heads, as long as no head was removed
     channels: int | None = None  # hidden units of each perceptron; None: 4 · width, as long as none was removed
+    end: int = 0  # the tokenizer's id after which nothing more is written
 
     def __post_init__(self) -> None:
         for field in ("vocab_size", "context", "layers", "heads", "width", "head_width", "channels"):
@@ -36,12 +37,14 @@ class GPTConfig:
             raise ValueError(
                 f"width is {self.width} and heads is {self.heads}; expected a width that heads divide, or a head_width"
             )
+        if not 0 <= self.end < self.vocab_size:
+            raise ValueError(f"end is {self.end}; expected an id of the vocabulary, 0 … {self.vocab_size - 1}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; expected a share of at least 0 and below 1")
 
     @property
     def features_a_head(self) -> int:
-        """What one head sees: `head_width`, or an even share of the width."""
+        """Features that one head sees: `head_width`, or an even share of the width."""
         return self.head_width or self.width // self.heads
 
     @property
@@ -54,12 +57,12 @@ class GPTConfig:
 class KVCache:
     """Keys and values of the tokens read so far, so that each new token costs one position and not all of them."""
 
-    keys: list[Float[Tensor, "B heads L features"]]  # one tensor a layer, room for L tokens
+    keys: list[Float[Tensor, "B heads L features"]]  # one tensor per layer, room for L tokens
     values: list[Float[Tensor, "B heads L features"]]
     length: int = 0  # tokens read; setting it lower forgets the last ones
 
     def select(self, rows: Int[Tensor, " N"]) -> "KVCache":
-        """A new cache whose row i continues row `rows[i]` of this one: what a beam needs when it re-sorts itself."""
+        """A new cache whose row i continues row `rows[i]` of this one."""
         return KVCache([keys[rows] for keys in self.keys], [values[rows] for values in self.values], self.length)
 
 
@@ -141,8 +144,11 @@ class GPT(nn.Module):
         self.initialize(torch.Generator().manual_seed(seed))
 
     def initialize(self, generator: torch.Generator) -> None:
-        """Matrices with standard deviation 1/√(inputs). What writes to the stream is smaller by √(2 · layers), for that
-        many terms add up there; embeddings start at 0.02, so that the first guess is close to uniform."""
+        """Matrices with standard deviation 1/√(inputs).
+
+        Those that write to the stream are smaller by √(2 · layers), for that many terms add up there; embeddings start
+        at 0.02, so that the first guess is close to uniform.
+        """
         for name, weight in self.named_parameters():
             if weight.ndim < 2:
                 continue  # a LayerNorm starts as the identity
@@ -158,6 +164,10 @@ class GPT(nn.Module):
     @property
     def context(self) -> int:
         return self.config.context
+
+    @property
+    def end(self) -> int:
+        return self.config.end
 
     @property
     def head(self) -> Float[Tensor, "V W"]:

@@ -4,20 +4,18 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, is_dataclass
-from functools import partial
-from inspect import getsource
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-import numpy as np
 import torch
 from platformdirs import user_cache_dir
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from kd_lab.models.fingerprint import fingerprint
 from kd_lab.models.gpt import GPT, GPTConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -31,7 +29,7 @@ def save_model(
     Args:
         model: its weights and its config are written.
         path: where to; the folder must exist.
-        facts: what a reader of the file should know, such as a measured loss; anything that JSON can say.
+        facts: notes for readers of the file, such as a measured loss; anything that JSON can say.
         dtype: store floating-point weights in this type (float16 halves the file) instead of the model's own.
 
     Raises:
@@ -60,7 +58,7 @@ def load_model(path: str | Path) -> GPT:
 
 
 def facts(path: str | Path) -> dict[str, object]:
-    """What the writer of a model file noted in it.
+    """The notes that the writer of a model file left in it.
 
     >>> sorted(facts(WEIGHTS / "surnames.safetensors"))[:2]
     ['held_out_bits_per_character', 'parameters']
@@ -93,7 +91,7 @@ def load_teacher(name: str) -> GPT:
 
 
 def cache_folder() -> Path:
-    """Where trained models are kept between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder."""
+    """The folder that keeps trained models between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder."""
     return Path(os.environ.get("KD_LAB_CACHE") or user_cache_dir("kd_lab", appauthor=False))
 
 
@@ -102,29 +100,25 @@ def trained(
 ) -> nn.Module:
     """A model that is trained once and read from the user's cache afterwards.
 
-    What is read belongs to the same question: the file's name holds a hash of the untrained model (its shape and its
-    initial weights, so its seed), of the source text of `train` and of `key`.
+    A file that is read belongs to the same question: its name holds a `fingerprint` of the untrained model (its shape
+    and its initial weights, so its seed), of `train` with its arguments and the variables that it uses, and of `key`.
 
     Args:
         name: a word or two for the file and the messages.
-        build: makes the untrained model; cheap, since it runs every time.
-        train: trains that model in place; what it returns is ignored.
-        key: whatever else the result depends on: the world or batch, steps, recipe. Tensors, arrays, numbers, texts,
-            dataclasses and containers of them.
+        build: makes the untrained model; it runs every time, so it should be quick.
+        train: trains that model in place; its return value is ignored.
+        key: all else that the result depends on: the world or batch, steps, recipe.
 
     Returns:
         The trained model in eval mode.
 
     Raises:
-        ValueError: `key` holds something that has no stable hash.
+        ValueError: `train` or `key` holds something that has no stable hash.
 
     A damaged file is said to be damaged, and the model is trained again in its place.
     """
     model = build()
-    path = (
-        cache_folder()
-        / f"{name}-{fingerprint([type(model).__name__, model.state_dict(), source(train), key])}.safetensors"
-    )
+    path = cache_folder() / f"{name}-{fingerprint([model, train, key])}.safetensors"
     if path.is_file():
         try:
             _fill(model, read_tensors(path)[0], path)
@@ -143,62 +137,6 @@ def trained(
             stacklevel=2,
         )
     return model.eval()
-
-
-def source(function: Callable) -> str:
-    """The source text of a function, so that an edited one does not find the old one's result; else its name."""
-    try:
-        return getsource(function)
-    except (OSError, TypeError):
-        return getattr(function, "__qualname__", type(function).__name__)
-
-
-def fingerprint(value: object) -> str:
-    """Sixteen hexadecimal digits that stay the same from run to run and differ where the values differ.
-
-    >>> fingerprint({"steps": 300}) == fingerprint({"steps": 300}) != fingerprint({"steps": 301})
-    True
-    """
-    digest = hashlib.sha256()
-    for piece in _pieces(value):
-        digest.update(len(piece).to_bytes(8, "big") + piece)
-    return digest.hexdigest()[:16]
-
-
-def _pieces(value: object) -> Iterable[bytes]:
-    """A value as bytes, each piece after its type, so that 1 and "1" and [1] differ."""
-    yield type(value).__name__.encode()
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().contiguous()
-        yield f"{value.dtype} {tuple(value.shape)}".encode()
-        yield value.reshape(-1).view(torch.uint8).numpy().tobytes()
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype} {value.shape}".encode()
-        yield np.ascontiguousarray(value).tobytes()
-    elif value is None or isinstance(value, (bool, int, float, complex, str, bytes, Path)):
-        yield value if isinstance(value, bytes) else repr(value).encode()
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in value.__dataclass_fields__:
-            yield from _pieces(field)
-            yield from _pieces(getattr(value, field))
-    elif isinstance(value, Mapping):
-        for item in value.items():
-            yield from _pieces(item)
-    elif isinstance(value, (list, tuple)):
-        yield str(len(value)).encode()
-        for item in value:
-            yield from _pieces(item)
-    elif isinstance(value, nn.Module):
-        yield from _pieces(dict(value.state_dict()))
-    elif isinstance(value, partial):
-        yield from _pieces([value.func, value.args, value.keywords])
-    elif callable(value):
-        yield source(value).encode()
-    else:
-        raise ValueError(
-            f"a {type(value).__name__} has no stable hash; expected tensors, arrays, numbers, texts, dataclasses, "
-            "models, functions, or lists, tuples and dicts of them"
-        )
 
 
 def checksum(weights: Mapping[str, Tensor]) -> str:

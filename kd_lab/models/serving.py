@@ -7,29 +7,32 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
 import torch
-from torch import nn
+from jaxtyping import Int
+from torch import Tensor
 
+from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
-from kd_lab.worlds import END, Vocabulary
+from kd_lab.models.reading import device_of
+from kd_lab.worlds import Batch
 
 MOST_PROMPTS = 256
 MOST_BYTES = 1 << 20
 
 
 @contextmanager
-def serve(model: nn.Module, vocabulary: Vocabulary, name: str = "teacher", port: int = 0) -> Iterator[str]:
+def serve(model: LanguageModel, tokenizer: Tokenizer, name: str = "teacher", port: int = 0) -> Iterator[str]:
     """Answer `POST /v1/completions` and `GET /v1/models` on the loopback interface until the block ends.
 
     Args:
-        model: any model of kd_lab; it is only sampled from.
-        vocabulary: between the texts of the requests and the ids of the model.
-        name: under which clients ask for the model.
+        model: any `LanguageModel`; it is only sampled from.
+        tokenizer: between the texts of the requests and the ids of the model.
+        name: the model's name in the requests of clients.
         port: 0 takes a free one.
 
     Yields:
         The base URL that a client needs, ending in `/v1`.
     """
-    handler = type("Handler", (_Completions,), {"model": model, "vocabulary": vocabulary, "name": name, "lock": Lock()})
+    handler = type("Handler", (_Completions,), {"model": model, "tokenizer": tokenizer, "name": name, "lock": Lock()})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -45,8 +48,8 @@ def serve(model: nn.Module, vocabulary: Vocabulary, name: str = "teacher", port:
 class _Completions(BaseHTTPRequestHandler):
     """One request. The class attributes are filled in by `serve`."""
 
-    model: nn.Module
-    vocabulary: Vocabulary
+    model: LanguageModel
+    tokenizer: Tokenizer
     name: str
     lock: Lock
     protocol_version = "HTTP/1.1"
@@ -65,14 +68,14 @@ class _Completions(BaseHTTPRequestHandler):
             self._refuse(404, f"there is no {self.path} here; this server has /v1/models and /v1/completions")
             return
         try:
-            request = _read_request(json.loads(body), self.name, self.model, self.vocabulary)
+            request = _read_request(json.loads(body), self.name, self.model, self.tokenizer)
         except ValueError as error:  # json.JSONDecodeError is one
             self._refuse(400, str(error))
             return
         try:
             with self.lock:  # one model, one caller at a time
-                choices = _complete(self.model, self.vocabulary, **request)
-        except Exception as error:  # whatever the model raises: the caller hears of it, and the server lives on
+                choices = _complete(self.model, self.tokenizer, **request)
+        except Exception as error:  # of any kind: the caller hears of it, and the server lives on
             self._refuse(500, f"the model failed with {type(error).__name__}: {error}")
             return
         self._answer(
@@ -111,7 +114,7 @@ class _Completions(BaseHTTPRequestHandler):
         """Quiet: a lesson's output is no access log."""
 
 
-def _read_request(request: object, name: str, model: nn.Module, vocabulary: Vocabulary) -> dict:
+def _read_request(request: object, name: str, model: LanguageModel, tokenizer: Tokenizer) -> dict:
     """The request's fields in the types that `_complete` needs, or a ValueError that the client can show."""
     if not isinstance(request, dict):
         raise ValueError("the body is no JSON object; expected the fields model, prompt and max_tokens")
@@ -125,17 +128,16 @@ def _read_request(request: object, name: str, model: nn.Module, vocabulary: Voca
         raise ValueError("prompt is neither a string nor a list of strings; token ids are not taken here")
     copies, most_tokens = _number(request, "n", 1, int), _number(request, "max_tokens", 16, int)
     if not 1 <= len(prompts) * copies <= MOST_PROMPTS:
-        raise ValueError(f"{len(prompts)} prompts, {copies} texts each; expected 1 to {MOST_PROMPTS} texts a request")
-    longest = max(map(len, prompts))
-    if not 1 <= most_tokens <= model.context - longest:
+        raise ValueError(f"{len(prompts)} prompts, {copies} texts each; expected 1 to {MOST_PROMPTS} texts per request")
+    longest = _encode(tokenizer, prompts)[0].shape[1]  # refuses characters that the tokenizer does not know
+    if not 1 <= most_tokens <= model.context + 1 - longest:
         raise ValueError(
-            f"max_tokens is {most_tokens} after a prompt of {longest}; expected 1 to {model.context - longest}, "
+            f"max_tokens is {most_tokens} after a prompt of {longest}; expected 1 to {model.context + 1 - longest}, "
             f"since the model reads {model.context} tokens"
         )
     temperature, top_p = _number(request, "temperature", 1.0, float), _number(request, "top_p", 1.0, float)
     if temperature < 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature is {temperature} and top_p {top_p}; expected temperature ≥ 0 and 0 < top_p ≤ 1")
-    vocabulary.encode(prompts)  # refuses strange characters with their names
     prompts = [prompt for prompt in prompts for _ in range(copies)]
     seed = request.get("seed")
     return {"prompts": prompts, "max_tokens": most_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
@@ -149,30 +151,33 @@ def _number(request: dict, field: str, default: float, kind: type) -> float:
     return kind(value)
 
 
+def _encode(tokenizer: Tokenizer, prompts: list[str]) -> tuple[Int[Tensor, "B P"], Int[Tensor, " B"]]:
+    """The ids of the prompts without the end that encoding adds, and their number in each row."""
+    ids = tokenizer.encode(prompts)
+    return ids[:, :-1], Batch.from_tokens(ids, end=tokenizer.end, pad=tokenizer.pad).mask.sum(1)
+
+
 def _complete(
-    model: nn.Module,
-    vocabulary: Vocabulary,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
     prompts: list[str],
     max_tokens: int,
     temperature: float,
     top_p: float,
     seed: int | None,
 ) -> dict:
-    """The `choices` and `usage` of a completions answer. Prompts of one length are one batch."""
-    generator = torch.Generator()
+    """The `choices` and `usage` of a completions answer."""
+    generator = torch.Generator(device_of(model))
     generator.manual_seed(seed) if seed is not None else generator.seed()
-    choices: list[dict] = []
-    for length in sorted({len(prompt) for prompt in prompts}):
-        rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
-        given = vocabulary.encode([prompts[i] for i in rows])[:, : length + 1]
-        decoding = {"greedy": True} if temperature == 0 else {"temperature": temperature, "top_p": top_p}
-        written = generate(model, given, max_tokens, generator=generator, **decoding)[:, length + 1 :]
-        for i, ids in zip(rows, written, strict=True):
-            ended = bool((ids == END).any())
-            text = "".join(vocabulary.symbols[token] for token in ids.tolist()).split(vocabulary.symbols[END])[0]
-            choices.append({"index": i, "text": text, "finish_reason": "stop" if ended else "length", "logprobs": None})
-    choices.sort(key=lambda choice: choice["index"])
-    prompt_tokens = sum(map(len, prompts))
-    completion_tokens = sum(len(choice["text"]) + (choice["finish_reason"] == "stop") for choice in choices)
-    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-    return {"choices": choices, "usage": usage | {"total_tokens": prompt_tokens + completion_tokens}}
+    decoding = {"greedy": True} if temperature == 0 else {"temperature": temperature, "top_p": top_p}
+    given, lengths = _encode(tokenizer, prompts)
+    written = generate(model, given, max_tokens, lengths=lengths, generator=generator, **decoding)
+    choices, completion_tokens = [], 0
+    for index, (row, start) in enumerate(zip(written.cpu(), lengths.tolist(), strict=True)):
+        ids = row[start : start + max_tokens]
+        ends = (ids == model.end).nonzero()
+        completion_tokens += int(ends[0]) + 1 if len(ends) else len(ids)
+        reason, text = "stop" if len(ends) else "length", tokenizer.decode(ids[None])[0]
+        choices.append({"index": index, "text": text, "finish_reason": reason, "logprobs": None})
+    usage = {"prompt_tokens": int(lengths.sum()), "completion_tokens": completion_tokens}
+    return {"choices": choices, "usage": usage | {"total_tokens": sum(usage.values())}}

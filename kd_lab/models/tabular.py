@@ -1,36 +1,24 @@
 """A model that is a table: one row of logits for every prefix. Exact as a teacher, without bias as a student."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.worlds import END
-
-
-@dataclass
-class PrefixCache:
-    """The tokens read so far, [B, L]; the first `length` columns count."""
-
-    tokens: Int[Tensor, "B L"]
-    length: int = 0
-
-    def select(self, rows: Int[Tensor, " N"]) -> "PrefixCache":
-        """A new cache whose row i continues row `rows[i]` of this one."""
-        return PrefixCache(self.tokens[rows], self.length)
+from kd_lab.models.finite_state import StateCache, past_and_room
 
 
 class TabularModel(nn.Module):
-    """The interface of a GPT over one table a depth: the logits after y_1 … y_t are row Σ_k y_k V^(t−k) of table t.
+    """A `LanguageModel` of one table per depth: the logits after y_1 … y_t are row Σ_k y_k V^(t−k) of table t.
 
-    The first token of an input is the leading end mark and is no part of the prefix, so L tables read L tokens and
-    predict y_1 … y_L. The tables are parameters: a student made of them can represent every distribution, so what it
-    fails to learn is the loss's doing and not the architecture's. Their dtype is kept (an exact language's is float64;
-    use `.float()` beside a float32 model).
+    The first token of an input is the end mark that begins a text and is no part of the prefix, so L tables read L
+    tokens and predict y_1 … y_L. The tables are parameters: a student made of them can represent every distribution, so
+    what it fails to learn is the loss's doing and not the architecture's. Their dtype is kept (an exact language's is
+    float64; use `.float()` beside a float32 model).
 
-    Args of the constructor: `tables[t]`, [V**t, V], logits or log-probabilities; −inf is probability 0 and stays it.
+    Args of the constructor: `tables[t]`, [V**t, V], logits or log-probabilities, of which −inf is probability 0 and
+    stays it; `end`, the id that begins and ends a text.
 
     >>> from kd_lab.worlds import language
     >>> model = TabularModel(language("echo").logp)
@@ -38,10 +26,10 @@ class TabularModel(nn.Module):
     1
 
     Raises:
-        ValueError: the tables do not have the shapes [1, V], [V, V], [V², V], ….
+        ValueError: the tables do not have the shapes [1, V], [V, V], [V², V], …, or the end is no token.
     """
 
-    def __init__(self, tables: Sequence[Float[Tensor, "..."]]) -> None:
+    def __init__(self, tables: Sequence[Float[Tensor, "..."]], end: int = 0) -> None:
         super().__init__()
         shapes = [tuple(table.shape) for table in tables]
         size = shapes[0][-1] if shapes and shapes[0] else 0
@@ -49,6 +37,9 @@ class TabularModel(nn.Module):
             raise ValueError(
                 f"the tables have shapes {shapes}; expected [(1, V), (V, V), (V², V), …], one row for each prefix"
             )
+        if not 0 <= end < size:
+            raise ValueError(f"end is {end}; expected an id of the vocabulary, 0 … {size - 1}")
+        self.end = end
         self.tables = nn.ParameterList(nn.Parameter(table.detach().clone()) for table in tables)
 
     @classmethod
@@ -68,41 +59,31 @@ class TabularModel(nn.Module):
     def context(self) -> int:
         return len(self.tables)
 
-    def new_cache(self, batch_size: int, length: int) -> PrefixCache:
+    def new_cache(self, batch_size: int, length: int) -> StateCache:
         """An empty cache with room for `length` tokens in each of `batch_size` rows."""
-        return PrefixCache(torch.zeros(batch_size, length, dtype=torch.long, device=self.tables[0].device))
+        return StateCache.empty(batch_size, length, self.tables[0].device)
 
-    def forward(self, tokens: Int[Tensor, "B T"], cache: PrefixCache | None = None) -> Float[Tensor, "B T V"]:
+    def forward(self, tokens: Int[Tensor, "B T"], cache: StateCache | None = None) -> Float[Tensor, "B T V"]:
         """Logits of the token after each position; with a cache, of those after the tokens that it has read.
 
         Raises:
-            ValueError: past and new tokens exceed the depth of the tree or the cache, or a row does not begin with END.
+            ValueError: past and new tokens exceed the depth of the tree or the cache, an id is no token, or a row does
+                not begin with the end mark.
         """
-        past, new = (cache.length if cache else 0), tokens.shape[1]
-        room = min(self.context, cache.tokens.shape[1]) if cache else self.context
-        if past + new > room:
+        past = past_and_room(cache, self.context, tokens.shape[1])
+        if not past and (tokens[:, 0] != self.end).any():
             raise ValueError(
-                f"{new} tokens came after {past}; expected at most {room} in all, the depth of the tree or the length "
-                "of the cache: cut the text"
-            )
-        if cache:
-            cache.tokens[:, past : past + new] = tokens
-            tokens = cache.tokens[:, : past + new]
-            cache.length += new
-        if (tokens[:, :1] != END).any():
-            raise ValueError(
-                f"a row begins with token {int(tokens[:, 0].max())}; expected the leading end mark {END}, which every "
-                "text of a batch begins with"
+                f"a row begins with token {int(tokens[:, 0].max())}; expected the end mark {self.end}, which begins "
+                "every text of a batch"
             )
         if ((tokens < 0) | (tokens >= self.vocab_size)).any():
             raise ValueError(
                 f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}"
             )
-        number = torch.zeros_like(tokens[:, 0])
-        logits = []
-        for t in range(past + new):
-            if t:
-                number = number * self.vocab_size + tokens[:, t]
-            if t >= past:
-                logits.append(self.tables[t][number])
-        return torch.stack(logits, dim=1)
+        number, numbers = cache.states[:, past - 1] if cache and past else None, []
+        for column in tokens.unbind(1):
+            number = torch.zeros_like(column) if number is None else number * self.vocab_size + column
+            numbers.append(number)
+        if cache:
+            cache.add(torch.stack(numbers, 1))
+        return torch.stack([self.tables[t][number] for t, number in enumerate(numbers, past)], 1)

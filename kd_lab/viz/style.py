@@ -1,7 +1,8 @@
 """One look for the whole course: which colour, line and marker stand for what, and how figures are set.
 
-The colours are Okabe and Ito's eight, which stay apart under every common form of colour blindness. Colour is never
-alone: each look has a line style and a marker of its own, so that a figure survives a black-and-white printer.
+The colours are Okabe and Ito's eight and a wine red of Paul Tol's, which stay apart under every common form of colour
+blindness. Colour is never alone: each look has a line style and a marker of its own, so that a figure survives a
+black-and-white printer.
 """
 
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ DIVERGENCES = {
     "reverse_kl": Look("reverse KL", "#CC79A7", (0, (5, 2)), "v", "////"),
     "jsd": Look("JSD", "#E69F00", (0, (6, 2, 1, 2)), "D", "xxxx"),
     "skew_kl": Look("skew KL", "#56B4E9", (0, (3, 1.5, 1, 1.5, 1, 1.5)), "P", "...."),
+    "skew_reverse_kl": Look("skew reverse KL", "#882255", (0, (8, 2, 2, 2)), "X", "\\\\\\\\"),
     "total_variation": Look("total variation", "#000000", (0, (1, 1.5)), "*", "++++"),
 }
 """Looks by the name that `softmax_kl(divergence=…)` takes."""

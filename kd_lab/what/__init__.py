@@ -1,7 +1,9 @@
-"""The first knob: which signal of the teacher the student copies."""
+"""The first knob: the signal of the teacher that the student copies."""
 
-from kd_lab.what.hidden import Features, Relations
-from kd_lab.what.logits import Logits, Paths, Sequences
-from kd_lab.what.signal import Signal
+from kd_lab.what.features import Features
+from kd_lab.what.heads import Heads
+from kd_lab.what.logits import Logits, Paths
+from kd_lab.what.relations import Relations
+from kd_lab.what.sequences import Sequences
 
-__all__ = ["Features", "Logits", "Paths", "Relations", "Sequences", "Signal"]
+__all__ = ["Features", "Heads", "Logits", "Paths", "Relations", "Sequences"]

@@ -1,31 +1,31 @@
-"""WHAT is copied when it can be read off the next-token distributions: the logits, or nothing but the tokens."""
+"""WHAT is copied from the next-token distributions: the logits at each position, or along a whole text."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.what.signal import Signal
+from kd_lab.contracts import Access, Kind, Signal
 from kd_lab.worlds import Batch
 
 
 @dataclass(frozen=True)
 class Logits:
-    """The teacher's whole conditional at every position: V numbers a token, white-box.
+    """The teacher's whole conditional at every position: V numbers per position, white-box.
 
     Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2.
     """
 
-    gives: ClassVar[str] = "distributions"
-    needs: ClassVar[str] = "logits"
+    gives: ClassVar[Kind] = "distributions"
+    needs: ClassVar[Access] = "logits"
 
     def __str__(self) -> str:
         return "logits"
 
-    def open(self, student: nn.Module, teacher: nn.Module, seed: int) -> Signal:
-        """Read the logits of both; nothing has to be learned for it."""
+    def bind(self, student: nn.Module, teacher: nn.Module, seed: int) -> Signal:
+        """A reader of both models' logits; nothing has to be learned for it."""
 
         def read(batch: Batch) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B T V"]]:
             with torch.no_grad():
@@ -37,34 +37,12 @@ class Logits:
 
 @dataclass(frozen=True)
 class Paths(Logits):
-    """The logits along a whole text, as one thing: what is said now is judged by all that follows from it.
+    """The logits along a whole text, as one thing: a token is judged by all that follows from it.
 
     Source: Gu et al. (2024), "MiniLLM", arXiv:2306.08543, equation 2.
     """
 
-    gives: ClassVar[str] = "paths"
+    gives: ClassVar[Kind] = "paths"
 
     def __str__(self) -> str:
         return "sequences, with logits"
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """The tokens of a text and nothing else: one id a token, black-box. Whose text it is, WHERE decides.
-
-    Source: Kim & Rush (2016), arXiv:1606.07947, section 3.2.
-    """
-
-    gives: ClassVar[str] = "tokens"
-    needs: ClassVar[str] = "text"
-
-    def __str__(self) -> str:
-        return "sequences"
-
-    def open(self, student: nn.Module, teacher: object, seed: int) -> Signal:
-        """Read the student's logits, and the tokens that it should have predicted. The teacher is not asked."""
-
-        def read(batch: Batch) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B T"]]:
-            return student(batch.inputs), batch.targets
-
-        return Signal(read)

@@ -6,23 +6,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.models import evaluating
-from kd_lab.worlds import END
+from kd_lab.models import device_of, evaluating
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that the search knows, with what the model thinks of it."""
+    """A text that the search knows, with its log-probability under the model."""
 
-    tokens: tuple[int, ...]  # the prompt, then what was written, its end mark included
+    tokens: tuple[int, ...]  # the prompt, then what was written, its end included
     logp: float  # Σ log p of what was written, in nats
-    score: float  # logp / length^α, length counting what was written with its end mark
+    score: float  # logp / length^α, length counting what was written with its end
     ended: bool  # False: cut off by `max_new_tokens`, or still growing
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of the search decided, best first: for drawing it."""
+    """The decision of one step of the search, best first: for drawing it."""
 
     kept: tuple[Hypothesis, ...]  # go on, or have just ended well enough to stay
     cut: tuple[Hypothesis, ...]  # the best of those that were given up
@@ -44,12 +43,12 @@ def beam_search(
     can still enter the finished ones. A beam wide enough for all prefixes is exhaustive search.
 
     Args:
-        model: tokens `[B, T]` to logits `[B, T, V]`; read in eval mode.
-        prompt: ids that are given, the leading end mark of a free text among them.
-        width: how many hypotheses grow, and how many are returned.
-        max_new_tokens: the most tokens written, the end mark included; whoever comes so far is finished.
+        model: a `LanguageModel`, read in eval mode on its own device.
+        prompt: ids that are given, the mark that begins a free text among them.
+        width: the number of hypotheses that grow, and that are returned.
+        max_new_tokens: the most tokens written, the end included; a hypothesis of that length is finished.
         length_penalty: α ≥ 0 in score = logp / length^α. 0 compares log-probabilities and favours short texts; 1
-            compares nats a token.
+            compares nats per token.
         trace: a list to which the search appends what it decided at each step.
 
     Raises:
@@ -65,6 +64,7 @@ def beam_search(
     ['cxc']
     """
     _check(model, prompt, width, max_new_tokens, length_penalty)
+    prompt = prompt.to(device_of(model))
     growing = [Hypothesis(tuple(prompt.tolist()), 0.0, 0.0, ended=False)]
     finished: list[Hypothesis] = []
     with evaluating(model):
@@ -72,7 +72,7 @@ def beam_search(
         inputs = prompt[None]
         for length in range(1, max_new_tokens + 1):
             logp = model(inputs, cache=cache)[:, -1].double().log_softmax(-1)
-            candidates = _continuations(growing, logp, length**length_penalty, most=2 * width)
+            candidates = _continuations(growing, logp, model.end, length**length_penalty, most=2 * width)
             # where there is no room to grow, what is unfinished is judged as it stands
             leaving = [pair for pair in candidates if pair[0].ended or length == max_new_tokens]
             staying = [pair for pair in candidates if not pair[0].ended and length < max_new_tokens]
@@ -92,20 +92,20 @@ def beam_search(
 
 
 def _continuations(
-    growing: list[Hypothesis], logp: Float[Tensor, "G V"], penalty: float, most: int
+    growing: list[Hypothesis], logp: Float[Tensor, "G V"], end: int, penalty: float, most: int
 ) -> list[tuple[Hypothesis, int]]:
     """Every ending and the `most` likeliest other continuations, with the rows that they continue, likeliest first."""
     totals = logp + logp.new_tensor([[one.logp] for one in growing])
-    endings = totals[:, END].tolist()
+    endings = totals[:, end].tolist()
     others = totals.clone()
-    others[:, END] = -torch.inf
+    others[:, end] = -torch.inf
     best = others.flatten().topk(min(most, others.numel()))
-    rows = [(row, END, total) for row, total in enumerate(endings)]
+    rows = [(row, end, total) for row, total in enumerate(endings)]
     rows += [
         (i // logp.shape[1], i % logp.shape[1], total) for i, total in zip(*map(Tensor.tolist, best[::-1]), strict=True)
     ]
     pairs = [
-        (Hypothesis((*growing[row].tokens, token), total, total / penalty, token == END), row)
+        (Hypothesis((*growing[row].tokens, token), total, total / penalty, token == end), row)
         for row, token, total in rows
         if total > -torch.inf
     ]
@@ -128,10 +128,10 @@ def _check(model: nn.Module, prompt: Tensor, width: int, max_new_tokens: int, le
     if not 0 <= length_penalty < float("inf"):
         raise ValueError(
             f"length_penalty is {length_penalty}; expected α ≥ 0 in score = logp / length**α: 0 compares "
-            "log-probabilities, 1 compares them a token"
+            "log-probabilities, 1 compares them per token"
         )
     if not 1 <= len(prompt) <= model.context + 1 - max_new_tokens:
         raise ValueError(
             f"a prompt of {len(prompt)} and {max_new_tokens} new tokens came for a context of {model.context}; "
-            f"expected a prompt of 1 to {model.context + 1 - max_new_tokens} tokens (a free text starts from END)"
+            f"expected a prompt of 1 to {model.context + 1 - max_new_tokens} tokens (a free text starts from its mark)"
         )

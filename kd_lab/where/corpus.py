@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import nn
 
-from kd_lab.where.source import Source
+from kd_lab.contracts import Source, Writer, stream
 from kd_lab.worlds import World
 
 
@@ -14,12 +13,12 @@ from kd_lab.worlds import World
 class Corpus:
     """Prefixes of the world's training texts. Off-policy: neither student nor teacher wrote them."""
 
-    written_by: ClassVar[str] = "the data"
+    written_by: ClassVar[Writer] = "data"
 
     def __str__(self) -> str:
         return "fixed set"
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source of batches drawn with replacement from `world.train`."""
-        generator = torch.Generator().manual_seed(seed)
-        return lambda batch_size: world.sample(batch_size, generator)
+        generator = stream(seed, "texts")
+        return Source(lambda batch_size: world.sample(batch_size, generator), (generator,))

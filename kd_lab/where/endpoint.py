@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import openai
 
-PROMPTS_A_REQUEST = 64
+from kd_lab.contracts import derive
+
+PROMPTS_PER_REQUEST = 64
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,11 @@ class TextTeacher:
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.retries
         ) as client:
-            for start in range(0, len(prompts), PROMPTS_A_REQUEST):
-                chunk = list(prompts[start : start + PROMPTS_A_REQUEST])
-                texts += self._request(client, chunk, max_tokens, temperature, None if seed is None else seed + start)
+            for start in range(0, len(prompts), PROMPTS_PER_REQUEST):
+                chunk = list(prompts[start : start + PROMPTS_PER_REQUEST])
+                # a seed of its own for each request, in the 31 bits that every server takes
+                own = None if seed is None else derive(seed, f"request {start}") % 2**31
+                texts += self._request(client, chunk, max_tokens, temperature, own)
         return texts
 
     def _request(
@@ -67,7 +71,7 @@ class TextTeacher:
         except openai.APIConnectionError as error:
             raise ConnectionError(
                 f"no server answers at {self.base_url} after {self.retries + 1} tries; start it "
-                "(kd_lab.models.serve for a kd_lab model) or mend base_url, which usually ends in /v1"
+                "(kd_lab.models.serve for a kd_lab model) or correct base_url, which usually ends in /v1"
             ) from error
         except openai.InternalServerError as error:
             raise ConnectionError(
@@ -83,6 +87,6 @@ class TextTeacher:
         if len(choices) != len(prompts):
             raise ValueError(
                 f"{self.base_url} returned {len(choices)} texts for {len(prompts)} prompts; "
-                "expected one a prompt, as the completions format says: is this a /completions route?"
+                "expected one per prompt, as the completions format says: is this a /completions route?"
             )
         return [choice.text for choice in choices]

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from kd_lab.contracts import Source, Writer, stream
 from kd_lab.where.corpus import Corpus
 from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts
-from kd_lab.where.source import Source
 from kd_lab.worlds import Batch, World
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """On-policy with probability λ = `on_policy_fraction`, else `otherwise`. One coin a batch, as in GKD's algorithm 1.
+    """On-policy with probability λ = `on_policy_fraction`, else `otherwise`: one coin per batch, as GKD throws it.
 
     λ = 0 draws exactly what `otherwise` alone would draw from the same seed.
 
@@ -32,20 +32,20 @@ class Mixture:
             )
 
     @property
-    def written_by(self) -> str:
+    def written_by(self) -> Writer:
         return StudentRollouts.written_by if self.on_policy_fraction else self.otherwise.written_by
 
     def __str__(self) -> str:
         return f"mix, λ = {self.on_policy_fraction:g}"
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
-        """A source that throws the coin for every batch. The three streams of chance do not disturb one another."""
-        off_policy = self.otherwise.open(world, student, teacher, seed)
-        on_policy = StudentRollouts(self.temperature).open(world, student, teacher, seed + 1)
-        coin = torch.Generator().manual_seed(seed + 2)
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+        """A source that throws the coin for every batch. Coin, student and the rest draw from streams of their own."""
+        off_policy = self.otherwise.bind(world, student, teacher, seed)
+        on_policy = StudentRollouts(self.temperature).bind(world, student, teacher, seed)
+        coin = stream(seed, "coin")
 
         def draw(batch_size: int) -> Batch:
             student_writes = torch.rand((), generator=coin) < self.on_policy_fraction
             return (on_policy if student_writes else off_policy)(batch_size)
 
-        return draw
+        return Source(draw, (*off_policy.chance, *on_policy.chance, coin))

@@ -1,18 +1,18 @@
-"""WHERE is somebody's own writing: the teacher's (a set generated once) or the student's (fresh at every step)."""
+"""WHERE is a model's own writing: the teacher's (a set generated once) or the student's (fresh at every step)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
-from kd_lab.models import MixtureModel, evaluating, generate
+from kd_lab.contracts import Source, Writer, stream
+from kd_lab.models import MixtureModel, device_of, generate, target_logp
 from kd_lab.where.beam import beam_search
 from kd_lab.where.endpoint import TextTeacher
-from kd_lab.where.source import Source
-from kd_lab.worlds import END, Batch, World
+from kd_lab.worlds import Batch, World
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TeacherRollouts:
     size: int = 2048  # texts in the set
     decode: str = "sample"  # or "greedy", or "beam"; an endpoint that returns text cannot search
     beam_width: int = 5  # hypotheses kept at each step; read only by decode="beam"
-    written_by: ClassVar[str] = "the teacher"
+    written_by: ClassVar[Writer] = "teacher"
 
     def __post_init__(self):
         if self.size < 1:
@@ -41,11 +41,13 @@ class TeacherRollouts:
             self.decode
         ]
 
-    def open(self, world: World, student: nn.Module, teacher: nn.Module | TextTeacher, seed: int) -> Source:
+    def bind(self, world: World, student: nn.Module, teacher: nn.Module | TextTeacher, seed: int) -> Source:
         """A source of batches drawn with replacement from a set that the teacher writes now."""
         texts = teacher_texts(teacher, world, self, seed)
-        generator = torch.Generator().manual_seed(seed)
-        return lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)]
+        generator = stream(seed, "texts")
+        return Source(
+            lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)], (generator,)
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class StudentRollouts:
 
     `temperature` is the student's own while it writes. Any other value than 1 visits prefixes that the deployed
     student would not, and the training is on-policy in name only. With a `teacher_mix` of α > 0 each token is drawn
-    from     α·teacher + (1−α)·student, and the batch tells with which probability.
+    from α·teacher + (1−α)·student, and the batch tells with which probability.
 
     Source: Agarwal et al. (2024), arXiv:2306.13649, algorithm 1; Ross, Gordon & Bagnell (2011), arXiv:1011.0686; for
     the mixture Gu et al. (2024), arXiv:2306.08543, equation 4.
@@ -62,7 +64,7 @@ class StudentRollouts:
 
     temperature: float = 1.0  # τ of the writing
     teacher_mix: float = 0.0  # α, the teacher's share in every token
-    written_by: ClassVar[str] = "the student"
+    written_by: ClassVar[Writer] = "student"
 
     def __post_init__(self):
         if not 0 <= self.teacher_mix < 1:
@@ -80,68 +82,107 @@ class StudentRollouts:
         mixed = f", {self.teacher_mix:g} teacher" if self.teacher_mix else ""
         return f"on-policy (student{mixed})"
 
-    def open(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
-        """A source that lets the student write a new batch at every call."""
-        generator = torch.Generator().manual_seed(seed)
+    def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
+        """A source that lets the student write a new batch at every call, on the student's own device."""
+        prompts_stream = stream(seed, "student's prompts")
+        writing = stream(seed, "student writes", device_of(student))
         writer = MixtureModel(teacher, student, self.teacher_mix) if self.teacher_mix else student
 
         def draw(batch_size: int) -> Batch:
-            prompts = world.prompts(batch_size, generator)
-            batch = rollout(writer, world, prompts, generator, self.temperature)
-            return batch if writer is student else Batch(batch.tokens, batch.mask, text_logp(writer, batch))
+            prompts, lengths = world.sample(batch_size, prompts_stream).prompts(world.vocabulary.pad)
+            batch = rollout(writer, world, prompts, writing, self.temperature, lengths)
+            return batch if writer is student else Batch(batch.tokens, batch.mask, target_logp(writer, batch))
 
-        return draw
+        return Source(draw, (prompts_stream, writing))
 
 
 def rollout(
-    model: nn.Module, world: World, prompts: Int[Tensor, "B P"], generator: torch.Generator, temperature: float = 1.0
+    model: nn.Module,
+    world: World,
+    prompts: Int[Tensor, "B P"],
+    generator: torch.Generator | None,
+    temperature: float = 1.0,
+    lengths: Int[Tensor, " B"] | None = None,
+    greedy: bool = False,
 ) -> Batch:
-    """Let `model` continue `prompts` [B, P] to the world's length; count what it wrote, up to and including the end."""
-    new_tokens = world.context + 1 - world.prompt_length
-    device = next(model.parameters()).device
-    tokens = generate(model, prompts.to(device), new_tokens, generator=generator, temperature=temperature)
-    return Batch.from_tokens(tokens, world.prompt_length)
+    """Let `model` continue prompts to the world's length; count what it wrote, up to and including the end.
 
-
-@torch.no_grad()
-def text_logp(model: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
-    """log-probability, in nats, of every target under `model`, which reads in eval mode as it does while it writes."""
-    with evaluating(model):
-        return model(batch.inputs).log_softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
+    Args:
+        model: the writer. It stays on its device, and the batch lies there too.
+        world: sets the length of its texts.
+        prompts: ids, as `world.prompts` draws them.
+        generator: the source of chance, on the model's device.
+        temperature: τ of the writing.
+        lengths: the ids of each row that are its prompt; None: all P.
+        greedy: take the likeliest token instead of drawing one; the generator is not used.
+    """
+    width = prompts.shape[1]
+    tokens = generate(
+        model,
+        prompts,
+        world.context + 1 - width,
+        lengths=lengths,
+        generator=generator,
+        temperature=temperature,
+        greedy=greedy,
+    )
+    return Batch.from_tokens(tokens, width if lengths is None else lengths.to(tokens.device), end=model.end)
 
 
 def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
-    """Let the teacher write `where.size` texts for prompts drawn from the world. Slow decoding shows a progress bar."""
-    generator = torch.Generator().manual_seed(seed)
-    prompts = world.prompts(where.size, generator)
+    """The `where.size` texts that the teacher writes for prompts drawn from the world, on the CPU.
+
+    Slow decoding shows a progress bar.
+    """
+    given = world.sample(where.size, stream(seed, "teacher's prompts"))
+    prompts, lengths = given.prompts(world.vocabulary.pad)
     if isinstance(teacher, TextTeacher):
-        return _through_text(teacher, world, where, prompts, seed)
-    new_tokens = world.context + 1 - world.prompt_length
+        return _through_text(teacher, world, where, prompts, lengths, seed)
     if where.decode == "beam":
-        unique, position = prompts.unique(dim=0, return_inverse=True)  # equal prompts have equal modes: search once
-        modes = torch.full((len(unique), world.context + 1), END)
-        for i in trange(len(unique), desc="beam search", leave=False, disable=len(unique) < 64):
-            best = beam_search(teacher, unique[i], width=where.beam_width, max_new_tokens=new_tokens)[0].tokens
-            modes[i, : len(best)] = torch.tensor(best)
-        return Batch.from_tokens(modes[position], world.prompt_length)
-    tokens = generate(teacher, prompts, new_tokens, generator=generator, greedy=where.decode == "greedy")
-    return Batch.from_tokens(tokens, world.prompt_length)
+        return _through_beam(teacher, world, where, prompts, lengths)
+    writing = stream(seed, "teacher writes", device_of(teacher))
+    return rollout(teacher, world, prompts, writing, 1.0, lengths, greedy=where.decode == "greedy").to("cpu")
+
+
+def _through_beam(
+    teacher: nn.Module, world: World, where: TeacherRollouts, prompts: Int[Tensor, "B P"], lengths: Int[Tensor, " B"]
+) -> Batch:
+    keys = torch.cat([lengths[:, None], prompts], 1)
+    unique, position = keys.unique(dim=0, return_inverse=True)  # equal prompts have equal modes: search once
+    modes = torch.full((len(unique), world.context + 1), teacher.end)
+    for i in trange(len(unique), desc="beam search", leave=False, disable=len(unique) < 64):
+        prompt = unique[i, 1 : 1 + unique[i, 0]]
+        room = world.context + 1 - len(prompt)
+        best = beam_search(teacher, prompt, width=where.beam_width, max_new_tokens=room)[0].tokens
+        modes[i, : len(best)] = torch.tensor(best)
+    return Batch.from_tokens(modes[position], lengths, end=teacher.end)
 
 
 def _through_text(
-    teacher: TextTeacher, world: World, where: TeacherRollouts, prompts: Int[Tensor, "B P"], seed: int
+    teacher: TextTeacher,
+    world: World,
+    where: TeacherRollouts,
+    prompts: Int[Tensor, "B P"],
+    lengths: Int[Tensor, " B"],
+    seed: int,
 ) -> Batch:
     if where.decode == "beam":
         raise ValueError(
             'decode is "beam" and the teacher answers in text only; such an endpoint samples or decodes greedily: '
             'take decode="sample" or "greedy", or give the model itself'
         )
-    beginnings = world.vocabulary.decode(prompts)
+    tokenizer, width = world.vocabulary, world.context + 1
     temperature = 0.0 if where.decode == "greedy" else 1.0
-    new_tokens = world.context + 1 - world.prompt_length
-    endings = teacher.complete(beginnings, max_tokens=new_tokens, temperature=temperature, seed=seed)
-    tokens = torch.full((len(prompts), world.context + 1), END)
-    for row, (beginning, ending) in enumerate(zip(beginnings, endings, strict=True)):
-        text = world.vocabulary.encode([beginning + ending])[0, : world.context + 1]
-        tokens[row, : len(text)] = text
-    return Batch.from_tokens(tokens, world.prompt_length)
+    beginnings = tokenizer.decode(prompts)
+    tokens, shared = torch.full((len(prompts), width), tokenizer.pad), lengths.clone()
+    for length in lengths.unique().tolist():  # so that each text has room up to the last column, and no more
+        rows = (lengths == length).nonzero().flatten().tolist()
+        asked = [beginnings[row] for row in rows]
+        endings = teacher.complete(asked, max_tokens=width - length, temperature=temperature, seed=seed)
+        for row, ending in zip(rows, endings, strict=True):
+            text = tokenizer.encode([beginnings[row] + ending])[0, :width]
+            tokens[row, : len(text)] = text
+            # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
+            most = min(length, len(text) - 1)
+            shared[row] = (text[:most] == prompts[row, :most]).int().cumprod(0).sum().clamp(min=1)
+    return Batch.from_tokens(tokens, shared, end=tokenizer.end, pad=tokenizer.pad)

@@ -1,6 +1,6 @@
 """Where text comes from: real surnames, exact small languages, densities, a learner's own file."""
 
-from kd_lab.worlds.batch import END, Batch, Vocabulary
+from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.densities import Mixture1D, Mixture2D
 from kd_lab.worlds.languages import Language, language
 from kd_lab.worlds.surnames import surnames
@@ -8,7 +8,6 @@ from kd_lab.worlds.text_file import text_file
 from kd_lab.worlds.world import World
 
 __all__ = [
-    "END",
     "Batch",
     "Language",
     "Mixture1D",

@@ -1,4 +1,4 @@
-"""Text as numbers: a vocabulary with one end mark, and batches that know which positions count."""
+"""Text as numbers: a character vocabulary, and batches that know which positions count."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,14 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-END = 0
-"""The id that begins a text, ends it and pads it. One mark does all three, so `END` must count where it ends a text
-and must not count where it pads: `Batch.mask` holds that distinction."""
-
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A character vocabulary. `symbols[END]` is the mark for beginning, end and padding.
+    """A tokenizer of characters. The first symbol is a mark that no text holds: it begins a text, ends it and pads it.
 
     >>> letters = Vocabulary(".ab")
     >>> letters.encode(["ab", "b"])
@@ -29,6 +25,16 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    @property
+    def end(self) -> int:
+        """The id that ends a text, which is also the one that begins it."""
+        return 0
+
+    @property
+    def pad(self) -> int:
+        """The id that fills a row behind its end, here the end mark once more."""
+        return self.end
+
     def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
         """Texts to ids, each between two end marks and padded with more of them to the longest.
 
@@ -38,21 +44,22 @@ class Vocabulary:
         texts = list(texts)
         if not texts:
             raise ValueError("no texts came to encode; expected at least one string")
-        ids = {symbol: i for i, symbol in enumerate(self.symbols) if i != END}
+        ids = {symbol: i for i, symbol in enumerate(self.symbols) if i != self.end}
         for text in texts:
             if strange := sorted(set(text) - set(ids)):
                 raise ValueError(
                     f"the text {text!r} holds {strange}, outside this vocabulary of {len(self)} symbols "
-                    f"({self.symbols[1:]!r} and the end mark {self.symbols[END]!r}); "
+                    f"({self.symbols[1:]!r} and the end mark {self.symbols[self.end]!r}); "
                     "lower-case or strip the text first, or build a vocabulary from it"
                 )
-        width = max(map(len, texts)) + 2
-        return torch.tensor([[END, *(ids[c] for c in text)] + [END] * (width - 1 - len(text)) for text in texts])
+        width = max(map(len, texts)) + 1
+        rows = [[self.end, *(ids[c] for c in text), *[self.end] * (width - len(text))] for text in texts]
+        return torch.tensor(rows)
 
     def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
-        """Ids to texts: what stands between the leading end mark (if any) and the next one."""
-        return ["".join(self.symbols[i] for i in row).removeprefix(self.symbols[END]).split(self.symbols[END])[0]
-                for row in tokens.tolist()]  # fmt: skip
+        """Ids to texts: the symbols between the leading end mark (if any) and the next one."""
+        mark = self.symbols[self.end]
+        return ["".join(self.symbols[i] for i in row).removeprefix(mark).split(mark)[0] for row in tokens.tolist()]
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,15 @@ class Batch:
 
     `tokens` holds one id more than the model reads, L = T + 1: position t reads `inputs[:, :t+1]` and predicts
     `targets[:, t]`. Labels are shifted here, once, and nowhere else.
+
+    Each row begins in its first column and is padded on the right. A causal model never looks right, so that padding
+    needs no attention mask; the mask decides alone what counts. Ids alone could not, since the end often pads too.
     """
 
     tokens: Int[Tensor, "B L"]
-    mask: Bool[Tensor, "B T"]  # True where target t counts: generated text up to and including its end mark
-    drawn_logp: Float[Tensor, "B T"] | None = (
-        None  # nats; how likely each target was to be drawn, where others than the
-    )
-    #                                                 student had a hand in it; None: nobody needs to know
+    mask: Bool[Tensor, "B T"]  # True where target t counts: generated text up to and including its end
+    # log-probability, in nats, with which each target was drawn, where not the student alone drew it; None: not needed
+    drawn_logp: Float[Tensor, "B T"] | None = None
 
     @property
     def inputs(self) -> Int[Tensor, "B T"]:
@@ -78,35 +86,76 @@ class Batch:
     def targets(self) -> Int[Tensor, "B T"]:
         return self.tokens[:, 1:]
 
+    @property
+    def prompt_lengths(self) -> Int[Tensor, " B"]:
+        """The leading ids of each row that are given: all before the first target that counts.
+
+        Raises:
+            ValueError: nothing counts in some row, which leaves open where its prompt ends.
+        """
+        if not self.mask.any(1).all():
+            row = int((~self.mask.any(1)).nonzero()[0])
+            raise ValueError(
+                f"no target of row {row} counts, so its prompt has no end; expected at least one that counts: leave "
+                "out texts that end inside their prompt"
+            )
+        return self.mask.int().argmax(1) + 1
+
+    def prompts(self, pad: int) -> tuple[Int[Tensor, "B P"], Int[Tensor, " B"]]:
+        """The given ids of each row, filled with `pad` on the right up to the longest prompt, and their numbers."""
+        lengths = self.prompt_lengths
+        columns = torch.arange(int(lengths.max()), device=lengths.device)
+        return self.tokens[:, : len(columns)].where(columns < lengths[:, None], pad), lengths
+
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, rows: Int[Tensor, " N"] | slice) -> "Batch":
+    def __getitem__(self, rows: Int[Tensor, " N"] | Bool[Tensor, " B"] | slice) -> "Batch":
         return Batch(*(None if field is None else field[rows] for field in (self.tokens, self.mask, self.drawn_logp)))
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(
-            *(None if field is None else field.to(device) for field in (self.tokens, self.mask, self.drawn_logp))
-        )
+        """The same batch on another device."""
+        fields = (self.tokens, self.mask, self.drawn_logp)
+        return Batch(*(None if field is None else field.to(device) for field in fields))
 
     @classmethod
-    def from_tokens(cls, tokens: Int[Tensor, "B L"], prompt_length: int = 1) -> "Batch":
-        """Count every target after the prompt up to and including the first end mark; padding after it never counts.
+    def from_tokens(
+        cls,
+        tokens: Int[Tensor, "B L"],
+        prompt_length: int | Int[Tensor, " B"] = 1,
+        *,
+        end: int,
+        pad: int | None = None,
+    ) -> "Batch":
+        """Count every target after the prompt up to and including the first `end`; padding after it never counts.
 
         Args:
-            tokens: ids, each row a prompt of `prompt_length` ids, then text, then `END` (once as the end, more as pad).
-            prompt_length: how many leading ids are given and not predicted. The leading `END` of a free text is one.
+            tokens: ids, each row a prompt, then text, then `end` once, then padding of any kind.
+            prompt_length: the number of leading ids that are given and not predicted, for all rows or for each. The
+                mark that begins a free text is one.
+            end: the tokenizer's end of a text.
+            pad: the tokenizer's padding. It matters where it is another id than `end` and a text was cut off before
+                its end: without it such padding would count. Where both are one id, give cut texts a mask of your own.
 
-        >>> Batch.from_tokens(torch.tensor([[0, 1, 2, 0, 0]])).mask
+        Raises:
+            ValueError: a row has no prompt, or a prompt leaves nothing to predict.
+
+        >>> Batch.from_tokens(torch.tensor([[0, 1, 2, 0, 0]]), end=0).mask
         tensor([[ True,  True,  True, False]])
+        >>> Batch.from_tokens(torch.tensor([[7, 1, 2, 9, 9], [7, 7, 1, 1, 3]]), torch.tensor([1, 2]), end=9, pad=3).mask
+        tensor([[ True,  True,  True, False],
+                [False,  True,  True, False]])
         """
-        if prompt_length < 1 or prompt_length >= tokens.shape[1]:
+        lengths = torch.as_tensor(prompt_length, device=tokens.device).expand(len(tokens))
+        if (lengths < 1).any() or (lengths >= tokens.shape[1]).any():
             raise ValueError(
                 f"prompt_length is {prompt_length} for rows of {tokens.shape[1]} ids; expected 1 … "
                 f"{tokens.shape[1] - 1}, so that each row has something to read and something to predict"
             )
         targets = tokens[:, 1:]
-        generated = torch.arange(targets.shape[1], device=tokens.device) >= prompt_length - 1
-        ends = (targets == END) & generated
-        ended_before = ends.cumsum(1) - ends.long() > 0
-        return cls(tokens, generated & ~ended_before)
+        generated = torch.arange(targets.shape[1], device=tokens.device) >= lengths[:, None] - 1
+        ends = (targets == end) & generated
+        over = ends.cumsum(1) - ends.long() > 0
+        if pad is not None and pad != end:
+            over |= (targets == pad) & generated
+        return cls(tokens, generated & ~over)

@@ -1,4 +1,4 @@
-"""Densities with several modes in one and two dimensions, in NumPy alone: what a divergence does can be drawn."""
+"""Densities with several modes in one and two dimensions, in NumPy alone, on which a divergence can be drawn."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def _checked(weights, means, widths, mean_ndim: int) -> dict[str, np.ndarray]:
     ):
         raise ValueError(
             f"weights, means and widths have shapes {weights.shape}, {means.shape} and {widths.shape}; "
-            "expected one entry a mode in each, such as weights=(0.5, 0.5)"
+            "expected one entry per mode in each, such as weights=(0.5, 0.5)"
         )
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         raise ValueError(f"weights are {weights}; expected finite numbers ≥ 0 that are not all zero")
@@ -36,7 +36,7 @@ def _logsumexp(values: Float[np.ndarray, "*N K"]) -> Float[np.ndarray, "*N"]:
 class Mixture1D:
     """p(x) = Σ_k w_k N(x; μ_k, σ_k²) on the real line.
 
-    Args of the constructor: `weights`, `means` and `widths` (σ), one number a mode each; weights are normalised.
+    Args of the constructor: `weights`, `means` and `widths` (σ), one number per mode; weights are normalised.
 
     >>> two = Mixture1D(weights=(0.5, 0.5), means=(-2, 2), widths=(0.5, 0.5))
     >>> two.logpdf(np.array([0.0])).round(4)
@@ -68,7 +68,7 @@ class Mixture1D:
 class Mixture2D:
     """p(x) = Σ_k w_k N(x; μ_k, σ_k² I) on the plane.
 
-    Args of the constructor: `weights` and `widths`, one number a mode; `means`, one pair a mode.
+    Args of the constructor: `weights` and `widths`, one number per mode; `means`, one pair per mode.
 
     >>> ring = Mixture2D(weights=(1, 1), means=((-1, 0), (1, 0)), widths=(1, 1))
     >>> ring.logpdf(np.zeros((1, 2))).round(4)

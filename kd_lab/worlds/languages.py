@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kd_lab.worlds.batch import END, Batch, Vocabulary
+from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.world import World
 
 Rule = Callable[[str], dict[str, float]]
@@ -50,7 +50,7 @@ class Language:
             if table.shape != (size**t, size):
                 raise ValueError(
                     f"the table for prefixes of length {t} has shape {tuple(table.shape)}; "
-                    f"expected ({size**t}, {size}), one row a prefix and one column a symbol"
+                    f"expected ({size**t}, {size}), one row per prefix and one column per symbol"
                 )
             off = (table.logsumexp(-1).abs() > 1e-9).nonzero().flatten()
             if len(off):
@@ -59,14 +59,14 @@ class Language:
                     f"the probabilities after {prefix!r} sum to {table[off[0]].exp().sum():.6g}; expected 1: "
                     "normalise with log_softmax in float64"
                 )
-            if t and (table[ended(size, t), END] < -1e-9).any():
+            if t and (table[ended(size, t, self.vocabulary.end), self.vocabulary.end] < -1e-9).any():
                 raise ValueError(
                     f"a prefix of length {t} goes on after its end mark; expected probability 1 on the end mark there"
                 )
 
     @property
     def length(self) -> int:
-        """L, the most tokens a text has, its end mark included."""
+        """L, the most tokens of a text, its end mark included."""
         return len(self.logp)
 
     def text_of(self, length: int, number: int) -> str:
@@ -91,7 +91,7 @@ class Language:
         size = len(self.vocabulary)
         number = torch.arange(size**self.length)
         digits = [number // size**k % size for k in reversed(range(self.length))]
-        return torch.stack([torch.full_like(number, END), *digits], dim=1)
+        return torch.stack([torch.full_like(number, self.vocabulary.end), *digits], dim=1)
 
     def most_likely(self, count: int) -> list[tuple[str, float]]:
         """The `count` most probable texts and their probabilities.
@@ -101,14 +101,14 @@ class Language:
         """
         logp, number = self.joint().topk(count)
         return [
-            (self.text_of(self.length, int(i)).split(self.vocabulary.symbols[END])[0], math.exp(value))
+            (self.text_of(self.length, int(i)).split(self.vocabulary.symbols[self.vocabulary.end])[0], math.exp(value))
             for i, value in zip(number, logp.tolist(), strict=True)
         ]
 
     def sample(self, rows: int, generator: torch.Generator) -> Int[Tensor, "B L"]:
         """`rows` independent texts with a leading end mark, padded with end marks to length + 1 tokens."""
         number = torch.zeros(rows, dtype=torch.long)
-        tokens = [torch.full((rows,), END)]
+        tokens = [torch.full((rows,), self.vocabulary.end)]
         for table in self.logp:
             tokens.append(torch.multinomial(table[number].exp(), 1, generator=generator)[:, 0])
             number = number * len(self.vocabulary) + tokens[-1]
@@ -126,11 +126,12 @@ class Language:
         if rows < 1:
             raise ValueError(f"rows is {rows}; expected at least one training text")
         tokens = self.sample(2 * rows, torch.Generator().manual_seed(seed))
-        return World(self.name, self.vocabulary, Batch.from_tokens(tokens[:rows]), Batch.from_tokens(tokens[rows:]))
+        train, held_out = (Batch.from_tokens(half, end=self.vocabulary.end) for half in tokens.split(rows))
+        return World(self.name, self.vocabulary, train, held_out)
 
 
-def ended(vocab_size: int, length: int) -> Tensor:
-    """[V**length], True where the prefix of that number holds an end mark.
+def ended(vocab_size: int, length: int, end: int = 0) -> Bool[Tensor, " N"]:
+    """Of the N = V^length prefixes by number, those that hold an end mark.
 
     >>> ended(2, 2)  # of the prefixes 00, 01, 10 and 11 all but the last hold a 0
     tensor([ True,  True,  True, False])
@@ -138,15 +139,15 @@ def ended(vocab_size: int, length: int) -> Tensor:
     number = torch.arange(vocab_size**length)
     holds = torch.zeros_like(number, dtype=torch.bool)
     for k in range(length):
-        holds |= number // vocab_size**k % vocab_size == END
+        holds |= number // vocab_size**k % vocab_size == end
     return holds
 
 
 def from_rule(name: str, symbols: str, length: int, rule: Rule, smoothing: float) -> Language:
     """The language whose every conditional is (1 − smoothing) · rule + smoothing · uniform.
 
-    A prefix on which the rule is silent is followed by the end mark with probability ½ and by any letter otherwise: who
-    leaves the rails babbles until the end.
+    A prefix on which the rule is silent is followed by the end mark with probability ½ and by any letter otherwise: off
+    the rails a text babbles until its end.
     """
     if not 0 <= smoothing < 1:
         raise ValueError(
@@ -154,13 +155,13 @@ def from_rule(name: str, symbols: str, length: int, rule: Rule, smoothing: float
         )
     vocabulary, size = Vocabulary(symbols), len(symbols)
     babble = torch.full((size,), 0.5 / (size - 1), dtype=torch.float64)
-    babble[END] = 0.5
-    end = torch.zeros(size, dtype=torch.float64)
-    end[END] = 1
+    babble[vocabulary.end] = 0.5
+    over = torch.zeros(size, dtype=torch.float64)
+    over[vocabulary.end] = 1
 
     def conditional(prefix: str) -> Tensor:
-        if symbols[END] in prefix:
-            return end
+        if symbols[vocabulary.end] in prefix:
+            return over
         weights = rule(prefix)
         row = torch.tensor([weights.get(symbol, 0.0) for symbol in symbols], dtype=torch.float64)
         row = row / row.sum() if weights else babble

@@ -65,7 +65,7 @@ def surnames(top: int = NAMES_ON_FILE, weighted: bool = False) -> World:
     whatever `top` is. Rows keep the order of the census, most frequent first.
 
     Args:
-        top: how many of the most frequent names to use.
+        top: the number of names, the most frequent first.
         weighted: draw training rows by census frequency (Smith is 2,000 times as likely as the rarest name) instead
             of uniformly over names. The held-out set is the same in both cases and counts each name once.
 
@@ -94,7 +94,7 @@ def surnames(top: int = NAMES_ON_FILE, weighted: bool = False) -> World:
     return World(
         name="surnames" if top == NAMES_ON_FILE else f"surnames[top {top}]",
         vocabulary=VOCABULARY,
-        train=Batch.from_tokens(tokens[~held_out]),
-        held_out=Batch.from_tokens(tokens[held_out]),
+        train=Batch.from_tokens(tokens[~held_out], end=VOCABULARY.end),
+        held_out=Batch.from_tokens(tokens[held_out], end=VOCABULARY.end),
         weights=torch.tensor(shares)[~held_out] if weighted else None,
     )

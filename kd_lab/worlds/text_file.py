@@ -1,4 +1,4 @@
-"""A learner's own text: one file, one text a line."""
+"""A learner's own text: one file, one text per line."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def text_file(path: str | Path) -> World:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ValueError(
-            f"there is no text file at {str(path)!r}; expected a file with one text a line "
+            f"there is no text file at {str(path)!r}; expected a file with one text per line "
             f"(the working folder is {str(Path.cwd())!r})"
         ) from error
     except PermissionError as error:
@@ -41,13 +41,13 @@ def text_file(path: str | Path) -> World:
             "save it as UTF-8 text (a spreadsheet or a word processor exports that as plain text)"
         ) from error
     if "\0" in text:
-        raise ValueError(f"{str(path)!r} holds zero bytes, so it is no text; expected UTF-8 text, one text a line")
+        raise ValueError(f"{str(path)!r} holds zero bytes, so it is no text; expected UTF-8 text, one text per line")
 
     lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if len(lines) < FEWEST_LINES:
         raise ValueError(
             f"{str(path)!r} has {len(lines)} distinct lines that are not blank; expected at least {FEWEST_LINES}, "
-            "one text a line, so that some can be held out"
+            "one text per line, so that some can be held out"
         )
     if too_long := next((line for line in lines if len(line) > LONGEST_LINE), None):
         raise ValueError(
@@ -64,4 +64,5 @@ def text_file(path: str | Path) -> World:
     if not held_out.any():
         held_out[-1] = True  # twenty lines and no luck: one must still be held out
     tokens = vocabulary.encode(lines)
-    return World(path.stem, vocabulary, Batch.from_tokens(tokens[~held_out]), Batch.from_tokens(tokens[held_out]))
+    train, rest = (Batch.from_tokens(tokens[rows], end=vocabulary.end) for rows in (~held_out, held_out))
+    return World(path.stem, vocabulary, train, rest)

@@ -4,7 +4,6 @@ import torch
 
 from kd_lab.bench.models import NEW_TOKENS, SHAPE, Baseline, compare, never_ending, uncached_loop
 from kd_lab.models import GPT, generate
-from kd_lab.worlds import END
 
 
 def test_both_models_have_as_many_parameters():
@@ -13,10 +12,10 @@ def test_both_models_have_as_many_parameters():
 
 
 def test_both_sides_write_every_token():
-    start = torch.full((2, 1), END)
+    start = torch.full((2, 1), SHAPE.end)
     chance = torch.Generator().manual_seed(0)
     assert uncached_loop(Baseline(SHAPE).eval(), start, NEW_TOKENS, chance).shape == (2, 1 + NEW_TOKENS)
-    assert (generate(never_ending(GPT(SHAPE)), start, NEW_TOKENS, generator=chance)[:, 1:] != END).all()
+    assert (generate(never_ending(GPT(SHAPE)), start, NEW_TOKENS, generator=chance)[:, 1:] != SHAPE.end).all()
 
 
 def test_a_ratio_says_how_many_times_the_baseline_s_seconds_are_ours():

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from kd_lab.how import forward_kl, jsd, reverse_kl, skew_kl, total_variation
+from kd_lab.how import DIVERGENCES, forward_kl, jsd, reverse_kl, skew_kl, skew_reverse_kl, total_variation
 
-ALL = [forward_kl, reverse_kl, jsd, skew_kl, total_variation]
+ALL = [entry.function for entry in DIVERGENCES.values()]
+MIXTURES = [entry.function for entry in DIVERGENCES.values() if entry.is_mixture]
 INFINITY = math.inf
 
 
@@ -38,6 +39,7 @@ M = (0.375, 0.25, 0.375)
         # ½·(¼·log(2/3) + ½·log(4/3)) on each side
         (lambda q, p: jsd(q, p), 0.25 * math.log(2 / 3) + 0.5 * math.log(4 / 3)),
         (lambda q, p: skew_kl(q, p, beta=0.5), 0.25 * math.log(2 / 3) + 0.5 * math.log(4 / 3)),
+        (lambda q, p: skew_reverse_kl(q, p, beta=0.5), 0.25 * math.log(2 / 3) + 0.5 * math.log(4 / 3)),
         (lambda q, p: total_variation(q, p), 0.25),
     ],
 )
@@ -58,6 +60,7 @@ def test_three_tokens_by_hand(divergence, by_hand):
             + 0.25 * 0.5 * math.log(0.5 * 16 / 5),
         ),
         (lambda q, p: skew_kl(q, p, beta=0.75), 0.25 * math.log(0.25 * 16 / 5) + 0.25 * math.log(0.25 * 16 / 3)),
+        (lambda q, p: skew_reverse_kl(q, p, beta=0.75), 0.5 * math.log(0.5 * 16 / 5)),
         (lambda q, p: total_variation(q, p), 0.25),
     ],
 )
@@ -127,11 +130,17 @@ def test_skew_kl_tends_to_forward_kl():
     torch.testing.assert_close(skew_kl(x, y, 1e-8), forward_kl(x, y), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("divergence", [jsd, skew_kl])
+def test_skew_reverse_kl_is_skew_kl_with_the_two_exchanged_and_tends_to_reverse_kl():
+    x, y = (logits.log_softmax(-1) for logits in pair(6))
+    torch.testing.assert_close(skew_reverse_kl(x, y, 0.8), skew_kl(y, x, 0.2))
+    torch.testing.assert_close(skew_reverse_kl(x, y, 1 - 1e-8), reverse_kl(x, y), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("divergence", MIXTURES)
 @pytest.mark.parametrize(("beta", "instead"), [(0, "forward_kl"), (1, "reverse_kl"), (-0.1, "0 < beta < 1")])
 def test_beta_at_the_ends_is_refused_with_what_to_use(divergence, beta, instead):
     x, y = (logits.log_softmax(-1) for logits in pair(7))
-    if divergence is skew_kl and beta == 1:
+    if (divergence, beta) in [(skew_kl, 1), (skew_reverse_kl, 0)]:
         instead = "always 0"
     with pytest.raises(ValueError, match=instead):
         divergence(x, y, beta)
@@ -146,6 +155,9 @@ GRADIENTS = {
     skew_kl: lambda q, p, beta: (
         (1 - beta) * q * ((q * p / mix(q, p, beta)).sum(-1, keepdim=True) - p / mix(q, p, beta))
     ),
+    skew_reverse_kl: lambda q, p, beta: (
+        q * (skew_reverse_slope(q, p, beta) - (q * skew_reverse_slope(q, p, beta)).sum(-1, keepdim=True))
+    ),
     total_variation: lambda q, p, beta: q / 2 * ((q - p).sign() - (q * (q - p).sign()).sum(-1, keepdim=True)),
 }
 
@@ -154,17 +166,21 @@ def mix(q: torch.Tensor, p: torch.Tensor, beta: float) -> torch.Tensor:
     return beta * p + (1 - beta) * q
 
 
+def skew_reverse_slope(q: torch.Tensor, p: torch.Tensor, beta: float) -> torch.Tensor:
+    return (q / mix(q, p, beta)).log() - (1 - beta) * q / mix(q, p, beta)
+
+
 @pytest.mark.parametrize("beta", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize("divergence", ALL)
 def test_gradient_is_the_closed_form(divergence, beta):
     x, y = pair(8)
-    arguments = (beta,) if divergence in (jsd, skew_kl) else ()
+    arguments = (beta,) if divergence in MIXTURES else ()
     value = divergence(x.log_softmax(-1), y.log_softmax(-1), *arguments)
     closed = GRADIENTS[divergence](x.detach().softmax(-1), y.softmax(-1), beta)
     torch.testing.assert_close(torch.autograd.grad(value.sum(), x)[0], closed, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("divergence", [forward_kl, reverse_kl, jsd, skew_kl])
+@pytest.mark.parametrize("divergence", [forward_kl, reverse_kl, *MIXTURES])
 def test_second_derivatives_are_right_too(divergence):
     x, y = pair(9, (2, 4))
     teacher = y.log_softmax(-1)
@@ -223,7 +239,22 @@ def test_bounds():
     q, p = log(1.0, 0.0), log(0.0, 1.0)
     assert jsd(q, p, 0.3).item() == pytest.approx(-0.3 * math.log(0.3) - 0.7 * math.log(0.7))
     assert skew_kl(q, p, 0.1).item() == pytest.approx(-math.log(0.1))
+    assert skew_reverse_kl(q, p, 0.9).item() == pytest.approx(-math.log(0.1))
     assert total_variation(q, p).item() == 1
+
+
+def test_the_table_names_the_functions_and_only_what_reads_beta_gets_it():
+    x, y = (logits.log_softmax(-1) for logits in pair(12))
+    for name, entry in DIVERGENCES.items():
+        assert entry.name == name == entry.function.__name__
+        extra = (0.3,) if entry.is_mixture else ()
+        torch.testing.assert_close(entry(x, y, 0.3), entry.function(x, y, *extra))
+    assert [name for name, entry in DIVERGENCES.items() if entry.is_kl] == ["forward_kl", "reverse_kl"]
+    assert [name for name, entry in DIVERGENCES.items() if not entry.carries_t2] == ["total_variation"]
+    assert DIVERGENCES["jsd"].title(0.25) == "JSD(0.25)"
+    assert DIVERGENCES["reverse_kl"].title(0.25) == "reverse KL"
+    assert [DIVERGENCES["jsd"].scale(2.0, scale_by_t2) for scale_by_t2 in (True, False)] == [4, 1]
+    assert DIVERGENCES["total_variation"].scale(2.0) == 1
 
 
 @pytest.mark.parametrize("divergence", ALL)
@@ -246,14 +277,16 @@ def test_what_holds_for_every_pair(x, y, beta, shift):
             reverse_kl(student, teacher),
             jsd(student, teacher, beta),
             skew_kl(student, teacher, beta),
+            skew_reverse_kl(student, teacher, beta),
             total_variation(student, teacher),
         ]
     )
     assert values.min() >= -1e-14  # rounding, and nothing more
     assert values[2] <= -beta * math.log(beta) - (1 - beta) * math.log(1 - beta) + 1e-12
     assert values[3] <= -math.log(beta) + 1e-12
-    assert values[4] <= 1 + 1e-12
-    assert values[4] ** 2 <= values[:2].min() / 2 + 1e-12  # Pinsker
+    assert values[4] <= -math.log1p(-beta) + 1e-12
+    assert values[5] <= 1 + 1e-12
+    assert values[5] ** 2 <= values[:2].min() / 2 + 1e-12  # Pinsker
     shifted = (x + shift).log_softmax(-1)
     torch.testing.assert_close(jsd(shifted, teacher, beta), values[2], rtol=1e-9, atol=1e-12)
     order = torch.tensor([3, 0, 4, 1, 2])

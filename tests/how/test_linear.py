@@ -7,9 +7,8 @@ import torch
 
 import kd_lab.how.chunked as chunked
 import kd_lab.how.linear as linear
-from kd_lab.how import linear_softmax_kl, softmax_kl
+from kd_lab.how import DIVERGENCES, linear_softmax_kl, softmax_kl
 
-DIVERGENCES = ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"]
 B, T, V, WIDTH, TEACHER_WIDTH = 3, 5, 97, 8, 11
 MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-12, torch.bfloat16: 8e-3}

@@ -21,7 +21,7 @@ def every_text() -> Batch:
     texts = torch.cartesian_prod(*[torch.arange(V)] * L)
     after_end = (texts == 0).cumsum(1) - (texts == 0).long() > 0
     texts = texts[~((texts != 0) & after_end).any(1)]
-    return Batch.from_tokens(torch.cat([torch.zeros(len(texts), 1, dtype=torch.long), texts], 1))
+    return Batch.from_tokens(torch.cat([torch.zeros(len(texts), 1, dtype=torch.long), texts], 1), end=0)
 
 
 TEXTS = every_text()

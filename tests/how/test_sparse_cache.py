@@ -1,37 +1,27 @@
-"""Sparse teachers on disk: what comes back, what it costs, and what a damaged file says."""
+"""Sparse teachers in memory: the numbers that are kept, and that rows go with a batch's rows."""
 
 import pytest
 import torch
 
-from kd_lab.how import load_sparse_teacher, sampled, save_sparse_teacher, top_k
+from kd_lab.how import SparseTeacher, sampled, top_k
 
 
 def logits(vocabulary: int, rows: int = 64) -> torch.Tensor:
     return 3 * torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("vocabulary", "bytes_each"), [(50_257, 4), (65_536, 4), (70_000, 6)])
-def test_round_trip_and_bytes_a_position(tmp_path, vocabulary, bytes_each):
-    teacher = top_k(logits(vocabulary), 8, temperature=2.0)
-    size = save_sparse_teacher(teacher, tmp_path / "deep" / "teacher.safetensors")
-    back = load_sparse_teacher(tmp_path / "deep" / "teacher.safetensors")
-    assert torch.equal(back.ids, teacher.ids)
-    assert (back.logp - teacher.logp).abs().max() < 2**-11 * teacher.logp.abs().max()
-    assert (back.vocabulary, back.tail, back.temperature) == (vocabulary, "bucket", 2.0)
-    assert size == (tmp_path / "deep" / "teacher.safetensors").stat().st_size
-    assert 0 <= size - 64 * 8 * bytes_each < 400  # the header
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["teacher.safetensors"]
-
-
-def test_ids_above_32767_survive_as_uint16(tmp_path):
-    teacher = top_k(torch.arange(65_536.0)[None], 4)
-    save_sparse_teacher(teacher, tmp_path / "t.safetensors")
-    assert load_sparse_teacher(tmp_path / "t.safetensors").ids.tolist() == [[65_535, 65_534, 65_533, 65_532]]
-
-
 def test_top_k_is_of_the_whole_softmax():
     kept = top_k(torch.tensor([[0.0, 2.0, 1.0]]), 2, temperature=0.5)
     torch.testing.assert_close(kept.logp, (2 * torch.tensor([[2.0, 1.0, 0.0]])).log_softmax(-1)[:, :2])
+
+
+@pytest.mark.parametrize("k", [1, 5, 19, 20])
+def test_the_mass_of_the_rest_is_exact_where_1_minus_the_kept_is_nothing(k):
+    teacher = 20 * logits(20)
+    kept = top_k(teacher, k)
+    exact = teacher.double().log_softmax(-1).scatter(-1, kept.ids, -torch.inf).logsumexp(-1)
+    torch.testing.assert_close(kept.tail_logp.double(), exact, rtol=1e-5, atol=1e-5)
+    assert (kept.tail_logp == -torch.inf).all() == (k == 20)
 
 
 def test_draws_follow_the_teacher_at_its_temperature():
@@ -44,33 +34,50 @@ def test_draws_follow_the_teacher_at_its_temperature():
     assert torch.equal(draws.ids, again.ids)
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "teacher.safetensors"
-    save_sparse_teacher(top_k(logits(20), 2), path)
-    before = path.read_bytes()
-    monkeypatch.setattr("kd_lab.how.sparse_cache.save_file", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        save_sparse_teacher(top_k(logits(20), 3), path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+def test_rows_are_picked_as_a_batch_picks_them():
+    cache = top_k(logits(20, 12).view(3, 4, 20), 5)
+    for rows in (torch.tensor([2, 0]), slice(1, 3), torch.tensor([[True] * 4, [False] * 4, [True] * 4])):
+        part = cache[rows].to("cpu")
+        assert torch.equal(part.ids, cache.ids[rows])
+        assert torch.equal(part.logp, cache.logp[rows])
+        assert torch.equal(part.tail_logp, cache.tail_logp[rows])
+        assert (part.vocabulary, part.tail, part.temperature) == (20, "bucket", 1.0)
+    assert len(cache) == 3
+    draws = sampled(logits(20), 5, generator=torch.Generator().manual_seed(0))
+    assert draws[:2].tail_logp is None
 
 
-def test_a_damaged_or_foreign_file_is_refused_clearly(tmp_path):
-    path = tmp_path / "teacher.safetensors"
-    save_sparse_teacher(top_k(logits(20), 2), path)
-    path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match="expected a file written by save_sparse_teacher"):
-        load_sparse_teacher(path)
-    from safetensors.torch import save_file
-
-    save_file({"ids": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="is not a sparse teacher"):
-        load_sparse_teacher(path)
-    with pytest.raises(FileNotFoundError):
-        load_sparse_teacher(tmp_path / "none")
-
-
-@pytest.mark.parametrize("k", [0, 21])
+@pytest.mark.parametrize("k", [0, 21, True])
 def test_an_impossible_k_is_refused(k):
     with pytest.raises(ValueError, match=rf"k is {k}; expected 1 … 20"):
         top_k(logits(20), k)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_temperature_is_refused(temperature):
+    with pytest.raises(ValueError, match="expected a positive number"):
+        top_k(logits(20), 3, temperature=temperature)
+    with pytest.raises(ValueError, match="expected a positive number"):
+        sampled(logits(20), 3, temperature=temperature, generator=torch.Generator())
+
+
+def test_logits_that_make_no_distribution_are_refused():
+    spoiled = logits(20)
+    spoiled[3, 2] = torch.nan
+    with pytest.raises(ValueError, match="no distribution at 1 positions"):
+        top_k(spoiled, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"tail": "ghost"}, r"'ghost'"),
+        ({"vocabulary": 0}, r"vocabulary is 0"),
+        ({"temperature": -1.0}, r"temperature is -1.0"),
+        ({"tail_logp": torch.zeros(3)}, r"tail_logp has shape \(3,\); expected \(2,\)"),
+    ],
+)
+def test_a_teacher_whose_parts_do_not_fit_cannot_be_made(change, says):
+    parts = {"ids": torch.zeros(2, 1, dtype=torch.long), "logp": torch.zeros(2, 1), "vocabulary": 5, "tail": "bucket"}
+    with pytest.raises(ValueError, match=says):
+        SparseTeacher(**(parts | change))

@@ -83,8 +83,8 @@ def test_confidence_that_is_earned_costs_nothing():
 
 def test_padding_is_not_calibrated():
     tokens = torch.tensor([[0, 1, 0, 0]])
-    batch = Batch.from_tokens(tokens)
-    cut = Batch.from_tokens(tokens[:, :3])
+    batch = Batch.from_tokens(tokens, end=0)
+    cut = Batch.from_tokens(tokens[:, :3], end=0)
     model = GPT(GPTConfig(vocab_size=3, context=4, layers=1, heads=1, width=8), seed=0)
     assert calibration_error(model, batch) == pytest.approx(calibration_error(model, cut), abs=1e-7)
 

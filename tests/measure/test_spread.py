@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from kd_lab.measure import every_text, joint, mean_and_variance, prefixes, root_mean_square_error
-from kd_lab.worlds import END, language
+from kd_lab.measure import every_text, joint, mean_and_variance, root_mean_square_error
+from kd_lab.measure.exact import prefixes
+from kd_lab.worlds import language
+
+END = 0
 
 
 def test_every_text_is_listed_once_and_none_is_missing():

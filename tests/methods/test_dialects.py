@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from kd_lab.methods import dialect_table, distillm, distillm_2, distillm_divergence, minillm_flags, trl, trl_divergence
-from kd_lab.methods.dialects import DIALECTS
+from kd_lab.methods.dialects import (
+    DIALECTS,
+    dialect_table,
+    distillm,
+    distillm_2,
+    distillm_divergence,
+    minillm_flags,
+    trl,
+    trl_divergence,
+)
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch
 
@@ -128,8 +136,7 @@ def test_distillm_types_say_where_the_texts_come_from():
         distillm("adaptive-srkl")
     with pytest.raises(ValueError, match="names no loss"):
         distillm("hinton")
-    with pytest.raises(ValueError, match="mixes with no labels"):
-        distillm("srkl", kd_ratio=0.5)
+    assert str(distillm("srkl", kd_ratio=0.75).how) == "skew reverse KL(0.9) + 0.25 labels"
 
 
 # ---- DistiLLM-2: a mean over each text first -------------------------------------------------------------------------

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from kd_lab.how import Divergence
+from kd_lab.how import Divergence, NegativeLogLikelihood
 from kd_lab.measure import conditionals, sequence_kl
-from kd_lab.methods import METHODS, NonFiniteLoss, Recipe, distill, hinton, labels_only, sequence_level, word_level
+from kd_lab.methods import (
+    METHODS,
+    NonFiniteLoss,
+    Recipe,
+    Term,
+    distill,
+    hinton,
+    labels_only,
+    sequence_level,
+    word_level,
+)
 from kd_lab.models import GPT, GPTConfig, TabularModel
-from kd_lab.what import Logits
+from kd_lab.what import Logits, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts
 from kd_lab.worlds import language, surnames
 
@@ -34,7 +44,7 @@ def run(recipe: Recipe, model=None, **options):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 @pytest.mark.parametrize("world", [WORLD, surnames(top=500)], ids=lambda world: world.name)
 def test_every_method_trains_on_every_world(method, world):
-    shows_hidden_states = method().what.needs == "hidden states"
+    shows_hidden_states = method().what.needs == "hidden_states"
     judge = student(world, seed=9) if world is not WORLD or shows_hidden_states else teacher()
     model = student(world)
     before = [parameter.clone() for parameter in model.parameters()]
@@ -77,7 +87,7 @@ def test_a_mixture_with_fraction_zero_is_its_off_policy_part_step_for_step():
 
 def test_the_history_counts_positions_and_only_those():
     result = run(labels_only(), batch_size=4, steps=3)
-    draw = Corpus().open(WORLD, student(), teacher(), 0)
+    draw = Corpus().bind(WORLD, student(), teacher(), 0)
     assert result.history["tokens"].tolist() == np.cumsum([int(draw(4).mask.sum()) for _ in range(3)]).tolist()
     assert (np.diff(result.history["seconds"]) > 0).all()
 
@@ -182,7 +192,7 @@ def test_hinton_mixes_value_and_gradient_by_the_same_factors():
 
     def value_and_gradient(recipe):
         model.zero_grad()
-        loss = recipe.how(*recipe.what.open(model, judge, 0).read(batch), batch)
+        loss = recipe.how(*recipe.what.bind(model, judge, 0).read(batch), batch)
         loss.backward()
         return loss.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
@@ -195,10 +205,164 @@ def test_hinton_mixes_value_and_gradient_by_the_same_factors():
 
 def test_the_beam_mode_is_one_text_a_prompt():
     world = WORLD.given(2)
-    source = sequence_level("beam", size=32, beam_width=4).where.open(world, student(), teacher(), seed=0)
+    source = sequence_level("beam", size=32, beam_width=4).where.bind(world, student(), teacher(), seed=0)
     batch = source(64)
     by_prompt = {}
     for row in batch.tokens.tolist():
         by_prompt.setdefault(row[1], set()).add(tuple(row))
     assert all(len(texts) == 1 for texts in by_prompt.values())
     assert not batch.mask[:, 0].any()  # the given token is no target
+
+
+# ---- parts, precision, chance and callbacks --------------------------------------------------------------------------
+
+
+def gpt_teacher() -> GPT:
+    return student(seed=9)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.__name__ != "rkd"], ids=lambda method: method.__name__)
+def test_a_step_in_parts_is_one_large_batch(method):
+    """Parts of unequal length: each divided by its own count, the gradients would be another loss's."""
+    weights = {}
+    for accumulate in (1, 3):
+        model = student().double()
+        result = distill(
+            model, gpt_teacher().double(), WORLD, method(), steps=3, batch_size=10, accumulate=accumulate,
+            progress=False,
+        )  # fmt: skip
+        weights[accumulate] = (torch.tensor(result.history["loss"]), *model.parameters())
+    for whole, parts in zip(weights[1], weights[3], strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-6, atol=1e-8)
+
+
+def test_two_terms_add_up():
+    both = Recipe(
+        "both",
+        terms=(
+            Term(Logits(), Divergence("reverse_kl"), Corpus()),
+            Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=0.25),
+        ),
+    )
+    alone = [Recipe("one", term.what, term.how, term.where) for term in both.terms]
+    loss = {recipe: run(recipe, steps=1).history["loss"][0] for recipe in (both, *alone)}
+    assert loss[both] == pytest.approx(loss[alone[0]] + 0.25 * loss[alone[1]], rel=1e-6)
+    # terms that name one WHERE read one batch
+    assert run(both, steps=1).history["tokens"] == run(alone[0], steps=1).history["tokens"]
+
+
+def test_terms_of_different_wheres_draw_from_their_own_streams():
+    drawn = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Noted(Corpus):
+        name: str = ""
+
+        def bind(self, world, student, teacher, seed):
+            source = super().bind(world, student, teacher, seed)
+
+            def draw(batch_size):
+                drawn.append(source(batch_size).tokens)
+                return source(batch_size)
+
+            return dataclasses.replace(source, draw=draw)
+
+    terms = [Term(Logits(), Divergence(), Noted(name)) for name in "ab"]
+    run(Recipe("both", terms=terms), steps=1)
+    assert not torch.equal(*drawn)
+
+
+def test_the_seed_governs_dropout_and_the_global_stream_stays():
+    def losses(seed, accumulate=1):
+        model = GPT(dataclasses.replace(student().config, dropout=0.3))
+        return run(word_level(), model, seed=seed, accumulate=accumulate, batch_size=8).history["loss"]
+
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = losses(1)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(1)
+    assert (losses(1) == first).all()
+    assert (losses(2) != first).any()
+
+
+def test_every_step_drops_other_units():
+    model = GPT(dataclasses.replace(student().config, dropout=0.5))
+    one_text = dataclasses.replace(WORLD, train=WORLD.train[slice(0, 1)])
+    result = distill(model, teacher(), one_text, word_level(), steps=2, learning_rate=1e-12, progress=False)
+    assert result.history["loss"][0] != result.history["loss"][1]
+
+
+def test_every_row_of_the_history_is_shown_as_it_is_written():
+    rows = []
+    result = run(word_level(), evaluate=lambda model: 7.0, evaluate_every=2, on_step=rows.append)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["loss"] for row in rows] == result.history["loss"].tolist()
+    assert rows[1]["evaluation"] == 7.0
+
+
+def test_the_schedule_is_the_callers():
+    seen = []
+
+    def constant(step, steps):
+        seen.append((step, steps))
+        return 0.0
+
+    model = student()
+    before = [parameter.clone() for parameter in model.parameters()]
+    run(word_level(), model, schedule=constant)
+    assert seen == [(step, 5) for step in range(1, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_bf16_reads_in_bf16_and_keeps_weights_and_losses():
+    seen = set()
+
+    class Watched(GPT):
+        def forward(self, tokens, cache=None, return_hidden=False):
+            logits = super().forward(tokens, cache, return_hidden)
+            seen.add((logits.dtype, cache is not None))
+            return logits
+
+    model = Watched(student().config)
+    recipe = Recipe("on-policy", Logits(), Divergence(), StudentRollouts())
+    result = distill(model, gpt_teacher(), WORLD, recipe, steps=3, autocast=torch.bfloat16, progress=False)
+    assert seen == {(torch.bfloat16, False), (torch.float32, True)}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    exact = distill(student(), gpt_teacher(), WORLD, recipe, steps=3, progress=False)
+    assert result.history["loss"][0] == pytest.approx(exact.history["loss"][0], rel=0.05)
+
+
+def test_an_interrupt_while_the_teacher_writes_keeps_the_student():
+    class Slow(TabularModel):
+        def forward(self, tokens, cache=None):
+            raise KeyboardInterrupt
+
+    model, judge = student().eval(), Slow(SPOKEN.logp).train()
+    result = distill(model, judge, WORLD, sequence_level(), steps=2, progress=False)
+    assert result.interrupted
+    assert result.student is model
+    assert [len(column) for column in result.history.values()] == [0] * 6
+    assert not model.training
+    assert judge.training
+
+
+def test_a_model_that_is_not_of_the_library_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"the student is a Linear without vocab_size.*kd_lab\.models\.HuggingFace"):
+        run(word_level(), torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="the teacher is a Linear"):
+        distill(student(), torch.nn.Linear(2, 2), WORLD, word_level(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"batch_size": 4, "accumulate": 8}, r"batch_size is 4 .*accumulate=8"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"autocast": torch.float16}, "gradients in float16 vanish"),
+        ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        run(word_level(), **options)

@@ -1,10 +1,11 @@
-"""A model of finite memory: its states, its slips, and its agreement with the table and the bigram."""
+"""A model of finite memory: its states, its slips, its cache, and the bigram that a window of one token is."""
 
 import pytest
 import torch
 
-from kd_lab.models import BigramModel, FiniteStateModel, generate
+from kd_lab.models import FiniteStateModel, MixtureModel, TabularModel, generate
 from kd_lab.models.finite_state import window_moves
+from kd_lab.worlds import language
 
 
 def random_window(length=2, vocab_size=3, slip=0.0, seed=0):
@@ -12,10 +13,49 @@ def random_window(length=2, vocab_size=3, slip=0.0, seed=0):
     return FiniteStateModel(table.double(), window_moves(vocab_size, length), context=8, slip=slip)
 
 
-def test_a_window_of_one_token_is_a_bigram():
+def test_a_window_of_one_token_is_a_bigram_of_raw_logits():
     model = random_window(length=1)
     tokens = torch.tensor([[0, 1, 2, 2], [0, 2, 0, 1]])
-    torch.testing.assert_close(model(tokens), BigramModel(model.table)(tokens).log_softmax(-1))
+    assert torch.equal(model(tokens), model.table[tokens])
+
+
+def test_where_the_last_token_decides_all_positions_are_read_at_once_and_alike():
+    model = random_window(length=1)
+    assert model.last_token_decides
+    assert not random_window(length=2).last_token_decides
+    step_by_step = random_window(length=1)
+    step_by_step.last_token_decides = False
+    tokens = torch.tensor([[0, 1, 2, 2, 0], [0, 2, 0, 1, 1]])
+    assert torch.equal(model(tokens), step_by_step(tokens))
+    cache = model.new_cache(2, 5)
+    assert torch.equal(torch.cat([model(part, cache=cache) for part in tokens.split(2, 1)], 1), model(tokens))
+
+
+def test_the_gradient_reaches_the_rows_that_were_read():
+    model = random_window(length=1)
+    model(torch.tensor([[0, 2]])).log_softmax(-1)[..., 1].sum().backward()
+    assert model.table.grad[1].abs().max() == 0
+    assert model.table.grad[[0, 2]].abs().min() > 0
+
+
+def test_it_writes_together_with_a_teacher():
+    echo = language("echo")
+    bigram = FiniteStateModel(torch.zeros(7, 7, dtype=torch.float64), window_moves(7, 1), context=6)
+    pair = MixtureModel(TabularModel(echo.logp), bigram, share=0.5)
+    start = torch.zeros(20, 1, dtype=torch.long)
+    assert generate(pair, start, 6, generator=torch.Generator().manual_seed(0)).shape == (20, 7)
+
+
+def test_its_end_is_its_own():
+    """The id 2 ends a text here, is never slipped to, and is what rows are filled with."""
+    table = torch.tensor([[-50.0, 0.0, 0.0]])
+    model = FiniteStateModel(table, torch.zeros(1, 3, dtype=torch.long), context=30, slip=0.3, end=2)
+    torch.testing.assert_close(model.logp().exp(), torch.tensor([[0.15, 0.5, 0.35]]))
+    written = generate(model, torch.full((50, 1), 2), 30, generator=torch.Generator().manual_seed(0))[:, 1:]
+    ended = (written == 2).cumsum(1) > 0
+    assert ended.any()
+    assert (written[ended] == 2).all()
+    assert (written == 0).any()
 
 
 def test_a_window_of_two_tokens_reads_the_row_of_the_last_two():
@@ -31,8 +71,10 @@ def test_a_cache_gives_the_same_numbers():
     torch.testing.assert_close(torch.cat(parts, 1), model(tokens))
     swapped = cache.select(torch.tensor([1, 0]))
     assert swapped.length == 5
-    assert swapped.state.tolist() == cache.state.flip(0).tolist()
-    assert model.new_cache(1, 1).select(torch.tensor([0])).state is None
+    assert swapped.states.tolist() == cache.states.flip(0).tolist()
+    assert model.new_cache(2, 1).select(torch.tensor([0])).length == 0
+    cache.length = 2  # forgets the last three
+    torch.testing.assert_close(model(tokens[:, 2:], cache=cache), model(tokens)[:, 2:])
 
 
 def test_rollouts_with_and_without_a_cache_are_the_same():
@@ -59,7 +101,8 @@ def test_gradients_are_finite_under_slips():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"moves": torch.zeros(2, 2, dtype=torch.long)}, "one row a state"),
+        ({"moves": torch.zeros(2, 2, dtype=torch.long)}, "one row per state"),
+        ({"end": 3}, "end is 3; expected an id of the vocabulary, 0 … 2"),
         ({"moves": torch.full((2, 3), 2)}, "expected 0 … 1"),
         ({"slip": 1.0}, "random tokens"),
         ({"context": 0}, "context is 0"),

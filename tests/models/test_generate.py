@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from kd_lab.models import GPT, GPTConfig, TabularModel, evaluating, generate, sampling_logp
-from kd_lab.worlds import END, language
+from kd_lab.worlds import language
 
 ECHO = language("echo")
+END = 0
 
 
 def chance(seed=0):
@@ -163,3 +164,54 @@ def test_what_cannot_be_written_is_refused(model, prompts, arguments, message):
 def test_a_prompt_of_no_tokens_is_refused(model):
     with pytest.raises(ValueError, match="prompts have 0 tokens"):
         generate(model, torch.zeros(2, 0, dtype=torch.long), 3, greedy=True)
+
+
+@pytest.mark.parametrize("how", [{"greedy": True}, {}])
+def test_prompts_of_several_lengths_are_continued_each_as_alone(model, how):
+    """A short prompt beside a long one: padding on the right is never read, and the longer prompt is kept."""
+    prompts = torch.randint(1, 11, (40, 6), generator=chance(3))
+    lengths = torch.arange(40) % 6 + 1
+    written = generate(model, prompts, 8, lengths=lengths, generator=chance(), **how)
+    assert torch.equal(written, generate(model, prompts, 8, lengths=lengths, generator=chance(), cached=False, **how))
+    for row, length in enumerate(lengths.tolist()):
+        assert torch.equal(written[row, :length], prompts[row, :length])
+        if how:
+            alone = generate(model, prompts[row : row + 1, :length], 14 - length, greedy=True)[0]
+            assert torch.equal(written[row], alone)
+
+
+def test_the_padding_of_a_short_prompt_has_no_say(model):
+    prompts, lengths = torch.randint(1, 11, (20, 5), generator=chance(3)), torch.arange(20) % 5 + 1
+    padded = prompts.where(torch.arange(5) < lengths[:, None], 0)
+    one, other = (generate(model, ids, 8, lengths=lengths, generator=chance()) for ids in (prompts, padded))
+    assert torch.equal(one, other)
+
+
+def test_draws_after_prompts_of_several_lengths_follow_the_language():
+    """Half of the rows are given "b" and half nothing: both are drawn from the exact conditionals."""
+    rows = 20_000
+    prompts = torch.zeros(rows, 2, dtype=torch.long)
+    prompts[::2, 1] = ECHO.vocabulary.encode(["b"])[0, 1]
+    lengths = torch.tensor([2, 1]).repeat(rows // 2)
+    written = generate(TabularModel(ECHO.logp), prompts, 5, lengths=lengths, generator=chance())
+    texts = ECHO.vocabulary.decode(written)
+    exact = dict(ECHO.most_likely(10))
+    begins_with_b = ECHO.logp[0][0, 2].exp().item()
+    for text, expected in (("cxc", exact["cxc"]), ("byb", exact["byb"])):
+        assert texts[1::2].count(text) / (rows / 2) == pytest.approx(expected, abs=0.015)
+    assert texts[::2].count("byb") / (rows / 2) == pytest.approx(exact["byb"] / begins_with_b, abs=0.02)
+
+
+def test_a_model_with_another_end_stops_there_and_fills_with_it():
+    model = GPT(GPTConfig(vocab_size=5, context=24, layers=1, heads=1, width=8, end=3), seed=1)
+    written = generate(model, torch.full((60, 1), 3), 20, generator=chance())[:, 1:]
+    ended = (written == 3).cumsum(1) > 0
+    assert ended[:, -1].any()
+    assert (written[ended] == 3).all()
+    assert (written[~ended] == 0).any()  # id 0 is a token like any other
+
+
+@pytest.mark.parametrize("lengths", [[0, 2], [3, 5]])
+def test_lengths_outside_of_the_prompts_are_refused(model, lengths):
+    with pytest.raises(ValueError, match="lengths reach from"):
+        generate(model, torch.ones(2, 4, dtype=torch.long), 3, lengths=torch.tensor(lengths), greedy=True)

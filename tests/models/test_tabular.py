@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from kd_lab.models import TabularModel
-from kd_lab.worlds import END, language
+from kd_lab.worlds import language
 
 ECHO = language("echo")
+END = ECHO.vocabulary.end
 
 
 def test_it_gives_the_language_s_joint():
@@ -67,7 +68,7 @@ def test_uniform_knows_nothing():
     ("tokens", "message"),
     [
         ([[0] * 7], "7 tokens came after 0; expected at most 6"),
-        ([[1, 2]], "begins with token 1; expected the leading end mark"),
+        ([[1, 2]], "begins with token 1; expected the end mark 0"),
         ([[0, 7]], "expected 0 … 6"),
         ([[0, -1]], "expected 0 … 6"),
     ],

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from kd_lab.measure import conditionals, joint, prefixes
+from kd_lab.measure import conditionals, joint
+from kd_lab.measure.exact import prefixes
 from kd_lab.models import GPT, GPTConfig, TabularModel, generate
 from kd_lab.where import beam_search
-from kd_lab.worlds import END, language
+from kd_lab.worlds import language
 
 SPOKEN = language("echo")
+END = SPOKEN.vocabulary.end
 L, V = len(SPOKEN.logp), len(SPOKEN.vocabulary)
 START = torch.tensor([END])
 

@@ -6,11 +6,12 @@ from functools import cache
 import pytest
 import torch
 
-from kd_lab.worlds import END, Language, Vocabulary
+from kd_lab.worlds import Language, Vocabulary
 from kd_lab.worlds import language as build
 from kd_lab.worlds.languages import brackets_rule, echo_rule, ended
 
 NAMES = ["echo", "brackets"]
+END = 0
 language = cache(build)  # the same tables serve many tests
 
 

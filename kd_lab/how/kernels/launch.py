@@ -7,6 +7,7 @@ import torch
 import triton
 from torch import Tensor
 
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
 from kd_lab.how.kernels.upstream import multiply_rows
@@ -22,7 +23,7 @@ HELD = {("kl", 2): 3, ("mixture", 2): 2, ("kl", 4): 1, ("mixture", 4): 1}  # of 
 
 
 def _kind(divergence: str) -> str:
-    return "kl" if divergence in ("forward_kl", "reverse_kl") else "mixture"
+    return "kl" if DIVERGENCES[divergence].is_kl else "mixture"
 
 
 def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) -> bool:

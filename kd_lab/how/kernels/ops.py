@@ -5,9 +5,9 @@ import triton
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply, widest
 from kd_lab.how.kernels.resident import resident
-from kd_lab.how.reference import loss_scale
 
 
 def triton_softmax_kl(
@@ -54,7 +54,7 @@ def triton_softmax_kl(
         divergence,
         beta,
         temperature,
-        loss_scale(divergence, temperature, scale_by_t2),
+        DIVERGENCES[divergence].scale(temperature, scale_by_t2),
         "nothing" if not training else "gradient" if early else "statistics",
     )
     return loss

@@ -5,7 +5,7 @@ import torch
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.how import forward_kl, masked_mean
 from kd_lab.models import TabularModel
-from kd_lab.worlds import END, Batch
+from kd_lab.worlds import Batch
 
 # ---- 00.1 --------------------------------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ def _two_texts():
     logits = _logits_of(
         [[0.2, 0.5, 0.3], [0.1, 0.3, 0.6], [0.7, 0.2, 0.1]], [[0.2, 0.5, 0.3], [0.5, 0.4, 0.1], [0.4, 0.4, 0.2]]
     )
-    batch = Batch.from_tokens(torch.tensor([[0, 1, 2, 0], [0, 2, 0, 0]]))
+    batch = Batch.from_tokens(torch.tensor([[0, 1, 2, 0], [0, 2, 0, 0]]), end=0)
     return logits, batch.tokens, batch.mask
 
 
@@ -72,7 +72,7 @@ TEXT_LOGP = Exercise(
             "end mark forgotten",
             "The end mark is missing from the sum. That a text ends here, and not later, is one of its events and has "
             "a probability of its own; without it “ab” and the beginning of “abba” would be equally likely.",
-            lambda logits, tokens, mask: (_chosen(logits, tokens) * (tokens[:, 1:] != END)).sum(-1),
+            lambda logits, tokens, mask: (_chosen(logits, tokens) * (tokens[:, 1:] != 0)).sum(-1),
         ),
         Mistake(
             "padding counted",
@@ -306,7 +306,7 @@ def _pupils():
 
 def _steps(*texts):
     student, teacher = _pupils()
-    batches = [Batch.from_tokens(torch.tensor(rows)) for rows in texts]
+    batches = [Batch.from_tokens(torch.tensor(rows), end=0) for rows in texts]
     return student, teacher, batches, torch.optim.SGD(student.parameters(), lr=0.5)
 
 

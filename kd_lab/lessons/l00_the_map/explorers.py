@@ -6,7 +6,7 @@ from math import exp, log, log10
 import torch
 from torch import nn
 
-from kd_lab.models import evaluating
+from kd_lab.models import next_token_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import FAINT, INK, TEACHER
@@ -34,9 +34,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
     def conditionals(text: str) -> tuple[list[int], list[list[float]]]:
         """The ids that follow on the path, the end mark last, and log p of every symbol at each of its nodes."""
         tokens = vocabulary.encode([text])
-        with evaluating(model):
-            logp = model(tokens[:, :-1])[0].double().log_softmax(-1)
-        return tokens[0, 1:].tolist(), logp.tolist()
+        return tokens[0, 1:].tolist(), next_token_logp(model, tokens[:, :-1], dtype=torch.float64)[0].tolist()
 
     def create(figure):
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from kd_lab.models import evaluating
+from kd_lab.models import next_token_logp
 from kd_lab.viz.style import FAINT, INK, TEACHER, course_style, new_figure
 from kd_lab.worlds import Vocabulary
 
@@ -54,8 +54,7 @@ def likely_paths(
         if not growing:
             break
         inputs = vocabulary.encode(growing)[:, :-1]  # all of one length: the leading end mark and the letters so far
-        with evaluating(model):
-            conditional = model(inputs)[:, -1].double().softmax(-1)
+        conditional = next_token_logp(model, inputs, dtype=torch.float64)[:, -1].exp()
         grown = {
             text + symbol: paths[text] * probability
             for text, row in zip(growing, conditional.tolist(), strict=True)

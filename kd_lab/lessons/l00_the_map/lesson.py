@@ -390,7 +390,7 @@ def new_student(number):
 
 
 mine, theirs = new_student(0), new_student(0)
-draw = word_level().where.open(world, mine, teacher, seed)  # WHERE the batches come from: the names themselves
+draw = word_level().where.bind(world, mine, teacher, seed)  # WHERE the batches come from: the names themselves
 losses = distill_by_hand(mine, teacher, [draw(64) for _ in range(20)], AdamW(mine.parameters(), lr=0.01))
 result = distill(theirs, teacher, world, word_level(), steps=20, seed=seed)
 assert math.isclose(losses[0], result.history["loss"][0], rel_tol=1e-4)

@@ -10,7 +10,7 @@ from kd_lab.lessons.l01_what.explorers import draw_map
 from kd_lab.models import load_teacher
 from kd_lab.viz import TEACHER, course_style, new_figure, show
 from kd_lab.viz.plots import letter_bars, set_bars
-from kd_lab.what.hidden import embed, relations
+from kd_lab.what.relations import embed, relations
 from kd_lab.worlds import surnames
 
 torch.set_num_threads(1)  # the models are tiny: a second thread would only wait for the first
@@ -82,7 +82,7 @@ from torch.nn.functional import one_hot
 
 few = world.subset(500, seed=seed)
 with torch.no_grad():
-    teacher_logits, teacher_hidden = teacher(few.train.inputs, return_hidden=True)
+    teacher_logits = teacher(few.train.inputs)
 labels, whole = one_hot(few.train.targets, 27).float(), teacher_logits.softmax(-1)
 
 
@@ -114,27 +114,12 @@ show(
 )
 
 # %% [markdown]
-# Three seeds each, with the same student, the same names in the same order, and 160 steps of 32 names. A `Told` teacher repeats answers that are written down, true or doctored. Two yardsticks on held-out names: **bits a character**, which judge the whole distribution, and **accuracy**, how often the first choice is the letter that came.
+# Three seeds each, with the same student, the same names in the same order, and 160 steps of 32 names. A `CachedTeacher` repeats the answers that it has given once, or doctored ones that it was told. Two yardsticks on held-out names: **bits a character**, which judge the whole distribution, and **accuracy**, how often the first choice is the letter that came.
 
 # %%
 from kd_lab.measure import bits_per_character, mean_interval
 from kd_lab.methods import distill, hinton, labels_only, word_level
-from kd_lab.models import GPT, GPTConfig
-
-
-class Told(torch.nn.Module):
-    """A teacher whose answers on a fixed set of texts are written down."""
-
-    def __init__(self, texts, logits, hidden=()):
-        super().__init__()
-        self.vocab_size, self.context, self.config = 27, world.context, teacher.config
-        self.row = {tuple(text): i for i, text in enumerate(texts.inputs.tolist())}
-        self.logits, self.hidden = logits, hidden
-
-    def forward(self, tokens, return_hidden=False):
-        rows = [self.row[tuple(text)] for text in tokens.tolist()]
-        return (self.logits[rows], [layer[rows] for layer in self.hidden]) if return_hidden else self.logits[rows]
-
+from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 held_out = world.held_out[slice(0, 600)]
 
@@ -158,10 +143,10 @@ def accuracy(student):
     return right[held_out.mask].double().mean().item()
 
 
-honest = Told(few.train, teacher_logits, teacher_hidden)
+honest = CachedTeacher(teacher)
 students = {"labels": teach(labels_only(), None), "whole": teach(word_level(), honest)}
 for name, target in (("smoothed", smoothed), ("permuted", scrambled)):
-    students[name] = teach(word_level(), Told(few.train, target.log()))
+    students[name] = teach(word_level(), CachedTeacher(teacher).tell(few.train.inputs, target.log()))
 bits = {name: torch.tensor([bits_per_character(s, held_out) for s in group]) for name, group in students.items()}
 first_choice = {name: torch.tensor([accuracy(s) for s in group]) for name, group in students.items()}
 

@@ -3,7 +3,8 @@
 import torch
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
-from kd_lab.worlds import END
+
+END = 0  # begins, ends and pads a text in every vocabulary of the lesson
 
 # ---- 02.1 --------------------------------------------------------------------------------------------------------
 

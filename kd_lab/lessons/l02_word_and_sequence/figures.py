@@ -12,7 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from kd_lab.viz.style import BASELINE, FAINT, INK, TEACHER
 from kd_lab.where.beam import Hypothesis, Step
-from kd_lab.worlds import END
+
+END = 0  # in every vocabulary of the lesson
 
 Tokens = tuple[int, ...]
 

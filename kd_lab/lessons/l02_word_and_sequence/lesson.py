@@ -48,9 +48,11 @@ from IPython.display import Markdown, display
 
 from kd_lab.classroom import Question, claim, exercise, predict, quiz, setup
 from kd_lab.viz import BASELINE, STUDENT, TEACHER, Choice, Explorer, Slider
-from kd_lab.worlds import END, Batch, language
+from kd_lab.worlds import Batch, language
 
 seed = setup("02")
+echo = language("echo")
+END = echo.vocabulary.end  # begins, ends and pads a text
 
 # %% [markdown]
 # ## 1 · Word level: match the nodes
@@ -225,7 +227,6 @@ def sequence_nll(logits, tokens):
 from kd_lab.how import NegativeLogLikelihood
 from kd_lab.measure import conditionals, joint
 
-echo = language("echo")
 learner = GPT(GPTConfig(len(echo.vocabulary), echo.length, layers=1, heads=2, width=16), seed=seed)
 log_p, log_q = echo.joint(), joint(conditionals(learner, echo.length))
 exact = -(log_p.exp() * log_q)[log_p.isfinite()].sum()  # an impossible text weighs nothing
@@ -238,7 +239,7 @@ with torch.no_grad():
         prices = sequence_nll(learner(tokens[:, :-1]), tokens).double()
         errors[repeat] = torch.stack([prices[:size].mean() for size in sizes]) - exact
 
-    batch = Batch.from_tokens(tokens)  # the library's loss is the same sum, divided by the number of tokens
+    batch = Batch.from_tokens(tokens, end=END)  # the library's loss is the same sum, divided by the number of tokens
     torch.testing.assert_close(
         NegativeLogLikelihood()(learner(batch.inputs), batch.targets, batch) * batch.mask.sum(), prices.float().sum()
     )
@@ -391,7 +392,7 @@ written = teacher_texts(teacher, names, TeacherRollouts(texts), seed)
 
 def stray(student, what, how):
     """Mean squared distance of a batch's gradient from the mean gradient."""
-    gradients, read = [], what.open(student, teacher, seed).read
+    gradients, read = [], what.bind(student, teacher, seed).read
     for rows in torch.arange(texts).split(32):
         batch = written[rows]
         loss = how(*read(batch), batch)
@@ -578,7 +579,7 @@ one = distill(new_student(seed, given.context), teacher, labelled, few, steps=5,
 two = distill(new_student(seed, given.context), None, sft, labels_only(), steps=5, seed=seed, progress=False)
 
 batch = sft.train[:8]
-logits, tokens = few.what.open(one.student, teacher, seed).read(batch)
+logits, tokens = few.what.bind(one.student, teacher, seed).read(batch)
 with torch.no_grad():
     by_token = -logits.log_softmax(-1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)[batch.mask]
     per_token = torch.nn.functional.cross_entropy(logits[batch.mask], tokens[batch.mask], reduction="none")
@@ -604,7 +605,7 @@ room = given.context + 1 - 4
 
 def log_probability(model, tokens):
     """log p of what follows the prompt, [B], in nats."""
-    batch = Batch.from_tokens(tokens, prompt_length=4)
+    batch = Batch.from_tokens(tokens, prompt_length=4, end=END)
     with torch.no_grad():
         logp = model(batch.inputs).log_softmax(-1).gather(-1, batch.targets.unsqueeze(-1)).squeeze(-1)
     return logp.where(batch.mask, 0.0).sum(1)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-DIVERGENCES = ("forward_kl", "reverse_kl", "jsd", "skew_kl")
+from kd_lab.how import DIVERGENCES as TABLE
+
+DIVERGENCES = tuple(name for name in TABLE if name != "total_variation")  # its corner at q = p stops Newton's method
 TINY = np.finfo(float).tiny
 TIE = 1e-6  # nats; a later start has to win by more than this
 
@@ -47,8 +49,8 @@ def integrand(
 ) -> Float[np.ndarray, "... N"]:
     """What is added up over x to give the divergence: where the student pays, and where it is paid back.
 
-    forward_kl p·log(p/q) · reverse_kl q·log(q/p) · jsd β·p·log(p/m) + (1−β)·q·log(q/m) · skew_kl p·log(p/m),
-    m = βp + (1−β)q.
+    forward_kl p·log(p/q) · reverse_kl q·log(q/p) · jsd β·p·log(p/m) + (1−β)·q·log(q/m) · skew_kl p·log(p/m) ·
+    skew_reverse_kl q·log(q/m), m = βp + (1−β)q.
 
     It is negative where the weighted side is below the other; only the integral is never negative. Times the cell's
     width and summed it is the divergence of `kd_lab.how`. Over tokens instead of points the cell's width is 1.
@@ -56,8 +58,8 @@ def integrand(
     Args:
         student_logp: log q at each point, in nats; finite.
         teacher_logp: log p at each point, in nats; finite.
-        divergence: "forward_kl", "reverse_kl", "jsd" or "skew_kl".
-        beta: the teacher's share of m, strictly between 0 and 1; read by "jsd" and "skew_kl".
+        divergence: "forward_kl", "reverse_kl", "jsd", "skew_kl" or "skew_reverse_kl".
+        beta: the teacher's share of m, strictly between 0 and 1; read by the three with a mixture.
 
     Returns:
         Nats per unit of x, at each point.
@@ -82,6 +84,8 @@ def integrand(
     teacher_part = p * (teacher_logp - mixture_logp)
     if divergence == "skew_kl":
         return teacher_part
+    if divergence == "skew_reverse_kl":
+        return q * (student_logp - mixture_logp)
     return beta * teacher_part + (1 - beta) * q * (student_logp - mixture_logp)
 
 
@@ -118,8 +122,8 @@ def local_optima(
         x: midpoints of equal cells; they should reach past the teacher's and the student's tails.
         cell: their width.
         teacher_logp: log p(x), in nats.
-        divergence: "forward_kl", "reverse_kl", "jsd" or "skew_kl".
-        beta: the teacher's share of the mixture; read by "jsd" and "skew_kl".
+        divergence: "forward_kl", "reverse_kl", "jsd", "skew_kl" or "skew_reverse_kl".
+        beta: the teacher's share of the mixture; read by the three that have one.
         starts: (mean, width) of each start.
 
     Returns:
@@ -229,6 +233,9 @@ def _derivatives(theta, x, cell, teacher_logp, divergence, beta):
         if divergence == "jsd":
             first = (1 - beta) * q * (log_q - np.log(mixture))
             second = beta * (1 - beta) * p * share
+        elif divergence == "skew_reverse_kl":
+            first = q * (log_q - np.log(mixture) + 1 - (1 - beta) * share)
+            second = q * (1 - (1 - beta) * share) ** 2
         else:
             first = -(1 - beta) * p * share
             second = (1 - beta) ** 2 * p * share**2
@@ -244,8 +251,4 @@ def _derivatives(theta, x, cell, teacher_logp, divergence, beta):
 def _check(divergence: str, beta: float) -> None:
     if divergence not in DIVERGENCES:
         raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
-    if divergence in ("jsd", "skew_kl") and not 0 < beta < 1:
-        raise ValueError(
-            f"beta of {divergence} is {beta}; expected 0 < beta < 1, the teacher's share of the mixture; "
-            'the ends are "forward_kl" and "reverse_kl"'
-        )
+    TABLE[divergence].check_beta(beta)

@@ -4,7 +4,8 @@ import torch
 from torch import tensor
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
-from kd_lab.worlds import END
+
+END = 0  # begins, ends and pads a text in every vocabulary of the lesson
 
 # ---- 05.1: the student writes ---------------------------------------------------------------------------------------
 

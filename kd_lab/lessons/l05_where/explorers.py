@@ -13,7 +13,7 @@ from torch import nn
 
 from kd_lab.how import forward_kl
 from kd_lab.measure import excess_error, mean_interval
-from kd_lab.models import evaluating
+from kd_lab.models import next_token_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
@@ -43,8 +43,7 @@ class Reading:
 @torch.no_grad()
 def read(student: nn.Module, teacher: nn.Module, text: Batch) -> Reading:
     """Both models along a batch of one text."""
-    with evaluating(student), evaluating(teacher):
-        q, p = (model(text.inputs)[text.mask].double().log_softmax(-1) for model in (student, teacher))
+    q, p = (next_token_logp(model, text.inputs, dtype=torch.float64)[text.mask] for model in (student, teacher))
     return Reading(text.targets[text.mask].tolist(), p.exp().numpy(), q.exp().numpy(), forward_kl(q, p).numpy())
 
 

@@ -36,7 +36,7 @@ def world_of(writer):
     """A thousand texts of `writer` to train on, and as many held out."""
     generator = torch.Generator().manual_seed(0)
     tokens = generate(writer, torch.zeros(2000, 1, dtype=torch.long), L, generator=generator)
-    return World("tunes", NOTES, Batch.from_tokens(tokens[:1000]), Batch.from_tokens(tokens[1000:]))
+    return World("tunes", NOTES, *(Batch.from_tokens(half, end=NOTES.end) for half in tokens.split(1000)))
 
 
 def new_student(number, slip=0.05):
@@ -121,7 +121,7 @@ twice = predict(
 
 
 # %%
-from kd_lab.worlds import END
+END = NOTES.end
 
 
 @exercise("05.1")
@@ -547,7 +547,7 @@ def by_dagger(student, number):
         return [rollout(student, world, start[:96], generator).tokens]
 
     def fit(student, texts):
-        batch = Batch.from_tokens(torch.cat(texts))
+        batch = Batch.from_tokens(torch.cat(texts), end=NOTES.end)
         return train(student, word_level(), number, steps=12, texts=World("aggregated", NOTES, batch, batch))
 
     return dagger(student, [world.train.tokens[:480]], 5, write, fit)[0]
@@ -691,8 +691,7 @@ worth = predict(
 
 # %%
 from kd_lab.measure import bits_per_character
-from kd_lab.models import load_teacher
-from kd_lab.where.rollouts import text_logp
+from kd_lab.models import load_teacher, target_logp
 from kd_lab.worlds import surnames
 
 names, reader = surnames(), load_teacher("surnames")
@@ -714,7 +713,7 @@ for number in numbers[:3]:
         history = distill(pupil, reader, names, recipe, seed=number + 100, **BUDGET).history
         own = rollout(pupil, names, prompts, generator)
         bits[label].append(bits_per_character(pupil, names.held_out[:500]))
-        judged[label].append(-text_logp(reader, own)[own.mask].mean().item())
+        judged[label].append(-target_logp(reader, own)[own.mask].mean().item())
         gaps = [sampled_gap_by_position(pupil, reader, texts) for texts in (own, theirs)]
         bias[label].append(excess(*gaps)[-1].item())
         tokens[label].append(history["tokens"][-1])

@@ -7,7 +7,8 @@ from torch import tensor
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.how import forward_kl, jsd, masked_mean, reverse_kl, skew_kl
-from kd_lab.models import BigramModel
+from kd_lab.models import FiniteStateModel
+from kd_lab.models.finite_state import window_moves
 from kd_lab.worlds import Batch
 
 # ---- 06.1: one step of GKD -------------------------------------------------------------------------------------------
@@ -43,9 +44,10 @@ def _blend(student, teacher, read, write, share, coin, divergence):
 
 
 def _two_models():
-    student = BigramModel(tensor([[0.5, 1.5, 0.0], [1.0, -0.5, 0.5], [0.0, 0.3, 1.2]]), context=3)
-    teacher = BigramModel(tensor([[-0.5, 0.4, 1.5], [0.2, 0.8, -1.0], [1.4, 0.0, 0.6]]), context=3)
-    return student, teacher
+    """Bigrams: each sees the last token only."""
+    student = [[0.5, 1.5, 0.0], [1.0, -0.5, 0.5], [0.0, 0.3, 1.2]]
+    teacher = [[-0.5, 0.4, 1.5], [0.2, 0.8, -1.0], [1.4, 0.0, 0.6]]
+    return tuple(FiniteStateModel(tensor(table), window_moves(3, 1), context=3) for table in (student, teacher))
 
 
 FIXED = ((0, 1, 1, 0), (0, 2, 0, 0))
@@ -53,7 +55,7 @@ WRITTEN = ((0, 2, 2, 1), (0, 1, 0, 0))
 
 
 def _batch(rows):
-    return Batch.from_tokens(tensor(rows))
+    return Batch.from_tokens(tensor(rows), end=0)
 
 
 def _step_inputs(share, coin):

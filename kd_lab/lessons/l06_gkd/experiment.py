@@ -32,7 +32,7 @@ from kd_lab.how import forward_kl, reverse_kl
 from kd_lab.lessons.l06_gkd.results import GRID
 from kd_lab.measure import conditionals, joint, reach, sequence_kl
 from kd_lab.methods import Recipe, distill, gkd, labels_only
-from kd_lab.models import GPT, GPTConfig, TabularModel, evaluating, load_teacher
+from kd_lab.models import GPT, GPTConfig, TabularModel, load_teacher, next_token_logp
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World, language, surnames
 
@@ -201,8 +201,7 @@ def _sampled(world: World, teacher: nn.Module) -> Measure:
 
     @torch.no_grad()
     def logp(model: nn.Module, batch: Batch) -> Float[Tensor, "B T V"]:
-        with evaluating(model):
-            return model(batch.inputs).log_softmax(-1)
+        return next_token_logp(model, batch.inputs)
 
     reference = texts_of(teacher, seed=1)
     reference_logp = logp(teacher, reference)

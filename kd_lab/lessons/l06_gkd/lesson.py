@@ -170,7 +170,7 @@ listed = gradient_of(gap_by_position(tables, teacher_tables, held, reverse_kl).s
 
 along = []
 for number in range(seed, seed + 10):
-    batch = recipe.where.open(echo.world, student, echo.teacher, number)(2048)
+    batch = recipe.where.bind(echo.world, student, echo.teacher, number)(2048)
     with torch.no_grad():
         teacher_logits = echo.teacher(batch.inputs)
     a_token = recipe.how(student(batch.inputs), teacher_logits, batch)
@@ -349,7 +349,7 @@ claim(
 )
 
 # %%
-from kd_lab.where.rollouts import text_logp
+from kd_lab.models import target_logp
 from kd_lab.worlds import Batch
 
 row = {divergence: place for place, divergence in enumerate(grid.divergences)}
@@ -375,8 +375,8 @@ print("share of the teacher's writing that the fixed texts hold:")
 gain = {}
 for world in grid.worlds:
     place = arena(world)
-    different = Batch.from_tokens(place.world.train.tokens.unique(dim=0))
-    covered = (text_logp(place.teacher, different) * different.mask).sum(1).exp().sum().item()
+    different = Batch.from_tokens(place.world.train.tokens.unique(dim=0), end=place.world.vocabulary.end)
+    covered = (target_logp(place.teacher, different) * different.mask).sum(1).exp().sum().item()
     print(f"   {world}: {len(place.world.train)} texts, {len(different)} different ones, {covered:.1%}")
     ends = final[world, "forward_kl"][row["forward_kl"]]
     gain[world] = ends[NONE] - ends[HALF]
@@ -482,8 +482,7 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
 # Below, the losses of four projects are written out from their definitions, and your function looks for each among ours.
 
 # %%
-from kd_lab.how import forward_kl, skew_kl, total_variation
-from kd_lab.how.skew_reverse import skew_reverse_kl
+from kd_lab.how import forward_kl, skew_kl, skew_reverse_kl, total_variation
 from kd_lab.methods import dialect_table
 
 

@@ -10,7 +10,8 @@ import torch
 
 from kd_lab.how import reverse_kl
 from kd_lab.measure import conditionals, every_text, gap_by_position, sequence_kl
-from kd_lab.models import BigramModel, TabularModel
+from kd_lab.models import FiniteStateModel, TabularModel
+from kd_lab.models.finite_state import window_moves
 from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER, course_style, new_figure, show
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.worlds.languages import from_rule
@@ -30,7 +31,7 @@ is_word = torch.tensor([text in ("ax", "axx", "axxx", "axxxx", "bxy", "bxyxy") f
 def new_student(number):
     """A bigram: it sees the last letter and nothing before it."""
     table = torch.randn(V, V, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
-    return BigramModel(table, context=L)
+    return FiniteStateModel(table, window_moves(V, 1), context=L)
 
 
 def chosen(logp):

@@ -75,7 +75,9 @@ def tokens_per_second(models: Mapping[str, nn.Module], world: World, rounds: int
     batch = world.held_out[slice(0, READ)]
     writing = seconds_in_turns({name: partial(write_names, model) for name, model in models.items()}, rounds)
     reading = seconds_in_turns({name: partial(read_names, model, batch) for name, model in models.items()}, rounds)
-    written = {name: int(Batch.from_tokens(write_names(model)).mask.sum()) for name, model in models.items()}
+    written = {
+        name: int(Batch.from_tokens(write_names(model), end=model.end).mask.sum()) for name, model in models.items()
+    }
     read = batch.inputs.numel()
     return {name: (written[name] / writing[name].min(), read / reading[name].min()) for name in models}
 

@@ -252,25 +252,10 @@ from pathlib import Path
 import numpy as np
 
 from kd_lab.methods import distill, labels_only, word_level
-from kd_lab.models import GPT, GPTConfig
-
-
-class Remembered(torch.nn.Module):
-    """A teacher's logits on a fixed set of names, looked up instead of computed again."""
-
-    def __init__(self, model, batch):
-        super().__init__()
-        self.vocab_size, self.context = model.vocab_size, model.context
-        self.row = {tuple(name): row for row, name in enumerate(batch.inputs.tolist())}
-        with torch.no_grad():
-            self.logits = model.eval()(batch.inputs)
-
-    def forward(self, tokens):
-        return self.logits[[self.row[tuple(name)] for name in tokens.tolist()]]
-
+from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 lesson_names = world.subset(1500, seed=seed)
-remembered = Remembered(teacher, lesson_names.train)
+remembered = CachedTeacher(teacher)  # reads each name once, for all pupils
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
 pupils = [GPT(SMALL, seed=seed + number) for number in range(8)]
 for number, pupil in enumerate(pupils):

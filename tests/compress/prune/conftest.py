@@ -21,4 +21,4 @@ def batch():
     tokens = torch.randint(1, 11, (16, 13), generator=generator)
     tokens[:, 0] = 0
     tokens[::2, 9:] = 0  # every second text is shorter
-    return Batch.from_tokens(tokens)
+    return Batch.from_tokens(tokens, end=0)

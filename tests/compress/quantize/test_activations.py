@@ -13,7 +13,7 @@ from kd_lab.models import GPT, GPTConfig
 from kd_lab.worlds import Batch
 
 TOKENS = torch.tensor([[0, 3, 1, 4, 2, 0], [0, 1, 1, 2, 0, 0], [0, 5, 0, 0, 0, 0]])
-BATCH = Batch.from_tokens(TOKENS)
+BATCH = Batch.from_tokens(TOKENS, end=0)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_ranges_are_the_largest_sizes_and_percentiles_leave_some_out(model):
 
 def test_padding_does_not_set_a_range(model):
     changed = TOKENS.clone()
-    wider = Batch.from_tokens(torch.cat([changed, torch.zeros(3, 1, dtype=torch.long)], 1))
+    wider = Batch.from_tokens(torch.cat([changed, torch.zeros(3, 1, dtype=torch.long)], 1), end=0)
     for name, reach in calibrate(model, BATCH).items():
         torch.testing.assert_close(calibrate(model, wider)[name], reach)
 

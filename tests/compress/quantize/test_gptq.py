@@ -64,7 +64,7 @@ def test_a_model_keeps_its_embeddings_rounded_to_nearest_and_its_logits_come_clo
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, 7, (64, 7), generator=generator)
     tokens[:, 0] = 0
-    batch = Batch.from_tokens(tokens)
+    batch = Batch.from_tokens(tokens, end=0)
     nearest, better = round_to_nearest(model, 3, 8), gptq(model, batch, 3, 8)
     for name in ("tokens.weight", "positions.weight"):
         assert torch.equal(nearest.matrices[name].codes, better.matrices[name].codes)

@@ -10,7 +10,7 @@ from kd_lab.how import softmax_kl
 from kd_lab.lessons.l01_what.explorers import draw_map, gradient_norms, relation_explorer, temperature_explorer
 from kd_lab.models import TabularModel
 from kd_lab.viz import new_figure
-from kd_lab.what.hidden import relations
+from kd_lab.what.relations import relations
 from kd_lab.worlds import language
 
 

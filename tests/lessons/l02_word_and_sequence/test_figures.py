@@ -7,15 +7,15 @@ from kd_lab.lessons.l02_word_and_sequence.figures import beam_tree, create_beam_
 from kd_lab.models import TabularModel
 from kd_lab.viz import new_figure
 from kd_lab.where import beam_search
-from kd_lab.worlds import END, language
+from kd_lab.worlds import language
 
 ECHO = language("echo")
 
 
 def tree_of(width):
     trace = []
-    found = beam_search(TabularModel(ECHO.logp), torch.tensor([END]), width, 6, trace=trace)
-    return beam_tree([END], trace, found), found, trace
+    found = beam_search(TabularModel(ECHO.logp), torch.tensor([0]), width, 6, trace=trace)
+    return beam_tree([0], trace, found), found, trace
 
 
 def drawn(tree, **options):

@@ -19,7 +19,7 @@ def echo():
 def explorer(echo):
     student = TabularModel.uniform(7, 6, dtype=torch.float64)
     texts = Batch.from_tokens(
-        torch.cat([echo.vocabulary.encode(["axya", "zcb."[:3] + "a"]), torch.zeros(2, 1).long()], 1)
+        torch.cat([echo.vocabulary.encode(["axya", "zcb."[:3] + "a"]), torch.zeros(2, 1).long()], 1), end=0
     )
     one = rollout_explorer(
         {"uniform": student, "itself": TabularModel(echo.logp)},
@@ -61,7 +61,9 @@ def test_steps_beyond_the_end_stay_at_the_end(explorer):
 def test_a_reading_is_both_models_along_the_text(echo):
     model = TabularModel(echo.logp)
     seen = read(
-        TabularModel.uniform(7, 6, dtype=torch.float64), model, Batch.from_tokens(echo.vocabulary.encode(["cxc"]))
+        TabularModel.uniform(7, 6, dtype=torch.float64),
+        model,
+        Batch.from_tokens(echo.vocabulary.encode(["cxc"]), end=0),
     )
     assert seen.tokens == [3, 4, 3, 0]
     assert seen.student == pytest.approx(np.full((4, 7), 1 / 7))

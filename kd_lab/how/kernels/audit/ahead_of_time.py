@@ -18,6 +18,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.kernels.launch import BLOCK, RESIDENT, WARPS, held_tiles, resident_tiles, streaming_tiles
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
@@ -30,7 +31,6 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 ITEMSIZE = {"bf16": 2, "fp16": 2, "fp32": 4}
-DIVERGENCES = ("forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def shipped_variants() -> Iterator[Variant]:
 
 
 def _kernels(divergence: str, student: str, teacher: str, target: str, odd: bool) -> Iterator[Variant]:
-    kind = "kl" if divergence in ("forward_kl", "reverse_kl") else "mixture"
+    kind = "kl" if DIVERGENCES[divergence].is_kl else "mixture"
     widest = RESIDENT[kind, max(ITEMSIZE[student], ITEMSIZE[teacher])] * BLOCK - odd
     wide = 50_257 if odd else 128_256
     yield Variant("resident", divergence, student, teacher, widest, target)

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 
 from tqdm import tqdm
 
-KLS = ("forward_kl", "reverse_kl")
-MIXTURES = ("jsd", "skew_kl", "total_variation")
+from kd_lab.how.divergences import DIVERGENCES
+
 GAPS = {5e-1: 7e-7, 5e-3: 8e-7, 5e-5: 3e-5, 5e-7: 3e-5}
 """How many nats apart student and teacher are: the relative error that the loss may then have.
 
@@ -46,8 +46,8 @@ class Row:
 def rows() -> list[Row]:
     """Every path with its budget in bytes: what it has to read and write, and 0.1 for the numbers kept a row."""
     table = []
-    for divergence in (*KLS, *MIXTURES):
-        is_kl = divergence in KLS
+    for divergence, entry in DIVERGENCES.items():
+        is_kl = entry.is_kl
         table += [
             Row(divergence, "early", 16_384 if is_kl else 8_192, 6.1, ("resident",)),
             Row(divergence, "early", 50_257, 10.1 if is_kl else 14.1, ("training",)),
@@ -129,7 +129,7 @@ def compile_problems(variant: dict) -> list[str]:
     single numbers a row remain.
     """
     sweeps = {"resident": 1, "backward": 1, "forward": 1, "training": 2, "upstream": 1}[variant["kernel"]]
-    if variant["divergence"] in MIXTURES and variant["kernel"] in ("forward", "training"):
+    if not DIVERGENCES[variant["divergence"]].is_kl and variant["kernel"] in ("forward", "training"):
         sweeps += 1
     allowed = 5 + (0 if variant["vocabulary"] % 16 == 0 else 16 * sweeps)
     problems = []

@@ -1,12 +1,11 @@
-"""Features through a projector, relations without one, both out of the forward pass that makes the logits."""
+"""Features through a projector, out of the forward pass that makes the logits."""
 
 import pytest
 import torch
 
-from kd_lab.methods import distill, fitnets, labels_only, rkd
+from kd_lab.methods import distill, fitnets, labels_only
 from kd_lab.models import GPT, GPTConfig, TabularModel
 from kd_lab.what import Features, Relations
-from kd_lab.what.hidden import embed, relations
 from kd_lab.worlds import language
 
 SPOKEN = language("echo")
@@ -33,12 +32,12 @@ class Counting(GPT):
 def test_one_forward_pass_gives_logits_and_hidden_states(what):
     Counting.passes = 0
     student = Counting(gpt(16).config)
-    what.open(student, gpt(24), 0).read(WORLD.train[slice(0, 4)])
+    what.bind(student, gpt(24), 0).read(WORLD.train[slice(0, 4)])
     assert Counting.passes == 1
 
 
 def test_features_have_the_teachers_width_and_only_the_student_side_a_gradient():
-    signal = Features(student_layer=0, teacher_layer=1).open(gpt(16), gpt(24), seed=0)
+    signal = Features(student_layer=0, teacher_layer=1).bind(gpt(16), gpt(24), seed=0)
     (features, logits), hint = signal.read(WORLD.train[slice(0, 4)])
     assert features.shape == hint.shape == (4, WORLD.context, 24)
     assert features.requires_grad
@@ -48,7 +47,7 @@ def test_features_have_the_teachers_width_and_only_the_student_side_a_gradient()
 
 def test_the_projector_learns_beside_the_student():
     recipe = fitnets()
-    signal = recipe.what.open(gpt(16), gpt(24), seed=0)
+    signal = recipe.what.bind(gpt(16), gpt(24), seed=0)
     (projector,) = signal.parameters
     batch = WORLD.train[slice(0, 8)]
     recipe.how(*signal.read(batch), batch).backward()
@@ -66,14 +65,6 @@ def hidden(model: GPT) -> torch.Tensor:
         return model(WORLD.held_out.inputs, return_hidden=True)[1][-1]
 
 
-def test_rkd_moves_the_students_relations_towards_the_teachers():
-    def gap(student: GPT) -> float:
-        ours, theirs = (relations(embed(hidden(model), WORLD.held_out.mask))[0] for model in (student, TEACHER))
-        return (ours - theirs).abs().mean().item()
-
-    assert gap(trained(rkd())) < 0.7 * gap(trained(labels_only()))
-
-
 def test_hints_move_the_students_features_to_where_a_projector_finds_the_teachers():
     def unexplained(student: GPT) -> float:
         """The share of the teacher's features that the best linear projector cannot read off the student's."""
@@ -84,34 +75,9 @@ def test_hints_move_the_students_features_to_where_a_projector_finds_the_teacher
     assert unexplained(trained(fitnets(weight=1.0))) < 0.7 * unexplained(trained(labels_only()))
 
 
-def test_relations_do_not_know_scale_shift_or_rotation():
-    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    rotation = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64))[0]
-    moved = 3.0 * x @ rotation + 5.0
-    for ours, theirs in zip(relations(x), relations(moved), strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
-def test_the_gradient_is_finite_where_texts_coincide():
-    x = torch.ones(3, 4, requires_grad=True)
-    distances, angles = relations(x)
-    (distances.sum() + angles.sum()).backward()
-    assert x.grad.isfinite().all()
-
-
-def test_padding_is_no_part_of_a_texts_embedding():
-    hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
-    assert embed(hidden, torch.tensor([[True, True, False]])).item() == 2.0
-
-
 @pytest.mark.parametrize("what", [Features, Relations])
 def test_models_without_hidden_states_are_refused(what):
     with pytest.raises(ValueError, match="the teacher is a TabularModel, which has no hidden states"):
-        what().open(gpt(16), TabularModel(SPOKEN.logp), 0)
+        what().bind(gpt(16), TabularModel(SPOKEN.logp), 0)
     with pytest.raises(ValueError, match="student_layer is 5 for a student of 2 blocks"):
-        what(student_layer=5).open(gpt(16), gpt(16), 0)
-
-
-def test_one_text_has_no_relations():
-    with pytest.raises(ValueError, match="1 text came"):
-        relations(torch.zeros(1, 3))
+        what(student_layer=5).bind(gpt(16), gpt(16), 0)

@@ -1,0 +1,130 @@
+"""A run on disk: one file that holds all that the next step depends on, replaced whole after so many steps.
+
+Killed at any moment, the run goes on from the last file to the same weights, bit for bit. The file holds the student's
+trainable weights and buffers, a projector's, the optimizer's moments, the history, and the streams of chance of every
+process. Dropout needs no entry, since each step seeds it anew; frozen weights and the teacher are the caller's.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from kd_lab.methods.parallel import is_sharded
+from kd_lab.methods.training import COLUMNS, Training
+from kd_lab.models.saved import write_file
+
+FORMAT = "kd_lab training run 1"
+
+
+class Checkpoint:
+    """The file of one run in `folder`, which every process of the run must be able to read."""
+
+    def __init__(self, folder: str | os.PathLike):
+        self.path = Path(folder) / "run.safetensors"
+
+    def save(self, training: Training) -> None:
+        """Write the state after the last complete step: all of it or none."""
+        tensors = {name: _whole(tensor) for name, tensor in _state(training).items()}
+        tensors |= {f"history.{name}": torch.tensor(training.history[name], dtype=torch.float64) for name in COLUMNS}
+        streams = training.ranks.gather([generator.get_state() for generator in training.objective.chance])
+        for rank, states in enumerate(streams):
+            tensors |= {f"chance.{rank}.{i}": state for i, state in enumerate(states)}
+        if training.ranks.rank == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            about = {"format": FORMAT, "run": json.dumps(_description(training))}
+            write_file(self.path, save(tensors, metadata=about))
+
+    @torch.no_grad()
+    def load(self, training: Training) -> None:
+        """Bring a training that has just begun to the state of the file, if there is one.
+
+        Raises:
+            ValueError: the file is of another run, or is no such file.
+        """
+        if training.ranks.rank == 0:
+            for cut_short in self.path.parent.glob(f"{self.path.name}*.part"):
+                cut_short.unlink()
+        if not self.path.exists():
+            return
+        tensors = self._read(training)
+        for i, parameter in enumerate(_parameters(training)):
+            if f"optimizer.{i}.step" in tensors:  # one that no gradient has reached has no moments
+                moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                training.optimizer.state[parameter] = {"step": torch.zeros(())} | moments
+        for name, tensor in _state(training).items():
+            tensor.copy_(_like(tensors[name], tensor))
+        for name in COLUMNS:
+            kind = int if name in ("step", "tokens") else float
+            training.history[name] = list(map(kind, tensors[f"history.{name}"].tolist()))
+        for i, generator in enumerate(training.objective.chance):
+            generator.set_state(tensors[f"chance.{training.ranks.rank}.{i}"])
+
+    def _read(self, training: Training) -> dict[str, Tensor]:
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a mapping
+        except SafetensorError as error:
+            raise ValueError(f"{self.path} cannot be read ({error}); delete it to begin anew") from error
+        if about.get("format") != FORMAT:
+            raise ValueError(f"{self.path} is no run of distill; expected another folder, or one that is empty")
+        saved, wanted = json.loads(about["run"]), _description(training)
+        other = {name for name in saved | wanted if saved.get(name) != wanted.get(name)}
+        if other:
+            there, here = ({name: run.get(name) for name in sorted(other)} for run in (saved, wanted))
+            raise ValueError(
+                f"{self.path} holds a run with {there}, and this one has {here}; expected the same run: take another "
+                "folder, or delete the file to begin anew"
+            )
+        return tensors
+
+
+def _description(training: Training) -> dict[str, object]:
+    """The facts that two halves of one run share."""
+    names = ("steps", "seed", "batch_size", "accumulate", "learning_rate", "clip")
+    return {name: getattr(training, name) for name in names} | {
+        "recipe": str(training.recipe),
+        "schedule": getattr(training.schedule, "__qualname__", type(training.schedule).__qualname__),
+        "autocast": str(training.autocast),
+        "processes": training.ranks.size,
+        "shapes": [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()],
+    }
+
+
+def _weights(training: Training) -> dict[str, Tensor]:
+    student = training.student
+    weights = {f"student.{name}": weight for name, weight in student.named_parameters() if weight.requires_grad}
+    weights |= {f"student.{name}": buffer for name, buffer in student.named_buffers()}
+    return weights | {f"signal.{i}": weight for i, weight in enumerate(training.objective.parameters)}
+
+
+def _state(training: Training) -> dict[str, Tensor]:
+    """Every tensor that a step changes."""
+    return _weights(training) | {
+        f"optimizer.{i}.{name}": moment
+        for i, parameter in enumerate(_parameters(training))
+        for name, moment in training.optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _parameters(training: Training) -> list[nn.Parameter]:
+    return [parameter for group in training.optimizer.param_groups for parameter in group["params"]]
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, gathered where each process has a piece of it."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if is_sharded(tensor) else tensor).cpu().contiguous()
+
+
+def _like(whole: Tensor, tensor: Tensor) -> Tensor:
+    """This process's piece of a whole tensor, if `tensor` is one."""
+    if not is_sharded(tensor):
+        return whole
+    return dist.tensor.distribute_tensor(whole.to(tensor.device), tensor.device_mesh, tensor.placements)

@@ -1,0 +1,164 @@
+"""The state of a training run, and one step of it."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kd_lab.contracts import derive
+from kd_lab.methods.objective import Objective
+from kd_lab.methods.parallel import Ranks
+from kd_lab.methods.recipe import Recipe
+from kd_lab.worlds import Batch, World
+
+WARM_UP = 0.1
+"""The share of the steps over which the learning rate rises; over the rest it falls to zero along a half cosine."""
+
+COLUMNS = ("step", "loss", "tokens", "seconds", "gradient_norm", "evaluation")
+
+
+@dataclass
+class Result:
+    """The outcome of a training run. The student was trained in place and is here for convenience.
+
+    `history` holds arrays of one length, one entry per step: `step` (from 1), `loss` (nats per counted position),
+    `tokens` (counted positions so far), `seconds` (since the start, evaluations left out), `gradient_norm` (before
+    clipping) and `evaluation` (the value of `evaluate` after that step, NaN where it was not asked).
+    """
+
+    student: nn.Module
+    recipe: Recipe
+    history: dict[str, np.ndarray]
+    interrupted: bool = False  # True after a KeyboardInterrupt: the history ends there and the student is usable
+
+
+class NonFiniteLoss(FloatingPointError):
+    """The loss or its gradient became NaN or infinite. `result` holds the student as it was before that step."""
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result
+
+
+def warm_up_cosine(step: int, steps: int) -> float:
+    """The factor on the learning rate at `step` in 1 … `steps`: linear warm-up, then half a cosine to zero.
+
+    >>> [round(warm_up_cosine(step, 20), 2) for step in (1, 2, 11, 20)]
+    [0.5, 1.0, 0.54, 0.01]
+    """
+    warm_up = max(1, round(WARM_UP * steps))
+    if step <= warm_up:
+        return step / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up + 1)))
+
+
+@contextmanager
+def own_chance(seed: int, device: torch.device) -> Iterator[None]:
+    """Within, the global streams of chance, which dropout reads, start from `seed`; after, they are as they were."""
+    kinds = {} if device.type == "cpu" else {"devices": [device], "device_type": device.type}
+    with torch.random.fork_rng(**(kinds or {"devices": []})):
+        torch.default_generator.manual_seed(seed)
+        if kinds:
+            # torch.manual_seed would move the generators of every other device too
+            getattr(torch, device.type).default_generators[device.index or 0].manual_seed(seed)
+        yield
+
+
+class Training:
+    """Optimizer, clock and history of one run. It goes on after the steps that its history holds."""
+
+    def __init__(
+        self,
+        student: nn.Module,
+        recipe: Recipe,
+        steps: int,
+        seed: int,
+        batch_size: int,
+        accumulate: int,
+        learning_rate: float,
+        schedule: Callable[[int, int], float],
+        clip: float,
+        autocast: torch.dtype | None,
+    ):
+        self.student, self.recipe, self.ranks = student, recipe, Ranks.here()
+        self.steps, self.seed, self.batch_size, self.accumulate = steps, seed, batch_size, accumulate
+        self.learning_rate, self.schedule, self.clip, self.autocast = learning_rate, schedule, clip, autocast
+        self.own = [parameter for parameter in student.parameters() if parameter.requires_grad]
+        self.device = self.own[0].device
+        self.history: dict[str, list] = {name: [] for name in COLUMNS}
+
+    def begin(self, teacher: object, world: World) -> None:
+        """Bind the recipe, for which a teacher may have to write its texts, and make the optimizer."""
+        self.ranks.share_weights(self.student)
+        self.objective = Objective.bind(
+            self.recipe, self.student, teacher, world, self.seed, self.ranks,
+            parts=self.accumulate, autocast=self.autocast,
+        )  # fmt: skip
+        # the student's parameters may be sharded where a projector is not, and a group must be of one kind
+        groups = [{"params": group} for group in (self.own, self.objective.parameters) if group]
+        self.optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=0.0)
+
+    @property
+    def done(self) -> int:
+        """Steps that are complete."""
+        return len(self.history["evaluation"])  # the column written last
+
+    def step(self) -> None:
+        """Draw, compare, update the weights, and write a row of the history.
+
+        Raises:
+            NonFiniteLoss: the weights are as before; on several ranks it is raised on each.
+        """
+        start, step, ranks = time.perf_counter(), self.done + 1, self.ranks
+        batches = self.objective.draw(self.batch_size, self.device)
+        counts = ranks.sum(torch.stack([batch.mask.sum() for batch in batches])).tolist()
+        self.student.train()
+        self.optimizer.zero_grad()
+        with own_chance(derive(self.seed, f"dropout of step {step}, rank {ranks.rank}"), self.device):
+            loss = ranks.sum(self._backward(batches, counts))
+        ranks.sum_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
+        norm = self._clip()
+        if not (loss.isfinite() and norm.isfinite()):
+            raise NonFiniteLoss(
+                f"{self.recipe.name} stopped at step {step}: loss {loss.item():g}, gradient norm {norm.item():g}. "
+                f"{self.objective.diagnosis(batches)}. The student keeps its weights from before this step.",
+                self.result(),
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * self.schedule(step, self.steps)
+        self.optimizer.step()
+        tokens, seconds = (self.history[name][-1] if self.done else 0 for name in ("tokens", "seconds"))
+        seconds += time.perf_counter() - start
+        row = (step, loss.item(), tokens + sum(counts), seconds, norm.item(), float("nan"))
+        for name, value in zip(COLUMNS, row, strict=True):
+            self.history[name].append(value)
+
+    def _backward(self, batches: list[Batch], counts: list[int]) -> Float[Tensor, ""]:
+        total = torch.zeros((), device=self.device)
+        for loss in self.objective.losses(batches, counts):
+            loss.backward()
+            total = total + loss.detach()
+        return total
+
+    def _clip(self) -> Float[Tensor, ""]:
+        """Scale the gradients down to the norm `clip`, and return the norm that they had."""
+        norms = []
+        for group in self.optimizer.param_groups:
+            gradients = [parameter.grad for parameter in group["params"] if parameter.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+            norms.append(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+        for group in self.optimizer.param_groups:
+            nn.utils.clip_grads_with_norm_(group["params"], self.clip, norm)
+        return norm
+
+    def result(self, interrupted: bool = False) -> Result:
+        """The history of all complete steps."""
+        history = {name: np.array(values[: self.done]) for name, values in self.history.items()}
+        return Result(self.student, self.recipe, history, interrupted)

@@ -1,0 +1,113 @@
+"""A run that is killed goes on to the same weights, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kd_lab.how import Divergence, NegativeLogLikelihood
+from kd_lab.methods import Recipe, Term, distill, fitnets, minillm, word_level
+from kd_lab.models import GPT, GPTConfig
+from kd_lab.what import Logits, Sequences
+from kd_lab.where import Corpus, Mixture, TeacherRollouts
+from kd_lab.worlds import language
+
+SPOKEN = language("echo")
+WORLD = SPOKEN.world(rows=64, seed=0)
+
+MIXED = Recipe(
+    "mixed",
+    terms=(
+        Term(Logits(), Divergence(), Mixture(0.5, otherwise=TeacherRollouts(size=32))),
+        Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=0.5),
+    ),
+)
+
+
+def gpt(width: int = 16, seed: int = 0, dropout: float = 0.0) -> GPT:
+    shape = {"vocab_size": len(SPOKEN.vocabulary), "context": WORLD.context, "layers": 1, "heads": 2}
+    return GPT(GPTConfig(**shape, width=width, dropout=dropout), seed=seed)
+
+
+def run(recipe: Recipe, folder: Path | None, **options):
+    student = gpt(dropout=0.2)
+    settings = {"steps": 9, "batch_size": 8, "checkpoint_every": 2, "progress": False} | options
+    result = distill(student, gpt(24, seed=1), WORLD, recipe, checkpoint=folder, **settings)
+    return result, list(student.parameters())
+
+
+def assert_same_weights(ours, theirs):
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("recipe", [word_level(), fitnets(), minillm(), MIXED], ids=lambda recipe: recipe.name)
+def test_a_run_cut_short_goes_on_to_the_same_weights(recipe, tmp_path):
+    whole, weights = run(recipe, None)
+
+    def stop(row):
+        if row["step"] == 5:
+            raise KeyboardInterrupt
+
+    first, _ = run(recipe, tmp_path, on_step=stop)
+    assert first.interrupted
+    torch.rand(3)  # the global stream of chance is nobody's
+    second, resumed = run(recipe, tmp_path)
+    assert_same_weights(resumed, weights)
+    for name, column in whole.history.items():
+        if name != "seconds":
+            assert column.dtype == second.history[name].dtype
+            assert ((column == second.history[name]) | (column != column)).all()
+    assert (second.history["seconds"][1:] > second.history["seconds"][:-1]).all()
+
+
+def test_a_finished_run_is_read_and_not_trained_again(tmp_path):
+    whole, weights = run(word_level(), tmp_path)
+    rows = []
+    again, read = run(word_level(), tmp_path, on_step=rows.append)
+    assert rows == []
+    assert_same_weights(read, weights)
+    assert again.history["loss"].tolist() == whole.history["loss"].tolist()
+
+
+def test_a_process_killed_at_any_moment_leaves_a_file_to_go_on_from(tmp_path):
+    """Killed with −9 while it trains and writes, several times, until it is through."""
+    program = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_checkpoint as test
+print("ready", flush=True)
+test.run(test.MIXED, sys.argv[2], checkpoint_every=1, steps=60, on_step=lambda row: print(row["step"], flush=True))
+"""
+    arguments = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    seen = 0
+    for kill_after in (3, 11, 20):
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+            assert process.stdout.readline() == "ready\n"
+            for line in process.stdout:
+                seen = max(seen, int(line))
+                if seen >= kill_after:
+                    process.send_signal(signal.SIGKILL)
+                    break
+            process.wait()
+    assert seen >= 20
+    steps = []
+    _, resumed = run(MIXED, tmp_path, checkpoint_every=1, steps=60, on_step=lambda row: steps.append(row["step"]))
+    assert steps[0] >= 20
+    _, weights = run(MIXED, None, steps=60)
+    assert_same_weights(resumed, weights)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def test_another_run_is_not_gone_on_with(tmp_path):
+    run(word_level(), tmp_path)
+    with pytest.raises(ValueError, match=r"holds a run with {'seed': 0}, and this one has {'seed': 1}"):
+        run(word_level(), tmp_path, seed=1)
+    with pytest.raises(ValueError, match="'recipe': 'MiniLLM"):
+        run(minillm(), tmp_path)
+    (tmp_path / "run.safetensors").write_bytes(b"no such thing")
+    with pytest.raises(ValueError, match=r"cannot be read .*delete it"):
+        run(word_level(), tmp_path)

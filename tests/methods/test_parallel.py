@@ -1,0 +1,251 @@
+"""Two processes against one: the same texts give the same gradients, and all stop together."""
+
+import dataclasses
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from kd_lab.contracts import Source
+from kd_lab.how import Divergence, NegativeLogLikelihood
+from kd_lab.methods import NonFiniteLoss, Recipe, Term, distill, fitnets, on_policy, word_level
+from kd_lab.methods.parallel import Ranks, bind_part
+from kd_lab.models import GPT, GPTConfig
+from kd_lab.what import Logits, Sequences
+from kd_lab.where import Corpus, Mixture, StudentRollouts
+from kd_lab.worlds import Batch, language
+
+pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this build of torch has no torch.distributed")
+
+SPOKEN = language("echo")
+WORLD = SPOKEN.world(rows=64, seed=0)
+TWO_TERMS = Recipe(
+    "two terms",
+    terms=(
+        Term(Logits(), Divergence("jsd"), Corpus()),
+        Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=0.5),
+    ),
+)
+QUIET = {"progress": False, "batch_size": 8}
+
+
+def gpt(width: int = 16, seed: int = 0) -> GPT:
+    shape = {"vocab_size": len(SPOKEN.vocabulary), "context": WORLD.context, "layers": 2, "heads": 2}
+    return GPT(GPTConfig(**shape, width=width), seed=seed)
+
+
+def train(recipe: Recipe, student: nn.Module | None = None, **options):
+    student = student or gpt()
+    return distill(student, gpt(24, seed=1), WORLD, recipe, **{"steps": 3} | QUIET | options)
+
+
+def weights(student: nn.Module) -> list[torch.Tensor]:
+    return [getattr(p, "full_tensor", lambda p=p: p)().detach().clone() for p in student.parameters()]
+
+
+# ---- two processes run one of the functions below and send back what it returns --------------------------------------
+
+
+def _process(rank: int, port: int, folder: str, name: str, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    torch.save(globals()[name](rank, *arguments), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def on_two(tmp_path: Path, function, *arguments) -> list:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if (here := str(Path(__file__).parent)) not in sys.path:
+        sys.path.append(here)  # the processes import this file by its name
+    worker = importlib.import_module("test_parallel")._process
+    mp.spawn(worker, (port, str(tmp_path), function.__name__, arguments), nprocs=2)
+    return [torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
+
+
+def trained(rank: int, recipe: Recipe, options: dict):
+    result = train(recipe, gpt(seed=rank * 5), **options)
+    return weights(result.student), result.history
+
+
+@pytest.mark.parametrize("recipe", [word_level(), fitnets(), TWO_TERMS], ids=lambda recipe: recipe.name)
+def test_two_processes_are_one_with_the_same_texts(recipe, tmp_path):
+    """Texts of unequal length, so that a mean of the ranks' means would be another loss."""
+    alone = train(recipe)
+    for got, history in on_two(tmp_path, trained, recipe, {"accumulate": 2}):
+        for ours, expected in zip(got, weights(alone.student), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+        for name in ("loss", "tokens", "gradient_norm"):
+            assert history[name] == pytest.approx(alone.history[name], rel=1e-5)
+
+
+def gradients_on_own_texts(rank: int):
+    student, teacher = gpt().double(), gpt(24, seed=1).double()
+    texts = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Noted(StudentRollouts):
+        def bind(self, world, student, teacher, seed):
+            source = super().bind(world, student, teacher, seed)
+            return Source(lambda n: texts.append(source(n)) or texts[-1], source.chance)
+
+    how = Divergence("reverse_kl")
+    distill(student, teacher, WORLD, Recipe("own", Logits(), how, Noted()), steps=1, clip=1e9, **QUIET)
+    return [p.grad for p in student.parameters()], texts[0].tokens, texts[0].mask
+
+
+def test_each_process_writes_its_own_texts_and_all_of_them_count_alike(tmp_path):
+    (ours, tokens, mask), (theirs, other_tokens, other_mask) = on_two(tmp_path, gradients_on_own_texts)
+    assert not torch.equal(tokens, other_tokens)
+    batch = Batch(torch.cat([tokens, other_tokens]), torch.cat([mask, other_mask]))
+    assert len(batch) == 8
+    student, teacher = gpt().double(), gpt(24, seed=1).double()
+    Divergence("reverse_kl")(student(batch.inputs), teacher(batch.inputs), batch).backward()
+    for own, other, parameter in zip(ours, theirs, student.parameters(), strict=True):
+        torch.testing.assert_close(own, parameter.grad, rtol=1e-6, atol=1e-12)
+        assert torch.equal(own, other)
+
+
+def sharded(rank: int, recipe: Recipe, options: dict):
+    from torch.distributed.fsdp import fully_shard
+
+    student = gpt()
+    for block in student.blocks:
+        fully_shard(block)
+    fully_shard(student)
+    result = train(recipe, student, **options)
+    return weights(student), result.history
+
+
+def test_a_sharded_student_is_trained_as_it_is(tmp_path):
+    alone = train(word_level())
+    for got, history in on_two(tmp_path, sharded, word_level(), {}):
+        for ours, expected in zip(got, weights(alone.student), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+        assert history["gradient_norm"] == pytest.approx(alone.history["gradient_norm"], rel=1e-5)
+
+
+def resumed(rank: int, setting: str, folder: str):
+    train_one = {"whole": trained_alike, "sharded": sharded}[setting]
+    recipe, options = Recipe("own", Logits(), Divergence(), Mixture(0.5)), {"steps": 6}
+    straight, _ = train_one(rank, recipe, options)
+
+    def stop(student):
+        raise KeyboardInterrupt
+
+    train_one(
+        rank, recipe, options | {"checkpoint": folder, "checkpoint_every": 2, "evaluate": stop, "evaluate_every": 5}
+    )
+    again, history = train_one(rank, recipe, options | {"checkpoint": folder, "checkpoint_every": 2})
+    assert history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    return straight, again
+
+
+def trained_alike(rank: int, recipe: Recipe, options: dict):
+    return trained(0, recipe, options)
+
+
+@pytest.mark.parametrize("setting", ["whole", "sharded"])
+def test_a_run_on_two_processes_goes_on_bit_for_bit(setting, tmp_path):
+    for straight, again in on_two(tmp_path, resumed, setting, str(tmp_path / "run")):
+        assert all(torch.equal(a, b) for a, b in zip(straight, again, strict=True))
+
+
+def interrupted_on_one(rank: int, way: str):
+    def press(student):
+        if rank == 1:
+            if way == "signal":
+                os.kill(os.getpid(), signal.SIGINT)
+            else:
+                raise KeyboardInterrupt
+        return 0.0
+
+    result = train(on_policy(), steps=9, evaluate=press, evaluate_every=2)
+    return (
+        result.interrupted,
+        result.history["step"].tolist(),
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+    )
+
+
+@pytest.mark.parametrize("way", ["signal", "callback"])
+def test_an_interrupt_on_one_process_stops_both(way, tmp_path):
+    assert on_two(tmp_path, interrupted_on_one, way) == [(True, [1, 2], True)] * 2
+
+
+@dataclasses.dataclass(frozen=True)
+class NaNOnOne(Divergence):
+    rank: int = 0
+
+    def __call__(self, student, teacher, batch, normalizer=None):
+        loss = super().__call__(student, teacher, batch, normalizer)
+        return loss * float("nan") if self.rank == 1 else loss
+
+
+def broken_on_one(rank: int):
+    student = gpt()
+    with pytest.raises(NonFiniteLoss, match="stopped at step 1"):
+        train(Recipe("broken", Logits(), NaNOnOne(rank=rank), Corpus()), student)
+    return weights(student)
+
+
+def test_a_nan_on_one_process_stops_both_before_the_step(tmp_path):
+    for got in on_two(tmp_path, broken_on_one):
+        assert all(torch.equal(a, b) for a, b in zip(got, weights(gpt()), strict=True))
+
+
+def refused(rank: int):
+    with pytest.raises(ValueError, match="batch_size is 7 for 2 processes"):
+        train(word_level(), batch_size=7)
+    return True
+
+
+def test_a_batch_must_be_shared_out_evenly(tmp_path):
+    assert on_two(tmp_path, refused) == [True, True]
+
+
+def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\n"
+        "from kd_lab.methods import distill, gkd\n"
+        "from test_parallel import WORLD, gpt\n"
+        "torch.distributed.init_process_group('gloo')\n"
+        "result = distill(gpt(), gpt(24), WORLD, gkd(), steps=2, batch_size=8)\n"
+        "print('loss', result.history['loss'][-1])\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, timeout=300)
+    assert done.returncode == 0, done.stderr
+    losses = [line for line in done.stdout.splitlines() if line.startswith("loss")]
+    assert len(losses) == 2
+    assert losses[0] == losses[1]
+
+
+# ---- one process -----------------------------------------------------------------------------------------------------
+
+
+def test_one_process_talks_to_nobody():
+    assert Ranks.here() == Ranks(0, 1)
+    value = torch.ones(3)
+    assert Ranks().sum(value) is value
+    assert Ranks().gather("x") == ["x"]
+
+
+def test_texts_that_others_wrote_are_shared_out_row_by_row():
+    bound = (WORLD, gpt(), None, 0)
+    parts = [bind_part(Corpus(), *bound, Ranks(rank, 3))(2).tokens for rank in range(3)]
+    assert torch.equal(torch.stack(parts, 1).flatten(0, 1), bind_part(Corpus(), *bound, Ranks())(6).tokens)

@@ -1,0 +1,115 @@
+"""Tokenizers of transformers under the contract of the library, and the worlds that they make."""
+
+import pytest
+import torch
+
+from kd_lab.contracts import Tokenizer
+from kd_lab.models import HuggingFaceTokenizer
+from kd_lab.worlds import Batch, Vocabulary
+
+pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+
+from tiny_transformers import tiny_tokenizer
+
+PAD, BEGIN, END = 1, 2, 0
+MARKS = [{}, {"pad_token": "<pad>"}, {"bos_token": "<begin>"}, {"pad_token": "<pad>", "bos_token": "<begin>"}]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_texts_come_back_between_their_marks(marks) -> None:
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer(**marks))
+    assert isinstance(tokenizer, Tokenizer)
+    assert len(tokenizer) == 15
+    assert tokenizer.end == END
+    assert tokenizer.pad == (PAD if "pad_token" in marks else END)
+    ids = tokenizer.encode(["ab c", "", "hh"])
+    begin = BEGIN if "bos_token" in marks else END
+    assert ids.tolist()[0] == [begin, 6, 7, 14, 8, END]
+    assert ids.tolist()[2] == [begin, 13, 13, END, tokenizer.pad, tokenizer.pad]
+    assert tokenizer.decode(ids) == ["ab c", "", "hh"]
+    counted = Batch.from_tokens(ids, end=tokenizer.end, pad=tokenizer.pad).mask.sum(1)
+    assert counted.tolist() == [5, 1, 3]  # the text and its end
+
+
+def test_padding_on_either_side_of_a_text_is_no_text() -> None:
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer())
+    assert tokenizer.decode(torch.tensor([[END, END, END, 6, 7, END, END]])) == ["ab"]
+
+
+def test_a_tokenizer_without_an_end_is_refused_and_may_be_given_one() -> None:
+    backend = tiny_tokenizer()
+    backend.eos_token = None
+    with pytest.raises(ValueError, match=r"has no end-of-text id.*set tokenizer\.eos_token, or pass end="):
+        HuggingFaceTokenizer(backend)
+    assert HuggingFaceTokenizer(backend, end=3).end == 3
+
+
+# ---- worlds ----------------------------------------------------------------------------------------------------------
+
+
+CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+EXAMPLES = ["ab", ("abc", "d"), [*CHAT, {"role": "assistant", "content": "de"}], ("", "a")]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_prompts_never_count_and_answers_count_with_their_end(marks) -> None:
+    """Also where the end pads too: the two are told apart by place, not by id."""
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer(**marks))
+    world = tokenizer.world(EXAMPLES, ["h"])
+    train, pad = world.train, tokenizer.pad
+    begin = BEGIN if "bos_token" in marks else END
+    assert world.vocabulary is tokenizer
+    assert train.tokens[:, :5].tolist() == [
+        [begin, 6, 7, END, pad],
+        [6, 7, 8, 9, END],
+        [4, 6, END, 5, 7],  # the rest of it below
+        [begin, 6, END, pad, pad],
+    ]
+    counted = [row[mask].tolist() for row, mask in zip(train.targets, train.mask, strict=True)]
+    assert counted == [[6, 7, END], [9, END], [9, 10, END], [6, END]]
+    assert world.held_out.tokens.tolist() == [[begin, 13, END]]
+
+
+def test_a_chat_is_read_through_the_template_up_to_the_answer() -> None:
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer())
+    world = tokenizer.world([EXAMPLES[2]], ["h"])
+    user, assistant = 4, 5
+    prompt = [user, 6, END, assistant, 7, END, user, 8, END, assistant]
+    assert world.train.tokens.tolist() == [[*prompt, 9, 10, END]]
+    assert tokenizer.decode(world.train.tokens) == ["<user>a<end><assistant>b<end><user>c<end><assistant>de"]
+
+
+def test_an_answer_that_is_cut_has_no_end() -> None:
+    world = HuggingFaceTokenizer(tiny_tokenizer()).world([("ab", "cdefgh"), ("a", "b")], ["h"], context=4)
+    assert world.context == 4
+    counted = [row[mask].tolist() for row, mask in zip(world.train.targets, world.train.mask, strict=True)]
+    assert counted == [[8, 9, 10], [7, END]]
+
+
+def test_a_world_refuses_what_it_cannot_read() -> None:
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer())
+    with pytest.raises(ValueError, match=r"a prompt has 5 tokens and context is 4.*begins 'abcde'"):
+        tokenizer.world([("abcde", "f")], ["h"], context=4)
+    with pytest.raises(ValueError, match=r"the last is the assistant's"):
+        tokenizer.world([CHAT], ["h"])
+    with pytest.raises(ValueError, match=r"an example is \[\]; expected a text, a pair"):
+        tokenizer.world([[]], ["h"])
+    with pytest.raises(ValueError, match=r"1 examples are in both sets"):
+        tokenizer.world(["ab", "c"], ["ab"])
+    with pytest.raises(ValueError, match="no texts came"):
+        tokenizer.world([], ["ab"])
+
+
+# ---- two tokenizers --------------------------------------------------------------------------------------------------
+
+
+def test_two_tokenizers_are_the_same_or_differ_in_something_that_has_a_name() -> None:
+    one, same = HuggingFaceTokenizer(tiny_tokenizer()), HuggingFaceTokenizer(tiny_tokenizer(pad_token="<pad>"))
+    assert one.difference(one) is None
+    assert one.difference(same) is None
+    other = HuggingFaceTokenizer(tiny_tokenizer(letters="abxdefgh "))
+    assert "differ at id 8, which is 'c' for the one and 'x' for the other" in one.difference(other)
+    longer = HuggingFaceTokenizer(tiny_tokenizer(letters="abcdefgh i"))
+    assert "differ at id 15, which is None for the one and 'i' for the other" in one.difference(longer)
+    assert "end texts with the ids 0 and 5" in one.difference(HuggingFaceTokenizer(tiny_tokenizer(), end=5))
+    assert "the other a Vocabulary" in one.difference(Vocabulary(".abcdefgh"))

@@ -1,0 +1,58 @@
+"""Tiny models and tokenizers of transformers, made in memory: nothing is downloaded. Import it after transformers."""
+
+import tokenizers
+import torch
+import transformers
+from torch import nn
+
+LETTERS = "abcdefgh "
+CHAT = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+MARKS = ("<end>", "<pad>", "<begin>", "<system>", "<user>", "<assistant>")
+FAMILIES = ("llama", "qwen2", "qwen3", "gpt2")
+
+
+def tiny_tokenizer(letters: str = LETTERS, **marks: str) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of single letters: 15 tokens, with a chat template. `marks` such as pad_token="<pad>"."""
+    ids = {token: i for i, token in enumerate((*MARKS, *letters))}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token="<end>"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    backend.decoder = tokenizers.decoders.Fuse()
+    backend.add_special_tokens(list(MARKS))
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<end>", chat_template=CHAT, **marks
+    )
+
+
+def tiny_model(family: str = "llama", vocab_size: int = 15, width: int = 16, seed: int = 0, **options) -> nn.Module:
+    """Two blocks of random weights, large enough that tokens and positions matter to the logits."""
+    shape = {
+        "vocab_size": vocab_size,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 32,
+        "initializer_range": 0.3,
+        "bos_token_id": 2,
+        "eos_token_id": 0,
+        "pad_token_id": 1,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match family:
+            case "llama":
+                return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape | options))
+            case "qwen2":
+                return transformers.Qwen2ForCausalLM(
+                    transformers.Qwen2Config(**shape | options, tie_word_embeddings=True)
+                )
+            case "qwen3":
+                return transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape | options, head_dim=8))
+            case "gpt2":
+                del shape["intermediate_size"], shape["num_key_value_heads"]  # GPT-2 has none
+                return transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape | options))
+    raise AssertionError(family)

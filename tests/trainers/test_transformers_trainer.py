@@ -1,0 +1,116 @@
+"""kd_lab losses inside the Trainer of transformers.
+
+A Trainer accumulates gradients over micro-batches of unequal length. Each of them must divide its sum by the number of
+positions that count in the whole step, which the Trainer counts and hands to `compute_loss` as `num_items_in_batch`;
+`normalizer=` takes it. `DistillationTrainer` below is all of the integration.
+"""
+
+import pytest
+import torch
+
+from kd_lab.how import linear_softmax_kl, softmax_kl
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+pytest.importorskip("accelerate", reason="the Trainer needs accelerate: pip install -e '.[real]'")
+
+from tiny_transformers import tiny_model  # noqa: E402  (it imports transformers)
+
+ROWS = 8
+
+
+class DistillationTrainer(transformers.Trainer):
+    """A Trainer with a teacher."""
+
+    def __init__(self, *args, teacher, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.teacher = teacher.eval().to(self.args.device)
+        self.model_accepts_loss_kwargs = True  # count num_items_in_batch
+        self.loss_is_scaled_for_ga = True  # by the normalizer: do not divide by the number of parts once more
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        with torch.no_grad():
+            teacher_logits = self.teacher(**inputs).logits
+        if num_items_in_batch is not None:  # of all processes, whose gradients will be averaged
+            num_items_in_batch = num_items_in_batch / self.accelerator.num_processes
+        loss = softmax_kl(
+            outputs.logits[:, :-1],
+            teacher_logits[:, :-1],
+            divergence="jsd",
+            mask=labels[:, 1:] != -100,
+            normalizer=num_items_in_batch,
+        )
+        return (loss, outputs) if return_outputs else loss
+
+
+def rows() -> list[dict[str, torch.Tensor]]:
+    """Rows of one width with prompts and texts of many lengths: a batch of the first is not like one of the last."""
+    chance = torch.Generator().manual_seed(0)
+    data = []
+    for i in range(ROWS):
+        ids = torch.randint(3, 15, (12,), generator=chance)
+        labels = ids.clone()
+        labels[: 1 + i] = -100
+        labels[10:] = -100
+        data.append({"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels})
+    return data
+
+
+def train(folder, batch_size: int, accumulate: int, bf16: bool = False) -> tuple[list[float], list[float]]:
+    """Losses and gradient norms of three steps over the same rows."""
+    arguments = transformers.TrainingArguments(
+        str(folder),
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=accumulate,
+        max_steps=3,
+        learning_rate=1e-2,
+        bf16=bf16,
+        use_cpu=True,
+        report_to="none",
+        logging_steps=1,
+        save_strategy="no",
+        disable_tqdm=True,
+        train_sampling_strategy="sequential",
+    )
+    trainer = DistillationTrainer(
+        tiny_model(seed=0), arguments, train_dataset=rows(), teacher=tiny_model(width=24, seed=1)
+    )
+    trainer.train()
+    logs = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
+    return [entry["loss"] for entry in logs], [entry["grad_norm"] for entry in logs]
+
+
+def test_four_accumulated_parts_are_one_whole_batch(tmp_path) -> None:
+    """Dividing each part by its own count, as a mean would, weighs the rows of short texts too much."""
+    losses, norms = train(tmp_path, batch_size=ROWS, accumulate=1)
+    assert train(tmp_path, batch_size=2, accumulate=4) == (
+        pytest.approx(losses, abs=1e-5),
+        pytest.approx(norms, abs=1e-4),
+    )
+    assert losses[-1] < losses[0]
+
+
+def test_bf16_autocast_trains_on_the_same_loss(tmp_path) -> None:
+    losses, _ = train(tmp_path, batch_size=4, accumulate=2)
+    half, _ = train(tmp_path, batch_size=4, accumulate=2, bf16=True)
+    assert half == pytest.approx(losses, rel=0.02)
+    assert half[-1] < half[0]
+
+
+def test_from_hidden_states_the_loss_is_the_same_and_the_tied_head_gets_both_gradients() -> None:
+    """linear_softmax_kl on a tied model: the embedding learns as the head and as the embedding."""
+    ids = torch.stack([row["input_ids"] for row in rows()])
+    teacher_logits = tiny_model(seed=1)(ids).logits.detach()
+    gradients = []
+    for fused in (False, True):
+        student = tiny_model("qwen2", seed=0)
+        assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
+        if fused:
+            identity = torch.eye(teacher_logits.shape[-1])  # as a head, it lets the teacher's logits through
+            hidden = student.model(ids).last_hidden_state
+            linear_softmax_kl(hidden, student.lm_head.weight, teacher_logits, identity).backward()
+        else:
+            softmax_kl(student(ids).logits, teacher_logits).backward()
+        gradients.append(student.get_input_embeddings().weight.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)

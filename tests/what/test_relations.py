@@ -1,0 +1,64 @@
+"""Distances and angles between texts: invariances, limits, and a student that takes them over."""
+
+import pytest
+import torch
+
+from kd_lab.methods import distill, labels_only, rkd
+from kd_lab.models import GPT, GPTConfig
+from kd_lab.what.relations import embed, relations
+from kd_lab.worlds import language
+
+SPOKEN = language("echo")
+WORLD = SPOKEN.world(rows=128, seed=0)
+
+
+def gpt(width: int, seed: int = 0) -> GPT:
+    config = GPTConfig(vocab_size=len(SPOKEN.vocabulary), context=WORLD.context, layers=2, heads=2, width=width)
+    return GPT(config, seed=seed)
+
+
+TEACHER = gpt(24, seed=1)
+
+
+def hidden(model: GPT) -> torch.Tensor:
+    with torch.no_grad():
+        return model(WORLD.held_out.inputs, return_hidden=True)[1][-1]
+
+
+def trained(recipe) -> GPT:
+    student = gpt(16)
+    distill(student, TEACHER, WORLD, recipe, steps=80, batch_size=32, progress=False)
+    return student
+
+
+def test_rkd_moves_the_students_relations_towards_the_teachers():
+    def gap(student: GPT) -> float:
+        ours, theirs = (relations(embed(hidden(model), WORLD.held_out.mask))[0] for model in (student, TEACHER))
+        return (ours - theirs).abs().mean().item()
+
+    assert gap(trained(rkd())) < 0.7 * gap(trained(labels_only()))
+
+
+def test_relations_do_not_know_scale_shift_or_rotation():
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rotation = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64))[0]
+    moved = 3.0 * x @ rotation + 5.0
+    for ours, theirs in zip(relations(x), relations(moved), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_gradient_is_finite_where_texts_coincide():
+    x = torch.ones(3, 4, requires_grad=True)
+    distances, angles = relations(x)
+    (distances.sum() + angles.sum()).backward()
+    assert x.grad.isfinite().all()
+
+
+def test_padding_is_no_part_of_a_texts_embedding():
+    hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
+    assert embed(hidden, torch.tensor([[True, True, False]])).item() == 2.0
+
+
+def test_one_text_has_no_relations():
+    with pytest.raises(ValueError, match="1 text came"):
+        relations(torch.zeros(1, 3))
