@@ -152,7 +152,7 @@ ROUND_IN_GROUPS = Exercise(
             lambda weight, bits, group: _on_a_grid(weight.unflatten(1, (-1, group)), bits, with_zero=False).flatten(1),
         ),
         Mistake(
-            "one grid a row",
+            "one grid per row",
             "A whole row shares a grid here. A row has several groups, and each of them its own range.",
             _row_of_groups,
         ),
