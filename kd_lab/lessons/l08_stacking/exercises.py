@@ -202,7 +202,7 @@ def rounded_weight(weight, scale, most):
 
 
 def _value_and_gradient(function, weight, scale, most):
-    """The function's value, and the gradient of its sum weighed by 1, 2, 3, …"""
+    """The value of the function, and the gradient of its sum weighted by 1, 2, 3, …"""
     weight = weight.requires_grad_()
     value = function(weight, scale, most)
     if not isinstance(value, torch.Tensor) or value.shape != weight.shape:

@@ -246,7 +246,7 @@ from kd_lab.methods import distill, labels_only, word_level
 from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 lesson_names = world.subset(1500, seed=seed)
-remembered = CachedTeacher(teacher)  # reads each name once, for three pupils
+remembered = CachedTeacher(teacher)  # reads each name once, for all pupils
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
 pupils = [GPT(SMALL, seed=seed + number) for number in range(8)]
 for number, pupil in enumerate(pupils):
@@ -427,7 +427,7 @@ with course_style():
     for row, (case, look) in enumerate(CASES.items()):
         right.barh(row, np.mean(spoiled[case]), 0.6, **look.area)
         right.plot(spoiled[case], [row] * len(CHANNELS), "o", color="black", markersize=4)
-        right.text(np.max(spoiled[case]) + 0.1, row, f"{np.mean(spoiled[case]):.3f}", va="center")
+        right.text(np.max(spoiled[case]) + 0.1, row, f"{np.mean(spoiled[case]).round(3) + 0.0:.3f}", va="center")
     right.set_yticks(range(len(CASES)), list(CASES))
     right.set(ylim=(4.6, -0.6), xlim=(-0.1, 4), xlabel="bits per character lost", title="one loud channel")
 show(
@@ -730,7 +730,7 @@ with course_style():
     right.legend(loc="upper left")
 show(
     figure,
-    "Left: without any training, half of the weights can go for almost nothing, by any criterion. Beyond that the scope decides more than the criterion: lines are ranked among the weights of one output, dots over the whole model. Right: the dense kernel does not notice; the sparse one loses while half is left, and wins only where nearly all is gone.",
+    "Left: without any training, half of the weights can go for almost nothing, by any criterion. Beyond that the scope decides more than the criterion: lines with markers are ranked among the weights of one output, thin dotted lines over the whole model. Right: the dense kernel does not notice; the sparse one loses while half is left, and wins only where nearly all is gone.",
     alt="Left, bits per character against the share of zeros for three kinds of importance at two scopes, flat to 50 percent and steep at 90, steepest over the whole model. Right, speed of a dense kernel is flat at 1, of a sparse one rises from below 1 to above it.",
 )
 in_model = faster(model_seconds, "zeros")
