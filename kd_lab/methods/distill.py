@@ -48,7 +48,7 @@ def distill(
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: int = 50,
     on_step: Callable[[dict[str, float]], None] | None = None,
-    checkpoint: str | PathLike | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int = 50,
     progress: bool = True,
 ) -> Result:
