@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.early_gradient import EarlyGradient
 
 CHUNK = 2**18
 """Elements of a chunk, so that the four fp32 tensors of a thread are 4 MiB: its L2, and a slice of the L3."""
@@ -40,58 +40,27 @@ def chunked_softmax_kl(
         student_logits, teacher_logits: raw logits; the teacher's get no gradient.
         divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
         mask: True where a position counts; None counts them all.
-        expected_upstream: what the loss of each position will be multiplied with on its way to the scalar that is
-            minimised. A wrong guess costs time and never correctness.
+        expected_upstream: the factor on the loss of each position on its way to the scalar that is minimised. A wrong
+            guess costs time and never correctness.
 
     Returns:
         τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
     """
-    options = (divergence, beta, temperature, DIVERGENCES[divergence].scale(temperature, scale_by_t2))
-    if torch.compiler.is_compiling():  # threads and scratch are nothing to trace: the sweep is one operator to a graph
-        training = torch.is_grad_enabled() and student_logits.requires_grad
-        return sweep_operator(student_logits, teacher_logits.detach(), mask, expected_upstream, training, *options)[0]
-    if torch.is_grad_enabled() and student_logits.requires_grad:
-        return _ChunkedSoftmaxKL.apply(student_logits, teacher_logits, mask, expected_upstream, *options)
-    return sweep(student_logits, teacher_logits.detach(), mask, None, *options)[0]
-
-
-class _ChunkedSoftmaxKL(torch.autograd.Function):
-    """The gradient is made in forward, for the upstream gradient that is expected, and handed over in backward.
-
-    It is handed over once, so that the engine may keep it without a copy. Whoever asks again (a retained graph), or
-    brings an upstream gradient that the stored one cannot be scaled to, has it made anew from the logits.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, student, teacher, mask, expected_upstream, *options):
-        losses, ctx.gradient = sweep(student, teacher, mask, expected_upstream, *options)
-        ctx.save_for_backward(student, teacher, mask)
-        ctx.expected_upstream = expected_upstream
-        ctx.options = options
-        return losses
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, upstream):
-        gradient, ctx.gradient = ctx.gradient, None
-        rows = ctx.saved_tensors
-        if gradient is None:
-            gradient = sweep(*rows, upstream, *ctx.options)[1]
-        else:
-            meet_upstream(gradient, *rows, ctx.expected_upstream, upstream, *ctx.options)
-        return gradient, None, None, None, None, None, None, None
-
-
-def meet_upstream(gradient, student, teacher, mask, expected_upstream, upstream, *options) -> None:
-    """Turn the gradient for the upstream that was expected into that for the one that came, in place."""
-    if torch.equal(upstream, expected_upstream):
-        return
-    # A half-precision gradient may have underflowed at the expected scale, so it is never scaled up afterwards.
-    if gradient.dtype != torch.float32:
-        sweep(student, teacher, mask, upstream, *options, into=gradient)
-        return
-    factor = torch.where(expected_upstream == 0, 0.0, upstream / expected_upstream)
-    gradient.mul_(factor.unsqueeze(-1))
+    training = torch.is_grad_enabled() and student_logits.requires_grad
+    # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
+    numbers = torch.stack(
+        [factor * torch.ones((), dtype=torch.float64, device="cpu") for factor in (beta, temperature)]
+    )
+    return sweep_operator(
+        student_logits,
+        teacher_logits.detach(),
+        mask,
+        expected_upstream.detach(),
+        numbers,
+        divergence,
+        scale_by_t2,
+        training,
+    )[0]
 
 
 @torch.library.custom_op("kd_lab::softmax_kl_sweep", mutates_args=())
@@ -100,55 +69,70 @@ def sweep_operator(
     teacher: Tensor,
     mask: Tensor | None,
     expected_upstream: Tensor,
-    training: bool,
+    numbers: Tensor,
     divergence: str,
-    beta: float,
-    temperature: float,
-    scale: float,
+    scale_by_t2: bool,
+    training: bool,
 ) -> tuple[Tensor, Tensor]:
-    """`sweep` as torch.compile sees it: losses, and the gradient, which is empty unless `training`."""
+    """`sweep` as one operator: losses, and the gradient, which is empty unless `training`."""
     upstream = expected_upstream if training else None
-    losses, gradient = sweep(student, teacher, mask, upstream, divergence, beta, temperature, scale)
+    losses, gradient = sweep(student, teacher, mask, upstream, *_options(numbers, divergence, scale_by_t2))
     return losses, student.new_empty(0) if gradient is None else gradient
 
 
 @sweep_operator.register_fake
-def _(student, teacher, mask, expected_upstream, training, *options):
+def _(student, teacher, mask, expected_upstream, numbers, divergence, scale_by_t2, training):
     losses = student.new_empty(student.shape[:-1], dtype=torch.float32)
-    return losses, student.new_empty(student.shape if training else 0)
+    return losses, torch.empty(student.shape if training else 0, dtype=student.dtype, device=student.device)
 
 
-@torch.library.custom_op("kd_lab::meet_upstream_", mutates_args=("gradient",))
-def meet_upstream_operator(
+@torch.library.custom_op("kd_lab::softmax_kl_sweep_again_", mutates_args=("gradient",))
+def sweep_again_operator(
     gradient: Tensor,
     student: Tensor,
     teacher: Tensor,
     mask: Tensor | None,
-    expected_upstream: Tensor,
+    expected_upstream: Tensor | None,
     upstream: Tensor,
+    numbers: Tensor,
     divergence: str,
-    beta: float,
-    temperature: float,
-    scale: float,
+    scale_by_t2: bool,
 ) -> None:
-    """`meet_upstream` as torch.compile sees it."""
-    meet_upstream(gradient, student, teacher, mask, expected_upstream, upstream, divergence, beta, temperature, scale)
+    """Turn the gradient for the upstream that was expected into that for the one that came; without an expected one
+    make it.
+    """
+    if expected_upstream is not None:
+        if torch.equal(upstream, expected_upstream):
+            return
+        nothing = expected_upstream == 0
+        unforeseen = nothing & (upstream != 0) if mask is None else nothing & (upstream != 0) & mask
+        # A half-precision gradient may have underflowed at the expected scale, so it is never scaled up afterwards.
+        if gradient.dtype == torch.float32 and not unforeseen.any():
+            gradient.mul_((upstream / expected_upstream).masked_fill_(nothing, 0.0).unsqueeze(-1))
+            return
+    sweep(student, teacher, mask, upstream, *_options(numbers, divergence, scale_by_t2), into=gradient)
 
 
-def _setup_context(ctx, inputs, output):
-    student, teacher, mask, expected_upstream, _, *ctx.options = inputs
-    ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(student, teacher, mask, expected_upstream, output[1])
+def _options(numbers: Tensor, divergence: str, scale_by_t2: bool) -> tuple[str, float, float, float]:
+    beta, temperature = numbers.tolist()
+    return divergence, beta, temperature, DIVERGENCES[divergence].scale(temperature, scale_by_t2)
 
 
-def _backward(ctx, upstream, _):
-    student, teacher, mask, expected_upstream, gradient = ctx.saved_tensors
-    gradient = gradient.clone()  # a graph may be run backward again
-    meet_upstream_operator(gradient, student, teacher, mask, expected_upstream, upstream.contiguous(), *ctx.options)
-    return gradient, *[None] * 8
+def _meet(gradients, inputs, upstream):
+    student, teacher, mask, expected_upstream, *options, _ = inputs
+    sweep_again_operator(gradients[0], student, teacher, mask, expected_upstream, upstream, *options)
+    return gradients
 
 
-sweep_operator.register_autograd(_backward, setup_context=_setup_context)
+def _anew(inputs, _, upstream):
+    student, teacher, mask, _, *options, _ = inputs
+    gradient = _empty(student.shape, student.dtype, student.device)
+    sweep_again_operator(gradient, student, teacher, mask, None, upstream, *options)
+    return (gradient,)
+
+
+_RULE = EarlyGradient("softmax_kl", early=lambda _, others: others, meet=_meet, anew=_anew)
+sweep_operator.register_autograd(_RULE.backward, setup_context=_RULE.setup_context)
 
 
 def sweep(

@@ -34,18 +34,19 @@ def sparse_events(
     With u the upstream gradient of the K + 1 events, U = Σ u, and r the student's distribution among the other tokens:
     the gradient of a logit is (u_id − U·q)/τ for one of the ids, and (u_rest·r − U·q)/τ for any other.
     """
-    return _forward(logits, ids, temperature)[0]
+    # As a factor of a tensor and not as a number, for which torch.compile would make a graph for each temperature.
+    return _forward(logits, ids, temperature * torch.ones((), dtype=torch.float64, device="cpu"))[0]
 
 
 @torch.library.custom_op("kd_lab::sparse_events", mutates_args=())
-def _forward(logits: Tensor, ids: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _forward(logits: Tensor, ids: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
     """The events, and for each row the log-normaliser of all tokens and that of the others."""
     rows, kept = ids.shape[:-1].numel(), ids.shape[-1]
     events = torch.full((rows, kept + 1), -torch.inf, dtype=torch.float32, device=logits.device)
     events[:, -1] = 0
     normalisers = torch.zeros(rows, 2, dtype=torch.float32, device=logits.device)
     for part, chunk, absent, chosen in _chunks(logits, ids):
-        scaled = chunk.float() / temperature
+        scaled = chunk.float() / temperature.item()
         total = scaled.logsumexp(-1, keepdim=True)
         tokens = scaled.gather(-1, chosen).masked_fill_(absent, -torch.inf)
         rest = scaled.scatter_(-1, chosen, -torch.inf).logsumexp(-1, keepdim=True)
@@ -61,15 +62,15 @@ def _(logits, ids, temperature):
 
 
 @torch.library.custom_op("kd_lab::sparse_events_gradient", mutates_args=())
-def _gradient(logits: Tensor, ids: Tensor, normalisers: Tensor, upstream: Tensor, temperature: float) -> Tensor:
+def _gradient(logits: Tensor, ids: Tensor, normalisers: Tensor, upstream: Tensor, temperature: Tensor) -> Tensor:
     gradient = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
     as_matrix(gradient)[_rows(ids).eq(ABSENT).all(-1)] = 0
-    upstream = _rows(upstream) / temperature
+    upstream = _rows(upstream) / temperature.item()
     for part, chunk, absent, chosen in _chunks(logits, ids):
         total, rest = normalisers[part].split(1, -1)
         u = upstream[part]
         tokens = u[:, :-1].masked_fill(absent, 0.0)
-        scaled = chunk.float() / temperature
+        scaled = chunk.float() / temperature.item()
         result = (scaled - total).exp_().mul_(-(tokens.sum(-1, keepdim=True) + u[:, -1:]))
         others = scaled.sub_(rest).exp_().mul_(u[:, -1:]).scatter_(-1, chosen, 0.0)
         if not torch.isfinite(rest).all():
@@ -85,17 +86,16 @@ def _(logits, ids, normalisers, upstream, temperature):
 
 
 def _setup_context(ctx, inputs, output):
-    logits, ids, ctx.temperature = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(logits, ids, output[1])
+    ctx.save_for_backward(*inputs, output[1])
 
 
 def _backward(ctx, upstream, _):
-    logits, ids, normalisers = ctx.saved_tensors
+    logits, ids, temperature, normalisers = ctx.saved_tensors
     if torch.is_grad_enabled():  # a second derivative is wanted: the formula has one
-        events = reference_events(logits.float(), ids, ctx.temperature)
+        events = reference_events(logits.float(), ids, temperature.item())
         return torch.autograd.grad(events, logits, upstream, create_graph=True)[0], None, None
-    return _gradient(logits, ids, normalisers, upstream, ctx.temperature), None, None
+    return _gradient(logits, ids, normalisers, upstream, temperature), None, None
 
 
 _forward.register_autograd(_backward, setup_context=_setup_context)

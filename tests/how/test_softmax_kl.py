@@ -21,7 +21,9 @@ BACKENDS = ["reference", "chunked"]
 every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
 reference_and_chunked = pytest.mark.parametrize("backend", BACKENDS)  # tests/how/kernels/ has the like for Triton
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton has wheels for Linux only")
-every_backend = pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("triton", marks=needs_triton)])
+fast_backends = ["chunked", pytest.param("triton", marks=needs_triton)]
+every_fast_backend = pytest.mark.parametrize("backend", fast_backends)
+every_backend = pytest.mark.parametrize("backend", ["reference", *fast_backends])
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")  # NumPy's, about infinities that are meant
 INFINITY = math.inf
 
@@ -588,11 +590,14 @@ def test_under_torch_compile_fullgraph_every_backend_is_the_same():
 def test_opcheck_of_the_sweep(training):
     student, teacher = pair(2, 3, 40)
     mask = torch.tensor([[True, False, True], [True, True, True]])
-    upstream = torch.rand(2, 3)
-    rows, options = (student.requires_grad_(training), teacher, mask, upstream), ("jsd", 0.3, 2.0, 4.0)
-    torch.library.opcheck(chunked.sweep_operator, (*rows, training, *options))
-    gradient = torch.rand(2, 3, 40)
-    torch.library.opcheck(chunked.meet_upstream_operator, (gradient, *rows, 3 * upstream, *options))
+    upstream = torch.ones(2, 3)  # as opcheck brings it: the gradient is given away and would be scaled in place
+    options = (torch.tensor([0.3, 2.0], dtype=torch.float64), "jsd", True)
+    torch.library.opcheck(
+        chunked.sweep_operator, (student.requires_grad_(training), teacher, mask, upstream, *options, training)
+    )
+    for expected in (upstream, None):
+        rows = (torch.rand(2, 3, 40), student.detach(), teacher, mask, expected, 3 * upstream)
+        torch.library.opcheck(chunked.sweep_again_operator, (*rows, *options))
 
 
 def test_gradcheck_of_the_reference():
@@ -602,12 +607,20 @@ def test_gradcheck_of_the_reference():
         assert torch.autograd.gradcheck(function, student.clone().requires_grad_())
 
 
-def test_no_second_derivative_is_promised_and_none_is_faked():
+@every_fast_backend
+def test_a_second_derivative_is_refused_and_the_reference_named(backend):
+    """A gradient made in forward is a constant to autograd: a gradient penalty was half of itself, a Hessian 0."""
     student, teacher = pair(3, 80)
     student.requires_grad_()
-    (gradient,) = torch.autograd.grad(softmax_kl(student, teacher, backend="chunked"), student, create_graph=True)
-    with pytest.raises(RuntimeError):
-        gradient.sum().backward()
+    loss = softmax_kl(student, teacher, backend=backend)
+    with pytest.raises(ValueError, match=r'backend="reference"'):
+        torch.autograd.grad(loss, student, create_graph=True)
+    with pytest.raises(ValueError, match=r'backend="reference"'):
+        torch.autograd.functional.hessian(lambda logits: softmax_kl(logits, teacher, backend=backend), student)
+    hessian = torch.autograd.functional.hessian(
+        lambda logits: softmax_kl(logits, teacher[:1, :5], backend="reference"), student[:1, :5].detach()
+    )
+    assert hessian.abs().max() > 0
 
 
 WRONG = [

@@ -57,4 +57,4 @@ def test_where_no_other_token_is_possible_the_rest_is_impossible_and_no_gradient
 
 def test_the_operators_keep_the_rules_of_torch_library():
     leaf = logits().requires_grad_()
-    torch.library.opcheck(module._forward, (leaf, IDS, 1.5))
+    torch.library.opcheck(module._forward, (leaf, IDS, torch.tensor(1.5, dtype=torch.float64)))

@@ -1,4 +1,4 @@
-"""Which kernel runs, with which tiles, over which rows."""
+"""The choice of a kernel and its tiles, and the rows over which it runs."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -9,21 +9,27 @@ from torch import Tensor
 
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.kernels.resident import resident
+from kd_lab.how.kernels.rows import multiply_rows
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
-from kd_lab.how.kernels.upstream import multiply_rows
 
-BLOCK = 4096  # columns a tile: with 16 warps 8 columns a thread, which is one 16-byte vector of bf16
+BLOCK = 4096  # columns per tile: with 16 warps 8 columns per thread, which is one 16-byte vector of bf16
 WARPS = 16
 ON_AMD = torch.version.hip is not None
 
-# How many tiles fit in registers, at 128 a thread. 16-bit logits of student and teacher share a register; with one fp32
-# side they do not. One tile more makes some target spill.
-RESIDENT = {("kl", 2): 4, ("mixture", 2): 2, ("kl", 4): 3, ("mixture", 4): 2}  # a row as a whole
-HELD = {("kl", 2): 3, ("mixture", 2): 2, ("kl", 4): 1, ("mixture", 4): 1}  # of a row that streams past
+# Tiles that fit in registers, at 128 per thread, by `loss_sweeps` and the bytes of a logit. 16-bit logits of student
+# and teacher share a register; with one fp32 side they do not. One tile more makes some target spill.
+RESIDENT = {(1, 2): 4, (2, 2): 2, (1, 4): 3, (2, 4): 2}  # of a row that is held as a whole
+HELD = {(1, 2): 3, (2, 2): 2, (1, 4): 1, (2, 4): 1}  # of a row that streams past
 
 
-def _kind(divergence: str) -> str:
-    return "kl" if DIVERGENCES[divergence].is_kl else "mixture"
+def loss_sweeps(divergence: str) -> int:
+    """Sweeps over a row until its loss is known: a KL falls out of the statistics, all others need both normalisers
+    before their first term.
+
+    >>> loss_sweeps("reverse_kl"), loss_sweeps("jsd")
+    (1, 2)
+    """
+    return 1 if DIVERGENCES[divergence].is_kl else 2
 
 
 def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) -> bool:
@@ -34,7 +40,7 @@ def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) 
     >>> is_resident("forward_kl", 16_384, itemsize=2), is_resident("jsd", 16_384, itemsize=2)
     (True, False)
     """
-    return bool(vocabulary <= RESIDENT[_kind(divergence), itemsize] * BLOCK)
+    return bool(vocabulary <= RESIDENT[loss_sweeps(divergence), itemsize] * BLOCK)
 
 
 def resident_tiles(vocabulary: int) -> dict[str, int]:
@@ -61,13 +67,13 @@ def streaming_tiles(itemsize: int, on_amd: bool) -> dict[str, int]:
 
 
 def held_tiles(divergence: str, itemsize: int, save: str) -> int:
-    """How many tiles the streaming forward kernel holds for a later sweep: none where there is none.
+    """Tiles that the streaming forward kernel holds for a later sweep: none where there is none.
 
     >>> held_tiles("forward_kl", 2, "gradient"), held_tiles("forward_kl", 2, "statistics")
     (3, 0)
     """
-    kind = _kind(divergence)
-    return 0 if kind == "kl" and save != "gradient" else HELD[kind, itemsize]
+    sweeps = loss_sweeps(divergence)
+    return 0 if sweeps == 1 and save != "gradient" else HELD[sweeps, itemsize]
 
 
 def launch_forward(
@@ -76,13 +82,13 @@ def launch_forward(
     mask: Tensor | None,
     weight: Tensor | None,
     loss: Tensor,
-    statistics: Tensor,
+    statistics: Tensor | None,
     gradient: Tensor | None,
     divergence: str,
     numbers: tuple[float, float, float],
     save: str,
 ) -> None:
-    """Fill `loss`, and what `save` asks for. `numbers` are 1/τ, β and the loss's scale."""
+    """Fill `loss`, and the output that `save` names. `numbers` are 1/τ, β and the loss's scale."""
     vocabulary, itemsize = student.shape[-1], widest(student, teacher)
 
     def launch(rows, layout, student, teacher, gradient, mask, weight, loss, statistics):
@@ -106,7 +112,7 @@ def launch_backward(
     teacher: Tensor,
     mask: Tensor | None,
     upstream: Tensor,
-    statistics: Tensor,
+    statistics: Tensor | None,
     gradient: Tensor,
     divergence: str,
     numbers: tuple[float, float, float],
@@ -147,7 +153,7 @@ def _over_rows(launch: Callable[..., None], wide: Sequence[Tensor | None], narro
     """Launch over all rows of the wide tensors [..., V] and the narrow ones [...] that go with them.
 
     A kernel takes rows in two leading axes, each with its own strides, so that slices such as `logits[:, :-1]` are read
-    where they lie. Axes fold wherever the strides allow; what still has more than two is launched piece by piece.
+    where they lie. Axes fold wherever the strides allow; tensors that still have more than two are launched in pieces.
     """
     present = [tensor for tensor in wide if tensor is not None]
     if present[0].numel() == 0:

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.early_gradient import EarlyGradient
 from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply, widest
 from kd_lab.how.kernels.resident import resident
 
@@ -23,10 +24,10 @@ def triton_softmax_kl(
 ) -> Float[Tensor, "..."]:
     """The loss at each position, fused: logits are read where they lie, and no probability is ever written.
 
-    Without `weight` the gradient is made in the backward pass, from the logits and at most 12 bytes a row. With it, the
-    gradient is made in the forward pass while the row is at hand, which moves 4 bytes an element less in a small
-    vocabulary: give it where the losses will be summed, and put all the factors of the sum into it. Whatever
-    backpropagation brings besides is multiplied in; only a factor of 1 is free. fp16 gradients always wait for the
+    Without `weight` the gradient is made in the backward pass, from the logits and at most 12 bytes per row. With it,
+    the gradient is made in the forward pass while the row is at hand, which moves 4 bytes per element less in a small
+    vocabulary: give it where the losses will be summed, and put all the factors of the sum into it. Any other factor
+    that backpropagation brings is multiplied in; only a factor of 1 is free. fp16 gradients always wait for the
     backward pass, because the loss scaling that lifts them out of underflow comes from there.
 
     Args:
@@ -41,20 +42,22 @@ def triton_softmax_kl(
         a weight that is not.
 
     Raises:
-        ValueError: a dtype that the kernels do not take, or tensors on the CPU outside Triton's interpreter.
+        ValueError: a dtype that the kernels do not take, or tensors on the CPU outside Triton's interpreter; and in
+            the backward pass, a gradient that should be differentiated again.
     """
     _check(student_logits, teacher_logits)
     training = student_logits.requires_grad and torch.is_grad_enabled()
     early = weight is not None and student_logits.dtype != torch.float16
+    # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
+    one = torch.ones((), dtype=torch.float64, device="cpu")
     loss, _, _ = softmax_kl_rows(
         _last_axis_contiguous(student_logits),
         _last_axis_contiguous(teacher_logits.detach()),
         mask,
         None if weight is None else weight.detach().float().expand(student_logits.shape[:-1]),
+        torch.stack([beta * one, temperature * one]),
         divergence,
-        beta,
-        temperature,
-        DIVERGENCES[divergence].scale(temperature, scale_by_t2),
+        scale_by_t2,
         "nothing" if not training else "gradient" if early else "statistics",
     )
     return loss
@@ -66,13 +69,15 @@ def softmax_kl_rows(
     teacher: Tensor,
     mask: Tensor | None,
     weight: Tensor | None,
+    numbers: Tensor,
     divergence: str,
-    beta: float,
-    temperature: float,
-    scale: float,
+    scale_by_t2: bool,
     save: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses [...], statistics [..., 3] for the backward pass, and the gradient, each empty unless `save` wants it."""
+    """Losses [...], statistics [..., 3] for the backward pass, and the gradient, each empty unless `save` wants it.
+
+    `numbers` are β and τ, on the CPU.
+    """
     loss, statistics, gradient = _empty_outputs(student, teacher, divergence, save)
     launch_forward(
         student,
@@ -80,17 +85,17 @@ def softmax_kl_rows(
         _packed(mask),
         _packed(weight),
         loss,
-        statistics,
+        statistics if statistics.numel() else None,
         gradient if save == "gradient" else None,
         divergence,
-        (1 / temperature, beta, scale),
+        _kernel_numbers(numbers, divergence, scale_by_t2),
         save,
     )
     return loss, statistics, gradient
 
 
 @softmax_kl_rows.register_fake
-def _(student, teacher, mask, weight, divergence, beta, temperature, scale, save):
+def _(student, teacher, mask, weight, numbers, divergence, scale_by_t2, save):
     return _empty_outputs(student, teacher, divergence, save)
 
 
@@ -101,10 +106,9 @@ def softmax_kl_backward(
     mask: Tensor | None,
     upstream: Tensor,
     statistics: Tensor,
+    numbers: Tensor,
     divergence: str,
-    beta: float,
-    temperature: float,
-    scale: float,
+    scale_by_t2: bool,
 ) -> Tensor:
     """Upstream [...] times the gradient of the losses with respect to the student's logits."""
     gradient = _empty_gradient(student)
@@ -113,16 +117,16 @@ def softmax_kl_backward(
         teacher,
         _packed(mask),
         _packed(upstream),
-        statistics,
+        statistics if statistics.numel() else None,
         gradient,
         divergence,
-        (1 / temperature, beta, scale),
+        _kernel_numbers(numbers, divergence, scale_by_t2),
     )
     return gradient
 
 
 @softmax_kl_backward.register_fake
-def _(student, teacher, mask, upstream, statistics, divergence, beta, temperature, scale):
+def _(student, teacher, mask, upstream, statistics, numbers, divergence, scale_by_t2):
     return _empty_gradient(student)
 
 
@@ -132,30 +136,29 @@ def multiply_rows_(gradient: Tensor, mask: Tensor | None, upstream: Tensor) -> N
     launch_multiply(gradient, _packed(mask), _packed(upstream))
 
 
-def _setup_context(ctx, inputs, output):
-    student, teacher, mask, weight, *options, save = inputs
-    _, statistics, gradient = output
-    ctx.mark_non_differentiable(statistics, gradient)
-    ctx.save_for_backward(student, teacher, mask, weight, statistics)
-    ctx.options = options
-    ctx.gradient = gradient if save == "gradient" else None
+def _early(inputs, others):
+    return (others[1],) if inputs[-1] == "gradient" else None
 
 
-def _backward(ctx, upstream, *_):
-    """The gradient that the forward pass made is handed over once, as the caller's own; after that it is made anew."""
-    student, teacher, mask, weight, statistics = ctx.saved_tensors
-    if ctx.gradient is not None:
-        gradient, ctx.gradient = ctx.gradient, None
-        if type(gradient) is not Tensor:  # a tracer's: in a graph that runs many times nothing is given away
-            gradient = gradient.clone()
-        multiply_rows_(gradient, mask, upstream)
-    else:
-        factor = upstream if weight is None else upstream * weight
-        gradient = softmax_kl_backward(student, teacher, mask, factor, statistics, *ctx.options)
-    return gradient, *[None] * 8
+def _meet(gradients, inputs, upstream):
+    multiply_rows_(gradients[0], inputs[2], upstream)
+    return gradients
 
 
-softmax_kl_rows.register_autograd(_backward, setup_context=_setup_context)
+def _anew(inputs, kept, upstream):
+    student, teacher, mask, weight, *options, _ = inputs
+    factor = upstream if weight is None else upstream * weight
+    return (softmax_kl_backward(student, teacher, mask, factor, *kept, *options),)
+
+
+_RULE = EarlyGradient("softmax_kl", early=_early, meet=_meet, anew=_anew, keep=lambda others: others[:1])
+softmax_kl_rows.register_autograd(_RULE.backward, setup_context=_RULE.setup_context)
+
+
+def _kernel_numbers(numbers: Tensor, divergence: str, scale_by_t2: bool) -> tuple[float, float, float]:
+    """1/τ, β and the loss's scale."""
+    beta, temperature = numbers.tolist()
+    return 1 / temperature, beta, DIVERGENCES[divergence].scale(temperature, scale_by_t2)
 
 
 def _empty_outputs(student: Tensor, teacher: Tensor, divergence: str, save: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -174,7 +177,7 @@ def _empty_gradient(student: Tensor) -> Tensor:
 
 
 def _packed(rows: Tensor | None) -> Tensor | None:
-    """One number a row, side by side: a sum's upstream gradient is one number with stride 0."""
+    """One number per row, side by side: a sum's upstream gradient is one number with stride 0."""
     return None if rows is None else rows.contiguous()
 
 

@@ -1,11 +1,11 @@
-"""Rows that fit on the chip: read once, held in registers, and the gradient is made from what is there."""
+"""Rows that fit on the chip: read once and held in registers, from which the gradient is made."""
 
 from typing import no_type_check
 
 import triton
 import triton.language as tl
 
-from kd_lab.how.kernels.memory import load_rest, row_start, zero_row
+from kd_lab.how.kernels.rows import load_rest, row_start, zero_row
 from kd_lab.how.kernels.tile import (
     absorb_pair,
     finish_pair,
@@ -28,7 +28,7 @@ def resident(
 ):  # fmt: skip
     """Loss of one row of at most TILES·BLOCK columns and, WITH_GRADIENT, its gradient times the row's weight.
 
-    Serves as the backward pass too, with what comes from upstream as the weight: the row is read again, and nothing
+    Serves as the backward pass too, with the upstream gradient as the weight: the row is read again, and nothing
     need be kept of the forward pass.
     """
     row = tl.program_id(0)

@@ -1,11 +1,11 @@
-"""Rows too wide for the chip: swept tile by tile, once for the statistics and once more for each thing they unlock."""
+"""Rows too wide for the chip: swept tile by tile, once for the statistics and once more for each result they unlock."""
 
 from typing import no_type_check
 
 import triton
 import triton.language as tl
 
-from kd_lab.how.kernels.memory import load_rest, row_start, zero_row
+from kd_lab.how.kernels.rows import load_rest, row_start, zero_row
 from kd_lab.how.kernels.tile import (
     absorb_pair,
     finish_pair,
@@ -26,8 +26,8 @@ def streaming_forward(
     inner_rows, vocabulary, inverse_temperature, beta, scale,
     DIVERGENCE: tl.constexpr, SAVE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
-    """Loss of one row, and what SAVE asks for: "nothing", "statistics" for `streaming_backward`, or the "gradient"
-    itself, multiplied by the row's weight, where the caller knows the factor that backpropagation will bring.
+    """Loss of one row and, as SAVE asks, "nothing", "statistics" for `streaming_backward`, or the "gradient" itself,
+    multiplied by the row's weight, where the caller knows the factor that backpropagation will bring.
 
     Whole tiles need no mask, so that their loads are vectors for any V; the rest of the row goes first. The last HELD
     whole tiles stay in registers for the later sweeps, which go back from there, over what the cache still has.
@@ -119,7 +119,7 @@ def streaming_backward(
     inner_rows, vocabulary, inverse_temperature, beta, scale,
     DIVERGENCE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of one row from the three numbers that the forward pass kept of it, times what comes from upstream."""
+    """Gradient of one row from the three numbers that the forward pass kept of it, times the upstream gradient."""
     row = tl.program_id(0)
     student = row_start(student, row, inner_rows, student_outer, student_inner)
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)

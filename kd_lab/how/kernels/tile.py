@@ -1,10 +1,13 @@
 # ruff: noqa: RET505
-"""What one tile of a row adds to the row's statistics, loss and gradient: all the mathematics of the kernels.
+"""The mathematics of the kernels: the share of one tile in its row's statistics, loss and gradient.
 
-Notation: s, t are raw logits of student and teacher, x = s/τ, y = t/τ, q = softmax(x), p = softmax(y) and
-d = log(p/q) = (y − x) − gap with gap = lse(y) − lse(x). Every function here runs on a GPU, one program a row, and takes
-fp32. `no_type_check` keeps the shape checker of the tests from wrapping what Triton has to read as source.
-Where a compile-time choice returns, the `else` after it is needed: Triton would compile what follows as well.
+Notation: s, t are raw logits of student and teacher, x = s/τ, y = t/τ, q = softmax(x), p = softmax(y),
+m = βp + (1−β)q and d = log(p/q) = (y − x) − gap with gap = lse(y) − lse(x). Every function here runs on a GPU, one
+program per row, in fp32. Wherever 0·∞ stands for 0 the guard asks whether the probability equals zero, and not whether
+it exceeds zero: a NaN is neither, and has to reach the loss and the gradient.
+
+`no_type_check` keeps the shape checker of the tests from wrapping the source that Triton has to read. Where a
+compile-time choice returns, the `else` after it is needed: Triton would compile the lines that follow as well.
 """
 
 from typing import no_type_check
@@ -24,8 +27,8 @@ def phi(d):
 @triton.jit
 @no_type_check
 def surplus(p, q, d):
-    """p·d − p + q for d = log(p/q): what a token adds to Σ p·log(p/q). Each is p·φ(d) ≥ 0, and q where p = 0."""
-    direct = q - p + tl.where(p > 0, p * d, 0.0)
+    """p·d − p + q for d = log(p/q), a token's term of Σ p·log(p/q). Each is p·φ(d) ≥ 0, and q where p = 0."""
+    direct = q - p + tl.where(p == 0, 0.0, p * d)
     return tl.where(tl.abs(d) < 0.5, p * phi(d), direct)
 
 
@@ -55,7 +58,7 @@ def hold(student, teacher, vocabulary):
     """Two tiles, put away as they were loaded; a student's and a teacher's 16 bits share a register.
 
     The choice by V > 0, which always holds, is one that the compiler cannot see through. Without it the compiler would
-    keep what the first sweep made of the tiles, several fp32 numbers a token, and the registers would spill.
+    keep the intermediate results of the first sweep, several fp32 numbers per token, and the registers would spill.
     """
     if student.dtype.primitive_bitwidth == 16 and teacher.dtype.primitive_bitwidth == 16:
         high = student.to(tl.uint16, bitcast=True).to(tl.uint32) << 16
@@ -68,7 +71,7 @@ def hold(student, teacher, vocabulary):
 @triton.jit
 @no_type_check
 def release(held, student_dtype: tl.constexpr, teacher_dtype: tl.constexpr):
-    """The student's and the teacher's tile out of what `hold` put away."""
+    """The student's and the teacher's tile that `hold` put away."""
     if student_dtype.primitive_bitwidth == 16 and teacher_dtype.primitive_bitwidth == 16:
         student = (held >> 16).to(tl.uint16).to(student_dtype, bitcast=True)
         teacher = held.to(tl.uint16).to(teacher_dtype, bitcast=True)
@@ -105,9 +108,9 @@ def absorb(state, base, other, inverse_temperature):
 
         KL = E δ + log E e^−δ = log E e^−(δ − pivot) = log(1 + E φ(δ − pivot)),    since E(δ − pivot) = 0.
 
-    Nothing cancels any more, and no term is negative. When the pivot moves by h, what was gathered moves with it:
-    Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL:
-    the variance is what remains of it to second order.
+    Nothing cancels any more, and no term is negative. When the pivot moves by h, the sums move with it:
+    Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL, whose
+    second order is that variance.
     """
     top, total, pivot, excess, other_top, other_total = state
     new_top = tl.maximum(top, tl.max(base, 0))
@@ -122,15 +125,15 @@ def absorb(state, base, other, inverse_temperature):
     new_total = total * shrink + tl.sum(weight, 0)
     new_other_total = other_total * tl.exp((other_top - other_anchor) * inverse_temperature) + tl.sum(other_weight, 0)
 
-    drift = tl.sum(tl.where(weight > 0, weight * (delta - pivot), 0.0), 0)  # what has no weight may be infinite
-    shift = drift / tl.where(new_total > 0, new_total, 1.0)
+    drift = tl.sum(tl.where(weight == 0, 0.0, weight * (delta - pivot)), 0)  # without weight, delta may be infinite
+    shift = drift / tl.where(new_total == 0, 1.0, new_total)
     new_pivot = tl.where(pivot == float("inf"), pivot, pivot + shift)  # an infinite KL stays infinite
 
     moved = tl.exp(shift)
     carried = shrink * (moved * excess + surplus(total, moved * total, -shift))
     # e^(x − top/τ + pivot), on the scale of `weight`. Where it overflows KL is past 80, and `finish` does without.
     reached = other_weight * tl.exp((other_anchor - anchor) * inverse_temperature + new_pivot)
-    new_excess = tl.where(total > 0, carried, 0.0) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
+    new_excess = tl.where(total == 0, 0.0, carried) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
     return new_top, new_total, new_pivot, new_excess, new_other_top, new_other_total
 
 
@@ -140,11 +143,12 @@ def finish(state, inverse_temperature):
     """Accumulators to lse(y), lse(x), gap = lse(y) − lse(x), and KL(base‖other) = pivot − gap.
 
     Up to KL = ln 2 the gap follows from KL and not the other way round: it is then exact to the last digits of δ,
-    where two logsumexps in fp32 differ by a few units in the last place of the logits.
+    where two logsumexps in fp32 differ by a few units in the last place of the logits. A total is at least 1, or 0 in a
+    row of −inf alone: such a row is no distribution, and all that follows from it is NaN.
     """
     top, total, pivot, excess, other_top, other_total = state
-    base_lse = top * inverse_temperature + tl.log(total)
-    other_lse = other_top * inverse_temperature + tl.log(other_total)
+    base_lse = top * inverse_temperature + tl.log(tl.where(total == 0, float("nan"), total))
+    other_lse = other_top * inverse_temperature + tl.log(tl.where(other_total == 0, float("nan"), other_total))
     mean_excess = excess / total
     near = mean_excess < 1.0
     far = pivot - (base_lse - other_lse)
@@ -182,7 +186,7 @@ def finish_pair(state, inverse_temperature, DIVERGENCE: tl.constexpr):
 @triton.jit
 @no_type_check
 def against_mixture(d, beta):
-    """log(p/m), log(q/m) and 1 − p/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
+    """log(p/m), log(q/m) and (p − q)/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
     reaches a logarithm. In units of the larger of p and q, the smaller is e^−|d|, and m lies between them.
     """
     distance = tl.abs(d)
@@ -191,11 +195,11 @@ def against_mixture(d, beta):
     mixture = 1 - (1 - share) * missing
     log_larger = -tl.where(distance < 0.5, log1p(-(1 - share) * missing), tl.log(mixture))
     log_smaller = log_larger - distance
-    lost = (1 - beta) * missing / mixture
+    surfeit = missing / mixture
     return (
         tl.where(d >= 0, log_larger, log_smaller),
         tl.where(d >= 0, log_smaller, log_larger),
-        tl.where(d >= 0, -lost, lost),
+        tl.where(d >= 0, surfeit, -surfeit),
     )
 
 
@@ -204,8 +208,17 @@ def against_mixture(d, beta):
 def slope(d, beta, DIVERGENCE: tl.constexpr):
     """h(d), with which the gradient with respect to x is c·q·(h − Σ q·h); `gradient_factor` has c.
 
-    A divergence Σ q·f(p/q) changes with q by f'-terms that depend on p/q alone, and the softmax takes their mean away.
-    reverse KL: h = log(q/p). JSD: log(q/m). skew KL: 1 − p/m. Total variation: ½·sign(q − p).
+    A divergence Σ q·f(p/q) changes with q by terms that depend on p/q alone, and the softmax takes their mean away, so
+    that h is known up to a constant. With u = (p − q)/m:
+
+        reverse KL       log(q/p) = −d
+        JSD              log(q/m)
+        skew KL          −u, since 1 − p/m = −(1−β)·u
+        skew reverse KL  log(q/m) − (1−β)·q/m + (1−β) = log(q/m) + β(1−β)·u
+        total variation  ½·sign(q − p)
+
+    The sum of skew reverse KL nearly cancels as d → 0. There q/m = 1 − βu turns it into −φ(log(m/q)) − β²·u, which
+    has both terms of one sign or the first of second order.
     """
     if DIVERGENCE == "reverse_kl":
         return -d
@@ -213,16 +226,21 @@ def slope(d, beta, DIVERGENCE: tl.constexpr):
         _, log_student, _ = against_mixture(d, beta)
         return log_student
     elif DIVERGENCE == "skew_kl":
-        _, _, lost = against_mixture(d, beta)
-        return lost
+        _, _, u = against_mixture(d, beta)
+        return -u
+    elif DIVERGENCE == "skew_reverse_kl":
+        _, log_student, u = against_mixture(d, beta)
+        return tl.where(
+            tl.abs(log_student) < 0.5, -phi(-log_student) - beta * beta * u, log_student + beta * (1 - beta) * u
+        )
     else:
-        return tl.where(d < 0, 0.5, tl.where(d > 0, -0.5, 0.0))
+        return tl.where(d < 0, 0.5, tl.where(d > 0, -0.5, d))  # the last d is 0 or NaN
 
 
 @triton.jit
 @no_type_check
 def loss_terms(p, q, d, beta, DIVERGENCE: tl.constexpr):
-    """What each token adds to the loss; of the form p·log(p/m) − p + m, whose extra terms sum to 0: never below 0."""
+    """Each token's term of the loss, of the form p·log(p/m) − p + m, whose extra terms sum to 0: never below 0."""
     if DIVERGENCE == "total_variation":
         return 0.5 * tl.abs(difference(p, q, d))
     else:
@@ -230,8 +248,10 @@ def loss_terms(p, q, d, beta, DIVERGENCE: tl.constexpr):
         m = beta * p + (1 - beta) * q
         if DIVERGENCE == "jsd":
             return beta * surplus(p, m, log_teacher) + (1 - beta) * surplus(q, m, log_student)
-        else:
+        elif DIVERGENCE == "skew_kl":
             return surplus(p, m, log_teacher)
+        else:
+            return surplus(q, m, log_student)
 
 
 @triton.jit
@@ -240,14 +260,14 @@ def loss_sums(student, teacher, state, gap, inverse_temperature, beta, DIVERGENC
     """One tile's part of the loss and of Σ q·h, the mean slope that the gradient subtracts.
 
     p and q come from the tops and totals in `state` and not from the logsumexps: those are near 16 in a vocabulary of
-    128 K, and what fp32 rounds off there is a share of 1e-6 of every p, and so of the loss.
+    128 K, where the rounding of fp32 is a share of 1e-6 of every p, and so of the loss.
     """
     student, teacher = student.to(tl.float32), teacher.to(tl.float32)
     teacher_top, teacher_total, _, _, student_top, student_total = state
     q = tl.exp((student - student_top) * inverse_temperature) * (1 / student_total)
     p = tl.exp((teacher - teacher_top) * inverse_temperature) * (1 / teacher_total)
     d = tl.where(teacher == student, 0.0, teacher - student) * inverse_temperature - gap
-    mean_slope = tl.where(q > 0, q * slope(d, beta, DIVERGENCE), 0.0)  # h may be −inf where q = 0
+    mean_slope = tl.where(q == 0, 0.0, q * slope(d, beta, DIVERGENCE))  # h may be −inf where q = 0
     return tl.sum(loss_terms(p, q, d, beta, DIVERGENCE), 0), tl.sum(mean_slope, 0)
 
 
@@ -257,9 +277,11 @@ def loss_sums(student, teacher, state, gap, inverse_temperature, beta, DIVERGENC
 @triton.jit
 @no_type_check
 def gradient_factor(inverse_temperature, beta, scale, DIVERGENCE: tl.constexpr):
-    """c/τ times the loss's own scale (τ² or 1): what multiplies q·(h − Σ q·h) in the gradient with respect to s."""
-    if DIVERGENCE == "jsd" or DIVERGENCE == "skew_kl":
+    """c/τ times the loss's own scale (τ² or 1): the factor on q·(h − Σ q·h) in the gradient with respect to s."""
+    if DIVERGENCE == "jsd":
         return scale * inverse_temperature * (1 - beta)
+    elif DIVERGENCE == "skew_kl":
+        return scale * inverse_temperature * ((1 - beta) * (1 - beta))
     else:
         return scale * inverse_temperature
 
@@ -276,4 +298,4 @@ def gradient_tile(student, teacher, student_lse, gap, constant, inverse_temperat
     if DIVERGENCE == "forward_kl":
         return -difference(tl.exp(teacher * inverse_temperature - constant), q, d)
     else:
-        return tl.where(q > 0, q * (slope(d, beta, DIVERGENCE) - constant), 0.0)
+        return q * (tl.where(q == 0, 0.0, slope(d, beta, DIVERGENCE)) - constant)

@@ -16,14 +16,14 @@ from torch import Tensor
 
 
 class Block(np.ndarray):
-    """Numbers that a program holds: an array, or a scalar as an array without axes."""
+    """The numbers that a program holds: an array, or a scalar as an array without axes."""
 
     def to(self, dtype: type) -> "Block":
         return block(self.astype(dtype))
 
 
 def block(values: Any) -> Block:
-    """Values as a block; what was a Python number becomes fp32 or int32, as in a kernel.
+    """Values as a block; a Python number becomes fp32 or int32, as in a kernel.
 
     >>> block(0.1).dtype, block(7).dtype, block(1.5).to(np.int32).item()
     (dtype('float32'), dtype('int32'), 1)
@@ -55,7 +55,7 @@ class Pointer:
         """Places and mask, broadcast to one shape.
 
         Raises:
-            IndexError: a place that counts lies outside the storage, where a GPU would read or write someone else's.
+            IndexError: a place that counts lies outside the storage, where a GPU would read or write foreign memory.
         """
         places, mask = np.broadcast_arrays(self.places, True if mask is None else mask)
         if (outside := places[mask & ((places < 0) | (places >= len(self.storage)))]).size:
@@ -68,7 +68,7 @@ class Pointer:
 
 @dataclass
 class Traffic:
-    """What went between kernels and memory, in bytes; a masked-out lane moves nothing."""
+    """The bytes that kernels loaded and stored; a masked-out lane moves nothing."""
 
     loaded: int = 0
     stored: int = 0
@@ -84,7 +84,7 @@ _counters: list[Traffic] = []
 
 @contextmanager
 def count_bytes() -> Iterator[Traffic]:
-    """Count what the kernels launched inside the block load and store."""
+    """Count the bytes that kernels launched inside the block load and store."""
     _counters.append(Traffic())
     try:
         yield _counters[-1]
@@ -123,7 +123,7 @@ def over_axis(function: Callable[..., Any]) -> Callable[..., Block]:
 
 
 class Kernel:
-    """What `triton.jit` makes of a function: `kernel[grid](…)` runs it for every program, `kernel(…)` inside one."""
+    """A function under `triton.jit`: `kernel[grid](…)` runs it for every program, `kernel(…)` inside one."""
 
     def __init__(self, fn: Callable[..., Any]):
         self.fn, self.__name__, self.__doc__ = fn, fn.__name__, fn.__doc__
@@ -143,7 +143,7 @@ class Kernel:
 
 
 def argument(value: Any) -> Any:
-    """What a kernel sees of an argument: a tensor as a pointer to its first element, in the memory it shares."""
+    """An argument as a kernel sees it: a tensor is a pointer to its first element, in the memory it shares."""
     if not isinstance(value, Tensor):
         return value
     whole = torch.empty(0, dtype=value.dtype)
@@ -174,11 +174,11 @@ tl = SimpleNamespace(
     max=over_axis(np.max),
     sum=over_axis(np.sum),
 )
-"""In the place of `triton.language`."""
+"""Stands in for `triton.language`."""
 
 triton = SimpleNamespace(
     jit=Kernel,
     cdiv=lambda length, size: -(-length // size),
     next_power_of_2=lambda number: 1 << (number - 1).bit_length(),
 )
-"""In the place of `triton`."""
+"""Stands in for `triton`."""

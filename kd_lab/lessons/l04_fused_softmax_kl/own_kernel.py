@@ -1,4 +1,4 @@
-"""Compile a kernel that was just written, for a GPU that is not here, and read what became of it.
+"""Compile a kernel that was just written, for a GPU that is not here, and read the compiler's report.
 
 The process that wrote it interprets its kernels, and an interpreted kernel cannot be compiled; so its source goes to a
 process of its own, this file run as a module, which answers with one JSON object for each variant.
@@ -23,11 +23,11 @@ HEADER = "from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import load_b
 
 @dataclass(frozen=True)
 class Compilation:
-    """What the compiler and the assembler made of a kernel."""
+    """The compiler's and the assembler's report on a kernel."""
 
     ptx: str
-    registers: int  # a thread
-    spills: int  # bytes a thread, stores and loads
+    registers: int  # per thread
+    spills: int  # bytes per thread, stores and loads
     vector_loads: int  # instructions that load 8 bytes or more at once
     scalar_loads: int
 
@@ -48,7 +48,7 @@ def compile_own_kernel(
         target: "sm_80", "sm_90" or "sm_100".
 
     Returns:
-        One for each variant, in order. Pointers are taken to be multiples of 16, as torch's are.
+        One report for each variant, in order. Pointers are taken to be multiples of 16, as torch's are.
 
     Raises:
         ValueError: the kernel does not compile; with the compiler's last lines.

@@ -7,7 +7,7 @@ be in the environment before this file, and all of `kd_lab.how`, is imported.
 import warnings
 from typing import no_type_check
 
-# −∞ − (−∞) happens in kernels that work and in kernels that do not; a GPU does not remark on it either.
+# −∞ − (−∞) occurs in right kernels and in wrong ones; a GPU does not remark on it either.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"triton\.runtime\.interpreter")
 
 try:

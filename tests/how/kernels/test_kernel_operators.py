@@ -27,7 +27,7 @@ def test_opcheck(divergence, save, path):
     student, teacher = pair(1, 2, 300)
     mask = torch.tensor([[True, False]])
     weight = torch.rand(1, 2) if save == "gradient" else None
-    options = (divergence, 0.3, 2.0, 4.0)
+    options = (torch.tensor([0.3, 2.0], dtype=torch.float64), divergence, True)
     torch.library.opcheck(softmax_kl_rows, (student.requires_grad_(), teacher, mask, weight, *options, save))
     _, statistics, _ = softmax_kl_rows(student.detach(), teacher, mask, weight, *options, "statistics")
     torch.library.opcheck(
@@ -51,27 +51,62 @@ for weight, divergence, compiler in ((None, "jsd", "aot_eager"), (torch.tensor(0
     compiled = torch.compile(loss, fullgraph=True, backend=compiler)
     for _ in range(2):
         value = compiled(student, teacher)
-        (got,) = torch.autograd.grad(value, student)
+        (got,) = torch.autograd.grad(value, student, retain_graph=True)
+        (again,) = torch.autograd.grad(value, student)
         torch.testing.assert_close(value, loss(student, teacher))
         torch.testing.assert_close(got, wanted)
+        torch.testing.assert_close(again, wanted)
 print("same")
 """
 
+ONE_GRAPH = """
+import torch
+from kd_lab.how import softmax_kl
+student, teacher = torch.randn(2, 33, requires_grad=True), torch.randn(2, 33)
+graphs = []
+def counting(graph, inputs):
+    graphs.append(graph)
+    return graph
+def loss(student, teacher, temperature, beta, backend="triton"):
+    return softmax_kl(student, teacher, divergence="jsd", temperature=temperature, beta=beta, backend=backend)
+compiled = torch.compile(loss, fullgraph=True, backend=counting)
+for step in range(5):
+    numbers = 1.0 + step / 4, 0.1 + step / 10
+    torch.testing.assert_close(compiled(student, teacher, *numbers), loss(student, teacher, *numbers, "reference"))
+print("graphs:", len(graphs))
+"""
 
-def test_torch_compile_fullgraph():
+
+def printed_by(code: str) -> str:
     """In a process of its own, without the checker of annotations, and no graph cached from an older formula."""
     environment = os.environ | {"TORCHINDUCTOR_AUTOGRAD_CACHE": "0"}
-    run = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, env=environment, check=False)
-    assert run.stdout.strip() == "same", run.stderr[-2000:]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return run.stdout.strip()
 
 
-def test_no_second_derivative_is_faked():
+def test_torch_compile_fullgraph():
+    assert printed_by(COMPILED) == "same"
+
+
+def test_a_temperature_that_changes_is_not_compiled_anew_each_time():
+    """torch.compile first takes a number for a constant, and from its second value on for an input."""
+    assert printed_by(ONE_GRAPH) == "graphs: 2"
+
+
+@pytest.mark.parametrize("weight", [None, torch.tensor(0.5)])
+@pytest.mark.parametrize("upstream_is_constant", [True, False])
+def test_a_second_derivative_is_refused_and_never_faked(weight, upstream_is_constant):
+    """A gradient without a graph would count as a constant in a penalty on its norm: silently wrong."""
     student, teacher = pair(2, 30)
     student.requires_grad_()
-    loss = triton_softmax_kl(student, teacher, divergence="forward_kl").sum()
-    (gradient,) = torch.autograd.grad(loss, student, create_graph=True)
-    with pytest.raises(RuntimeError):
-        gradient.sum().backward()
+    loss = triton_softmax_kl(student, teacher, divergence="forward_kl", weight=weight).sum()
+    if not upstream_is_constant:
+        loss = loss**2
+    with pytest.raises(ValueError, match='write backend="reference"'):
+        torch.autograd.grad(loss, student, create_graph=True)
+    (gradient,) = torch.autograd.grad(loss, student)
+    assert gradient.isfinite().all()
 
 
 def test_without_the_interpreter_the_cpu_is_refused():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from kd_lab.how import softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 HAS_GPU = torch.cuda.is_available()
@@ -34,7 +35,7 @@ def value_and_gradient(student, teacher, **options) -> tuple[torch.Tensor, torch
 
 
 @compiled
-@pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd", "skew_kl", "total_variation"])
+@pytest.mark.parametrize("divergence", list(DIVERGENCES))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @pytest.mark.parametrize("vocabulary", [27, 4096, 16_384, 50_257, 128_256])
 @pytest.mark.parametrize("reduction", ["mean", "none"])

@@ -4,24 +4,28 @@
 are those in which tiles, strides, dtypes or what is kept for the backward pass have a part.
 """
 
+import itertools
 import math
 import os
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
+from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
 from kd_lab.how.kernels.audit.count_bytes import count_bytes
 from kd_lab.how.kernels.audit.evidence import relative_errors
 from kd_lab.how.kernels.audit.report import GAPS
 from kd_lab.how.reference import reference_softmax_kl
 
-KLS = ["forward_kl", "reverse_kl"]
-DIVERGENCES = [*KLS, "jsd", "skew_kl", "total_variation"]
+KLS = [name for name, entry in TABLE.items() if entry.is_kl]
+DIVERGENCES = list(TABLE)
 every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
 a_kl_and_a_mixture = pytest.mark.parametrize("divergence", ["forward_kl", "jsd"])
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about infinities that the kernels expect
@@ -225,6 +229,28 @@ def test_an_infinite_kl_stays_infinite_through_the_tiles_that_follow(divergence,
         torch.testing.assert_close(gradient, student.softmax(-1) - teacher.softmax(-1), rtol=1e-5, atol=1e-7)
 
 
+@every_divergence
+@pytest.mark.parametrize("special", [math.nan, math.inf, -math.inf])
+def test_nan_and_infinity_are_not_swallowed(divergence, special, path):
+    """A NaN loss beside a gradient of zeros looks like a student that has arrived. In each row but the last the value
+    stands in one column, in one of the tile that V leaves over, or in all; on one side or on both."""
+    student, teacher = pair(10, WIDE)
+    places = itertools.product(
+        (slice(5, 6), slice(520, 521), slice(None)), ((student,), (teacher,), (student, teacher))
+    )
+    for row, (columns, sides) in enumerate(places):
+        for side in sides:
+            side[row, columns] = special
+    options = {"divergence": divergence, "beta": 0.3, "temperature": 2.0}
+    wanted_value, wanted_gradient = exact(student, teacher, **options)
+    assert wanted_value[-1].isfinite()
+    wanted_gradient[wanted_value.isnan()] = math.nan  # torch takes |x|′ for 0 at NaN, and so total variation's
+    for weight in (None, torch.tensor(1.0)):
+        value, gradient = fused(student, teacher, weight=weight, **options)
+        torch.testing.assert_close(value.double(), wanted_value, rtol=3e-6, atol=0, equal_nan=True)
+        torch.testing.assert_close(gradient.double(), wanted_gradient, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
 @a_kl_and_a_mixture
 def test_int32_overflow_past_2_to_the_31_elements(divergence, path):
     """Row 1 begins 2³¹ + 64 elements after row 0, in memory that is reserved and never touched in between."""
@@ -262,6 +288,38 @@ def test_strided_or_transposed_logits_are_read_where_they_lie(divergence, layout
 
     monkeypatch.setattr(torch.Tensor, "contiguous", small_only)
     agree(fused(student, teacher, divergence=divergence, mask=mask), wanted, student)
+
+
+@st.composite
+def layouts(draw) -> torch.Tensor:
+    """Positions of any shape as a view of numbered memory: axes in any order, sliced, stepped over, repeated."""
+    sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
+    margins = draw(st.lists(st.integers(0, 1), min_size=len(sizes), max_size=len(sizes)))
+    steps = draw(st.lists(st.integers(1, 2), min_size=len(sizes), max_size=len(sizes)))
+    whole = [margin + size * step for size, margin, step in zip(sizes, margins, steps, strict=True)]
+    memory = torch.arange(math.prod(whole)).view(whole)
+    cuts = tuple(slice(margin, None, step) for margin, step in zip(margins, steps, strict=True))
+    view = memory[cuts].permute(draw(st.permutations(range(len(sizes)))))
+    repeated = draw(st.integers(-1, len(sizes) - 1))
+    return view if repeated < 0 else view.narrow(repeated, 0, 1).expand(view.shape)
+
+
+@settings(max_examples=25, deadline=None)
+@given(layout=layouts(), teacher_packed=st.booleans(), divergence=st.sampled_from(DIVERGENCES), late=st.booleans())
+def test_any_strides_and_any_number_of_leading_axes(layout, teacher_packed, divergence, late):
+    """The rows of both sides lie as `layout` lies in its memory; one side may be contiguous beside the other."""
+    rows = int(layout.max()) + 1
+    student, teacher = (
+        memory.as_strided((*layout.shape, 9), (*(12 * stride for stride in layout.stride()), 1), 12 * offset)
+        for memory, offset in zip(pair(12 * rows), (layout.storage_offset(), layout.storage_offset()), strict=True)
+    )
+    if teacher_packed:
+        teacher = teacher.contiguous()
+    mask = torch.arange(layout.numel()).view(layout.shape) % 4 != 1
+    upstream = torch.linspace(-1, 2, layout.numel()).view(layout.shape)
+    options = {"divergence": divergence, "beta": 0.3, "mask": mask}
+    got = fused(student, teacher, upstream, weight=None if late else torch.tensor(0.5), **options)
+    agree(got, exact(student, teacher, upstream, weight=1.0 if late else 0.5, **options), student, factor=2.0)
 
 
 def test_a_last_axis_that_is_not_contiguous_is_copied_and_right(path):

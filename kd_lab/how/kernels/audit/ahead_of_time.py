@@ -1,6 +1,6 @@
 """Compile the kernels for GPUs that are not here, and read registers, spills and vector loads off the result.
 
-Run as `python -m kd_lab.how.kernels.audit.ahead_of_time`, without TRITON_INTERPRET: one JSON object a line.
+Run as `python -m kd_lab.how.kernels.audit.ahead_of_time`, without TRITON_INTERPRET: one JSON object per line.
 """
 
 import json
@@ -19,10 +19,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kd_lab.how.divergences import DIVERGENCES
-from kd_lab.how.kernels.launch import BLOCK, RESIDENT, WARPS, held_tiles, resident_tiles, streaming_tiles
+from kd_lab.how.kernels.launch import BLOCK, RESIDENT, WARPS, held_tiles, loss_sweeps, resident_tiles, streaming_tiles
 from kd_lab.how.kernels.resident import resident
+from kd_lab.how.kernels.rows import multiply_rows
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
-from kd_lab.how.kernels.upstream import multiply_rows
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -48,18 +48,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the assembler says of a variant."""
+    """The assembler's report on a variant."""
 
-    registers: int  # a thread
-    spills: int  # bytes a thread, stores and loads; registers on AMD
-    vector_loads: int  # instructions that load 8 bytes or more a thread at once
+    registers: int  # per thread
+    spills: int  # bytes per thread, stores and loads; registers on AMD
+    vector_loads: int  # instructions that load 8 bytes or more per thread at once
     scalar_loads: int
 
 
 def shipped_variants() -> Iterator[Variant]:
     """Everything with bf16 on every target; other dtypes and an unaligned V where the registers are fewest, on sm_90.
 
-    Widths are the largest of each kernel: what fits there fits below.
+    Widths are the largest of each kernel: if nothing spills there, nothing spills below.
     """
     for target in TARGETS:
         for divergence in DIVERGENCES:
@@ -73,8 +73,7 @@ def shipped_variants() -> Iterator[Variant]:
 
 
 def _kernels(divergence: str, student: str, teacher: str, target: str, odd: bool) -> Iterator[Variant]:
-    kind = "kl" if DIVERGENCES[divergence].is_kl else "mixture"
-    widest = RESIDENT[kind, max(ITEMSIZE[student], ITEMSIZE[teacher])] * BLOCK - odd
+    widest = RESIDENT[loss_sweeps(divergence), max(ITEMSIZE[student], ITEMSIZE[teacher])] * BLOCK - odd
     wide = 50_257 if odd else 128_256
     yield Variant("resident", divergence, student, teacher, widest, target)
     for kernel in ("forward", "training", "backward"):
@@ -177,7 +176,7 @@ def _read_amd(asm: dict[str, str]) -> Compiled:
 
 
 def compile_all(variants: list[Variant]) -> Iterator[tuple[Variant, Compiled]]:
-    """Each variant with what became of it, in order, on all cores."""
+    """Each variant with its report, in order, on all cores."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         yield from zip(variants, pool.map(compile_variant, variants), strict=True)
 

@@ -9,7 +9,7 @@ from triton.runtime.interpreter import interpreter_builder
 
 @dataclass
 class Traffic:
-    """What went between the kernels and memory, in bytes; a masked-out lane moves nothing."""
+    """The bytes that the kernels loaded and stored; a masked-out lane moves nothing."""
 
     loaded: int = 0
     stored: int = 0
@@ -21,10 +21,10 @@ class Traffic:
 
 @contextmanager
 def count_bytes() -> Iterator[Traffic]:
-    """Count what the kernels launched inside the block load and store.
+    """Count the bytes that kernels launched inside the block load and store.
 
-    A GPU's cache can only lower the count, and what a load brings in beside the bytes that were asked for can raise it;
-    for rows read from end to end neither is much.
+    A GPU's cache can only lower the count; the sectors that a load fills beyond the bytes asked for can raise it. For
+    rows read from end to end neither is much.
 
     >>> with count_bytes() as traffic:
     ...     pass

@@ -1,4 +1,4 @@
-"""What can be measured of the kernels without a GPU: bytes moved and distance from fp64, in Triton's interpreter."""
+"""Two measurements without a GPU: bytes moved and distance from fp64, in Triton's interpreter."""
 
 import math
 
@@ -13,7 +13,7 @@ BETA = 0.3  # of the mixtures; not ½, where the two sides could be swapped unno
 
 
 def bytes_per_element(divergence: str, vocabulary: int, path: str) -> float:
-    """Bytes that one row of bf16 logits costs, per element of it.
+    """The bytes that one row of bf16 logits costs, per element.
 
     Args:
         path: "early", forward and backward with the gradient made in the forward pass; "late", in the backward pass;
@@ -36,7 +36,7 @@ def bytes_per_element(divergence: str, vocabulary: int, path: str) -> float:
 
 
 def relative_errors(divergence: str, vocabulary: int, kl: float, seed: int = 0) -> tuple[float, float]:
-    """How far fp32 is from fp64 where student and teacher are about `kl` nats apart: value, and gradient.
+    """The distance of fp32 from fp64 where student and teacher are about `kl` nats apart: value, and gradient.
 
     The value's error is relative to the value; the gradient's is its largest relative to the largest gradient.
     """

@@ -1,4 +1,4 @@
-"""One table of what the kernels cost and how exact they are, against their budgets: `make kernels`.
+"""One table of the kernels' cost and accuracy, against their budgets: `make kernels`.
 
 Bytes and errors come from Triton's interpreter; registers, spills and vector loads from the compiler, for the GPUs in
 `ahead_of_time.TARGETS`, in a process of its own.
@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass
 from tqdm import tqdm
 
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.kernels.launch import loss_sweeps
 
 GAPS = {5e-1: 7e-7, 5e-3: 8e-7, 5e-5: 3e-5, 5e-7: 3e-5}
-"""How many nats apart student and teacher are: the relative error that the loss may then have.
+"""Nats between student and teacher: the relative error that the loss may then have.
 
-It is what Σ (p·d − p + q), of the KL's own p, q and d = log(p/q), has in fp32 at V = 128,256 with exact logsumexps."""
+It is the error in fp32 of Σ (p·d − p + q), d = log(p/q), at V = 128,256 with exact logsumexps."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Row:
     divergence: str
     path: str  # as in `evidence.bytes_per_element`
     vocabulary: int
-    bound: float  # bytes an element, bf16, forward and backward
+    bound: float  # bytes per element, bf16, forward and backward
     kernels: Sequence[str]  # `Variant.kernel` of what runs
 
     @property
@@ -44,10 +45,10 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Every path with its budget in bytes: what it has to read and write, and 0.1 for the numbers kept a row."""
+    """Every path with its budget in bytes: its reads and writes, and 0.1 for the numbers kept per row."""
     table = []
-    for divergence, entry in DIVERGENCES.items():
-        is_kl = entry.is_kl
+    for divergence in DIVERGENCES:
+        is_kl = loss_sweeps(divergence) == 1
         table += [
             Row(divergence, "early", 16_384 if is_kl else 8_192, 6.1, ("resident",)),
             Row(divergence, "early", 50_257, 10.1 if is_kl else 14.1, ("training",)),
@@ -68,9 +69,9 @@ def main() -> int:
 
 
 def _child(module: str, *, interpret: bool) -> subprocess.Popen:
-    """A process that prints one JSON value a line: torch imports Triton, which decides then whether it interprets."""
+    """A process that prints one JSON value per line: Triton decides at import whether it interprets."""
     environment = os.environ | {"TRITON_INTERPRET": str(int(interpret))}
-    command = [sys.executable, "-m", f"kd_lab.how.kernels.{module}", "--measure"]
+    command = [sys.executable, "-m", f"kd_lab.how.kernels.audit.{module}", "--measure"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -107,14 +108,14 @@ def show(measured: list[tuple[Row, float, dict[float, float]]], compiled: list[d
         largest = f"{max(errors.values()):.1e}" if errors else "–"
         print(f"{row.name:62} {moved:6.2f} {row.bound:6.1f} {registers:9} {spills:6} {vectors:12} {largest:>9}")
         if moved > row.bound:
-            missed.append(f"{row.name}: {moved:.2f} bytes an element, more than {row.bound}")
+            missed.append(f"{row.name}: {moved:.2f} bytes per element, more than {row.bound}")
         for kl, error in errors.items():
             if error > GAPS[kl]:
                 missed.append(f"{row.name}: relative error {error:.1e} at {kl:g} nats, more than {GAPS[kl]:.0e}")
     for variant in compiled:
         missed += [f"{_name(variant)}: {problem}" for problem in compile_problems(variant)]
     print(
-        f"\nBytes an element of bf16 logits, forward and backward. Registers and spills are the most, vector loads the "
+        "\nBytes per element of bf16 logits, forward and backward. Registers and spills are the most, vector loads the "
         f"fewest,\nof {len(compiled)} kernels compiled for {', '.join(sorted({v['target'] for v in compiled}))}, in "
         "bf16, fp16, fp32 and mixed.\nThe error is relative, fp32 against fp64, the largest for KL from 5e-1 to 5e-7."
     )
@@ -123,14 +124,14 @@ def show(measured: list[tuple[Row, float, dict[float, float]]], compiled: list[d
 
 
 def compile_problems(variant: dict) -> list[str]:
-    """What is wrong with a compiled kernel: spills, or loads that are not vectors outside the tile that V leaves over.
+    """The faults of a compiled kernel: spills, or loads that are not vectors outside the tile that V leaves over.
 
-    That tile is 8 columns a thread of both models, in each sweep; where 16 divides V its loads are vectors too. A few
-    single numbers a row remain.
+    That tile is 8 columns per thread of both models, in each sweep; where 16 divides V its loads are vectors too. A few
+    single numbers per row remain.
     """
     sweeps = {"resident": 1, "backward": 1, "forward": 1, "training": 2, "upstream": 1}[variant["kernel"]]
-    if not DIVERGENCES[variant["divergence"]].is_kl and variant["kernel"] in ("forward", "training"):
-        sweeps += 1
+    if variant["kernel"] in ("forward", "training"):
+        sweeps += loss_sweeps(variant["divergence"]) - 1
     allowed = 5 + (0 if variant["vocabulary"] % 16 == 0 else 16 * sweeps)
     problems = []
     if variant["spills"]:

@@ -17,6 +17,8 @@ from dataclasses import asdict
 from kd_lab.how.kernels.audit.ahead_of_time import Variant, compile_variant
 for variant in (
     Variant("resident", "jsd", "bf16", "bf16", 8192, "sm_80"),
+    Variant("resident", "skew_reverse_kl", "bf16", "bf16", 8192, "sm_80"),
+    Variant("training", "skew_reverse_kl", "bf16", "bf16", 50_257, "sm_90"),
     Variant("training", "forward_kl", "bf16", "bf16", 50_257, "sm_90"),
     Variant("training", "forward_kl", "bf16", "bf16", 128_256, "sm_90"),
     Variant("backward", "reverse_kl", "bf16", "bf16", 128_256, "sm_100"),
@@ -37,18 +39,18 @@ def compiled() -> list[dict]:
 
 
 def test_nothing_spills(compiled):
-    assert len(compiled) == 6
-    assert [variant["spills"] for variant in compiled] == [0] * 6
+    assert len(compiled) == 8
+    assert [variant["spills"] for variant in compiled] == [0] * 8
 
 
 def test_loads_are_vectors_where_rows_begin_at_multiples_of_16(compiled):
-    assert [compile_problems(variant) for variant in compiled[:5]] == [[]] * 5
+    assert [compile_problems(variant) for variant in compiled[:7]] == [[]] * 7
 
 
 def test_rows_that_begin_anywhere_lose_every_vector(compiled):
     """Which the check sees: V = 50,257 without padding between the rows."""
-    assert compiled[5]["vector_loads"] == 0
-    assert "0 vector loads" in compile_problems(compiled[5])[0]
+    assert compiled[7]["vector_loads"] == 0
+    assert "0 vector loads" in compile_problems(compiled[7])[0]
 
 
 def test_a_missed_budget_ends_the_report_with_status_1(compiled, capsys):
@@ -56,12 +58,12 @@ def test_a_missed_budget_ends_the_report_with_status_1(compiled, capsys):
 
     row = Row("forward_kl", "early", 128_256, 9.7, ("training",))
     within = (row, 9.6, {5e-1: 1e-7})
-    assert show([within], compiled[1:3]) == 0
+    assert show([within], compiled[3:5]) == 0
     assert "Every budget is met." in capsys.readouterr().out
     for measured, variant, says in (
-        ((row, 9.8, {}), compiled[2], "9.80 bytes an element, more than 9.7"),
-        ((row, 9.6, {5e-1: 8e-7}), compiled[2], "relative error 8.0e-07 at 0.5 nats, more than 7e-07"),
-        (within, compiled[2] | {"spills": 8}, "8 bytes spilled"),
+        ((row, 9.8, {}), compiled[4], "9.80 bytes per element, more than 9.7"),
+        ((row, 9.6, {5e-1: 8e-7}), compiled[4], "relative error 8.0e-07 at 0.5 nats, more than 7e-07"),
+        (within, compiled[4] | {"spills": 8}, "8 bytes spilled"),
     ):
         assert show([measured], [variant]) == 1
         assert says in capsys.readouterr().out
