@@ -41,18 +41,28 @@ FOR_ONE_LESSON = {
 
 LISTS_OF_DIVERGENCES = {
     "kd_lab.viz.style": "colour and line for each name; tests/viz/test_style.py holds it against the table",
+    "kd_lab.lessons.l06_gkd.experiment": "the β of each divergence in the stored grid, which is data",
 }
 
 LONG_FILES: dict[str, str] = {}
 
 LONG_FUNCTIONS: dict[str, str] = {}
 
+INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
 UNTESTED = {
     "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
     "kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy": "one choice between two imports, which lesson 04 makes",
+    **{f"kd_lab.how.kernels.{name}": INSIDE for name in ("launch", "resident", "rows", "streaming", "tile")},
 }
 
-UNUSED: dict[str, str] = {}
+UNUSED = {
+    # public name → for whom it is public
+    "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
+    "kd_lab.how.load_sparse_teacher": "reads what save_sparse_teacher wrote",
+    "kd_lab.how.vocab_parallel_softmax_kl": "heads that are sharded over ranks, which no lesson has",
+    "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
+    "kd_lab.worlds.text_file": "a learner's own texts",
+}
 
 
 # ---- the tree --------------------------------------------------------------------------------------------------------
