@@ -50,7 +50,7 @@ def verdicts(notebook: NotebookNode) -> list[tuple[str, str, bool | None]]:
     return [
         (claim.id, claim.sentence, None if "timing" in tags(cell) else claim.holds)
         for cell in notebook.cells
-        for claim in claims_in(nbformat.v4.new_notebook(cells=[cell]))
+        for claim in claims_in(NotebookNode(cells=[cell]))
     ]
 
 
