@@ -116,11 +116,16 @@ class Signal:
 
 
 class Head(NamedTuple):
-    """One side's logits before they are made: hidden @ weightᵀ + bias. The signal of kind "heads"."""
+    """One side's logits before they are made. The signal of kind "heads".
+
+    logits = softcap·tanh(logit_scale·(hidden @ weightᵀ + bias) / softcap), without the tanh where there is no softcap.
+    """
 
     hidden: Float[Tensor, "B T W"]
     weight: Float[Tensor, "V W"]
     bias: Float[Tensor, " V"] | None = None
+    logit_scale: float = 1.0  # Cohere's and muP's
+    softcap: float | None = None  # Gemma 2's
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.losses import Divergence, NegativeLogLikelihood
 from kd_lab.how.policy_gradient import PolicyGradient
+from kd_lab.how.position_statistics import Statistics
 from kd_lab.how.reduction import masked_mean
-from kd_lab.how.softmax_kl import softmax_kl
+from kd_lab.how.softmax_kl import softmax_kl, softmax_kl_with_statistics
 from kd_lab.how.sparse import sparse_softmax_kl, sparse_teacher_kl
 from kd_lab.how.sparse_cache import SparseTeacher, sampled, top_k
 from kd_lab.how.sparse_file import load_sparse_teacher, save_sparse_teacher
@@ -29,6 +30,7 @@ __all__ = [
     "RelationalHuber",
     "SparseTeacher",
     "SquaredError",
+    "Statistics",
     "forward_kl",
     "jsd",
     "k1",
@@ -43,6 +45,7 @@ __all__ = [
     "skew_kl",
     "skew_reverse_kl",
     "softmax_kl",
+    "softmax_kl_with_statistics",
     "sparse_softmax_kl",
     "sparse_teacher_kl",
     "top_k",

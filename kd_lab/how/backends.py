@@ -1,4 +1,14 @@
-"""Which code computes the loss of each position: the formula, the CPU's chunks, or the GPU's kernel."""
+"""The code that computes the loss of each position: the formula, the CPU's chunks, or the GPU's kernel.
+
+| | reference | chunked (CPU) | triton (GPU) |
+|---|---|---|---|
+| fp32, bf16, fp16 logits | yes | yes | yes |
+| fp64 logits | yes | the reference takes over | the reference takes over |
+| second derivatives, Hessians | yes | refused | refused |
+| torch.func: grad, vmap, jvp, hessian; forward-mode AD | yes | the reference takes over | the reference takes over |
+| torch.compile(fullgraph=True) | yes | yes, one graph for all temperatures | yes |
+| memory beside the logits, in gradients | five or more | 1.1 | 1 |
+"""
 
 import importlib.util
 import os
@@ -6,26 +16,33 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.reference import reference_softmax_kl
+from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 BACKENDS = ("auto", "reference", "chunked", "triton")
+SMALL = 64
+"""Entries of a vocabulary up to which the formula is the faster one on a CPU."""
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
-def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
-    """The function for logits of this device and dtype: (student_logits, teacher_logits, *, …) -> one loss a position.
+def choose_backend(
+    name: str, device: torch.device, dtype: torch.dtype, vocabulary: int | None = None
+) -> Callable[..., Tensor]:
+    """The function for logits of this device, dtype and width: (student_logits, teacher_logits, *, …) -> losses.
 
     Raises:
         ValueError: the name is unknown, or the backend cannot run here.
     """
     if name not in BACKENDS:
         raise ValueError(f"backend is {name!r}; expected one of {', '.join(map(repr, BACKENDS))}")
-    if dtype == torch.float64:
+    if dtype == torch.float64 or in_transform() or forward_ad._current_level >= 0:
         return reference_softmax_kl
     if name == "auto":
-        name = {"cpu": "chunked", "cuda": "triton" if _HAS_TRITON else "reference"}.get(device.type, "reference")
+        small = vocabulary is not None and vocabulary <= SMALL
+        on_gpu = "triton" if _HAS_TRITON else "reference"
+        name = {"cpu": "reference" if small else "chunked", "cuda": on_gpu}.get(device.type, "reference")
     match name:
         case "triton":
             return _triton(device)

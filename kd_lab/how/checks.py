@@ -1,4 +1,4 @@
-"""What the public losses refuse, and how they say so."""
+"""All that the public losses refuse, in words that say what came, what was expected and how to fix it."""
 
 import math
 
@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from kd_lab.how.divergences import DIVERGENCES
-from kd_lab.how.reduction import check_mask, check_normalizer
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -24,13 +23,12 @@ def check_options(
         raise ValueError(f"temperature is {temperature}; expected a positive number; 1.0 leaves the logits as they are")
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; expected one of {', '.join(map(repr, REDUCTIONS))}")
-    if normalizer is not None:
-        check_normalizer(normalizer)
-        if reduction != "mean":
-            raise ValueError(
-                f'a normalizer came with reduction={reduction!r}; expected reduction="mean", whose denominator it '
-                'replaces; drop the normalizer, or write reduction="mean"'
-            )
+    check_normalizer(normalizer)
+    if normalizer is not None and reduction != "mean":
+        raise ValueError(
+            f'a normalizer came with reduction={reduction!r}; expected reduction="mean", whose denominator it '
+            'replaces; drop the normalizer, or write reduction="mean"'
+        )
 
 
 def check_divergence(divergence: str, beta: float) -> None:
@@ -95,8 +93,91 @@ def check_positions(mask: Tensor | None, positions: torch.Size, device: torch.de
     """
     if mask is None:
         return None
-    check_mask(mask, positions)
+    if mask.dtype != torch.bool:
+        raise ValueError(
+            f"mask has dtype {mask.dtype}; expected torch.bool, True where a position counts; write mask.bool() for "
+            "0/1 integers; labels go into labels=…, where ignore_index does not count"
+        )
+    if mask.shape != positions:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}; expected {tuple(positions)}, one entry for each position; "
+            "nothing is broadcast here, so write mask.expand(…) where you mean it"
+        )
     return mask.to(device)
+
+
+def check_weights(weights: Tensor | None, student_logits: Tensor) -> Tensor | None:
+    """Refuse factors that do not fit the positions; return them on their device, in the dtype of the losses.
+
+    Raises:
+        ValueError: they are not floating point or have another shape.
+    """
+    if weights is None:
+        return None
+    positions = student_logits.shape[:-1]
+    if not weights.is_floating_point() or weights.shape != positions:
+        raise ValueError(
+            f"weights has dtype {weights.dtype} and shape {tuple(weights.shape)}; expected floating point numbers, "
+            f"{tuple(positions)}, one factor for each position; what does not count at all goes into mask"
+        )
+    return weights.detach().to(student_logits.device, torch.promote_types(student_logits.dtype, torch.float32))
+
+
+def check_labels(
+    labels: Tensor | None, label_weight: float, ignore_index: int, mask: Tensor | None, student_logits: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Refuse labels that do not fit; return them on the logits' device, and the mask without what they ignore.
+
+    Raises:
+        ValueError: no labels for a weight, a weight that is no share, another shape, or ids outside the vocabulary.
+    """
+    if not 0 <= label_weight <= 1:
+        raise ValueError(f"label_weight is {label_weight}; expected a share between 0 and 1")
+    if labels is None:
+        if label_weight:
+            raise ValueError(f"label_weight is {label_weight} and no labels came; expected labels=…, one id a position")
+        return None, mask
+    positions, vocabulary = student_logits.shape[:-1], student_logits.shape[-1]
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != positions:
+        raise ValueError(
+            f"labels has dtype {labels.dtype} and shape {tuple(labels.shape)}; expected integers, {tuple(positions)}, "
+            "one token id for each position of the logits: shift labels and logits against each other first"
+        )
+    labels = labels.to(student_logits.device)
+    counts = labels != ignore_index
+    mask = counts if mask is None else mask & counts
+    # A graph cannot look at numbers, and on a GPU a look would wait for it; the gather asserts there.
+    if label_weight and labels.device.type == "cpu" and not _is_traced(labels):
+        beyond = mask & ((labels < 0) | (labels >= vocabulary))
+        if beyond.any():
+            raise ValueError(
+                f"labels has the id {labels[beyond][0].item()} where a position counts; expected 0 … {vocabulary - 1}, "
+                f"or {ignore_index} (ignore_index) where none does"
+            )
+    return labels.masked_fill(~mask, 0).long(), mask
+
+
+def check_normalizer(normalizer: float | Tensor | None) -> None:
+    """Refuse a normalizer that is not one positive number. The value of a tensor is not looked at.
+
+    Raises:
+        ValueError: it has more than one element, or is a number that is not positive and finite.
+    """
+    if isinstance(normalizer, Tensor):
+        if normalizer.numel() != 1:
+            raise ValueError(
+                f"normalizer has shape {tuple(normalizer.shape)}; expected one number, such as the count of positions "
+                "that count in the whole step; write .sum() if these are counts of the parts"
+            )
+    elif normalizer is not None and not 0 < normalizer < math.inf:
+        raise ValueError(
+            f"normalizer is {normalizer}; expected a positive number, such as the count of positions that count in "
+            "the whole step; skip the step if that count is 0, or pass it as a tensor, which makes the loss 0"
+        )
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def check_head(side: str, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

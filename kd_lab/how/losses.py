@@ -75,15 +75,14 @@ class Divergence:
         """The loss in nats per counted position.
 
         Raises:
-            ValueError: labels or a held mixture are asked for where there are no logits to read them off.
+            ValueError: a held mixture is asked for where there are no logits to read it off.
         """
         self._check_sides(student, teacher)
         options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
         options |= {"mask": batch.mask, "normalizer": normalizer}
         match student, teacher:
             case Head(), Head():
-                biases = {"student_bias": student.bias, "teacher_bias": teacher.bias}
-                gap = linear_softmax_kl(*student[:2], *teacher[:2], **biases, **options)
+                return self._of_heads(student, teacher, batch, options)
             case _, SparseTeacher():
                 gap = sparse_teacher_kl(student, teacher, **options)
             case _ if self.hold_mixture:
@@ -94,6 +93,13 @@ class Divergence:
             return gap
         labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
         return (1 - self.label_weight) * gap + self.label_weight * labels
+
+    def _of_heads(self, student: Head, teacher: Head, batch: Batch, options: dict) -> Float[Tensor, ""]:
+        for side, head in (("student", student), ("teacher", teacher)):
+            options |= {f"{side}_{name}": getattr(head, name) for name in ("bias", "logit_scale", "softcap")}
+        if self.label_weight:
+            options |= {"labels": batch.targets, "label_weight": self.label_weight}
+        return linear_softmax_kl(*student[:2], *teacher[:2], **options)
 
     def _against_held_mixture(
         self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch, normalizer: float | Tensor | None
@@ -107,11 +113,6 @@ class Divergence:
         return self.temperature**2 * masked_mean(gap, normalizer=normalizer)
 
     def _check_sides(self, student: object, teacher: object) -> None:
-        if self.label_weight and isinstance(student, Head):
-            raise ValueError(
-                f"label_weight is {self.label_weight} and the logits are never made; expected 0: write the labels as a "
-                "second term, Term(Sequences(), NegativeLogLikelihood(), where, weight=…), or take WHAT = Logits()"
-            )
         if self.hold_mixture and not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
             raise ValueError(
                 "hold_mixture came with a signal other than logits; expected WHAT = Logits(): take it, or leave "

@@ -1,8 +1,9 @@
 """softmax_kl as the formula says it: every backend must agree with this one, in value and in gradient."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from kd_lab.how.divergences import DIVERGENCES
 
@@ -19,7 +20,7 @@ def reference_softmax_kl(
 ) -> Float[Tensor, "..."]:
     """The loss at each position, by log_softmax and autograd; in fp64 for fp64 logits and in fp32 for all others.
 
-    Only rows that count are computed. The others are 0 and get no gradient, whatever their logits are.
+    The rows that do not count are 0 and get no gradient, whatever their logits are.
 
     Args:
         student_logits, teacher_logits: raw logits; the teacher's get no gradient.
@@ -29,13 +30,44 @@ def reference_softmax_kl(
     Returns:
         τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, in nats; without τ² for total variation.
     """
-    counted = slice(None) if mask is None else mask
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     # In full precision before anything else: a rounded log-probability is wrong by more than the gradient near q = p.
-    student_logp = (student_logits[counted].to(dtype) / temperature).log_softmax(-1)
-    teacher_logp = (teacher_logits.detach()[counted].to(dtype) / temperature).log_softmax(-1)
+    student_logp, teacher_logp = (
+        (counted_rows(logits, mask).to(dtype) / temperature).log_softmax(-1)
+        for logits in (student_logits, teacher_logits.detach())
+    )
     entry = DIVERGENCES[divergence]
-    loss = entry.scale(temperature, scale_by_t2) * entry(student_logp, teacher_logp, beta)
+    return entry.scale(temperature, scale_by_t2) * in_place_of_rows(entry(student_logp, teacher_logp, beta), mask)
+
+
+def reference_likelihood(
+    student_logits: Float[Tensor, "... V"], labels: Int[Tensor, "..."], mask: Bool[Tensor, "..."] | None
+) -> Float[Tensor, "..."]:
+    """−log q(label) at each position, at temperature 1 and in the dtypes of `reference_softmax_kl`; 0 where masked."""
+    dtype = torch.promote_types(student_logits.dtype, torch.float32)
+    logits, labels = counted_rows(student_logits, mask).to(dtype), counted_rows(labels, mask)
+    surprise = cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1).long(), reduction="none")
+    return in_place_of_rows(surprise.view(labels.shape), mask)
+
+
+def counted_rows(values: Float[Tensor, "..."] | Int[Tensor, "..."], mask: Bool[Tensor, "..."] | None) -> Tensor:
+    """The rows that count, one after the other. Where torch.func cannot count, all of them, and 0 for the others."""
     if mask is None:
-        return loss
-    return torch.zeros(mask.shape, dtype=dtype, device=loss.device).masked_scatter(mask, loss)
+        return values
+    if in_transform():
+        return torch.where(mask.view(*mask.shape, *[1] * (values.dim() - mask.dim())), values, 0)
+    return values[mask]
+
+
+def in_place_of_rows(values: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None) -> Float[Tensor, "..."]:
+    """What `counted_rows` led to, back at its positions; 0 at the others."""
+    if mask is None:
+        return values
+    if in_transform():
+        return torch.where(mask, values, 0.0)
+    return torch.zeros(mask.shape, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
+
+
+def in_transform() -> bool:
+    """Whether torch.func.grad, vmap, jvp or the like looks on, which cannot see into operators with their own rule."""
+    return torch._C._are_functorch_transforms_active()

@@ -1,14 +1,18 @@
 """The divergence of two softmaxes, from raw logits to one number: checks, the choice of a backend, the reduction."""
 
+from inspect import unwrap
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.how.backends import choose_backend
-from kd_lab.how.checks import check_options, check_pair, check_positions
+from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
+from kd_lab.how.position_statistics import Statistics, reference_statistics
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import reference_softmax_kl
+from kd_lab.how.reference import reference_likelihood, reference_softmax_kl
 
 
 def softmax_kl(
@@ -23,16 +27,21 @@ def softmax_kl(
     normalizer: float | Tensor | None = None,
     scale_by_t2: bool = True,
     backend: str = "auto",
+    labels: Int[Tensor, "..."] | None = None,
+    label_weight: float = 0.0,
+    ignore_index: int = -100,
+    weights: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
     """The gap between what a student and a teacher say next, as a loss for the student.
 
-    τ²·D(q, p),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
+    (1 − w)·τ²·D(q, p) + w·CE(labels),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
 
     Value and gradient carry the same τ², which keeps the gradient of one size as τ grows. Total variation shrinks as
-    1/τ and not as 1/τ², so it carries no factor. To mix in hard labels, write
-    `(1 - w) * softmax_kl(…) + w * cross_entropy(…)`.
+    1/τ and not as 1/τ², so it carries no factor. The cross-entropy with the labels is taken at temperature 1; on the
+    CPU it costs no sweep of its own.
 
-    The gradient flows to the student alone; the teacher's logits are detached.
+    The gradient flows to the student alone; the teacher's logits are detached. There is a first derivative on every
+    backend and a second one on "reference" only; the table in `kd_lab.how.backends` says which transforms work where.
 
     Args:
         student_logits: [..., V], any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
@@ -43,13 +52,20 @@ def softmax_kl(
             between 0 and 1.
         temperature: τ > 0, softens both sides.
         mask: [...], True where a position counts. What stands elsewhere is never read into the loss or the gradient.
-        reduction: "mean" over the positions that count, "sum" over them, or "none" for one loss a position, 0 where
+        reduction: "mean" over the positions that count, "sum" over them, or "none" for one loss per position, 0 where
             masked. The mean of nothing is 0.
-        normalizer: with "mean", divide the sum by this instead: the count of the whole step, for gradient
-            accumulation and data parallel training.
+        normalizer: with "mean", divide the sum by this instead: see `masked_mean` for gradient accumulation and data
+            parallel training.
         scale_by_t2: carry τ².
         backend: "reference" for the plain formula, "chunked" for rows in pieces that fit the CPU's cache, "triton" for
-            the fused kernel; "auto" is Triton on a GPU and chunked on the CPU. fp64 logits always take the reference.
+            the fused kernel; "auto" is Triton on a GPU, and on the CPU the formula for a small vocabulary and chunked
+            for any other. fp64 logits always take the reference.
+        labels: [...], the id that stands at each position, shifted as the logits are. Where it is `ignore_index` the
+            position does not count, as if masked.
+        label_weight: w, the share of the cross-entropy with the labels, from 0 to 1.
+        ignore_index: the label that says so.
+        weights: [...], a factor on each position's loss, without a gradient. The mean still divides by the number of
+            positions that count; pass `normalizer=weights.sum()` for a weighted mean.
 
     Returns:
         Nats: a scalar, or [...] with reduction "none". Reverse KL where the teacher is −inf and the student is not is
@@ -64,25 +80,87 @@ def softmax_kl(
     >>> softmax_kl(student, teacher, divergence="reverse_kl", temperature=2.0)
     tensor(0.7964)
     """
-    check_options(divergence, beta, temperature, reduction, normalizer)
-    check_pair(student_logits, teacher_logits)
-    mask = check_positions(mask, student_logits.shape[:-1], student_logits.device)
-    options = {
-        "divergence": divergence,
-        "beta": beta,
-        "temperature": temperature,
-        "scale_by_t2": scale_by_t2,
-        "mask": mask,
-    }
-    dtype = torch.promote_types(student_logits.dtype, teacher_logits.dtype)
-    per_position = choose_backend(backend, student_logits.device, dtype)
-    if per_position is reference_softmax_kl:
-        return reduce(per_position(student_logits, teacher_logits, **options), mask, reduction, normalizer)
-    # The fast backends can make the gradient in the same visit if they know what the reduction will multiply it with.
-    weights = position_weights(student_logits.shape[:-1], mask, reduction, normalizer).to(student_logits.device)
+    return _evaluate(
+        student_logits,
+        teacher_logits,
+        divergence=divergence,
+        beta=beta,
+        temperature=temperature,
+        mask=mask,
+        reduction=reduction,
+        normalizer=normalizer,
+        scale_by_t2=scale_by_t2,
+        backend=backend,
+        labels=labels,
+        label_weight=label_weight,
+        ignore_index=ignore_index,
+        weights=weights,
+    )[0]
+
+
+def softmax_kl_with_statistics(
+    student_logits: Float[Tensor, "... V"], teacher_logits: Float[Tensor, "... V_teacher"], **options: Any
+) -> tuple[Float[Tensor, "..."], Statistics]:
+    """`softmax_kl`, and the figures that its one pass over the logits can give besides.
+
+    Args:
+        student_logits, teacher_logits, options: as in `softmax_kl`.
+
+    Returns:
+        The loss, and at each position its value, both entropies, top-1 agreement and acceptance.
+
+    Raises:
+        ValueError: as `softmax_kl`.
+
+    >>> student, teacher = torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 2.0]])
+    >>> loss, statistics = softmax_kl_with_statistics(student, teacher)
+    >>> {name: round(value, 3) for name, value in statistics.means().items()}
+    {'loss': 0.762, 'student_entropy': 0.529, 'teacher_entropy': 0.529, 'agreement': 0.5, 'acceptance': 0.619}
+    """
+    options = unwrap(softmax_kl).__kwdefaults__ | options
+    return _evaluate(student_logits, teacher_logits, with_statistics=True, **options)
+
+
+def _evaluate(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    mask: Tensor | None,
+    reduction: str,
+    normalizer: float | Tensor | None,
+    backend: str,
+    labels: Tensor | None,
+    label_weight: float,
+    ignore_index: int,
+    weights: Tensor | None,
+    with_statistics: bool = False,
+    **gap: Any,
+) -> tuple[Tensor, Statistics | None]:
+    check_options(gap["divergence"], gap["beta"], gap["temperature"], reduction, normalizer)
+    check_pair(student, teacher)
+    mask = check_positions(mask, student.shape[:-1], student.device)
+    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student)
+    weights = check_weights(weights, student)
+    dtype = torch.promote_types(student.dtype, teacher.dtype)
+    per_position = choose_backend(backend, student.device, dtype, student.shape[-1])
+    # The fast backends can make the gradient in the same visit if they know the factor that the reduction will bring.
+    factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
+    figures = None
     if per_position is chunked_softmax_kl:
-        losses = chunked_softmax_kl(student_logits, teacher_logits, **options, expected_upstream=weights)
-        return reduce(losses, mask, reduction, normalizer)
-    if reduction == "none":
-        return per_position(student_logits, teacher_logits, **options)
-    return per_position(student_logits, teacher_logits, **options, weight=weights).sum()
+        supervision = {"labels": labels, "label_weight": label_weight} if label_weight else {}
+        losses, figures = chunked_softmax_kl(
+            student, teacher, **gap, mask=mask, expected_upstream=factor, statistics=with_statistics, **supervision
+        )
+    elif per_position is reference_softmax_kl or reduction == "none" or label_weight or with_statistics:
+        losses = per_position(student, teacher, **gap, mask=mask)
+        if label_weight:
+            losses = (1 - label_weight) * losses + label_weight * reference_likelihood(student, labels, mask)
+        if with_statistics:
+            figures = reference_statistics(student, teacher, gap["temperature"], mask)
+    else:
+        return per_position(student, teacher, **gap, mask=mask, weight=factor).sum(), None
+    loss = reduce(losses, mask, reduction, normalizer, weights)
+    if not with_statistics:
+        return loss, None
+    mask = torch.ones(losses.shape, dtype=torch.bool, device=losses.device) if mask is None else mask
+    return loss, Statistics(losses.detach(), mask, *figures.unbind(-1))

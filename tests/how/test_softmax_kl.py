@@ -591,12 +591,12 @@ def test_opcheck_of_the_sweep(training):
     student, teacher = pair(2, 3, 40)
     mask = torch.tensor([[True, False, True], [True, True, True]])
     upstream = torch.ones(2, 3)  # as opcheck brings it: the gradient is given away and would be scaled in place
-    options = (torch.tensor([0.3, 2.0], dtype=torch.float64), "jsd", True)
-    torch.library.opcheck(
-        chunked.sweep_operator, (student.requires_grad_(training), teacher, mask, upstream, *options, training)
-    )
+    labels = torch.randint(40, (2, 3))
+    options = (torch.tensor([0.3, 2.0, 0.25], dtype=torch.float64), "jsd", True)
+    rows = (student.requires_grad_(training), teacher, mask, labels, upstream)
+    torch.library.opcheck(chunked.sweep_operator, (*rows, *options, training, not training))
     for expected in (upstream, None):
-        rows = (torch.rand(2, 3, 40), student.detach(), teacher, mask, expected, 3 * upstream)
+        rows = (torch.rand(2, 3, 40), student.detach(), teacher, mask, labels, expected, 3 * upstream)
         torch.library.opcheck(chunked.sweep_again_operator, (*rows, *options))
 
 
