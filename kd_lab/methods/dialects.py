@@ -137,7 +137,7 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
     Args:
         kind: such as "srkl" or "adaptive-sfkl".
         skew_alpha: `--skew-alpha`, in "sfkl" the teacher's share of the mixture and in "srkl" the student's.
-        kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, whoever wrote them.
+        kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, by any author.
 
     Raises:
         ValueError: the type names no loss, or `kd_ratio` is no share.

@@ -127,7 +127,7 @@ def gathered(model: nn.Module) -> Iterator[None]:
 
 
 class Interrupts:
-    """Ctrl-C for several processes: whoever is interrupted tells the others after the step, and all stop there.
+    """Ctrl-C for several processes: the process that is interrupted tells the others after the step, and all stop.
 
     One process alone stops at once, as usual.
     """
