@@ -40,18 +40,30 @@ FOR_ONE_LESSON = {
 
 LISTS_OF_DIVERGENCES = {
     "kd_lab.viz.style": "colour and line for each name; tests/viz/test_style.py holds it against the table",
+    "kd_lab.lessons.l06_gkd.experiment": "the β of each divergence in the stored grid, which is data",
 }
 
 LONG_FILES: dict[str, str] = {}
 
 LONG_FUNCTIONS: dict[str, str] = {}
 
+INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
 UNTESTED = {
     "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
     "kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy": "one choice between two imports, which lesson 04 makes",
+    **{f"kd_lab.how.kernels.{name}": INSIDE for name in ("launch", "resident", "rows", "streaming", "tile")},
 }
 
-UNUSED: dict[str, str] = {}
+UNUSED = {
+    # public name → for whom it is public
+    "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
+    "kd_lab.how.load_sparse_teacher": "reads what save_sparse_teacher wrote",
+    "kd_lab.how.vocab_parallel_softmax_kl": "heads that are sharded over ranks, which no lesson has",
+    "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
+    "kd_lab.what.Heads": "vocabularies that no lesson has",
+    "kd_lab.what.KeptLogits": "a teacher that was read once and has left",
+    "kd_lab.worlds.text_file": "a learner's own texts",
+}
 
 
 # ---- the tree --------------------------------------------------------------------------------------------------------
@@ -169,19 +181,23 @@ def test_what_one_lesson_alone_uses_stands_in_its_folder():
     agree(alone, FOR_ONE_LESSON, "used by one lesson alone: move it into that lesson's folder")
 
 
+def names_in(node: ast.AST) -> set[str]:
+    """The strings that stand side by side in a tuple, list, set or Literal, or as the keys of a dict."""
+    parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
 def test_the_names_of_the_divergences_stand_in_one_table():
-    """kd_lab/how/divergences.py holds them; other code asks the table, and passes one name or none."""
+    """kd_lab/how/divergences.py holds them; other code asks that table. A few chosen ones are no list."""
     from kd_lab.how.divergences import DIVERGENCES
 
-    lists = []
-    for module, file in MODULES.items():
-        if module == "kd_lab.how.divergences" or (file.name in DATA and "lessons" in module):
-            continue
-        for node in ast.walk(tree(file)):
-            if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict | ast.Match | ast.Subscript):
-                texts = {text.value for text in ast.walk(node) if isinstance(text, ast.Constant)}
-                if set(DIVERGENCES) <= {text for text in texts if isinstance(text, str)}:
-                    lists.append(f"{module}:{node.lineno}")
+    lists = {
+        module
+        for module, file in MODULES.items()
+        if module != "kd_lab.how.divergences" and file.name not in (*DATA, "__init__.py")
+        for node in ast.walk(tree(file))
+        if len(names_in(node) & set(DIVERGENCES)) >= len(DIVERGENCES) - 1
+    }
     agree(lists, LISTS_OF_DIVERGENCES, "lists the divergences again: ask kd_lab.how.divergences")
 
 
@@ -289,5 +305,5 @@ def test_counts_see_what_they_count():
     """The rules above would pass on an empty tree."""
     assert len(MODULES) > 80
     assert home_of("kd_lab.how", "softmax_kl") == "kd_lab.how.softmax_kl"
-    assert "kd_lab.methods.distill" in {user for names in users()["kd_lab.worlds.batch"].values() for user in names}
+    assert users()["kd_lab.how.softmax_kl"]["softmax_kl"]
     assert Counter(part_of(module) for module in MODULES)["how"] > 10

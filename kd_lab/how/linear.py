@@ -17,11 +17,18 @@ from torch.utils.checkpoint import checkpoint
 from kd_lab.contracts import Head
 from kd_lab.how import linear_sweep
 from kd_lab.how.backends import choose_backend
-from kd_lab.how.checks import check_head, check_options, check_positions, check_vocabulary
+from kd_lab.how.checks import (
+    check_head,
+    check_labels,
+    check_options,
+    check_positions,
+    check_vocabulary,
+    check_weights,
+)
 from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.linear_sweep import Loss, head_logits
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import reference_softmax_kl
+from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 
 def linear_softmax_kl(
@@ -36,9 +43,6 @@ def linear_softmax_kl(
     teacher_logit_scale: float = 1.0,
     student_softcap: float | None = None,
     teacher_softcap: float | None = None,
-    labels: Int[Tensor, "..."] | None = None,
-    label_weight: float = 0.0,
-    ignore_index: int = -100,
     divergence: str = "forward_kl",
     beta: float = 0.5,
     temperature: float = 1.0,
@@ -47,20 +51,23 @@ def linear_softmax_kl(
     normalizer: float | Tensor | None = None,
     scale_by_t2: bool = True,
     backend: str = "auto",
+    labels: Int[Tensor, "..."] | None = None,
+    label_weight: float = 0.0,
+    ignore_index: int = -100,
+    weights: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
-    """`softmax_kl` of two heads' logits, without the memory for them, and hard labels in the same sweep.
+    """`softmax_kl` of two heads' logits, without the memory for them.
 
-    (1 − w)·softmax_kl(student_logits, teacher_logits) + w·CE(student_logits, labels)
+    softmax_kl(student_hidden @ student_weightᵀ + student_bias, teacher_hidden @ teacher_weightᵀ + teacher_bias)
 
     Args:
         student_hidden, teacher_hidden: [..., d] and [..., d′], the inputs of the heads; the teacher's are detached.
         student_weight, teacher_weight: [V, d] and [V, d′], as in `torch.nn.Linear`; with a tied head, the embedding.
         student_bias, teacher_bias: [V], where a head has one.
         student_logit_scale, teacher_logit_scale, student_softcap, teacher_softcap: as the model's configuration says.
-        labels: [...], the token at each position. Where it is `ignore_index` the position does not count.
-        label_weight: w, the share of the cross-entropy with the labels, which is taken at temperature 1.
         divergence, beta, temperature, mask, reduction, normalizer, scale_by_t2, backend: as in `softmax_kl`;
             "reference" makes its few rows again in the backward pass, and alone has a second derivative.
+        labels, label_weight, ignore_index, weights: as in `softmax_kl`.
 
     Returns:
         Nats: a scalar, or [...] with reduction "none".
@@ -77,10 +84,13 @@ def linear_softmax_kl(
     teacher = Head(teacher_hidden, teacher_weight, teacher_bias, teacher_logit_scale, teacher_softcap)
     _check_heads(student, teacher)
     mask = check_positions(mask, student_hidden.shape[:-1], student_hidden.device)
-    labels, mask = _check_labels(labels, label_weight, ignore_index, mask, student)
-    weights = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer).to(student_hidden.device)
+    like_logits = student_hidden.new_empty(()).expand(*student_hidden.shape[:-1], len(student_weight))
+    labels, mask = check_labels(labels, label_weight, ignore_index, mask, like_logits)
+    weights = check_weights(weights, like_logits)
+    factors = position_weights(like_logits.shape[:-1], mask, reduction, normalizer, weights, like_logits.device)
     loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
-    return reduce(_losses(student, teacher, labels, mask, weights, loss), mask, reduction, normalizer)
+    losses = _losses(student, teacher, labels if label_weight else None, mask, factors, loss)
+    return reduce(losses, mask, reduction, normalizer, weights)
 
 
 def _losses(
@@ -88,7 +98,7 @@ def _losses(
     teacher: Head,
     labels: Int[Tensor, "..."] | None,
     mask: Bool[Tensor, "..."] | None,
-    weights: Float[Tensor, "..."],
+    factors: Float[Tensor, "..."],
     loss: Loss,
 ) -> Float[Tensor, "..."]:
     """The loss of each position, 0 where it does not count."""
@@ -105,7 +115,7 @@ def _losses(
         *tensors,
         mask,
         labels,
-        weights.detach().float(),
+        factors.detach().float(),
         # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
         torch.stack([number * one for number in numbers]),
         loss.divergence,
@@ -144,7 +154,10 @@ def _by_the_formula(
     if mask is not None:
         sides = [torch.where(mask.unsqueeze(-1), side, 0.0) for side in sides]
     chunks = zip(*map(rows, sides if labels is None else [*sides, labels]), strict=True)
-    made = [checkpoint(losses, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
+    if in_transform():  # of torch.func, which knows no checkpoints
+        made = [losses(*chunk) for chunk in chunks]
+    else:
+        made = [checkpoint(losses, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
     result = torch.cat(made).view(positions)
     return result if mask is None else torch.where(mask, result, 0.0)
 
@@ -164,31 +177,3 @@ def _check_heads(student: Head, teacher: Head) -> None:
             f"student_hidden has shape {tuple(hidden.shape)} on {hidden.device} and teacher_hidden "
             f"{tuple(teacher_hidden.shape)} on {teacher_hidden.device}; expected the same positions on one device"
         )
-
-
-def _check_labels(
-    labels: Tensor | None, label_weight: float, ignore_index: int, mask: Tensor | None, student: Head
-) -> tuple[Tensor | None, Tensor | None]:
-    """The labels, None where they weigh nothing, and the positions that count."""
-    if not 0 <= label_weight <= 1:
-        raise ValueError(f"label_weight is {label_weight}; expected a share between 0 and 1")
-    if labels is None:
-        if label_weight:
-            raise ValueError(f"label_weight is {label_weight} and there are no labels; expected labels=…, or weight 0")
-        return None, mask
-    positions, vocabulary = student.hidden.shape[:-1], len(student.weight)
-    if labels.shape != positions or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; expected {tuple(positions)} and "
-            "integers, one token for each position, shifted already"
-        )
-    labels = labels.to(student.hidden.device, torch.int64)
-    counted = labels != ignore_index
-    mask = counted if mask is None else mask & counted
-    labels = labels.masked_fill(~mask, 0)
-    if not torch.compiler.is_compiling() and labels.numel() and not 0 <= labels.min() <= labels.max() < vocabulary:
-        raise ValueError(
-            f"labels run from {labels.min()} to {labels.max()}; expected 0 … {vocabulary - 1}, or {ignore_index} where "
-            "a position does not count"
-        )
-    return labels if label_weight else None, mask

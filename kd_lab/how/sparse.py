@@ -24,9 +24,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kd_lab.how.checks import check_options, check_positions, check_vocabulary
+from kd_lab.how.checks import check_options, check_positions, check_vocabulary, check_weights
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
+from kd_lab.how.reference import in_transform
 from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, check_layout, check_tail, checked_ids, rest_of
 from kd_lab.how.sparse_events import reference_events, sparse_events
 
@@ -46,6 +47,7 @@ def sparse_softmax_kl(
     normalizer: float | Tensor | None = None,
     scale_by_t2: bool = True,
     backend: str = "auto",
+    weights: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
     """The gap to a cached teacher: K token ids per position and their log-probabilities.
 
@@ -57,7 +59,7 @@ def sparse_softmax_kl(
         tail_logp: [...], log of the mass of all other tokens (nats) at `temperature`, read by "bucket" alone.
         divergence: any for "bucket"; "forward_kl" for "sampled", as it is linear in p; for "renormalize" any but
             "reverse_kl", which is infinite.
-        beta, temperature, mask, reduction, normalizer, scale_by_t2: as in `softmax_kl`.
+        beta, temperature, mask, reduction, normalizer, scale_by_t2, weights: as in `softmax_kl`.
         backend: "reference" for the plain formula; "auto" or "chunked" for the same in chunks of rows.
 
     Returns:
@@ -79,16 +81,18 @@ def sparse_softmax_kl(
     check_options(divergence, beta, temperature, reduction, normalizer)
     check_tail(tail, divergence)
     mask = _check_student(student_logits, mask, backend)
+    weights = check_weights(weights, student_logits)
     check_layout(teacher_ids, teacher_logp, tail_logp, student_logits.shape[:-1])
     ids = checked_ids(teacher_ids, teacher_logp, tail_logp, mask, student_logits.shape[-1], tail)
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logp.dtype), torch.float32)
-    if backend == "reference" or dtype == torch.float64:
+    if backend == "reference" or dtype == torch.float64 or in_transform():
         student_logp = reference_events(student_logits.to(dtype), ids, temperature)
     else:
         student_logp = sparse_events(student_logits, ids, temperature)
     kept = teacher_logp.detach(), None if tail_logp is None else tail_logp.detach()
     loss = _losses(ids, student_logp, *kept, tail, divergence, beta, student_logits.shape[-1])
-    return reduce(DIVERGENCES[divergence].scale(temperature, scale_by_t2) * loss, mask, reduction, normalizer)
+    loss = DIVERGENCES[divergence].scale(temperature, scale_by_t2) * loss
+    return reduce(loss, mask, reduction, normalizer, weights)
 
 
 def sparse_teacher_kl(

@@ -54,7 +54,7 @@ def verdicts(notebook: NotebookNode) -> list[tuple[str, str, Claim | None]]:
     return [
         (claim.id, re.sub(r"[\d.,]+", "#", claim.sentence), None if "timing" in tags(cell) else claim)
         for cell in notebook.cells
-        for claim in claims_in(nbformat.v4.new_notebook(cells=[cell]))
+        for claim in claims_in(NotebookNode(cells=[cell]))
     ]
 
 

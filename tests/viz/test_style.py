@@ -2,6 +2,7 @@
 
 import matplotlib
 
+from kd_lab import how
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER, course_style, new_figure
 
 
@@ -9,6 +10,10 @@ def test_looks_differ_in_more_than_colour():
     for looks in ([TEACHER, STUDENT, BASELINE], list(DIVERGENCES.values())):
         for feature in ("color", "linestyle", "marker", "hatch", "label"):
             assert len({getattr(look, feature) for look in looks}) == len(looks), feature
+
+
+def test_every_divergence_of_the_library_that_figures_show_has_its_look():
+    assert set(DIVERGENCES) <= set(how.DIVERGENCES)
 
 
 def test_the_style_ends_with_its_block():
