@@ -139,7 +139,7 @@ def _evaluate(
     check_options(gap["divergence"], gap["beta"], gap["temperature"], reduction, normalizer)
     check_pair(student, teacher)
     mask = check_positions(mask, student.shape[:-1], student.device)
-    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student)
+    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student, student.shape[-1])
     weights = check_weights(weights, student)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     per_position = choose_backend(backend, student.device, dtype, student.shape[-1])
@@ -147,12 +147,12 @@ def _evaluate(
     factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
     figures = None
     if per_position is chunked_softmax_kl:
-        supervision = {"labels": labels, "label_weight": label_weight} if label_weight else {}
+        supervision = {"labels": labels, "label_weight": label_weight}
         losses, figures = chunked_softmax_kl(
             student, teacher, **gap, mask=mask, expected_upstream=factor, statistics=with_statistics, **supervision
         )
     elif per_position is reference_softmax_kl or reduction == "none" or label_weight or with_statistics:
-        losses = per_position(student, teacher, **gap, mask=mask)
+        losses = per_position(student, teacher, **gap, mask=mask) if label_weight < 1 else 0.0
         if label_weight:
             losses = (1 - label_weight) * losses + label_weight * reference_likelihood(student, labels, mask)
         if with_statistics:
