@@ -19,7 +19,7 @@ from logit_pairs import (
 )
 
 from kd_lab.how import softmax_kl
-from kd_lab.how.backends import SMALL, choose_backend
+from kd_lab.how.backends import choose_backend, is_small
 from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.reference import reference_softmax_kl
 
@@ -56,13 +56,31 @@ def loss(student, teacher, backend):
     return 3 * softmax_kl(2 * student, teacher, backend=backend, **options)
 for dtype in (torch.float32, torch.bfloat16):
     x, y = student.detach().to(dtype).requires_grad_(), teacher.to(dtype)
-    for backend in ("reference", "auto", "triton"):
+    for backend in ("reference", "chunked", "triton"):
         for function in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
             value = function(x, y, backend)
             (gradient,) = torch.autograd.grad(value, x)
             print(value.item(), *gradient.double().norm(dim=-1).tolist())
     with torch.no_grad():
-        print(torch.compile(loss, backend="aot_eager", fullgraph=True)(x, y, "auto").item())
+        print(torch.compile(loss, backend="aot_eager", fullgraph=True)(x, y, "chunked").item())
+"""
+
+MANY_TEMPERATURES = """
+import sys
+import torch
+from kd_lab.how import softmax_kl
+student, teacher = torch.randn(2, 4, 33)
+def loss(student, temperature):
+    return softmax_kl(student, teacher, divergence="jsd", temperature=temperature, backend=sys.argv[1])
+compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+for step in range(12):
+    leaves = student.clone().requires_grad_(), student.clone().requires_grad_()
+    for leaf, function in zip(leaves, (loss, compiled)):
+        value = function(leaf, 1 + 0.1 * step)
+        value.backward(retain_graph=True)
+        (2 * value).backward()
+    assert torch.allclose(leaves[0].grad, leaves[1].grad, rtol=1e-4, atol=1e-7)
+assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2, torch._dynamo.utils.counters
 """
 
 
@@ -79,6 +97,14 @@ def test_under_torch_compile_fullgraph_every_backend_is_the_same():
         for row in others:
             assert row == pytest.approx(first, rel=tolerance, abs=1e-7)
         assert without_gradient == pytest.approx(first[:1], rel=tolerance)
+
+
+@every_backend
+def test_a_temperature_that_changes_makes_no_new_graph(backend):
+    """At the ninth temperature torch.compile used to give up."""
+    command = [sys.executable, "-c", MANY_TEMPERATURES, backend]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
 
 
 def test_triton_on_the_cpu_says_how_to_turn_it_on(monkeypatch):
@@ -100,12 +126,15 @@ def has_triton() -> bool:
     return _HAS_TRITON
 
 
-def test_auto_takes_the_formula_for_a_small_vocabulary_and_whatever_only_it_can_do():
+def test_auto_takes_the_formula_for_few_logits_and_for_all_that_only_it_can_do():
     cpu = torch.device("cpu")
-    assert choose_backend("auto", cpu, torch.float32, SMALL) is reference_softmax_kl
-    assert choose_backend("auto", cpu, torch.float32, SMALL + 1) is chunked_softmax_kl
-    assert choose_backend("chunked", cpu, torch.float32, 2) is chunked_softmax_kl
-    assert choose_backend("chunked", cpu, torch.float64, 1000) is reference_softmax_kl
+    assert choose_backend("auto", cpu, torch.float32, small=True) is reference_softmax_kl
+    assert choose_backend("auto", cpu, torch.float32) is chunked_softmax_kl
+    assert choose_backend("chunked", cpu, torch.float32, small=True) is chunked_softmax_kl
+    assert choose_backend("chunked", cpu, torch.float64) is reference_softmax_kl
+    assert is_small("reverse_kl", 256 * 27)
+    assert not is_small("jsd", 1024 * 27)
+    assert not is_small("forward_kl", 64 * 50_257)
 
 
 @every_backend
