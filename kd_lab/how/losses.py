@@ -75,31 +75,25 @@ class Divergence:
         """The loss in nats per counted position.
 
         Raises:
-            ValueError: a held mixture is asked for where there are no logits to read it off.
+            ValueError: a held mixture is asked for where there are no logits to mix.
         """
         self._check_sides(student, teacher)
         options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
         options |= {"mask": batch.mask, "normalizer": normalizer}
+        labels = {"labels": batch.targets, "label_weight": self.label_weight} if self.label_weight else {}
         match student, teacher:
             case Head(), Head():
-                return self._of_heads(student, teacher, batch, options)
+                return linear_softmax_kl(*student[:2], *teacher[:2], **_factors(student, teacher), **options, **labels)
             case _, SparseTeacher():
                 gap = sparse_teacher_kl(student, teacher, **options)
             case _ if self.hold_mixture:
                 gap = self._against_held_mixture(student, teacher, batch, normalizer)
             case _:
-                gap = softmax_kl(student, teacher, **options)
+                return softmax_kl(student, teacher, **options, **labels)
         if not self.label_weight:
             return gap
         labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
         return (1 - self.label_weight) * gap + self.label_weight * labels
-
-    def _of_heads(self, student: Head, teacher: Head, batch: Batch, options: dict) -> Float[Tensor, ""]:
-        for side, head in (("student", student), ("teacher", teacher)):
-            options |= {f"{side}_{name}": getattr(head, name) for name in ("bias", "logit_scale", "softcap")}
-        if self.label_weight:
-            options |= {"labels": batch.targets, "label_weight": self.label_weight}
-        return linear_softmax_kl(*student[:2], *teacher[:2], **options)
 
     def _against_held_mixture(
         self, student_logits: Tensor, teacher_logits: Tensor, batch: Batch, normalizer: float | Tensor | None
@@ -118,6 +112,15 @@ class Divergence:
                 "hold_mixture came with a signal other than logits; expected WHAT = Logits(): take it, or leave "
                 "hold_mixture out"
             )
+
+
+def _factors(student: Head, teacher: Head) -> dict[str, Tensor | float | None]:
+    """Bias, scale and softcap of both heads, as `linear_softmax_kl` calls them."""
+    return {
+        f"{side}_{name}": getattr(head, name)
+        for side, head in (("student", student), ("teacher", teacher))
+        for name in ("bias", "logit_scale", "softcap")
+    }
 
 
 @dataclass(frozen=True)
