@@ -97,8 +97,8 @@ def streaming_forward(
     if LABELS:
         label, label_share = load_label(labels, row, vocabulary, label_weight)
         label_lse = unsoftened_lse(state, DIVERGENCE)
-        logit = tl.load(student + label, mask=label_share > 0, other=0.0).to(tl.float32)
-        value += tl.where(label_share == 0, 0.0, label_share * (label_lse - logit))
+        logit = tl.load(student + label, mask=label_share >= 0, other=0.0).to(tl.float32)
+        value += label_share * (label_lse - logit)
     row_weight = 1.0
     if weight is not None:
         row_weight = tl.load(weight + row)
