@@ -133,6 +133,17 @@ def test_softmax_kl_means_the_same_with_this_backend(reduction, label_weight, pa
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_a_student_sure_of_its_label_keeps_the_digits_of_its_surprise(path):
+    """Logits of a hundred: lse(s) alone is known to 8e-6."""
+    student, _ = pair(1, WIDE, spread=0.1)
+    student += 100
+    student[0, 40] += 12  # −log q = 3.6e-3
+    label = torch.tensor([40])
+    value, _ = fused(student, student.clone(), divergence="forward_kl", labels=label, label_weight=0.5)
+    wanted = 0.5 * cross_entropy(student.double(), label)
+    torch.testing.assert_close(value[0].double(), wanted, rtol=1e-4, atol=0)
+
+
 def test_labels_cost_no_byte_of_the_logits(path):
     student, teacher = pair(1, WIDE)
     moved = []
