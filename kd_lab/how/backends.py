@@ -19,18 +19,17 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from kd_lab.how.chunked import chunked_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 BACKENDS = ("auto", "reference", "chunked", "triton")
-SMALL = 64
-"""Entries of a vocabulary up to which the formula is the faster one on a CPU."""
+SMALL, SMALL_MIXTURE = 2**17, 2**13
+"""Logits of one side up to which the formula is the faster one on a CPU; a mixture's formula is four times as long."""
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
-def choose_backend(
-    name: str, device: torch.device, dtype: torch.dtype, vocabulary: int | None = None
-) -> Callable[..., Tensor]:
-    """The function for logits of this device, dtype and width: (student_logits, teacher_logits, *, …) -> losses.
+def choose_backend(name: str, device: torch.device, dtype: torch.dtype, small: bool = False) -> Callable[..., Tensor]:
+    """The function for logits of this device, dtype and size: (student_logits, teacher_logits, *, …) -> losses.
 
     Raises:
         ValueError: the name is unknown, or the backend cannot run here.
@@ -40,7 +39,6 @@ def choose_backend(
     if dtype == torch.float64 or in_transform() or forward_ad._current_level >= 0:
         return reference_softmax_kl
     if name == "auto":
-        small = vocabulary is not None and vocabulary <= SMALL
         on_gpu = "triton" if _HAS_TRITON else "reference"
         name = {"cpu": "reference" if small else "chunked", "cuda": on_gpu}.get(device.type, "reference")
     match name:
@@ -49,6 +47,15 @@ def choose_backend(
         case "chunked":
             return chunked_softmax_kl
     return reference_softmax_kl
+
+
+def is_small(divergence: str, logits: int) -> bool:
+    """Whether so few logits are done sooner by the formula.
+
+    >>> is_small("forward_kl", 64 * 27), is_small("jsd", 512 * 1000)
+    (True, False)
+    """
+    return logits <= (SMALL_MIXTURE if DIVERGENCES[divergence].is_mixture else SMALL)
 
 
 def _triton(device: torch.device) -> Callable[..., Tensor]:

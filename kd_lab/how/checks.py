@@ -18,7 +18,9 @@ def check_options(
     Raises:
         ValueError: naming the option, what came and what was expected.
     """
-    check_divergence(divergence, beta)
+    if divergence not in DIVERGENCES:
+        raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
+    DIVERGENCES[divergence].check_beta(beta)
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature is {temperature}; expected a positive number; 1.0 leaves the logits as they are")
     if reduction not in REDUCTIONS:
@@ -29,17 +31,6 @@ def check_options(
             f'a normalizer came with reduction={reduction!r}; expected reduction="mean", whose denominator it '
             'replaces; drop the normalizer, or write reduction="mean"'
         )
-
-
-def check_divergence(divergence: str, beta: float) -> None:
-    """Refuse a name that is not in the table, and a share of the mixture that makes no mixture.
-
-    Raises:
-        ValueError: with the names that there are, or the divergence that stands at this end of β's interval.
-    """
-    if divergence not in DIVERGENCES:
-        raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
-    DIVERGENCES[divergence].check_beta(beta)
 
 
 def check_pair(student: Tensor, teacher: Tensor, what: str = "logits") -> None:
@@ -124,9 +115,11 @@ def check_weights(weights: Tensor | None, student_logits: Tensor) -> Tensor | No
 
 
 def check_labels(
-    labels: Tensor | None, label_weight: float, ignore_index: int, mask: Tensor | None, student_logits: Tensor
+    labels: Tensor | None, label_weight: float, ignore_index: int, mask: Tensor | None, student: Tensor, vocabulary: int
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Refuse labels that do not fit; return them on the logits' device, and the mask without what they ignore.
+    """Refuse labels that do not fit; return them, None where they weigh nothing, and the mask without the ignored.
+
+    `student` is what stands at the positions: logits or hidden states.
 
     Raises:
         ValueError: no labels for a weight, a weight that is no share, another shape, or ids outside the vocabulary.
@@ -135,26 +128,26 @@ def check_labels(
         raise ValueError(f"label_weight is {label_weight}; expected a share between 0 and 1")
     if labels is None:
         if label_weight:
-            raise ValueError(f"label_weight is {label_weight} and no labels came; expected labels=…, one id a position")
+            raise ValueError(f"label_weight is {label_weight} and there are no labels; expected labels=…, or weight 0")
         return None, mask
-    positions, vocabulary = student_logits.shape[:-1], student_logits.shape[-1]
+    positions = student.shape[:-1]
     if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != positions:
         raise ValueError(
-            f"labels has dtype {labels.dtype} and shape {tuple(labels.shape)}; expected integers, {tuple(positions)}, "
-            "one token id for each position of the logits: shift labels and logits against each other first"
+            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; expected {tuple(positions)} and "
+            "integers, one token for each position: shift labels and logits against each other first"
         )
-    labels = labels.to(student_logits.device)
+    labels = labels.to(student.device)
     counts = labels != ignore_index
     mask = counts if mask is None else mask & counts
     # A graph cannot look at numbers, and on a GPU a look would wait for it; the gather asserts there.
-    if label_weight and labels.device.type == "cpu" and not _is_traced(labels):
-        beyond = mask & ((labels < 0) | (labels >= vocabulary))
-        if beyond.any():
+    if labels.device.type == "cpu" and not _is_traced(labels):
+        counted = labels[mask]
+        if counted.numel() and not 0 <= counted.min() <= counted.max() < vocabulary:
             raise ValueError(
-                f"labels has the id {labels[beyond][0].item()} where a position counts; expected 0 … {vocabulary - 1}, "
-                f"or {ignore_index} (ignore_index) where none does"
+                f"labels run from {counted.min()} to {counted.max()}; expected 0 … {vocabulary - 1}, or {ignore_index} "
+                "(ignore_index) where a position does not count"
             )
-    return labels.masked_fill(~mask, 0).long(), mask
+    return labels.masked_fill(~mask, 0).long() if label_weight else None, mask
 
 
 def check_normalizer(normalizer: float | Tensor | None) -> None:

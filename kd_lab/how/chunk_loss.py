@@ -57,6 +57,10 @@ def chunk_loss(
         statistics[:, 0] = torch.special.entr(q, out=free).sum(-1)
         statistics[:, 1] = torch.special.entr(p, out=free).sum(-1)
         statistics[:, 3] = torch.minimum(p, q, out=free).sum(-1)
+    if loss.label_weight == 1:  # and not 0·∞, where the divergence is infinite
+        if weight is not None:
+            out.copy_(hard[0])
+        return surprise
     share = loss.scale * (1 - loss.label_weight)
     factor = None if weight is None else weight * (share / loss.temperature)
     # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
@@ -242,5 +246,6 @@ def _total_variation(q: Tensor, p: Tensor, factor: Tensor | None, sign: Tensor, 
     if factor is not None:
         sign.sign_()
         mean = torch.mul(q, sign, out=free).sum(-1, keepdim=True)
+        mean += (0 * loss).unsqueeze(-1)  # the sign of NaN is 0
         q.mul_(sign.sub_(mean)).mul_(factor / 2)
     return loss

@@ -1,8 +1,7 @@
 """The six divergences, on log-probabilities: exact, safe at probability zero, and never negative.
 
 p is the teacher, q the student; every function takes the student first. All return nats per position and keep the
-gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, is the one table of them: all code that takes a
-divergence by its name reads there which names exist and what sets each apart.
+gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, tells all other code their names and traits.
 """
 
 import math
@@ -193,7 +192,9 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     tensor(0.2500)
     """
     _check_shapes(student_logp, teacher_logp)
-    return (student_logp.exp() - teacher_logp.exp()).abs().sum(-1) / 2
+    gap = student_logp.exp() - teacher_logp.exp()
+    sign = gap.detach().sign() + 0 * gap.detach()  # the sign of NaN is 0, and so is the gradient of its abs()
+    return (gap * sign).sum(-1) / 2
 
 
 def _kl(logp: Tensor, logq: Tensor) -> Tensor:
@@ -250,12 +251,11 @@ class Entry:
         return self.function.__name__
 
     @property
-    def is_mixture(self) -> bool:  # one that compares with m = βp + (1−β)q, and so reads beta
+    def is_mixture(self) -> bool:  # compares with m = βp + (1−β)q, and so reads beta
         return self.ends is not None
 
     @property
-    def is_kl(self) -> bool:
-        """KL between the two themselves: one sweep over the logits normalises both softmaxes and gives its value."""
+    def is_kl(self) -> bool:  # between the two themselves: the sweep that normalises both softmaxes gives its value
         return self.name in ("forward_kl", "reverse_kl")
 
     def title(self, beta: float) -> str:
@@ -270,8 +270,8 @@ class Entry:
         """Refuse the ends of β's interval with a ValueError that says which divergence stands there."""
         if self.ends is None or 0 < beta < 1:
             return
-        hint = dict(enumerate(self.ends)).get(beta, "it is the teacher's share of the mixture, such as 0.5")
-        raise ValueError(f"beta of {self.name} is {beta}; expected 0 < beta < 1; {hint}")
+        why = dict(enumerate(self.ends)).get(beta, "it is the teacher's share of the mixture, such as 0.5")
+        raise ValueError(f"beta of {self.name} is {beta}; expected 0 < beta < 1; {why}")
 
 
 _ENDS = {

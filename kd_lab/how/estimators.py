@@ -28,7 +28,7 @@ def k1(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     >>> k1(torch.tensor(0.5).log(), torch.tensor(0.25).log())
     tensor(0.6931)
     """
-    return student_logp - teacher_logp
+    return -_log_ratio(student_logp, teacher_logp)
 
 
 def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -49,7 +49,7 @@ def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     >>> k2(torch.tensor(0.5).log(), torch.tensor(0.25).log())  # ½·(ln 2)²
     tensor(0.2402)
     """
-    return (student_logp - teacher_logp).square() / 2
+    return _log_ratio(student_logp, teacher_logp).square() / 2
 
 
 def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -71,5 +71,11 @@ def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     >>> k3(torch.tensor(0.5).log(), torch.tensor(0.25).log())  # ½ − 1 + ln 2
     tensor(0.1931)
     """
-    log_ratio = teacher_logp - student_logp
+    log_ratio = _log_ratio(student_logp, teacher_logp)
     return torch.expm1(log_ratio) - log_ratio
+
+
+def _log_ratio(student_logp: Tensor, teacher_logp: Tensor) -> Tensor:
+    """r = log p(x) − log q(x), in fp32 at least."""
+    dtype = torch.promote_types(torch.promote_types(student_logp.dtype, teacher_logp.dtype), torch.float32)
+    return teacher_logp.to(dtype) - student_logp.to(dtype)

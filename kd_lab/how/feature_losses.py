@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
@@ -43,7 +44,9 @@ class SquaredError:
     ) -> Float[Tensor, ""]:
         """The loss per counted position: nats of likelihood, and squared units of the teacher's features."""
         features, logits = student
-        hint = masked_mean((features - teacher_features).square().sum(-1) / 2, batch.mask, normalizer)
+        dtype = torch.promote_types(features.dtype, torch.float32)  # a sum of squares has no digits left in bf16
+        distance = (features.to(dtype) - teacher_features.to(dtype)).square().sum(-1) / 2
+        hint = masked_mean(distance, batch.mask, normalizer)
         labels = NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
         return self.weight * hint + self.label_weight * labels
 

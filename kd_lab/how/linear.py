@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from kd_lab.contracts import Head
 from kd_lab.how import linear_sweep
 from kd_lab.how.backends import choose_backend
-from kd_lab.how.checks import check_head, check_options, check_positions, check_vocabulary
+from kd_lab.how.checks import check_head, check_labels, check_options, check_positions, check_vocabulary
 from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.linear_head import head_logits
 from kd_lab.how.linear_sweep import Loss
@@ -78,8 +78,8 @@ def linear_softmax_kl(
     teacher = Head(teacher_hidden, teacher_weight, teacher_bias, teacher_logit_scale, teacher_softcap)
     _check_heads(student, teacher)
     mask = check_positions(mask, student_hidden.shape[:-1], student_hidden.device)
-    labels, mask = _check_labels(labels, label_weight, ignore_index, mask, student)
-    weights = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer).to(student_hidden.device)
+    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student_hidden, len(student_weight))
+    weights = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer, device=student_hidden.device)
     loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
     return reduce(_losses(student, teacher, labels, mask, weights, loss), mask, reduction, normalizer)
 
@@ -165,31 +165,3 @@ def _check_heads(student: Head, teacher: Head) -> None:
             f"student_hidden has shape {tuple(hidden.shape)} on {hidden.device} and teacher_hidden "
             f"{tuple(teacher_hidden.shape)} on {teacher_hidden.device}; expected the same positions on one device"
         )
-
-
-def _check_labels(
-    labels: Tensor | None, label_weight: float, ignore_index: int, mask: Tensor | None, student: Head
-) -> tuple[Tensor | None, Tensor | None]:
-    """The labels, None where they weigh nothing, and the positions that count."""
-    if not 0 <= label_weight <= 1:
-        raise ValueError(f"label_weight is {label_weight}; expected a share between 0 and 1")
-    if labels is None:
-        if label_weight:
-            raise ValueError(f"label_weight is {label_weight} and there are no labels; expected labels=…, or weight 0")
-        return None, mask
-    positions, vocabulary = student.hidden.shape[:-1], len(student.weight)
-    if labels.shape != positions or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; expected {tuple(positions)} and "
-            "integers, one token for each position, shifted already"
-        )
-    labels = labels.to(student.hidden.device, torch.int64)
-    counted = labels != ignore_index
-    mask = counted if mask is None else mask & counted
-    labels = labels.masked_fill(~mask, 0)
-    if not torch.compiler.is_compiling() and labels.numel() and not 0 <= labels.min() <= labels.max() < vocabulary:
-        raise ValueError(
-            f"labels run from {labels.min()} to {labels.max()}; expected 0 … {vocabulary - 1}, or {ignore_index} where "
-            "a position does not count"
-        )
-    return labels if label_weight else None, mask

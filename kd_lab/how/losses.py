@@ -75,21 +75,21 @@ class Divergence:
         """The loss in nats per counted position.
 
         Raises:
-            ValueError: labels or a held mixture are asked for where there are no logits to read them off.
+            ValueError: a held mixture is asked for where there are no logits to mix.
         """
         self._check_sides(student, teacher)
         options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
         options |= {"mask": batch.mask, "normalizer": normalizer}
+        labels = {"labels": batch.targets, "label_weight": self.label_weight} if self.label_weight else {}
         match student, teacher:
             case Head(), Head():
-                biases = {"student_bias": student.bias, "teacher_bias": teacher.bias}
-                gap = linear_softmax_kl(*student[:2], *teacher[:2], **biases, **options)
+                return linear_softmax_kl(*student[:2], *teacher[:2], **_factors(student, teacher), **options, **labels)
             case _, SparseTeacher():
                 gap = sparse_teacher_kl(student, teacher, **options)
             case _ if self.hold_mixture:
                 gap = self._against_held_mixture(student, teacher, batch, normalizer)
             case _:
-                gap = softmax_kl(student, teacher, **options)
+                return softmax_kl(student, teacher, **options, **labels)
         if not self.label_weight:
             return gap
         labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
@@ -107,16 +107,20 @@ class Divergence:
         return self.temperature**2 * masked_mean(gap, normalizer=normalizer)
 
     def _check_sides(self, student: object, teacher: object) -> None:
-        if self.label_weight and isinstance(student, Head):
-            raise ValueError(
-                f"label_weight is {self.label_weight} and the logits are never made; expected 0: write the labels as a "
-                "second term, Term(Sequences(), NegativeLogLikelihood(), where, weight=…), or take WHAT = Logits()"
-            )
         if self.hold_mixture and not (isinstance(student, Tensor) and isinstance(teacher, Tensor)):
             raise ValueError(
                 "hold_mixture came with a signal other than logits; expected WHAT = Logits(): take it, or leave "
                 "hold_mixture out"
             )
+
+
+def _factors(student: Head, teacher: Head) -> dict[str, Tensor | float | None]:
+    """Bias, scale and softcap of both heads, as `linear_softmax_kl` calls them."""
+    return {
+        f"{side}_{name}": getattr(head, name)
+        for side, head in (("student", student), ("teacher", teacher))
+        for name in ("bias", "logit_scale", "softcap")
+    }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kd_lab.how.backends import choose_backend
+from kd_lab.how.backends import choose_backend, is_small
 from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.position_statistics import Statistics, reference_statistics
@@ -58,8 +58,8 @@ def softmax_kl(
             parallel training.
         scale_by_t2: carry τ².
         backend: "reference" for the plain formula, "chunked" for rows in pieces that fit the CPU's cache, "triton" for
-            the fused kernel; "auto" is Triton on a GPU, and on the CPU the formula for a small vocabulary and chunked
-            for any other. fp64 logits always take the reference.
+            the fused kernel; "auto" is Triton on a GPU, and on the CPU the formula for few logits and chunked for
+            many. fp64 logits always take the reference.
         labels: [...], the id that stands at each position, shifted as the logits are. Where it is `ignore_index` the
             position does not count, as if masked.
         label_weight: w, the share of the cross-entropy with the labels, from 0 to 1.
@@ -139,15 +139,15 @@ def _evaluate(
     check_options(gap["divergence"], gap["beta"], gap["temperature"], reduction, normalizer)
     check_pair(student, teacher)
     mask = check_positions(mask, student.shape[:-1], student.device)
-    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student)
+    labels, mask = check_labels(labels, label_weight, ignore_index, mask, student, student.shape[-1])
     weights = check_weights(weights, student)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
-    per_position = choose_backend(backend, student.device, dtype, student.shape[-1])
+    per_position = choose_backend(backend, student.device, dtype, is_small(gap["divergence"], student.numel()))
     # The fast backends can make the gradient in the same visit if they know the factor that the reduction will bring.
     factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
     figures = None
+    supervision = {"labels": labels, "label_weight": label_weight}
     if per_position is chunked_softmax_kl:
-        supervision = {"labels": labels, "label_weight": label_weight} if label_weight else {}
         losses, figures = chunked_softmax_kl(
             student, teacher, **gap, mask=mask, expected_upstream=factor, statistics=with_statistics, **supervision
         )
@@ -158,7 +158,6 @@ def _evaluate(
         if with_statistics:
             figures = reference_statistics(student, teacher, gap["temperature"], mask)
     else:
-        supervision = {"labels": labels, "label_weight": label_weight} if label_weight else {}
         if reduction != "none":
             return per_position(student, teacher, **gap, mask=mask, weight=factor, **supervision).sum(), None
         losses = per_position(student, teacher, **gap, mask=mask, **supervision)

@@ -67,6 +67,23 @@ def test_a_mask_that_does_not_fit_is_refused(mask, says):
         unwrap(masked_mean)(VALUES, mask)  # as it is outside the tests, where nothing checks annotations
 
 
+def test_a_tensors_value_is_not_looked_at_and_0_is_the_mean_of_nothing():
+    values = VALUES.clone().requires_grad_()
+    loss = masked_mean(values, MASK, torch.tensor(0))
+    assert loss == 0
+    assert torch.autograd.grad(loss, values)[0].eq(0).all()
+    assert masked_mean(VALUES, MASK, torch.tensor([[4]])).item() == pytest.approx(2)
+
+
+def test_data_parallel_gradients_are_averaged_so_the_count_is_divided_by_the_ranks():
+    """Two ranks, of which each holds one row: the average of their gradients is that of the mean over all."""
+    values = VALUES.clone().requires_grad_()
+    expected = torch.autograd.grad(masked_mean(values, MASK), values)[0]
+    ranks = [masked_mean(values[i], MASK[i], normalizer=MASK.sum() / 2) for i in range(2)]
+    averaged = sum(torch.autograd.grad(loss, values)[0] for loss in ranks) / 2
+    torch.testing.assert_close(averaged, expected)
+
+
 @pytest.mark.parametrize("normalizer", [0, -1.0, float("nan"), torch.tensor([1.0, 2.0])])
 def test_a_normalizer_that_is_no_positive_number_is_refused(normalizer):
     with pytest.raises(ValueError, match="normalizer"):

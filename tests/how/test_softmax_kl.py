@@ -1,65 +1,28 @@
 """softmax_kl on every backend against the formula in fp64; failures that other libraries shipped, by name."""
 
-import math
-import subprocess
-import sys
-from functools import partial
-from importlib.util import find_spec
-from inspect import unwrap
-
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from logit_pairs import (
+    BACKENDS,
+    INFINITY,
+    KLS,
+    agree,
+    every_backend,
+    every_divergence,
+    exact,
+    pair,
+    reference_and_chunked,
+    value_and_gradient,
+)
 
-import kd_lab.how.chunked as chunked
 from kd_lab.how import DIVERGENCES, softmax_kl
+from kd_lab.how.chunked import chunked_softmax_kl
 
-KLS = [name for name, entry in DIVERGENCES.items() if entry.carries_t2]  # all that are in nats
-BACKENDS = ["reference", "chunked"]
-every_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
-reference_and_chunked = pytest.mark.parametrize("backend", BACKENDS)  # tests/how/kernels/ has the like for Triton
-needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton has wheels for Linux only")
-fast_backends = ["chunked", pytest.param("triton", marks=needs_triton)]
-every_fast_backend = pytest.mark.parametrize("backend", fast_backends)
-every_backend = pytest.mark.parametrize("backend", ["reference", *fast_backends])
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")  # NumPy's, about infinities that are meant
-INFINITY = math.inf
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    """Chunks of a few rows and two threads, so that small cases go through everything that large ones do."""
-    monkeypatch.setattr(chunked, "CHUNK", 200)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    assert torch.get_num_threads() == 2, "a loss must leave torch's threads as they were"
-    torch.set_num_threads(threads)
-
-
-def pair(*shape: int, seed: int = 0, spread: float = 3.0, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return tuple((spread * torch.randn(shape, generator=generator)).to(dtype) for _ in range(2))
-
-
-def value_and_gradient(student, teacher, *, upstream=1.0, **options) -> tuple[torch.Tensor, torch.Tensor]:
-    student = student.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-    loss = softmax_kl(student, teacher, **options)
-    (gradient,) = torch.autograd.grad((loss * upstream).sum(), student)
-    return loss.detach(), gradient
-
-
-def exact(student, teacher, **options) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same in fp64, from the logits as they are after rounding to their dtype."""
-    return value_and_gradient(student.double(), teacher.double(), **options)
-
-
-def agree(got, wanted, tolerance: float = 3e-6) -> None:
-    for mine, theirs in zip(got, wanted, strict=True):
-        largest = theirs.abs().max().item()
-        torch.testing.assert_close(mine.double(), theirs, rtol=10 * tolerance, atol=tolerance * largest + 3e-7)
+pytestmark = [
+    pytest.mark.usefixtures("small_chunks"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton"),  # NumPy's, about infinities that are meant
+]
 
 
 # What it computes
@@ -130,16 +93,6 @@ def test_near_convergence_value_and_gradient_keep_their_digits(backend):
             assert value >= 0
             torch.testing.assert_close(value.double(), exact_value, rtol=tolerance, atol=0)
             assert (gradient - exact_gradient).norm() < tolerance * exact_gradient.norm()
-
-
-@pytest.mark.parametrize("divergence", KLS)
-def test_chunked_keeps_four_digits_of_a_divergence_of_1e_7(divergence):
-    student, teacher = pair(8, 5000, spread=1.0)
-    close = teacher + 0.001 * student
-    value, _ = value_and_gradient(close, teacher, divergence=divergence, backend="chunked")
-    exact_value, _ = exact(close, teacher, divergence=divergence)
-    assert exact_value < 1e-6
-    torch.testing.assert_close(value.double(), exact_value, rtol=1e-4, atol=0)
 
 
 @every_divergence
@@ -256,16 +209,6 @@ def test_a_batch_of_one_does_not_broadcast(backend):
         softmax_kl(student, teacher[:1], backend=backend)
     with pytest.raises(ValueError, match=r"nothing is broadcast"):
         softmax_kl(student.view(2, 2, 5), teacher.view(2, 2, 5), mask=torch.tensor([True, False]), backend=backend)
-
-
-@pytest.mark.parametrize("cut", [1, 3, 8, 20, 24])
-@every_divergence
-def test_chunks_cut_both_sides_and_the_mask_at_the_same_places(divergence, cut, monkeypatch):
-    student, teacher = pair(24, 17)
-    mask = torch.arange(24) % 5 != 2
-    monkeypatch.setattr(chunked, "CHUNK", cut * 17)
-    options = {"divergence": divergence, "mask": mask}
-    agree(value_and_gradient(student, teacher, backend="chunked", **options), exact(student, teacher, **options))
 
 
 # Failures that others shipped
@@ -393,16 +336,6 @@ def test_upstream_of_zero_and_of_other_signs(backend):
         torch.testing.assert_close(gradient.double(), expected, rtol=1e-4, atol=1e-7 * abs(upstream))
 
 
-def test_half_precision_gradients_survive_a_loss_scale():
-    """A gradient made in forward at scale 1 would have underflowed in fp16 before the loss scale arrives."""
-    student, teacher = pair(64, 400, spread=1.0, dtype=torch.float16)
-    options = {"normalizer": 1e6, "backend": "chunked"}  # a large batch: gradients near 1e-9, below fp16's 6e-8
-    _, gradient = value_and_gradient(student, teacher, upstream=2.0**20, **options)
-    _, expected = exact(student, teacher, upstream=2.0**20, **options)
-    assert value_and_gradient(student, teacher, **options)[1].eq(0).any()
-    assert (gradient - expected).norm() < 1e-3 * expected.norm()
-
-
 STRIDES = {
     "the next token's slice of [B, T+1, V]": lambda t: F.pad(t, (0, 0, 0, 1))[:, :-1],
     "every second column": lambda t: t.repeat_interleave(2, -1)[..., ::2],
@@ -492,16 +425,6 @@ def test_bf16_logits_stored_before_the_fp32_maths(backend):
     assert (rounded / 4 - expected).norm() > 1e-2 * expected.norm()
 
 
-@every_divergence
-def test_a_row_longer_than_a_chunk_and_one_token(divergence):
-    for shape in ((3, 1000), (3, 1), (1, 1)):
-        student, teacher = pair(*shape)
-        agree(
-            value_and_gradient(student, teacher, divergence=divergence, backend="chunked"),
-            exact(student, teacher, divergence=divergence),
-        )
-
-
 # How it behaves
 
 
@@ -526,166 +449,109 @@ def test_without_gradients(backend):
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
 
 
-def test_the_gradient_is_the_only_large_tensor(monkeypatch):
-    """Forward and backward of the chunked path allocate 1.2 gradients at most, and copy none on the way to .grad."""
-    monkeypatch.undo()  # chunks of the true size
-    student, teacher = pair(256, 50_257)
-    student.requires_grad_()
-    for divergence in ("forward_kl", "reverse_kl", "jsd"):
-        made = []
-
-        def counted(*arguments, made=made, empty=chunked._empty):
-            tensor = empty(*arguments)
-            made.append(tensor.data_ptr())
-            return tensor
-
-        monkeypatch.setattr(chunked, "_empty", counted)
-        with torch.profiler.profile(profile_memory=True) as profile:
-            softmax_kl(student, teacher, divergence=divergence, temperature=2.0).backward()
-        monkeypatch.undo()
-        # The profiler sees torch's allocations and not that of the gradient, which came through numpy.
-        others = sum(max(0, event.self_cpu_memory_usage) for event in profile.events())
-        assert made == [student.grad.data_ptr()]
-        assert others < 0.2 * 4 * student.numel()
-        student.grad = None
+# Labels, weights, a normalizer
 
 
-COMPILED = """
-import torch
-from functools import partial
-from kd_lab.how import softmax_kl
-student, teacher = torch.randn(4, 33, requires_grad=True), torch.randn(4, 33)
-mask = torch.tensor([True, False, True, True])
-options = {"divergence": "jsd", "temperature": 2.0, "mask": mask}
-def loss(student, teacher, backend):
-    return 3 * softmax_kl(2 * student, teacher, backend=backend, **options)
-for dtype in (torch.float32, torch.bfloat16):
-    x, y = student.detach().to(dtype).requires_grad_(), teacher.to(dtype)
-    for backend in ("reference", "auto", "triton"):
-        for function in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
-            value = function(x, y, backend)
-            (gradient,) = torch.autograd.grad(value, x)
-            print(value.item(), *gradient.double().norm(dim=-1).tolist())
-    with torch.no_grad():
-        print(torch.compile(loss, backend="aot_eager", fullgraph=True)(x, y, "auto").item())
-"""
+@every_divergence
+@every_backend
+@pytest.mark.parametrize(("temperature", "reduction"), [(1.0, "mean"), (2.0, "none")])
+def test_labels_are_mixed_in_with_the_factors_of_the_formula(divergence, backend, temperature, reduction):
+    student, teacher = pair(4, 6, 13)
+    labels = torch.arange(24).view(4, 6) % 13
+    labels[0, :3] = labels[2, 5] = -100
+    mask = torch.arange(24).view(4, 6) % 7 != 3
+    counted = mask & (labels != -100)
+    options = {"divergence": divergence, "temperature": temperature, "reduction": reduction}
+    upstream = torch.linspace(-1, 2, 24).view(4, 6) if reduction == "none" else 0.7
+    for weight in (0.0, 0.25, 1.0):
+        got = value_and_gradient(
+            student,
+            teacher,
+            mask=mask,
+            labels=labels,
+            label_weight=weight,
+            backend=backend,
+            upstream=upstream,
+            **options,
+        )
+        leaf = student.double().requires_grad_()
+        hard = F.cross_entropy(leaf.view(24, 13), labels.flatten(), reduction="none").view(4, 6).where(counted, 0)
+        soft = softmax_kl(leaf, teacher.double(), mask=counted, **(options | {"reduction": "none"}))
+        loss = (1 - weight) * soft + weight * hard
+        if reduction == "mean":
+            loss = loss.sum() / counted.sum()
+        agree(got, (loss.detach(), torch.autograd.grad((loss * upstream).sum(), leaf)[0]))
 
 
-@needs_triton
-def test_under_torch_compile_fullgraph_every_backend_is_the_same():
-    """In a process of its own: the checker of annotations, which runs in the tests, is nothing to compile."""
-    run = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr[-2000:]
-    rows = [[float(number) for number in line.split()] for line in run.stdout.splitlines()]
-    assert len(rows) == 14
-    for dtype, tolerance in enumerate((1e-4, 1e-2)):
-        first, *others, without_gradient = rows[7 * dtype : 7 * dtype + 7]
-        assert first[2] == 0  # the masked row
-        for row in others:
-            assert row == pytest.approx(first, rel=tolerance, abs=1e-7)
-        assert without_gradient == pytest.approx(first[:1], rel=tolerance)
+@every_backend
+def test_labels_alone_are_a_mask(backend):
+    student, teacher = pair(3, 5)
+    labels = torch.tensor([4, -1, 0])
+    expected = softmax_kl(student[::2], teacher[::2], backend=backend)
+    torch.testing.assert_close(softmax_kl(student, teacher, labels=labels, ignore_index=-1, backend=backend), expected)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_opcheck_of_the_sweep(training):
-    student, teacher = pair(2, 3, 40)
-    mask = torch.tensor([[True, False, True], [True, True, True]])
-    upstream = torch.ones(2, 3)  # as opcheck brings it: the gradient is given away and would be scaled in place
-    labels = torch.randint(40, (2, 3))
-    options = (torch.tensor([0.3, 2.0, 0.25], dtype=torch.float64), "jsd", True)
-    rows = (student.requires_grad_(training), teacher, mask, labels, upstream)
-    torch.library.opcheck(chunked.sweep_operator, (*rows, *options, training, not training))
-    for expected in (upstream, None):
-        rows = (torch.rand(2, 3, 40), student.detach(), teacher, mask, labels, expected, 3 * upstream)
-        torch.library.opcheck(chunked.sweep_again_operator, (*rows, *options))
+@every_backend
+def test_the_weight_of_the_labels_may_be_all(backend):
+    """1 − w = 0 times an infinite divergence is no divergence, and not NaN."""
+    student, teacher = pair(3, 90)
+    teacher[:, 4] = -INFINITY
+    labels = torch.tensor([1, 2, 3])
+    options = {"divergence": "reverse_kl", "labels": labels, "label_weight": 1.0, "backend": backend}
+    value, gradient = value_and_gradient(student, teacher, **options)
+    torch.testing.assert_close(value, F.cross_entropy(student, labels))
+    assert gradient.isfinite().all()
 
 
-def test_gradcheck_of_the_reference():
-    student, teacher = pair(2, 4, dtype=torch.float64)
-    for divergence in DIVERGENCES:
-        function = partial(softmax_kl, teacher_logits=teacher, divergence=divergence, temperature=1.7)
-        assert torch.autograd.gradcheck(function, student.clone().requires_grad_())
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_weights_multiply_positions_and_the_mean_still_counts_them(divergence, backend, reduction):
+    student, teacher = pair(4, 6, 13)
+    mask = torch.arange(24).view(4, 6) % 7 != 3
+    weights = torch.linspace(0, 2, 24).view(4, 6)
+    options = {"divergence": divergence, "reduction": reduction, "mask": mask}
+    got = value_and_gradient(student, teacher, weights=weights, backend=backend, **options)
+    leaf = student.double().requires_grad_()
+    losses = softmax_kl(leaf, teacher.double(), divergence=divergence, mask=mask, reduction="none") * weights
+    loss = {"mean": losses.sum() / mask.sum(), "sum": losses.sum(), "none": losses}[reduction]
+    agree(got, (loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]))
 
 
-@every_fast_backend
-def test_a_second_derivative_is_refused_and_the_reference_named(backend):
-    """A gradient made in forward is a constant to autograd: a gradient penalty was half of itself, a Hessian 0."""
-    student, teacher = pair(3, 80)
-    student.requires_grad_()
-    loss = softmax_kl(student, teacher, backend=backend)
-    with pytest.raises(ValueError, match=r'backend="reference"'):
-        torch.autograd.grad(loss, student, create_graph=True)
-    with pytest.raises(ValueError, match=r'backend="reference"'):
-        torch.autograd.functional.hessian(lambda logits: softmax_kl(logits, teacher, backend=backend), student)
-    hessian = torch.autograd.functional.hessian(
-        lambda logits: softmax_kl(logits, teacher[:1, :5], backend="reference"), student[:1, :5].detach()
+def test_a_position_of_weight_0_has_its_gradient_if_another_upstream_comes():
+    """The gradient is made for what is expected, and here nothing was; a factor cannot bring it back."""
+    student, teacher = pair(3, 90)
+    weights, upstream = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 1.0, 3.0])
+    leaf = student.clone().requires_grad_()
+    losses, _ = chunked_softmax_kl(
+        leaf,
+        teacher,
+        divergence="jsd",
+        beta=0.5,
+        temperature=1.0,
+        scale_by_t2=True,
+        mask=None,
+        expected_upstream=weights,
     )
-    assert hessian.abs().max() > 0
+    losses.backward(upstream)
+    _, expected = exact(student, teacher, divergence="jsd", reduction="none", upstream=upstream)
+    torch.testing.assert_close(leaf.grad.double(), expected, rtol=1e-4, atol=1e-7)
 
 
-WRONG = [
-    ({"divergence": "kl"}, r"'kl'; expected one of 'forward_kl'"),
-    ({"temperature": 0.0}, r"temperature is 0.0; expected a positive number"),
-    ({"temperature": float("nan")}, r"temperature is nan"),
-    ({"divergence": "jsd", "beta": 1.0}, r'use "reverse_kl"'),
-    ({"divergence": "jsd", "beta": 0.0}, r'use "forward_kl"'),
-    ({"divergence": "skew_kl", "beta": 0.0}, r'use "forward_kl"'),
-    ({"divergence": "skew_reverse_kl", "beta": 1.0}, r'use "reverse_kl"'),
-    ({"reduction": "batchmean"}, r"'batchmean'; expected one of 'mean'"),
-    ({"reduction": "sum", "normalizer": 3}, r"drop the normalizer"),
-    ({"normalizer": 0}, r"expected a positive number"),
-    ({"backend": "cuda"}, r"'cuda'; expected one of 'auto'"),
-    ({"mask": torch.ones(3)}, r"torch.float32; expected torch.bool"),
-    ({"mask": torch.ones(2, dtype=torch.bool)}, r"\(2,\); expected \(3,\)"),
-    ({"teacher_logits": torch.zeros(3, 5, dtype=torch.long)}, r"teacher_logits has dtype torch.int64"),
-    ({"student_logits": torch.zeros(3, 0), "teacher_logits": torch.zeros(3, 0)}, r"V ≥ 1"),
-    ({"teacher_logits": torch.zeros(3, 5, device="meta")}, r"expected one device"),
-]
-
-
-@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[says for _, says in WRONG])
-def test_what_is_refused_and_what_it_says(wrong, says):
-    arguments = {"student_logits": torch.zeros(3, 5), "teacher_logits": torch.zeros(3, 5)} | wrong
-    with pytest.raises(ValueError, match=says):
-        unwrap(softmax_kl)(**arguments)  # as it is outside the tests, where nothing checks annotations
-
-
-def test_triton_on_the_cpu_says_how_to_turn_it_on(monkeypatch):
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match="TRITON_INTERPRET=1" if has_triton() else "wheels for Linux"):
-        softmax_kl(*pair(2, 3), backend="triton")
-
-
-def test_without_triton_the_message_is_clear_and_auto_works(monkeypatch):
-    monkeypatch.setattr("kd_lab.how.backends._HAS_TRITON", False)
-    with pytest.raises(ValueError, match=r'not installed.*backend="auto"'):
-        softmax_kl(*pair(2, 3), backend="triton")
-    assert softmax_kl(*pair(2, 3)).isfinite()
-
-
-def has_triton() -> bool:
-    from kd_lab.how.backends import _HAS_TRITON
-
-    return _HAS_TRITON
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    rows=st.integers(1, 9),
-    vocabulary=st.integers(1, 70),
-    seed=st.integers(0, 10_000),
-    spread=st.floats(0.01, 30),
-    temperature=st.floats(0.3, 8),
-    beta=st.floats(0.05, 0.95),
-    divergence=st.sampled_from(list(DIVERGENCES)),
-    masked=st.floats(0, 1),
-)
-def test_chunked_is_the_formula_for_any_shape(rows, vocabulary, seed, spread, temperature, beta, divergence, masked):
-    student, teacher = pair(rows, vocabulary, seed=seed, spread=spread)
-    mask = torch.rand(rows, generator=torch.Generator().manual_seed(seed)) >= masked
-    options = {"divergence": divergence, "temperature": temperature, "beta": beta, "mask": mask}
-    got = value_and_gradient(student, teacher, backend="chunked", **options)
-    wanted = exact(student, teacher, **options)
-    scale = max(1.0, spread / temperature)  # the rounding of logits, in nats
-    torch.testing.assert_close(got[0].double(), wanted[0], rtol=1e-4, atol=1e-6 * scale * temperature**2)
-    torch.testing.assert_close(got[1].double(), wanted[1], rtol=1e-3, atol=2e-6 * scale * temperature)
+@every_backend
+@pytest.mark.parametrize("mask", [None, torch.tensor([True, False, True])])
+def test_a_normalizer_may_have_one_element_and_0_is_the_mean_of_nothing(backend, mask):
+    student, teacher = pair(3, 90)
+    for normalizer in (
+        torch.tensor(4),
+        torch.tensor([4.0]),
+        torch.tensor([[4]]),
+        torch.tensor(4.0, dtype=torch.float64),
+    ):
+        got = value_and_gradient(student, teacher, mask=mask, normalizer=normalizer, backend=backend)
+        assert got[0].shape == ()
+        assert got[0].dtype == torch.float32
+        agree(got, exact(student, teacher, mask=mask, normalizer=4))
+    value, gradient = value_and_gradient(student, teacher, mask=mask, normalizer=torch.tensor(0), backend=backend)
+    assert value == 0
+    assert gradient.eq(0).all()

@@ -104,3 +104,16 @@ def test_torch_compile_fullgraph():
     (gradient,) = torch.autograd.grad(value, student)
     torch.testing.assert_close(value, loss(student, teacher))
     torch.testing.assert_close(gradient, torch.autograd.grad(loss(student, teacher), student)[0])
+
+
+@compiled
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("device", ["cpu", DEVICE])
+def test_a_normalizer_may_live_on_either_device(masked, device):
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    student, teacher = torch.randn(2, 4, 500, generator=generator, device=DEVICE)
+    mask = torch.tensor([True, False, True, True], device=DEVICE) if masked else None
+    got = value_and_gradient(student, teacher, mask=mask, normalizer=torch.tensor([8], device=device))
+    exact = value_and_gradient(student.double(), teacher.double(), mask=mask, normalizer=8)
+    for mine, theirs in zip(got, exact, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-7)
