@@ -88,6 +88,18 @@ def held_tiles(divergence: str, itemsize: int, save: str) -> int:
     return 0 if sweeps == 1 and save != "gradient" else HELD[sweeps, itemsize]
 
 
+def register_limit(divergence: str, on_amd: bool) -> dict[str, int]:
+    """The limit on registers per thread under which the streaming forward kernel is compiled, where it needs one.
+
+    With 16 warps no thread can have more than 128. A kernel of two sweeps takes about 100 and so fills a multiprocessor
+    alone; without a limit NVIDIA's assembler aims now and then at two with 64 each, and spills.
+
+    >>> register_limit("jsd", on_amd=False), register_limit("forward_kl", on_amd=False)
+    ({'maxnreg': 128}, {})
+    """
+    return {} if on_amd or loss_sweeps(divergence) == 1 else {"maxnreg": 128}
+
+
 def launch_forward(
     student: Tensor,
     teacher: Tensor,
@@ -114,7 +126,7 @@ def launch_forward(
             streaming_forward[(rows,)](
                 student, teacher, labels, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, itemsize, save),
-                **streaming_tiles(itemsize, ON_AMD),
+                **streaming_tiles(itemsize, ON_AMD), **register_limit(divergence, ON_AMD),
             )  # fmt: skip
 
     _over_rows(launch, (student, teacher, gradient), (labels, mask, weight, loss, statistics))

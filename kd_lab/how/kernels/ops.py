@@ -22,7 +22,6 @@ def triton_softmax_kl(
     mask: Bool[Tensor, "..."] | None = None,
     labels: Int[Tensor, "..."] | None = None,
     label_weight: float = 0.0,
-    ignore_index: int = -100,
     weight: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
     """The loss at each position, fused: logits are read where they lie, and no probability is ever written.
@@ -38,13 +37,13 @@ def triton_softmax_kl(
             the leading axes. A last axis that is not contiguous is copied first. The teacher gets no gradient.
         divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
         mask: True where a position counts; the others cost no reads, are 0 and get a gradient of 0.
-        labels, label_weight, ignore_index: mix in the cross-entropy with these tokens, at τ = 1, in the same sweeps;
-            a position whose label is `ignore_index` has none. An extra exponential per element, and no extra byte.
+        labels, label_weight: mix in the cross-entropy with these tokens, at τ = 1, in the same sweeps, with the share
+            0 ≤ w < 1. An extra exponential per element, and no extra byte.
         weight: a constant factor on each position's loss, of the mask's shape or a scalar.
 
     Returns:
         weight·[(1−w)·τ²·D(softmax(student/τ), softmax(teacher/τ)) + w·(−log softmax(student)[label])] at each
-        position, fp32, in nats; w is `label_weight` where there are labels, and 0 where there are none.
+        position, fp32, in nats; w is 0 where there are no labels. NaN for a label outside the vocabulary.
 
     Raises:
         ValueError: a dtype that the kernels do not take, or tensors on the CPU outside Triton's interpreter; and in
@@ -53,15 +52,12 @@ def triton_softmax_kl(
     _check(student_logits, teacher_logits)
     training = student_logits.requires_grad and torch.is_grad_enabled()
     early = weight is not None and student_logits.dtype != torch.float16
-    if labels is not None:
-        outside = student_logits.shape[-1]  # where the loss is NaN, rather than silently without its labels
-        labels = labels.long().where(labels >= 0, outside).where(labels != ignore_index, -1)
     # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
     one = torch.ones((), dtype=torch.float64, device="cpu")
     loss, _, _ = softmax_kl_rows(
         _last_axis_contiguous(student_logits),
         _last_axis_contiguous(teacher_logits.detach()),
-        labels,
+        None if labels is None else labels.long(),
         mask,
         None if weight is None else weight.detach().float().expand(student_logits.shape[:-1]),
         torch.stack([beta * one, temperature * one, (0.0 if labels is None else label_weight) * one]),
@@ -86,7 +82,7 @@ def softmax_kl_rows(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Losses [...], statistics [..., 3 or 4] for the backward pass, and the gradient: empty unless `save` wants them.
 
-    `numbers` are β, τ and the weight of the labels, on the CPU; a label below 0 does not count.
+    `numbers` are β, τ and the weight of the labels, on the CPU.
     """
     loss, statistics, gradient = _empty_outputs(student, teacher, labels, divergence, save)
     launch_forward(

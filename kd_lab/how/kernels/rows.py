@@ -28,10 +28,9 @@ def load_rest(student, teacher, columns, vocabulary):
 @triton.jit
 @no_type_check
 def load_label(labels, row, vocabulary, label_weight):
-    """A row's label and the weight of its cross-entropy: 0 where there is no label, −1; NaN for one outside [0, V)."""
+    """A row's label and the weight of its cross-entropy, which is NaN for a label outside the vocabulary."""
     label = tl.load(labels + row)
-    inside = (label >= 0) & (label < vocabulary)
-    weight = tl.where(inside, label_weight, tl.where(label == -1, 0.0, float("nan")))
+    weight = tl.where((label >= 0) & (label < vocabulary), label_weight, float("nan"))
     return label.to(tl.int32), weight  # 32 bits, as columns are: in 64 every comparison would take two registers
 
 

@@ -12,10 +12,10 @@ from kd_lab.how.kernels.tile import (
     gradient_factor,
     gradient_tile,
     hold,
+    label_terms,
     loss_sums,
     nothing_yet,
     release,
-    unsoftened_lse,
 )
 
 
@@ -96,9 +96,9 @@ def streaming_forward(
     label, label_lse, label_share = 0, 0.0, 0.0
     if LABELS:
         label, label_share = load_label(labels, row, vocabulary, label_weight)
-        label_lse = unsoftened_lse(state, DIVERGENCE)
-        logit = tl.load(student + label, mask=label_share > 0, other=0.0).to(tl.float32)
-        value += tl.where(label_share == 0, 0.0, label_share * (label_lse - logit))
+        logit = tl.load(student + label, mask=label_share >= 0, other=0.0).to(tl.float32)
+        label_lse, surprise = label_terms(state, logit, DIVERGENCE)
+        value += label_share * surprise
     row_weight = 1.0
     if weight is not None:
         row_weight = tl.load(weight + row)

@@ -202,9 +202,11 @@ def finish_pair(state, inverse_temperature, DIVERGENCE: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def unsoftened_lse(state, DIVERGENCE: tl.constexpr):
-    """lse(s), which the cross-entropy with labels takes at τ = 1 whatever the temperature."""
-    return student_top(state, DIVERGENCE) + tl.log(tl.where(state[6] == 0, float("nan"), state[6]))
+def label_terms(state, logit, DIVERGENCE: tl.constexpr):
+    """lse(s), and the cross-entropy lse(s) − s[label]: from the logits first, since lse(s) has fewer digits left."""
+    top = student_top(state, DIVERGENCE)
+    log_total = tl.log(tl.where(state[6] == 0, float("nan"), state[6]))
+    return top + log_total, (top - logit) + log_total
 
 
 # ---- The loss: divergences that need both normalisers before their first term ---------------------------------------
@@ -329,7 +331,7 @@ def gradient_tile(
     if DIVERGENCE == "forward_kl":
         gradient = -factor * difference(tl.exp(teacher * inverse_temperature - constant), q, d)
     else:
-        gradient = factor * (q * (tl.where(q == 0, 0.0, slope(d, beta, DIVERGENCE)) - constant))
+        gradient = factor * q * (tl.where(q == 0, 0.0, slope(d, beta, DIVERGENCE)) - constant)
     if LABELS:
         gradient += label_factor * (tl.exp(student - label_lse) - tl.where(columns == label, 1.0, 0.0))
     return gradient

@@ -19,7 +19,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kd_lab.how.divergences import DIVERGENCES
-from kd_lab.how.kernels.launch import BLOCK, WARPS, held_tiles, resident_tiles, streaming_tiles, widest_resident
+from kd_lab.how.kernels.launch import (
+    BLOCK,
+    WARPS,
+    held_tiles,
+    register_limit,
+    resident_tiles,
+    streaming_tiles,
+    widest_resident,
+)
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.rows import multiply_rows
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
@@ -86,36 +94,39 @@ def _kernels(
 
 def compile_variant(variant: Variant) -> Compiled:
     """Compile one variant and assemble it once more with the assembler's report on."""
-    function, constants, warps = _choices(variant)
+    function, constants, options = _choices(variant)
     signature, hints = {}, {}
     for position, name in enumerate(function.arg_names):
         signature[name], aligned = _argument(name, variant, constants)
         if aligned:
             hints[(position,)] = [["tt.divisibility", 16]]
     source = ASTSource(function, signature, constants, hints)
-    compiled = triton.compile(source, target=TARGETS[variant.target], options={"num_warps": warps})
+    compiled = triton.compile(source, target=TARGETS[variant.target], options=options)
     read = _read_amd if variant.target.startswith("gfx") else read_nvidia
     return read(compiled.asm)
 
 
-def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], int]:
-    """The kernel's function, its compile-time constants and its warps, as `launch` would choose them."""
+def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], dict[str, int]]:
+    """The kernel's function, its compile-time constants and the compiler's options, as `launch` would choose them."""
     if variant.kernel == "upstream":
-        return multiply_rows, {"BLOCK": BLOCK}, WARPS
+        return multiply_rows, {"BLOCK": BLOCK}, {"num_warps": WARPS}
     constants: dict[str, object] = {"DIVERGENCE": variant.divergence} | ({} if variant.labels else {"labels": None})
+    options: dict[str, int] = {}
     if variant.kernel == "resident":
         constants |= resident_tiles(variant.vocabulary) | {"WITH_GRADIENT": True}
         function = resident
     else:
         itemsize = max(ITEMSIZE[variant.student], ITEMSIZE[variant.teacher])
-        constants |= streaming_tiles(itemsize, on_amd=variant.target.startswith("gfx"))
+        on_amd = variant.target.startswith("gfx")
+        constants |= streaming_tiles(itemsize, on_amd)
         function = streaming_backward
         if variant.kernel != "backward":
             save = "gradient" if variant.kernel == "training" else "statistics"
             constants |= {"SAVE": save, "HELD": held_tiles(variant.divergence, itemsize, save)}
+            options |= register_limit(variant.divergence, on_amd)
             function = streaming_forward
-    warps = constants.pop("num_warps")
-    return function, constants, warps
+    options["num_warps"] = constants.pop("num_warps")
+    return function, constants, options
 
 
 def _argument(name: str, variant: Variant, constants: dict[str, object]) -> tuple[str, bool]:
