@@ -19,6 +19,8 @@ import pytest
 
 # kd_lab is imported inside functions: at the head of this file jaxtyping's hook, which checks shapes, is not yet set.
 
+ROOT = Path(__file__).parents[1]
+
 EXECUTED = {"run_of", "claims", "learner"}
 """The fixtures that execute a lesson."""
 
@@ -54,8 +56,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `lesson` is one test per lesson."""
-    if "lesson" in metafunc.fixturenames:
+    """A test of lessons or of the browser that asks for `lesson` is one test per lesson."""
+    folder = metafunc.definition.path.relative_to(ROOT).parts[1]
+    if "lesson" in metafunc.fixturenames and folder in ("lessons", "browser"):
         from kd_lab.classroom.lesson import find_lessons
 
         lessons = find_lessons()
