@@ -602,16 +602,16 @@ more = cost_of_two["the large teacher"] - cost_of_two["labels"]
 middle, half_width = mean_interval(more)
 claim(
     "C08c",
-    "Against their twins, 2 bits cost more with the teacher than with labels, not less.",
+    "Against their twins, 2 bits cost no less with the teacher than with labels.",
     more,
     unit="bits per character more lost",
-    holds=middle > half_width,
+    holds=middle > -half_width,
 )
 
 # %% [markdown]
 # So the teacher does not help a student *to bear the rounding*.
-# It makes the better student at either precision, and in full precision by more.
-# How much more 2 bits cost with it depends on the training: at a third of the learning rate, eight seeds gave a difference of 0.003 ± 0.009, which is none.
+# It makes the better student at either precision.
+# Whether 2 bits even cost more with the teacher depends on the training: twelve seeds gave 0.037 ± 0.014 more at this learning rate, and 0.000 ± 0.011 at a third of it.
 #
 # ## 5 · Fewer parameters
 #
@@ -905,7 +905,7 @@ after_cut = bits_per_character(prune.remove_structures(teacher, cut_keep), unsee
 recovery = {}
 for name, (recipe, source, _) in HEALINGS.items():
     runs_of = []
-    for number in range(seed, seed + 3):
+    for number in range(seed, seed + 5):
         patient = prune.remove_structures(teacher, cut_keep, dropout=0.0)
         history = distill(
             patient,
@@ -921,6 +921,7 @@ for name, (recipe, source, _) in HEALINGS.items():
         runs_of.append(history["evaluation"][HEAL_EVERY - 1 :: HEAL_EVERY])
     recovery[name] = np.array(runs_of)
 healed_gain = recovery["labels"][:, -1] - recovery["the original"][:, -1]
+healed_middle, healed_half_width = mean_interval(healed_gain)
 
 figure = new_figure(760, 300)
 with course_style():
@@ -935,16 +936,16 @@ with course_style():
     axes.legend()
 show(
     figure,
-    f"{count(teacher):,} parameters cut to {count(patient):,}, then healed: means and 95 % intervals over three seeds. The level line is the model from before the cut.",
+    f"{count(teacher):,} parameters cut to {count(patient):,}, then healed: means and 95 % intervals over five seeds. The level line is the model from before the cut.",
     alt="Bits per character against steps for two ways of healing a pruned model. Both fall from the star at step 0; the one taught by the original falls further.",
 )
-reveal("08.g", right=1 if healed_gain.min() > 0 else 0)
+reveal("08.g", right=1 if healed_middle > healed_half_width else 2)
 claim(
     "C08f",
     "Prune, then distil from the original: fewer bits per character than prune, then fine-tune on the same texts.",
     healed_gain,
     unit="bits per character fewer",
-    holds=healed_gain.min() > 0.03,
+    holds=healed_middle > healed_half_width,
 )
 
 # %% [markdown]
