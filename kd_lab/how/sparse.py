@@ -68,8 +68,7 @@ def sparse_softmax_kl(
     Raises:
         ValueError: shapes, ids, probabilities or options do not fit, or a position that counts has no token.
 
-    Source: Anshumann et al., "Sparse Logit Sampling: Accelerating Knowledge Distillation in LLMs", 2503.16870, sections
-    2 and 3.
+    Source: Anshumann et al., "Sparse Logit Sampling", 2503.16870, sections 2 and 3.
 
     >>> logits = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
     >>> ids, logp = torch.tensor([[0, 1]]), torch.tensor([[0.5, 0.25]]).log()
