@@ -17,12 +17,18 @@ from torch.utils.checkpoint import checkpoint
 from kd_lab.contracts import Head
 from kd_lab.how import linear_sweep
 from kd_lab.how.backends import choose_backend
-from kd_lab.how.checks import check_head, check_labels, check_options, check_positions, check_vocabulary
+from kd_lab.how.checks import (
+    check_head,
+    check_labels,
+    check_options,
+    check_positions,
+    check_vocabulary,
+    check_weights,
+)
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.linear_head import head_logits
-from kd_lab.how.linear_sweep import Loss
+from kd_lab.how.linear_sweep import Loss, head_logits
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import reference_softmax_kl
+from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 
 def linear_softmax_kl(
@@ -37,9 +43,6 @@ def linear_softmax_kl(
     teacher_logit_scale: float = 1.0,
     student_softcap: float | None = None,
     teacher_softcap: float | None = None,
-    labels: Int[Tensor, "..."] | None = None,
-    label_weight: float = 0.0,
-    ignore_index: int = -100,
     divergence: str = "forward_kl",
     beta: float = 0.5,
     temperature: float = 1.0,
@@ -48,20 +51,23 @@ def linear_softmax_kl(
     normalizer: float | Tensor | None = None,
     scale_by_t2: bool = True,
     backend: str = "auto",
+    labels: Int[Tensor, "..."] | None = None,
+    label_weight: float = 0.0,
+    ignore_index: int = -100,
+    weights: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
-    """`softmax_kl` of two heads' logits, without the memory for them, and hard labels in the same sweep.
+    """`softmax_kl` of two heads' logits, without the memory for them.
 
-    (1 − w)·softmax_kl(student_logits, teacher_logits) + w·CE(student_logits, labels)
+    softmax_kl(student_hidden @ student_weightᵀ + student_bias, teacher_hidden @ teacher_weightᵀ + teacher_bias)
 
     Args:
         student_hidden, teacher_hidden: [..., d] and [..., d′], the inputs of the heads; the teacher's are detached.
         student_weight, teacher_weight: [V, d] and [V, d′], as in `torch.nn.Linear`; with a tied head, the embedding.
         student_bias, teacher_bias: [V], where a head has one.
         student_logit_scale, teacher_logit_scale, student_softcap, teacher_softcap: as the model's configuration says.
-        labels: [...], the token at each position. Where it is `ignore_index` the position does not count.
-        label_weight: w, the share of the cross-entropy with the labels, which is taken at temperature 1.
         divergence, beta, temperature, mask, reduction, normalizer, scale_by_t2, backend: as in `softmax_kl`;
             "reference" makes its few rows again in the backward pass, and alone has a second derivative.
+        labels, label_weight, ignore_index, weights: as in `softmax_kl`.
 
     Returns:
         Nats: a scalar, or [...] with reduction "none".
@@ -79,9 +85,12 @@ def linear_softmax_kl(
     _check_heads(student, teacher)
     mask = check_positions(mask, student_hidden.shape[:-1], student_hidden.device)
     labels, mask = check_labels(labels, label_weight, ignore_index, mask, student_hidden, len(student_weight))
-    weights = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer, device=student_hidden.device)
+    weights = check_weights(weights, student_hidden)
+    positions, device = student_hidden.shape[:-1], student_hidden.device
+    factors = position_weights(positions, mask, reduction, normalizer, weights, device)
     loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
-    return reduce(_losses(student, teacher, labels, mask, weights, loss), mask, reduction, normalizer)
+    losses = _losses(student, teacher, labels if label_weight else None, mask, factors, loss)
+    return reduce(losses, mask, reduction, normalizer, weights)
 
 
 def _losses(
@@ -89,7 +98,7 @@ def _losses(
     teacher: Head,
     labels: Int[Tensor, "..."] | None,
     mask: Bool[Tensor, "..."] | None,
-    weights: Float[Tensor, "..."],
+    factors: Float[Tensor, "..."],
     loss: Loss,
 ) -> Float[Tensor, "..."]:
     """The loss of each position, 0 where it does not count."""
@@ -106,7 +115,7 @@ def _losses(
         *tensors,
         mask,
         labels,
-        weights.detach().float(),
+        factors.detach().float(),
         # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
         torch.stack([number * one for number in numbers]),
         loss.divergence,
@@ -145,7 +154,10 @@ def _by_the_formula(
     if mask is not None:
         sides = [torch.where(mask.unsqueeze(-1), side, 0.0) for side in sides]
     chunks = zip(*map(rows, sides if labels is None else [*sides, labels]), strict=True)
-    made = [checkpoint(losses, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
+    if in_transform():  # of torch.func, which knows no checkpoints
+        made = [losses(*chunk) for chunk in chunks]
+    else:
+        made = [checkpoint(losses, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
     result = torch.cat(made).view(positions)
     return result if mask is None else torch.where(mask, result, 0.0)
 

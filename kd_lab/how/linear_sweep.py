@@ -1,6 +1,6 @@
 """linear_softmax_kl a few rows at a time: logits, losses and gradients while the logits are alive, then the next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,6 @@ from kd_lab.contracts import Head
 from kd_lab.how.chunked import row_chunks, sweep
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.early_gradient import EarlyGradient
-from kd_lab.how.linear_head import logits_of_rows, parts, slope
 
 LOGITS = 2**23
 """Logits of one side that are alive at once: 32 MiB, and rows enough to keep the products of matrices efficient."""
@@ -189,18 +188,18 @@ def _sweep(
         torch.empty(min(chunk, positions) if use else 0, vocabulary, device=losses.device) for use in used
     )
     for rows in row_chunks(mask, positions, chunk):
-        logits = logits_of_rows(student, rows, student_room)
-        steepness = 1.0 if upstream is None else slope(student, logits, slope_room)
+        logits = _logits_of_rows(student, rows, student_room)
+        slope = 1.0 if upstream is None else _slope(student, logits, slope_room)
         chosen = None if labels is None else labels.reshape(-1)[rows]
         weights = None if upstream is None else upstream.reshape(-1)[rows]
-        teacher_logits = logits_of_rows(teacher, rows, teacher_room)
+        teacher_logits = _logits_of_rows(teacher, rows, teacher_room)
         losses.view(-1)[rows], to_logits = loss(logits, teacher_logits, chosen, weights, label_room)
         if upstream is None:
             continue
-        if isinstance(steepness, Tensor) or steepness != 1:
-            to_logits.mul_(steepness)
+        if isinstance(slope, Tensor) or slope != 1:
+            to_logits.mul_(slope)
         if to_hidden is not None:
-            products = (to_logits[:, block] @ part for block, part in parts(student.weight))
+            products = (to_logits[:, block] @ part for block, part in _parts(student.weight))
             to_hidden.view(student.hidden.shape)[rows] = sum(products)
         if to_weight is not None:
             to_weight.addmm_(to_logits.T, student.hidden[rows].float())
@@ -234,3 +233,47 @@ def _common_factor(upstream: Float[Tensor, "..."], expected: Float[Tensor, "..."
         return 1.0  # nothing counts, so every gradient is 0
     lowest, highest = ratios.aminmax()
     return lowest.item() if lowest == highest else None
+
+
+def head_logits(head: Head, dtype: torch.dtype) -> Float[Tensor, "... V"]:
+    """All the logits in `dtype`, under autocast too; differentiable.
+
+    >>> head = Head(torch.tensor([[1.0, 2.0]]), torch.eye(2), logit_scale=0.5, softcap=1.0)
+    >>> head_logits(head, torch.float32)  # tanh ½, tanh 1
+    tensor([[0.4621, 0.7616]])
+    """
+    bias = None if head.bias is None else head.bias.to(dtype)
+    with torch.autocast(head.hidden.device.type, enabled=False):
+        logits = torch.nn.functional.linear(head.hidden.to(dtype), head.weight.to(dtype), bias) * head.logit_scale
+    return logits if head.softcap is None else head.softcap * (logits / head.softcap).tanh()
+
+
+def _logits_of_rows(head: Head, rows: slice | Int[Tensor, " N"], room: Float[Tensor, "R V"]) -> Float[Tensor, "N V"]:
+    """The logits of some rows of a matrix of hidden states, in fp32 from the first product on, made in `room`."""
+    inputs = head.hidden[rows].float()
+    logits = room[: len(inputs)]
+    for block, part in _parts(head.weight):
+        torch.mm(inputs, part.T, out=logits[:, block])
+    if head.bias is not None:
+        logits.add_(head.bias)
+    if head.logit_scale != 1:
+        logits.mul_(head.logit_scale)
+    if head.softcap is not None:
+        logits.div_(head.softcap).tanh_().mul_(head.softcap)
+    return logits
+
+
+def _slope(head: Head, logits: Float[Tensor, "N V"], room: Float[Tensor, "R V"]) -> Float[Tensor, "N V"] | float:
+    """The derivative of a logit with respect to its hidden @ weightᵀ + bias: scale·(1 − tanh²), made in `room`."""
+    if head.softcap is None:
+        return head.logit_scale
+    squared = torch.square(logits, out=room[: len(logits)])
+    return squared.mul_(-head.logit_scale / head.softcap**2).add_(head.logit_scale)
+
+
+def _parts(weight: Float[Tensor, "V d"]) -> Iterator[tuple[slice, Float[Tensor, "block d"]]]:
+    """The weight in fp32, in parts of a few MiB if it has to be converted and as a whole if not."""
+    size = len(weight) if weight.dtype == torch.float32 else max(1, 2**21 // weight.shape[1])
+    for start in range(0, len(weight), size):
+        block = slice(start, min(start + size, len(weight)))
+        yield block, weight[block].float()

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kd_lab.how.chunked import CHUNK, as_matrix, row_chunks, take
-from kd_lab.how.sparse_checks import ABSENT
+from kd_lab.how.sparse_cache import ABSENT
 
 
 def reference_events(
@@ -18,6 +18,7 @@ def reference_events(
     A position with no id at all is never read: all of its mass lies in the rest, whose log is 0.
     """
     absent, chosen = _chosen(ids)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     scaled = torch.where(absent.all(-1, keepdim=True), 0.0, logits) / temperature
     normaliser = scaled.logsumexp(-1, keepdim=True)
     others = torch.where(absent.all(-1, keepdim=True), scaled, scaled.scatter(-1, chosen, -torch.inf))
@@ -93,7 +94,7 @@ def _setup_context(ctx, inputs, output):
 def _backward(ctx, upstream, _):
     logits, ids, temperature, normalisers = ctx.saved_tensors
     if torch.is_grad_enabled():  # a second derivative is wanted: the formula has one
-        events = reference_events(logits.float(), ids, temperature.item())
+        events = reference_events(logits, ids, temperature.item())
         return torch.autograd.grad(events, logits, upstream, create_graph=True)[0], None, None
     return _gradient(logits, ids, normalisers, upstream, temperature), None, None
 

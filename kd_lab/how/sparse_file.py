@@ -11,8 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kd_lab.how.sparse_cache import SparseTeacher, rest_of
-from kd_lab.how.sparse_checks import ABSENT, checked_ids
+from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, checked_ids, rest_of
 
 _FORMAT = "kd_lab sparse teacher 2"
 _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no absent token

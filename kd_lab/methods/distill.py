@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.checks import check
 from kd_lab.methods.parallel import Interrupts
@@ -32,7 +33,7 @@ from kd_lab.worlds import World
 
 def distill(
     student: nn.Module,
-    teacher: nn.Module | TextTeacher | None,
+    teacher: nn.Module | TextTeacher | SparseTeacher | None,
     world: World,
     recipe: Recipe,
     *,
@@ -55,7 +56,7 @@ def distill(
 
     Args:
         student: a language model of the library, or `HuggingFace(model, tokenizer)`.
-        teacher: a model, a `TextTeacher` where text is enough, or None where the recipe needs no teacher.
+        teacher: a model; a `TextTeacher` where text is enough, a `SparseTeacher` for `KeptLogits`, or None for labels.
         world: the texts, or the prompts from which student and teacher write.
         recipe: such as `gkd(...)` or `Recipe(name, what, how, where)`.
         steps, seed: updates of the weights; all chance of the training, dropout's too, comes from the seed.

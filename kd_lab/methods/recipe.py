@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from kd_lab.contracts import How, What, Where
+from kd_lab.how import SparseTeacher
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,10 @@ class Recipe:
         """
         for term in self.terms:
             needs = term.what.needs
-            if needs == "kept_logits" and not hasattr(teacher, "look_up"):
+            if needs == "kept_logits" and not isinstance(teacher, SparseTeacher):
                 raise ValueError(
                     f"{self.name} copies {term.what}, and the teacher is a {type(teacher).__name__}; expected a "
-                    "CachedTeacher, which looks kept logits up: make one from a model and the texts of the world"
+                    "SparseTeacher: kd_lab.how.top_k or sampled make one of a model's logits on the texts"
                 )
             if needs in ("logits", "hidden_states") and not isinstance(teacher, nn.Module):
                 shown = "no teacher came" if teacher is None else "this teacher returns text only"

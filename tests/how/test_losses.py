@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kd_lab.contracts import Head
 from kd_lab.how import DIVERGENCES, Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl
+from kd_lab.how.linear_sweep import head_logits
 from kd_lab.worlds import Batch
 
 P = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
@@ -95,3 +97,21 @@ def test_the_likelihood_of_bf16_logits_is_taken_in_full_precision():
 def test_what_is_refused(options, says):
     with pytest.raises(ValueError, match=says):
         Divergence(**options)
+
+
+@pytest.mark.parametrize("label_weight", [0.0, 0.4])
+def test_a_divergence_of_heads_is_that_of_their_logits_with_scale_cap_and_labels(label_weight):
+    generator = torch.Generator().manual_seed(0)
+    sides = [
+        Head(
+            torch.randn(2, 3, width, generator=generator),
+            torch.randn(7, width, generator=generator),
+            logit_scale=scale,
+            softcap=cap,
+        )
+        for width, scale, cap in ((4, 0.5, 3.0), (5, 1.0, None))
+    ]
+    batch = Batch(torch.randint(7, (2, 4), generator=generator), torch.tensor([[True] * 3, [True, False, True]]))
+    how = Divergence("jsd", temperature=2.0, label_weight=label_weight)
+    logits = [head_logits(head, torch.float32) for head in sides]
+    torch.testing.assert_close(how(*sides, batch), how(*logits, batch))

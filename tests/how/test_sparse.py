@@ -331,6 +331,18 @@ def test_second_derivatives_are_right(tail, divergence):
     assert exact.abs().max() > 1e-3
 
 
+@every_combination
+def test_weights_are_factors_on_the_losses_and_torch_func_takes_its_gradient(tail, divergence):
+    student, teacher = pair(4, V)
+    cache, weights = kept(teacher, tail, 5), torch.tensor([0.0, 1.0, -2.0, 0.5])
+    options = {"tail": tail, "divergence": divergence}
+    losses = sparse_teacher_kl(student, cache, **options, reduction="none")
+    weighted = sparse_teacher_kl(student, cache, **options, weights=weights)
+    torch.testing.assert_close(weighted, (weights * losses).mean())
+    got = torch.func.grad(lambda logits: sparse_teacher_kl(logits, cache, **options))(student)
+    torch.testing.assert_close(got, value_and_gradient(student, cache, **options)[1], rtol=1e-4, atol=1e-6)
+
+
 COMPILED = """
 import sys, torch
 from kd_lab.how import sampled, sparse_softmax_kl, sparse_teacher_kl, top_k

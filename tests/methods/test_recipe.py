@@ -32,7 +32,7 @@ def test_a_table_of_ones_own_recipes():
         (Sequences(), NegativeLogLikelihood(), StudentRollouts(), "its own tokens"),
         (Sequences(), NegativeLogLikelihood(), Mixture(0.5), "its own tokens"),
         (Logits(), Divergence(label_weight=1.0), StudentRollouts(), "1 labels reads labels .*second term"),
-        (Logits(), Divergence(label_weight=0.1), Mixture(0.5), "are its own tokens"),
+        (Logits(), Divergence(label_weight=0.1), Mixture(0.5), "are the student.s own tokens"),
         (Features(), SquaredError(), StudentRollouts(), "label_weight=0 here"),
         (Relations(), RelationalHuber(), StudentRollouts(), "label_weight=0 here"),
         (Paths(), PolicyGradient(), Corpus(), "written_by is 'data'"),
