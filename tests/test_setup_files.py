@@ -18,7 +18,8 @@ CONSTRAINTS = {
     if line and not line.startswith("#")
     for requirement in [Requirement(line)]
 }
-EVERYTHING = PROJECT["dependencies"] + [one for extra in PROJECT["optional-dependencies"].values() for one in extra]
+EXTRAS = PROJECT["optional-dependencies"]
+EVERYTHING = PROJECT["dependencies"] + [one for extra in EXTRAS.values() for one in extra if "kd_lab" not in one]
 
 
 @pytest.mark.parametrize("dependency", EVERYTHING)
@@ -51,7 +52,7 @@ def test_conda_goes_through_the_same_two_files():
         "- pip",
         "- pip:",
         "- -c constraints.txt",
-        "- -e .[test]",
+        "- -e .[course]",
     ]
     assert PROJECT["requires-python"] == ">=3.11"
 
@@ -74,10 +75,25 @@ def test_ci_runs_the_command_of_the_readme():
     assert "make lab" in (ROOT / "README.md").read_text()
 
 
+def test_the_library_needs_little_and_the_course_no_test_tools():
+    core = {Requirement(one).name for one in PROJECT["dependencies"]}
+    assert core == {"torch", "triton", "numpy", "safetensors", "jaxtyping", "tqdm"}
+    assert {"jupyterlab", "ipywidgets", "matplotlib"} <= {Requirement(one).name for one in EXTRAS["course"]}
+    assert "kd_lab[course]" in EXTRAS["test"]
+
+
+@pytest.mark.parametrize("target", re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_every_target_of_make_is_declared(target):
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert target in phony.split()
+
+
 def test_the_package_imports_without_triton_and_without_pictures():
     """Where Triton has no wheel everything but the kernels runs, and the losses need neither widgets nor figures."""
-    hide = "import sys; sys.modules.update(triton=None, matplotlib=None, ipywidgets=None, IPython=None)"
-    code = f"{hide}; import kd_lab.how, kd_lab.methods, kd_lab.measure; print('fine')"
+    absent = ["triton", "matplotlib", "ipywidgets", "IPython", "openai", "platformdirs", "jupytext", "nbformat", "PIL"]
+    hide = f"import sys; sys.modules.update(dict.fromkeys({absent}))"
+    code = f"{hide}; import kd_lab.how, kd_lab.methods, kd_lab.measure, kd_lab.compress; print('fine')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.strip() == "fine", done.stderr
 

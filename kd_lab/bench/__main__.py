@@ -1,4 +1,4 @@
-"""Every benchmark that can run here, one after another, each in a process of its own: `python -m kd_lab.bench`."""
+"""Every benchmark that can run here, one after another, each in its own process: `python -m kd_lab.bench`."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ BENCHMARKS = {
 
 def main() -> None:
     failed = []
-    for name, what in BENCHMARKS.items():
-        print(f"\n== kd_lab.bench.{name}: {what}", flush=True)
+    for name, subject in BENCHMARKS.items():
+        print(f"\n== kd_lab.bench.{name}: {subject}", flush=True)
         if subprocess.run([sys.executable, "-m", f"kd_lab.bench.{name}"], check=False).returncode:
             failed.append(name)
     if failed:

@@ -1,4 +1,4 @@
-"""How long one move of an explorer takes in Python: `python -m kd_lab.bench.explorer`.
+"""The time that one move of an explorer takes in Python: `python -m kd_lab.bench.explorer`.
 
 The way from a key press to the new picture in a browser is measured by tests/browser/test_explorer_in_browser.py.
 """

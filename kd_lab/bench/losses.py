@@ -1,4 +1,4 @@
-"""What a loss costs forward and backward: the eager formula, torch.compile of it, and ours, in turns in one process.
+"""Forward and backward of a loss: the eager formula, torch.compile of it, and ours, in turns in one process.
 
     python -m kd_lab.bench.losses
 
@@ -45,7 +45,7 @@ def eager(student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"], divergen
 
 @dataclass(frozen=True)
 class Cost:
-    """What one round of one path took."""
+    """The cost of one round of one path."""
 
     seconds: float
     cpu_seconds: float
@@ -54,8 +54,8 @@ class Cost:
 def measure(run: Callable[[], object]) -> Cost:
     """Wall and CPU seconds of one call, after one that is not counted.
 
-    Gigabytes that the path before has just given back are still being cleared by the system, at the cost of whoever
-    asks for memory next.
+    Gigabytes that the path before has just given back are still being cleared by the system, at the cost of
+    the next call that asks for memory.
     """
     run()
     gc.collect()
@@ -77,7 +77,7 @@ def peak_memory(run: Callable[[], object]) -> int | None:
 
 
 def table(title: str, paths: dict[str, Callable[[], object]], unit: int, rounds: int) -> str:
-    """One line a path: seconds, how often they go into the first path's, and peak memory in `unit` bytes."""
+    """One line per path: seconds, how often they go into the first path's, and peak memory in `unit` bytes."""
     costs = in_turns(paths, measure, rounds)
     first = next(iter(paths))
     lines = []

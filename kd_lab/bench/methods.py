@@ -1,4 +1,4 @@
-"""What a training step costs where the student has to write first: on-policy against off-policy, in one run.
+"""The price of a training step where the student has to write first: on-policy against off-policy, in one run.
 
 python -m kd_lab.bench.methods
 """
@@ -13,8 +13,8 @@ from kd_lab.models import GPT, GPTConfig, load_teacher
 from kd_lab.worlds import surnames
 
 
-def seconds_a_step(recipe: Recipe, steps: int) -> float:
-    """Median seconds of a step of a 28K student under the surname teacher, 64 names a batch."""
+def seconds_per_step(recipe: Recipe, steps: int) -> float:
+    """Median seconds of a step of a 28K student under the surname teacher, 64 names per batch."""
     world = surnames()
     shape = GPTConfig(vocab_size=len(world.vocabulary), context=world.context, layers=2, heads=2, width=32)
     result = distill(GPT(shape, seed=0), load_teacher("surnames"), world, recipe, steps=steps, progress=False)
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     arguments = parser.parse_args()
     methods: list[Callable[[], Recipe]] = [word_level, on_policy, minillm]
-    rounds = [[seconds_a_step(method(), arguments.steps) for method in methods] for _ in range(arguments.rounds)]
-    print("seconds of a training step, student 28K, teacher 0.8M, 64 surnames a batch")
+    rounds = [[seconds_per_step(method(), arguments.steps) for method in methods] for _ in range(arguments.rounds)]
+    print("seconds of a training step, student 28K, teacher 0.8M, 64 surnames per batch")
     for column, method in enumerate(methods):
         own = median(row[column] for row in rounds)
         ratio = median(row[column] / row[0] for row in rounds)

@@ -1,9 +1,9 @@
-"""How fast the GPT trains and writes, against a model of nanoGPT's shape and its uncached loop, in one process.
+"""The GPT's speed in training and writing, beside a model of nanoGPT's shape and its uncached loop, in one process.
 
     python -m kd_lab.bench.models
 
 Both sides do equal work in turns, so that whatever else the machine does falls on both; ratios are medians of the
-rounds. The baseline here is written for this comparison in the way that GPT-2 code usually is: a module for every step,
+rounds. The baseline here is written for this comparison in the way that GPT-2 code usually is: a module for each step,
 and a loop that reads the whole text again for each new token.
 """
 
@@ -118,7 +118,7 @@ def never_ending(model: GPT) -> GPT:
 def compare(
     baseline: Callable[[], object], ours: Callable[[], object], rounds: int, calls: int = 1
 ) -> tuple[float, float, float]:
-    """Median seconds a call of the baseline and of ours, and the median of the ratios baseline ÷ ours, in turns."""
+    """Median seconds per call of the baseline and of ours, and the median of the ratios baseline ÷ ours, in turns."""
 
     def repeated(run: Callable[[], object]) -> Callable[[], object]:
         return lambda: [run() for _ in range(calls)]
@@ -129,7 +129,7 @@ def compare(
 
 
 def training(rounds: int, batch_size: int = 12) -> str:
-    """Tokens a second in training, and the ratio of the seconds a step takes: baseline ÷ ours."""
+    """Tokens per second in training, and the ratio of the seconds of a step: baseline ÷ ours."""
     torch.manual_seed(0)
     baseline, ours = Baseline(SHAPE), GPT(SHAPE)
     slow, fast, ratio = compare(training_step(baseline, batch_size), training_step(ours, batch_size), rounds, calls=4)
@@ -141,7 +141,7 @@ def training(rounds: int, batch_size: int = 12) -> str:
 
 
 def generation(rounds: int, batch_size: int, one_by_one: bool = False) -> str:
-    """Tokens a second in writing and the ratio of the seconds, uncached ÷ ours.
+    """Tokens per second in writing and the ratio of the seconds, uncached ÷ ours.
 
     Both sides write the same number of texts in one batch; with `one_by_one` the baseline writes them one after the
     other, as nanoGPT's sampling script does.

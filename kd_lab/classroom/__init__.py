@@ -1,4 +1,4 @@
-"""What a lesson is made of, and how notebooks are built from lesson sources.
+"""The parts of a lesson, and the builder of notebooks from lesson sources.
 
 A lesson imports `setup`, `predict`, `exercise`, `claim`, `quiz` and `Question` from here.
 """

@@ -23,8 +23,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from kd_lab.classroom.lesson import METADATA, ROOT, Edition, Lesson, edition_of, find_lessons, tags, with_card
+from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, find_lessons, tags, with_card
 from kd_lab.classroom.setup import available_cores
+from kd_lab.classroom.tidy import keep_timings, plain, tidy
 
 TIMEOUT = 600  # seconds for one cell: far beyond any lesson's budget, short enough that a hung build ends
 
@@ -37,11 +38,6 @@ except OSError:
     info = psutil.Process().memory_info()
     print(getattr(info, "peak_wset", info.rss) / 2**20)
 """
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WIDGET_LINE = "Run this cell to use the sliders."
-PROGRESS = re.compile(r"\d+%\||\dit/s|\ds/it|\d+it \[")
-"""What a line of a progress bar holds, as text or as the repr of a widget."""
 
 
 class BuildError(Exception):
@@ -97,74 +93,6 @@ def execute(notebook: NotebookNode, lesson: Lesson, cache: Path, edition: Editio
             client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
             probe = notebook.cells.pop()
     return Execution(notebook, tuple(seconds), float(probe.outputs[0].text))
-
-
-def plain(text: str) -> str:
-    """Text without the colour codes of a terminal."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def tidy(notebook: NotebookNode) -> NotebookNode:
-    """Drop from an executed notebook what differs from run to run or shows broken in a saved page."""
-    notebook.metadata = nbformat.from_dict(METADATA)
-    count = 0
-    for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict(
-            {key: cell.metadata[key] for key in ("tags", "nbgrader") if key in cell.metadata}
-        )
-        if cell.cell_type != "code":
-            continue
-        count += 1
-        cell.execution_count = count
-        cell.outputs = joined([output for output in map(tidy_output, cell.outputs) if output is not None])
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = count
-    return notebook
-
-
-def tidy_output(output: NotebookNode) -> NotebookNode | None:
-    """One output as it is kept; None for progress bars and cleared outputs."""
-    if output.output_type == "stream" and output.name == "stderr":
-        lines = re.split(r"(?<=[\r\n])", plain(output.text))
-        output.text = "".join(line for line in lines if line.strip() and not PROGRESS.search(line))
-        return output if output.text else None
-    if "data" in output:
-        output.metadata = nbformat.from_dict({})
-        if WIDGET_VIEW in output.data:
-            said = output.data.get("text/plain", "")
-            if PROGRESS.search(said):
-                return None
-            del output.data[WIDGET_VIEW]
-            if not said or re.match(r"\w+\(", said):  # the repr of a widget tells a reader nothing
-                output.data["text/plain"] = WIDGET_LINE
-    return output
-
-
-def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Neighbouring pieces of one stream as one: how a kernel cuts its stream depends on the clock."""
-    result: list[NotebookNode] = []
-    for output in outputs:
-        last = result[-1] if result else None
-        if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
-            last.text += output.text
-        else:
-            result.append(output)
-    for output in result:
-        if output.output_type == "stream":  # a carriage return begins the line anew, as it does on a terminal
-            output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", plain(output.text).replace("\r\n", "\n"))
-    return result
-
-
-def keep_timings(new: NotebookNode, old: NotebookNode) -> None:
-    """Give cells that measure time their old outputs back, as long as they read as they did."""
-    outputs = {cell.id: cell.outputs for cell in old.cells if cell.cell_type == "code"}
-    for cell in new.cells:
-        if "timing" in tags(cell) and cell.id in outputs:
-            cell.outputs = outputs[cell.id]
-            for output in cell.outputs:
-                if output.output_type == "execute_result":
-                    output.execution_count = cell.execution_count
 
 
 def build(lesson: Lesson, force: bool = False) -> Execution:

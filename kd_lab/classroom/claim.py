@@ -44,8 +44,8 @@ class Claim:
     def measured(self) -> str:
         """The value with its interval and unit.
 
-        >>> Claim("C00c", "", (0.40, 0.44, 0.45), "bits a character", True).measured()
-        '0.43 ± 0.066 bits a character (95 %, 3 seeds)'
+        >>> Claim("C00c", "", (0.40, 0.44, 0.45), "bits per character", True).measured()
+        '0.43 ± 0.066 bits per character (95 %, 3 seeds)'
         """
         if self.half_width is None:
             return f"{self.mean:.4g} {self.unit}".rstrip()

@@ -9,22 +9,23 @@ import dis
 import linecache
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from inspect import signature, unwrap
-from numbers import Number
 from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 import torch
 
+from kd_lab.classroom.answers import brief, close, difference
+
 
 class Misconception(Exception):
-    """What is wrong with an answer: a sentence, and the smallest case that shows it as lines of text."""
+    """The fault of an answer: a sentence, and the smallest case that shows it as lines of text."""
 
     def __init__(self, message: str, example: tuple[str, ...] = ()):
         super().__init__(message)
@@ -45,7 +46,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A plausible wrong answer: what it is called, what is said to whoever gives it, and the wrong function itself."""
+    """A plausible wrong answer: what it is called, what its author is told, and the wrong function itself."""
 
     name: str  # two or three words, such as "direction reversed"
     message: str  # names the misconception and points at the idea; never gives the solution
@@ -65,9 +66,7 @@ class Exercise:
     cases: tuple[Case, ...]
     mistakes: tuple[Mistake, ...]
     check: Callable[[Callable[..., Any]], None] | None = None  # anything beyond values: raises Misconception
-    run: Callable[..., Any] | None = (
-        None  # run(function, *inputs) -> answer, where a call is not enough: a kernel's launch
-    )
+    run: Callable[..., Any] | None = None  # run(function, *inputs) -> answer, such as a kernel's launch
     tolerance: float = 1e-5  # relative, and absolute near zero
     seconds: float = 20.0  # a call that runs longer is stopped and called endless
 
@@ -143,14 +142,14 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
     for name, before, after in zip(names, untouched, inputs, strict=False):
         if isinstance(before, torch.Tensor | np.ndarray) and not close(after, before, 0.0):
             raise Misconception(
-                f"The value is right, but the argument {name} is changed on the way: whoever calls this function "
+                f"The value is right, but the argument {name} is changed on the way, and the caller "
                 "still needs it. Work on a new tensor instead of in place.",
                 (*example, f"afterwards {name} = {brief(after)}"),
             )
 
 
 def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any]:
-    """What turns a case's inputs into the function's answer: the function itself, or the exercise's way to run it."""
+    """The call that turns a case's inputs into the function's answer: the function itself, or the exercise's `run`."""
     return function if exercise.run is None else partial(exercise.run, function)
 
 
@@ -160,95 +159,6 @@ def looks_like(mistaken: Callable[..., Any], case: Case, got: Any, tolerance: fl
         return close(got, mistaken(*case.inputs()), tolerance)
     except Exception:
         return False
-
-
-def difference(got: Any, expected: Any) -> str:
-    """A sentence for an answer that no known mistake explains."""
-    if got is None:
-        return "It returns None: the return statement is missing, or this case does not reach it."
-    got_array, expected_array = as_array(got), as_array(expected)
-    if got_array is None or expected_array is None:
-        return f"It returns {article(got)} where this case has another answer."
-    if got_array.shape != expected_array.shape:
-        return (
-            f"The shape is {tuple(got_array.shape)}; this case has an answer of shape {tuple(expected_array.shape)}. "
-            "Ask which axes are summed or averaged away, and which stay."
-        )
-    if not np.isfinite(got_array).all() and np.isfinite(expected_array).all():
-        return "The answer holds a NaN or an infinity where the mathematics is finite."
-    return "The value differs in this case. Work it out by hand and see where your lines part from it."
-
-
-def close(got: Any, expected: Any, tolerance: float) -> bool:
-    """Equal within a tolerance, entry by entry: numbers and arrays by value and shape, containers by their entries.
-
-    >>> close(torch.tensor([1.0, 2.0]), [1.0, 2.0 + 1e-9], 1e-5), close(1.0, [1.0], 1e-5)
-    (True, False)
-    """
-    if isinstance(expected, Mapping):
-        return (
-            isinstance(got, Mapping)
-            and got.keys() == expected.keys()
-            and all(close(got[key], expected[key], tolerance) for key in expected)
-        )
-    got_array, expected_array = as_array(got), as_array(expected)
-    if got_array is not None and expected_array is not None:
-        return got_array.shape == expected_array.shape and np.allclose(
-            got_array, expected_array, rtol=tolerance, atol=tolerance, equal_nan=True
-        )
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(got, list | tuple)
-            and len(got) == len(expected)
-            and all(close(g, e, tolerance) for g, e in zip(got, expected, strict=True))
-        )
-    try:
-        return bool(got == expected)
-    except Exception:  # an answer whose comparison breaks is no equal answer
-        return False
-
-
-def as_array(value: Any) -> np.ndarray | None:
-    """Numbers, tensors and rectangular lists of numbers as one float64 array; None for everything else."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().double().numpy()
-    plain = Number | list | tuple | np.ndarray  # anything else with a length would be taken apart by numpy
-    if isinstance(value, list | tuple) and not all(isinstance(entry, plain) for entry in value):
-        return None
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged lists
-        return None
-    return array.astype(np.float64) if array.dtype.kind in "biuf" else None
-
-
-def brief(value: Any) -> str:
-    """A value in one short line, numbers to four digits.
-
-    >>> brief(torch.tensor([0.5, 1 / 3])), brief(torch.zeros(3, 50))
-    ('[0.5, 0.3333]', 'a Tensor of shape (3, 50)')
-    """
-    array = None if isinstance(value, str | bool) else as_array(value)
-    if array is not None:
-        if array.size > 24:
-            return f"{article(value)} of shape {tuple(array.shape)}"
-        return nested(array.tolist())
-    if callable(value):
-        return getattr(value, "__name__", article(value))
-    if isinstance(value, list) and value and all(isinstance(entry, torch.Tensor) for entry in value):
-        parts = [brief(entry) for entry in value]
-        return f"[{', '.join(parts)}]" if len(parts) <= 4 else f"a list of {len(parts)} tensors"
-    text = repr(value)
-    return text if len(text) <= 120 and " at 0x" not in text else article(value)
-
-
-def nested(value: Any) -> str:
-    return f"[{', '.join(map(nested, value))}]" if isinstance(value, list) else f"{value:.4g}"
-
-
-def article(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def call(

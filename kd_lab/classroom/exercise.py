@@ -33,7 +33,7 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def outcome(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) -> Panel:
-    """What a learner is told about a candidate."""
+    """The panel that a learner sees about a candidate."""
 
     def panel(state: str, *paragraphs: str, listing: tuple[str, ...] = (), tone: str = "plain") -> Panel:
         heading = f"Exercise {identifier}: {state}"

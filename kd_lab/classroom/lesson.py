@@ -84,8 +84,13 @@ def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Le
         numbers: only these, such as ["02"]; all by default.
 
     Raises:
-        ValueError: a number that no lesson has.
+        ValueError: this is no checkout, or a number that no lesson has.
     """
+    if not (root / "lessons").is_dir():
+        raise ValueError(
+            f"{root} holds no folder lessons/: notebooks are built and read in a checkout of the course, which an "
+            "installed package is not; clone the repository and run this in it, or name it with --root"
+        )
     folders = sorted((root / "kd_lab" / "lessons").glob("l[0-9][0-9]*_*"))
     lessons = [Lesson(folder, root / "lessons" / f"{folder.name[1:]}.ipynb") for folder in folders]
     if unknown := set(numbers or []) - {lesson.number for lesson in lessons}:
@@ -97,6 +102,7 @@ def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Le
 
 
 def tags(cell: NotebookNode) -> list[str]:
+    """The tags of a cell, such as "timing" or "teacher"."""
     return cell.metadata.get("tags", [])
 
 

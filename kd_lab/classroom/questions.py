@@ -25,7 +25,7 @@ class Question:
     """One question with one right option."""
 
     text: str
-    options: Mapping[str, str]  # option -> what is said to whoever chooses it
+    options: Mapping[str, str]  # option -> what is said to a learner who chooses it
     right: str  # one of the options
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a learner has committed to, to be compared with what happens."""
+    """A learner's commitment, to be compared with what happens."""
 
     question: str
     options: Sequence[str]
@@ -142,7 +142,7 @@ def choice(
     respond: Callable[[str], tuple[str, str]],
     chosen: str | None = None,
 ) -> widgets.VBox:
-    """A question with one toggle button an option, a button to commit, and a place for the response.
+    """A question with one toggle button per option, a button to commit, and a place for the response.
 
     No radio buttons: in JupyterLab the notebook takes the arrow keys that go from one to the next.
 

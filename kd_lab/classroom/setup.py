@@ -14,14 +14,14 @@ SHOWN = ("torch", "numpy", "ipywidgets")
 """The packages whose versions change what a lesson shows; the others are checked in silence."""
 
 
-def setup(lesson: str, seed: int = 0, threads: int = 4) -> int:
+def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
     """Prepare a lesson and say on what it runs.
 
     Args:
         lesson: its number, such as "02".
         seed: printed and returned, so that the cells below build their generators from the number that is shown.
-        threads: the most that torch may use. A model this small loses more to waiting than it gains past a few; where
-            all of a lesson's models are tiny, 1 is as fast and does not suffer when something else wants a core.
+        threads: the most that torch may use. Models this small gain nothing from a second one, and on a busy machine
+            two that wait for one another are many times slower than one.
 
     Returns:
         The seed.
@@ -50,16 +50,16 @@ def available_cores() -> int:
 
 
 def missing(requirements: Sequence[str] | None = None) -> list[str]:
-    """One remedy per package that kd_lab requires and that is absent or too old here; empty if all is well.
+    """One remedy per package that a lesson requires and that is absent or too old here; empty if all is well.
 
     >>> print(missing(["torch>=99"])[0].split("run: ")[1])
-    pip install -c constraints.txt -e . 'torch>=99'
+    pip install -c constraints.txt -e '.[course]'
     """
     remedies = []
     for requirement in requires("kd_lab") or [] if requirements is None else requirements:
         text, _, marker = requirement.partition(";")
         name = re.split(r"[<>=!~ \[]", text, maxsplit=1)[0]
-        if marker:  # an extra, or a package of some platforms only
+        if marker and not re.fullmatch(r"\s*extra == .course.", marker):  # another extra, or some platforms only
             continue
         try:
             found = version(name)
@@ -67,8 +67,8 @@ def missing(requirements: Sequence[str] | None = None) -> list[str]:
             found = "missing"
         if found == "missing" or not satisfies(found, text.removeprefix(name)):
             remedies.append(
-                f"{name} is {'not installed' if found == 'missing' else found}, and kd_lab needs {text.strip()}. "
-                f"In the folder of the course, run: pip install -c constraints.txt -e . '{text.strip()}'"
+                f"{name} is {'not installed' if found == 'missing' else found}, and the lessons need {text.strip()}. "
+                "In the folder of the course, run: pip install -c constraints.txt -e '.[course]'"
             )
     return remedies
 

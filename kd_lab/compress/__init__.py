@@ -1,98 +1,15 @@
-"""The model itself gets smaller: fewer bits a weight, fewer weights, and what a smaller model costs."""
+"""A smaller model: fewer weights (`prune`), fewer bits per weight (`quantize`), and the cost of a token (`cost`).
 
-from kd_lab.compress.activations import (
-    calibrate,
-    inject_outlier,
-    layer_inputs,
-    outlier_channels,
-    round_activations,
-    smooth,
-)
-from kd_lab.compress.cost import (
-    DEVICES,
-    Cost,
-    Device,
-    Factors,
-    bottleneck,
-    cost,
-    factors,
-    limits,
-    parameters_of,
-    pick,
-    stored_bits,
-)
-from kd_lab.compress.gptq import compensated, gptq
-from kd_lab.compress.integer import integer
-from kd_lab.compress.prune import (
-    Keep,
-    as_sparse,
-    channel_scores,
-    choose,
-    head_scores,
-    hold_zeros,
-    keep_largest,
-    keep_two_of_four,
-    layer_influence,
-    layer_scores,
-    magnitude,
-    remove,
-    silence,
-    sparsity,
-    taylor,
-    wanda,
-    zero,
-)
-from kd_lab.compress.quantize import Quantized, load_quantized, matrices, quantize, save_quantized
-from kd_lab.compress.rounding import Rounded, Scheme, round_to_nearest
-from kd_lab.compress.training import rounding, settled, straight_through
+>>> from kd_lab.compress import cost, prune, quantize
+>>> from kd_lab.models import load_teacher
+>>> teacher = load_teacher("surnames")
+>>> keep = prune.select_structures(teacher, prune.magnitude(teacher), heads=2, channels=256)
+>>> stack = quantize.round_to_nearest(prune.remove_structures(teacher, keep), bits=4)
+>>> after = cost.token_cost(stack.dequantize(), bits=stack.bits_per_weight)
+>>> round(cost.factors(after, cost.token_cost(teacher, bits=16)).size, 2)
+0.14
+"""
 
-__all__ = [
-    "DEVICES",
-    "Cost",
-    "Device",
-    "Factors",
-    "Keep",
-    "Quantized",
-    "Rounded",
-    "Scheme",
-    "as_sparse",
-    "bottleneck",
-    "calibrate",
-    "channel_scores",
-    "choose",
-    "compensated",
-    "cost",
-    "factors",
-    "gptq",
-    "head_scores",
-    "hold_zeros",
-    "inject_outlier",
-    "integer",
-    "keep_largest",
-    "keep_two_of_four",
-    "layer_influence",
-    "layer_inputs",
-    "layer_scores",
-    "limits",
-    "load_quantized",
-    "magnitude",
-    "matrices",
-    "outlier_channels",
-    "parameters_of",
-    "pick",
-    "quantize",
-    "remove",
-    "round_activations",
-    "round_to_nearest",
-    "rounding",
-    "save_quantized",
-    "settled",
-    "silence",
-    "smooth",
-    "sparsity",
-    "stored_bits",
-    "straight_through",
-    "taylor",
-    "wanda",
-    "zero",
-]
+from kd_lab.compress import cost, prune, quantize
+
+__all__ = ["cost", "prune", "quantize"]

@@ -18,7 +18,7 @@ _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no 
 _DTYPES = {"ids": ("U16", "I32"), "logp": ("F16",), "tail_logp": ("F16",)}
 
 
-def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike) -> int:
+def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike[str]) -> int:
     """Write to a safetensors file, whole or not at all: ids as uint16 where the vocabulary allows, log-probs as fp16.
 
     fp16 keeps three digits, which moves a probability of log-prob −8 by up to 0.4 %. A position costs 4·K bytes up to a
@@ -52,7 +52,7 @@ def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike) -> int:
     return path.stat().st_size
 
 
-def load_sparse_teacher(path: str | os.PathLike) -> SparseTeacher:
+def load_sparse_teacher(path: str | os.PathLike[str]) -> SparseTeacher:
     """Read a file that `save_sparse_teacher` wrote; ids as int64 and log-probs as fp32, ready for use.
 
     A file of the first format has no mass of the rest. It is made up from what such a file does say: 1 − Σ p, and where

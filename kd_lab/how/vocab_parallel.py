@@ -1,4 +1,20 @@
-"""softmax_kl where no rank holds a whole row: the vocabulary is sharded over a process group."""
+"""softmax_kl where no rank holds a whole row: the vocabulary is sharded over a process group.
+
+With x and y the logits divided by τ, rank r holds x_v and y_v for the tokens v of its shard, and
+
+    log q_v = x_v − max x − log Σ exp(x − max x)        max and Σ over all shards
+    D = Σ over ranks of the shard's part of D(q, p)     every divergence is a sum over the vocabulary
+    ∂D/∂x_v = g_v − q_v·Σ g,  g_v = ∂D/∂log q_v         Σ over all shards
+
+Three all-reduces of two numbers per counted position make it: MAX for the two maxima, SUM for the two normalisers, SUM
+for D and Σ g. The backward pass sends nothing.
+
+On NCCL a message is 8 bytes per counted position in fp32, so the three cost latency and hardly bandwidth. They wait for
+one another, and for a rank that comes late: ranks that disagree on how many positions count hang there, as with any
+collective. The tests run on gloo, over two processes.
+
+Source: Shoeybi et al., "Megatron-LM", 1909.08053, section 3, for the parallel cross-entropy that this generalises.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +25,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.distributed import ProcessGroup
-from torch.distributed.tensor import DTensor
 
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.divergences import DIVERGENCES
@@ -34,21 +49,9 @@ def vocab_parallel_softmax_kl(
 ) -> Float[Tensor, "..."]:
     """`softmax_kl` of logits whose last axis is sharded over the ranks of a group, as a column-parallel head leaves it.
 
-    With x and y the logits divided by τ, rank r holds x_v and y_v for the tokens v of its shard, and
-
-        log q_v = x_v − max x − log Σ exp(x − max x)        max and Σ over all shards
-        D = Σ over ranks of the shard's part of D(q, p)     every divergence is a sum over the vocabulary
-        ∂D/∂x_v = g_v − q_v·Σ g,  g_v = ∂D/∂log q_v         Σ over all shards
-
-    Three all-reduces of two numbers per counted position make it: MAX for the two maxima, SUM for the two normalisers,
-    SUM for D and Σ g. The backward pass sends nothing and makes each rank's own part of the gradient. Every rank calls
-    with the same positions, mask and options, gets the same loss, and keeps its shard; the teacher is sharded as the
-    student is. What a replicated hidden state receives through its shard of the head is the business of that head, as
-    with any column-parallel layer.
-
-    On NCCL each message is two numbers per counted position, 8 bytes in fp32, so the three cost latency and hardly
-    bandwidth. They wait for one another, and for a rank that comes late: ranks that disagree on how many positions
-    count hang there, as with any collective. The tests run on gloo, over two processes.
+    Every rank calls with the same positions, mask and options, gets the same loss, and its own part of the gradient;
+    the teacher is sharded as the student is. A replicated hidden state receives the sum of what the shards of the head
+    send back, which is the business of that head, as with any column-parallel layer.
 
     Args:
         student_logits_shard: [..., V/R], this rank's tokens; shards may differ in size. Or a DTensor of the whole
@@ -70,8 +73,6 @@ def vocab_parallel_softmax_kl(
     >>> vocab_parallel_softmax_kl(student, teacher, divergence="reverse_kl", temperature=2.0)
     tensor(0.7964)
     >>> dist.destroy_process_group()
-
-    Source: Shoeybi et al., "Megatron-LM", 1909.08053, section 3, for the parallel cross-entropy that this generalises.
     """
     check_options(divergence, beta, temperature, reduction, normalizer)
     student, own_group = _local("student", student_logits_shard)
@@ -174,6 +175,8 @@ def _chunks(logits: Float[Tensor, "N V"]) -> Iterator[slice]:
 
 def _local(side: str, logits: Tensor) -> tuple[Tensor, ProcessGroup | None]:
     """This rank's shard, and the group that holds the others where a DTensor knows it."""
+    from torch.distributed.tensor import DTensor  # late: it takes a while, and `kd_lab.how` is imported by all
+
     if not isinstance(logits, DTensor):
         return logits, None
     over = [i for i, placement in enumerate(logits.placements) if placement.is_shard(logits.dim() - 1)]

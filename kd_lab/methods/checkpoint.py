@@ -25,7 +25,7 @@ FORMAT = "kd_lab training run 1"
 class Checkpoint:
     """The file of one run in `folder`, which every process of the run must be able to read."""
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike[str]):
         self.path = Path(folder) / "run.safetensors"
 
     def save(self, training: Training) -> None:

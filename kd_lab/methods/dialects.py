@@ -2,25 +2,24 @@
 
 Three conventions are easily confused. β is the teacher's share of the mixture here, in GKD, in TRL and in DistiLLM-2;
 in DistiLLM's JSD λ is the student's. A project's "forward KL" may be a cross-entropy, which has the gradient and not
-the value. And "temperature" may soften the loss, or only the student's writing.
+the value. And "temperature" may soften the loss, the student's writing, or both.
 
-Each function below turns settings as the project spells them into a recipe or a divergence; `DIALECTS` lists what
-stays different. Read from TRL f2cd577 (whose divergence is as it has been since 0.16), DistiLLM d47e77f, DistiLLM-2
-fe4cf9b and LMOps 4f2a9de.
+Each function below turns settings as the project spells them into a recipe or a divergence; `DIALECTS` lists the
+differences that remain. Read from TRL 1.16.0, DistiLLM d47e77f, DistiLLM-2 fe4cf9b, LMOps 4f2a9de, verl 1dda039 and
+NeMo-RL 7ea279a.
 """
 
 from dataclasses import dataclass, replace
 
-from kd_lab.contracts import How
 from kd_lab.how import Divergence
-from kd_lab.methods.recipe import Recipe
+from kd_lab.methods.recipe import Recipe, Term
 from kd_lab.methods.recipes import minillm
 from kd_lab.what import Logits
-from kd_lab.where import Corpus, Mixture, TeacherRollouts
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 
 
 def trl_divergence(beta: float = 0.5) -> Divergence:
-    """TRL's `GKDConfig.beta`: 0 is forward KL, 1 reverse KL, and in between stands JSD(β) as in the paper.
+    """TRL's `beta`, of both trainers: 0 is forward KL, 1 reverse KL, and in between stands JSD(β) as in the paper.
 
     The loss jumps at both ends, since JSD(β) goes to 0 there: TRL's two ends are special cases. At β = 0.01 the
     gradient is about a hundredth of that at β = 0.
@@ -36,11 +35,11 @@ def trl_divergence(beta: float = 0.5) -> Divergence:
 
 
 def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd: bool = False) -> Recipe:
-    """TRL's `GKDConfig` as a recipe, with TRL's defaults.
+    """TRL's experimental `GKDConfig` as a recipe, with TRL's defaults.
 
     Args:
         beta: see `trl_divergence`.
-        lmbda: λ; one coin a batch.
+        lmbda: λ; one coin per batch.
         temperature: of the student while it writes, and of nothing else; the loss is taken at τ = 1. At TRL's 0.9 the
             texts are a little more likely than the student's own.
         seq_kd: the texts of the other batches are the teacher's. (TRL lets it write anew at every step and at the same
@@ -57,6 +56,77 @@ def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd:
     return Recipe("TRL GKD", Logits(), trl_divergence(beta), where, source="arXiv:2306.13649")
 
 
+def trl_distillation(beta: float = 1.0, temperature: float = 1.0) -> Recipe:
+    """TRL's stable `DistillationConfig` as a recipe, with TRL's defaults. Every text is the student's own.
+
+    Args:
+        beta: see `trl_divergence`.
+        temperature: τ of the student while it writes, and of both sides in the loss, which carries no τ² there. At a
+            τ other than 1 the student is trained on other texts than it will write once it is deployed.
+
+    Raises:
+        ValueError: β is outside 0 … 1.
+
+    >>> print(trl_distillation())
+    TRL distillation: logits × reverse KL × on-policy (student)
+    """
+    how = replace(trl_divergence(beta), temperature=temperature)
+    term = Term(Logits(), how, StudentRollouts(temperature), weight=temperature**-2)
+    return Recipe("TRL distillation", terms=(term,), source="arXiv:2306.13649")
+
+
+def verl(loss_mode: str = "k3", use_policy_gradient: bool = False) -> Recipe:
+    """verl's `distillation_loss` as a recipe, without its task rewards; the defaults are those of its YAML file.
+
+    The estimators look at the token that the student drew and at no other; the recipe has their gradient in
+    expectation. k2 as a loss has that of reverse KL, and so has k1 as a reward. k3 as a loss, the default, has that of
+    *forward* KL, although its value estimates reverse KL.
+
+    Args:
+        loss_mode: "k1", "k2" or "k3", by any of their names, or "forward_kl_topk".
+        use_policy_gradient: the loss is the negative reward of its own token; rewards of later tokens are not added.
+
+    Raises:
+        ValueError: the expected gradient is that of no divergence. k3 as a reward has ∇KL(q‖p) − ∇KL(p‖q), and k1 as a
+            loss has 0.
+
+    >>> print(verl("k3"))
+    verl: logits × forward KL × on-policy (student)
+    """
+    reverse, forward = Divergence("reverse_kl"), Divergence("forward_kl")
+    if use_policy_gradient:
+        gradients = {"k1": reverse, "kl": reverse}
+    else:
+        gradients = {"k2": reverse, "mse": reverse, "k3": forward, "low_var_kl": forward, "forward_kl_topk": forward}
+    if loss_mode not in gradients:
+        raise ValueError(
+            f"loss_mode is {loss_mode!r} with use_policy_gradient={use_policy_gradient}; expected one of "
+            f"{', '.join(gradients)}: the others have the gradient of no divergence"
+        )
+    return Recipe("verl", Logits(), gradients[loss_mode], StudentRollouts())
+
+
+def nemo_rl(kl_type: str = "mixed", mixed_kl_weight: float = 0.5) -> Recipe:
+    """NeMo-RL's `loss_fn` of on-policy distillation as a recipe, with NeMo-RL's defaults.
+
+    Args:
+        kl_type: "forward", "reverse" or "mixed", the weighted sum of both.
+        mixed_kl_weight: the weight of the forward KL.
+
+    Raises:
+        ValueError: the type is another, or the weight no share.
+
+    >>> print(nemo_rl(mixed_kl_weight=0.75))
+    NeMo-RL: 0.75 · logits × forward KL × on-policy (student) + 0.25 · logits × reverse KL × on-policy (student)
+    """
+    shares = {"forward": 1.0, "reverse": 0.0, "mixed": _share("mixed_kl_weight", mixed_kl_weight)}
+    if kl_type not in shares:
+        raise ValueError(f"kl_type is {kl_type!r}; expected one of {', '.join(map(repr, shares))}")
+    weights = {"forward_kl": shares[kl_type], "reverse_kl": 1 - shares[kl_type]}
+    terms = (Term(Logits(), Divergence(name), StudentRollouts(), weight) for name, weight in weights.items() if weight)
+    return Recipe("NeMo-RL", terms=terms)
+
+
 def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.0) -> Divergence:
     """The loss that DistiLLM's `--type` names; what else stands in the type, such as "adaptive-", is about the texts.
 
@@ -67,7 +137,7 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
     Args:
         kind: such as "srkl" or "adaptive-sfkl".
         skew_alpha: `--skew-alpha`, in "sfkl" the teacher's share of the mixture and in "srkl" the student's.
-        kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, whoever wrote them.
+        kd_ratio: `--kd-ratio`; 1 − kd_ratio weighs the cross-entropy with the texts' own tokens, by any author.
 
     Raises:
         ValueError: the type names no loss, or `kd_ratio` is no share.
@@ -78,20 +148,15 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
     losses = {
         "sfkl": Divergence("skew_kl", beta=skew_alpha),
         "srkl": Divergence("skew_reverse_kl", beta=round(1 - skew_alpha, 10)),
-        "jsd": Divergence("jsd", beta=round(1 - DISTILLM_JSD_LAMBDA, 10)),
+        "jsd": Divergence("jsd", beta=0.1),  # 1 − λ; λ = 0.9 is the default of its js_distance, which no flag reaches
         "tvd": Divergence("total_variation"),
         "fkl": Divergence("forward_kl"),
         "rkl": Divergence("reverse_kl"),
     }
     name = "fkl" if kind == "kd" else next((name for name in losses if name in kind), None)
     if name is None:
-        raise ValueError(
-            f"type {kind!r} names no loss of DistiLLM; expected one with {', '.join(losses)} in it, or 'kd'"
-        )
+        raise ValueError(f"type {kind!r} names no loss of DistiLLM; expected {', '.join(losses)} in it, or 'kd'")
     return replace(losses[name], label_weight=round(1 - _share("kd_ratio", kd_ratio), 10))
-
-
-DISTILLM_JSD_LAMBDA = 0.9  # the default of its js_distance, which no flag reaches
 
 
 def distillm(
@@ -120,8 +185,8 @@ def distillm(
     return Recipe("DistiLLM", Logits(), how, where, source="arXiv:2402.03898")
 
 
-def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: float = 0.1) -> tuple[How, How]:
-    """DistiLLM-2's losses: on the teacher's texts, and on the student's. It adds the two up, so no one recipe is both.
+def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: float = 0.1) -> Recipe:
+    """DistiLLM-2 as a recipe: a loss on the teacher's texts and another on the student's, added up.
 
     Args:
         loss_type: "distillm_v2" (skew KL there, skew reverse KL with a held mixture here), "distillm_v1" (the latter on
@@ -132,10 +197,8 @@ def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: fl
     Raises:
         ValueError: the loss type is another.
 
-    >>> [str(how) for how in distillm_2()]
+    >>> [str(term.how) for term in distillm_2().terms]
     ['skew KL(0.1)', 'skew reverse KL(0.9), mixture held']
-    >>> str(distillm_2("gkd")[0])
-    'JSD(0.9)'
     """
     reverse = Divergence("skew_reverse_kl", beta=round(1 - alpha_2, 10), hold_mixture=True)
     both = {
@@ -145,7 +208,8 @@ def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: fl
     }
     if loss_type not in both:
         raise ValueError(f"loss_type is {loss_type!r}; expected one of {', '.join(map(repr, both))}")
-    return both[loss_type]
+    terms = map(Term, (Logits(), Logits()), both[loss_type], (TeacherRollouts(), StudentRollouts()))
+    return Recipe("DistiLLM-2", terms=terms, source="arXiv:2503.07067")
 
 
 def minillm_flags(
@@ -175,17 +239,20 @@ def _share(name: str, value: float) -> float:
 
 @dataclass(frozen=True)
 class Dialect:
-    """One setting of a project, what it is here, and what is still different."""
+    """One setting of a project, its meaning here, and the differences that remain."""
 
     project: str
     setting: str
-    ours: Recipe | How | tuple[How, How]
+    ours: Recipe | Divergence
     differs: str = ""
 
     def __str__(self) -> str:
-        if isinstance(self.ours, Recipe):
-            return f"{self.ours.how} × {self.ours.where}"
-        return " and ".join(map(str, self.ours)) if isinstance(self.ours, tuple) else str(self.ours)
+        if isinstance(self.ours, Divergence):
+            return str(self.ours)
+        weights = ("" if term.weight == 1 else f"{term.weight:g} · " for term in self.ours.terms)
+        return " + ".join(
+            f"{weight}{term.how} × {term.where}" for weight, term in zip(weights, self.ours.terms, strict=True)
+        )
 
 
 _CROSS_ENTROPY = "there a cross-entropy: larger by the teacher's entropy, same gradient"
@@ -194,8 +261,12 @@ DIALECTS = (
     Dialect("TRL", "beta=0", trl_divergence(0)),
     Dialect("TRL", "beta=0.1", trl_divergence(0.1)),
     Dialect("TRL", "beta=1", trl_divergence(1)),
-    Dialect("TRL", "defaults", trl(), "student writes at τ = 0.9"),
-    Dialect("TRL", "lmbda=0, seq_kd", trl(lmbda=0.0, seq_kd=True), "there the teacher writes anew, at τ = 0.9"),
+    Dialect("TRL", "DistillationConfig()", trl_distillation()),
+    Dialect("TRL", "DistillationConfig(temperature=2)", trl_distillation(temperature=2.0),
+            "the student writes at τ = 2 too; its loss carries no τ², which the weight takes out"),
+    Dialect("TRL", "GKDConfig()", trl(), "the student writes at τ = 0.9"),
+    Dialect("TRL", "GKDConfig(lmbda=0, seq_kd=True)", trl(lmbda=0.0, seq_kd=True),
+            "there the teacher writes anew, at τ = 0.9"),
     Dialect("DistiLLM", "kd, fkl", distillm_divergence("kd"), _CROSS_ENTROPY),
     Dialect("DistiLLM", "rkl", distillm_divergence("rkl")),
     Dialect("DistiLLM", "jsd (λ = 0.9)", distillm_divergence("jsd"), "λ is the student's share"),
@@ -203,12 +274,19 @@ DIALECTS = (
     Dialect("DistiLLM", "srkl", distillm_divergence("srkl"), "skew_alpha is the student's share"),
     Dialect("DistiLLM", "tvd", distillm_divergence("tvd")),
     Dialect("DistiLLM", "mixed-sfkl", distillm("mixed-sfkl"), "there drawn from a buffer of the student's texts"),
-    Dialect("DistiLLM-2", "gkd (α = 0.9)", distillm_2("gkd"), "both added up; mean over texts of means over tokens"),
-    Dialect("DistiLLM-2", "distillm_v2", distillm_2(), "both added up; mean over texts of means over tokens"),
+    Dialect("DistiLLM-2", "gkd (α = 0.9)", distillm_2("gkd"), "mean over texts of means over tokens"),
+    Dialect("DistiLLM-2", "distillm_v2", distillm_2(), "mean over texts of means over tokens"),
     Dialect("MiniLLM", "--teacher-mixed-alpha 0.2", minillm_flags(teacher_mixed_alpha=0.2),
             "length norm always on; discount 0.95, whitened and clipped; a loss on plain text is added"),
+    Dialect("verl", "loss_mode=k3", verl("k3"), "there one drawn token per position; the value is reverse KL's"),
+    Dialect("verl", "loss_mode=k2", verl("k2"), "there one drawn token per position"),
+    Dialect("verl", "loss_mode=k1, use_policy_gradient", verl("k1", use_policy_gradient=True),
+            "there one drawn token per position, and a clipped ratio"),
+    Dialect("verl", "loss_mode=forward_kl_topk", verl("forward_kl_topk"),
+            "there on the teacher's top k without the rest: its optimum puts all mass on them"),
+    Dialect("NeMo-RL", "kl_type=mixed", nemo_rl(), "there on the teacher's top 64, both sides renormalised"),
 )  # fmt: skip
-"""What the projects' settings are here."""
+"""The settings of the projects, and their meaning here."""
 
 
 def dialect_table() -> str:

@@ -22,11 +22,10 @@ from tqdm.auto import tqdm
 
 from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
-from kd_lab.methods.checks import check
-from kd_lab.methods.parallel import Interrupts
+from kd_lab.methods.parallel import Interrupts, Ranks
 from kd_lab.methods.recipe import Recipe
 from kd_lab.methods.training import Result, Training, warm_up_cosine
-from kd_lab.models import evaluating
+from kd_lab.models import HuggingFace, evaluating
 from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
 
@@ -48,7 +47,7 @@ def distill(
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: int = 50,
     on_step: Callable[[dict[str, float]], None] | None = None,
-    checkpoint: str | PathLike | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int = 50,
     progress: bool = True,
 ) -> Result:
@@ -79,7 +78,7 @@ def distill(
         NonFiniteLoss: loss or gradient is NaN or infinite; says at which step and where it came from.
     """
     positive = {"steps": steps, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
-    check(student, teacher, world, recipe, batch_size, accumulate, autocast, **positive)
+    _check(student, teacher, world, recipe, batch_size, accumulate, autocast, **positive)
     training = Training(student, recipe, steps, seed, batch_size, accumulate, learning_rate, schedule, clip, autocast)
     breaks = _Breaks(evaluate, evaluate_every, on_step, checkpoint and Checkpoint(checkpoint), checkpoint_every)
     try:
@@ -129,3 +128,62 @@ def _train(training: Training, breaks: _Breaks, progress: bool) -> None:
             bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
             bar.update()
             breaks(training, interrupts)
+
+
+def _check(
+    student: nn.Module,
+    teacher: object,
+    world: World,
+    recipe: Recipe,
+    batch_size: int,
+    accumulate: int,
+    autocast: torch.dtype | None,
+    **positive: int,
+) -> None:
+    """Refuse a run that cannot be right.
+
+    Raises:
+        ValueError: saying what is wrong, what came, what was expected and how to fix it.
+    """
+    for name, value in {"batch_size": batch_size, "accumulate": accumulate, **positive}.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; expected at least 1")
+    ranks = Ranks.here().size
+    if batch_size % ranks or batch_size // ranks < accumulate:
+        raise ValueError(
+            f"batch_size is {batch_size} for {ranks} processes and accumulate={accumulate}; expected a multiple of "
+            f"{ranks} with at least {ranks * accumulate} texts, since each process takes its share in as many parts"
+        )
+    if autocast not in (None, torch.bfloat16):
+        raise ValueError(
+            f"autocast is {autocast}; expected torch.bfloat16 or None: gradients in float16 vanish without a loss "
+            "scale, which this loop has not"
+        )
+    for role, model in (("student", student), ("teacher", teacher)):
+        if role == "student" or isinstance(model, nn.Module):
+            _check_model(role, model, world)
+    recipe.fits(teacher)
+    if not any(parameter.requires_grad for parameter in student.parameters()):
+        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
+
+
+def _check_model(role: str, model: nn.Module, world: World) -> None:
+    missing = [name for name in ("vocab_size", "context", "new_cache") if not hasattr(model, name)]
+    if missing:
+        raise ValueError(
+            f"the {role} is a {type(model).__name__} without {', '.join(missing)}; expected a language model of the "
+            "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
+            "module inside a DistributedDataParallel, since distill adds up the gradients itself"
+        )
+    if isinstance(model, HuggingFace):
+        model.check_tokenizer(world.vocabulary, role)
+    if model.vocab_size != len(world.vocabulary):
+        raise ValueError(
+            f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "
+            f"{len(world.vocabulary)}; expected the same ids on both: build it with vocab_size=len(world.vocabulary)"
+        )
+    if model.context < world.context:
+        raise ValueError(
+            f"the {role} reads {model.context} tokens and the texts of {world.name} have up to {world.context}; "
+            "expected a context at least as long: build the model with context=world.context"
+        )

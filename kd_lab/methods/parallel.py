@@ -89,7 +89,8 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
     """This rank's share of a source: asked for n texts, it returns n of the size · n that all ranks get together.
 
     Texts that the student does not write are cheap to draw: each rank draws them all and keeps its own, so that the run
-    is that of one process. A text that the student writes is written once, by one rank, from that rank's own stream.
+    is that of one process. A text that the student writes is written once, by one rank, from that rank's own stream. A
+    mixture so throws a coin on each rank, and draws from a teacher's set of the rank's own.
     """
     if ranks.size == 1:
         return where.bind(world, student, teacher, seed)
@@ -126,7 +127,7 @@ def gathered(model: nn.Module) -> Iterator[None]:
 
 
 class Interrupts:
-    """Ctrl-C for several processes: whoever is interrupted tells the others after the step, and all stop there.
+    """Ctrl-C for several processes: the process that is interrupted tells the others after the step, and all stop.
 
     One process alone stops at once, as usual.
     """

@@ -61,13 +61,19 @@ def warm_up_cosine(step: int, steps: int) -> float:
 @contextmanager
 def own_chance(seed: int, device: torch.device) -> Iterator[None]:
     """Within, the global streams of chance, which dropout reads, start from `seed`; after, they are as they were."""
-    kinds = {} if device.type == "cpu" else {"devices": [device], "device_type": device.type}
-    with torch.random.fork_rng(**(kinds or {"devices": []})):
-        torch.default_generator.manual_seed(seed)
-        if kinds:
-            # torch.manual_seed would move the generators of every other device too
-            getattr(torch, device.type).default_generators[device.index or 0].manual_seed(seed)
+    streams = [torch.default_generator]
+    if device.type in ("cuda", "xpu"):
+        streams.append(getattr(torch, device.type).default_generators[device.index])
+    elif device.type == "mps":
+        streams.append(torch.mps._get_default_mps_generator())
+    before = [generator.get_state() for generator in streams]
+    try:
+        for generator in streams:
+            generator.manual_seed(seed)
         yield
+    finally:
+        for generator, state in zip(streams, before, strict=True):
+            generator.set_state(state)
 
 
 class Training:

@@ -8,7 +8,7 @@ from kd_lab.models.cached_teacher import CachedTeacher
 from kd_lab.models.finite_state import FiniteStateModel
 from kd_lab.models.generate import generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
-from kd_lab.models.hugging_face import HuggingFace, HuggingFaceTokenizer
+from kd_lab.models.hugging_face import HuggingFace
 from kd_lab.models.mixture import MixtureModel
 from kd_lab.models.reading import device_of, evaluating, next_token_logp, target_logp
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
@@ -21,7 +21,6 @@ __all__ = [
     "FiniteStateModel",
     "GPTConfig",
     "HuggingFace",
-    "HuggingFaceTokenizer",
     "MixtureModel",
     "TabularModel",
     "device_of",

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import torch
-from platformdirs import user_cache_dir
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -92,7 +91,11 @@ def load_teacher(name: str) -> GPT:
 
 def cache_folder() -> Path:
     """The folder that keeps trained models between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder."""
-    return Path(os.environ.get("KD_LAB_CACHE") or user_cache_dir("kd_lab", appauthor=False))
+    if named := os.environ.get("KD_LAB_CACHE"):
+        return Path(named)
+    from platformdirs import user_cache_dir  # comes with the course
+
+    return Path(user_cache_dir("kd_lab", appauthor=False))
 
 
 def trained(

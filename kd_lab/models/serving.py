@@ -9,11 +9,11 @@ from threading import Lock, Thread
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
 from kd_lab.models.reading import device_of
-from kd_lab.worlds import Batch
 
 MOST_PROMPTS = 256
 MOST_BYTES = 1 << 20
@@ -152,9 +152,13 @@ def _number(request: dict, field: str, default: float, kind: type) -> float:
 
 
 def _encode(tokenizer: Tokenizer, prompts: list[str]) -> tuple[Int[Tensor, "B P"], Int[Tensor, " B"]]:
-    """The ids of the prompts without the end that encoding adds, and their number in each row."""
-    ids = tokenizer.encode(prompts)
-    return ids[:, :-1], Batch.from_tokens(ids, end=tokenizer.end, pad=tokenizer.pad).mask.sum(1)
+    """The ids of the prompts without the end that encoding adds, and their number in each row.
+
+    One at a time, since a prompt may hold ends, as between the turns of a chat, and ends may pad.
+    """
+    rows = [tokenizer.encode([prompt])[0, :-1] for prompt in prompts]
+    lengths = torch.tensor([len(row) for row in rows])
+    return pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad), lengths
 
 
 def _complete(

@@ -146,7 +146,7 @@ class Choice:
 class Text:
     """A short text, such as the prefix that walks a tree. The picture follows letter by letter.
 
-    What is no legal text is for `update` to refuse, with a ValueError that says how to mend it.
+    A text that is not legal is for `update` to refuse, with a ValueError that says how to fix it.
 
     >>> Text("prefix", start="ma").extremes
     ('', 'ma')

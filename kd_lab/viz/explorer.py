@@ -6,8 +6,6 @@ is computed once and frozen, everything that stands still is drawn once and kept
 artists that `create` handed out, on top of those pixels.
 """
 
-import html
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -15,13 +13,13 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-from IPython.display import Markdown, display
+from IPython.display import display
 from matplotlib.artist import Artist
-from PIL import Image, ImageDraw
 
 from kd_lab.viz.controls import Choice, Control, Slider, Text
-from kd_lab.viz.picture import as_img, display_png, encode_png, encode_png_fast, label_font, pixels
-from kd_lab.viz.style import DPI, INK, SHARPNESS, course_style, new_figure
+from kd_lab.viz.page import describe, error_page, frame_page, show_filmstrip
+from kd_lab.viz.picture import encode_png_fast, pixels
+from kd_lab.viz.style import DPI, SHARPNESS, course_style, new_figure
 
 __all__ = ["EXPLORERS", "Choice", "Explorer", "Frame", "Slider", "Text"]
 
@@ -100,7 +98,7 @@ class Explorer:
         if not 1 <= len(names) <= 3 or len(set(names)) < len(names):
             raise ValueError(
                 f"explorer {name!r} came with the controls {names}; expected one to three with different names: "
-                "one idea an explorer, and another explorer for the next"
+                "one idea per explorer, and another explorer for the next"
             )
         self.name, self.controls, self.size = name, tuple(controls), size
         self.presets = dict(presets or {})
@@ -132,7 +130,7 @@ class Explorer:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the controls say now."""
+        """The controls' settings now."""
         return {control.name: holder.value for control, holder in zip(self.controls, self._holders, strict=True)}
 
     @property
@@ -212,12 +210,12 @@ class Explorer:
         for holder in self._holders:
             holder.observe(self._on_move, names="value")
         buttons = [
-            _button(name, lambda _, preset=preset: self.set(preset), f"Set the controls to: {_describe(preset)}")
+            _button(name, lambda _, preset=preset: self.set(preset), f"Set the controls to: {describe(preset)}")
             for name, preset in self.presets.items()
         ]
-        buttons.append(_button("Reset", lambda _: self.reset(), f"Back to {_describe(self.start)}"))
+        buttons.append(_button("Reset", lambda _: self.reset(), f"Back to {describe(self.start)}"))
         row = ipywidgets.Layout(flex_flow="row wrap")
-        self._view = ipywidgets.HTML(self._page())
+        self._view = ipywidgets.HTML(frame_page(self.frame.png, self.sentence, self.size))
         self.box = ipywidgets.VBox([*(shown for _, shown in built), ipywidgets.HBox(buttons, layout=row), self._view])
 
     def _on_move(self, _change: Any) -> None:
@@ -229,35 +227,11 @@ class Explorer:
         try:
             self.frame = self.draw(self.values)
             self.error = None
-            self._view.value = self._page()
+            self._view.value = frame_page(self.frame.png, self.sentence, self.size)
         except Exception as error:
             self._still = None  # update may have stopped halfway
             self.error = error
-            self._view.value = self._error_page(error)
-
-    def _page(self) -> str:
-        """Picture and sentence in one message, so that the two never disagree on the page."""
-        return (
-            f'<figure style="margin:0;width:{self.size[0]}px;max-width:100%">'
-            f"{as_img(self.frame.png, self.sentence, self.size[0])}"
-            f'<figcaption role="status" aria-live="polite" style="line-height:1.4;min-height:2.8em">'
-            f"{html.escape(self.sentence)}</figcaption></figure>"
-        )
-
-    def _error_page(self, error: Exception) -> str:
-        where = ""
-        if not isinstance(error, ValueError):  # a ValueError says all; for the rest the line helps
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"<p>It arose in <code>{html.escape(last.name)}</code>, line {last.lineno}: " \
-                    f"<code>{html.escape(last.line or '')}</code></p>"  # fmt: skip
-        return (
-            f'<div role="alert" style="width:{self.size[0] - 36}px;min-height:{self.size[1] - 36}px;max-width:100%;'
-            f'padding:16px;border:2px solid #B00020;line-height:1.4">'
-            f"<p><b>No picture for {html.escape(_describe(self.values))}.</b></p>"
-            f"<p><code>{type(error).__name__}</code>: {html.escape(str(error))}</p>{where}"
-            f"<p>Choose another setting or press Reset. If every setting fails, mend the cell that builds "
-            f"this explorer and run it again.</p></div>"
-        )
+            self._view.value = error_page(error, describe(self.values), self.size)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         bundle = dict(self.box._repr_mimebundle_())
@@ -283,26 +257,10 @@ class Explorer:
             settings: three to five of them, each a dict or a preset's name. By default the start and the first presets,
                 or the first control's extremes where there are no presets.
         """
-        if settings is None:
-            settings = [{}, *self.presets][:5] if self.presets else self._extremes_of_first()
-        chosen = [self.presets[s] if isinstance(s, str) else s for s in settings]
-        labels = [
-            f"{s}: {_describe(preset)}" if isinstance(s, str) else _describe(s or self.start)
-            for s, preset in zip(settings, chosen, strict=True)
-        ]
-        images, sentences = zip(*(self._small_frame(setting) for setting in chosen), strict=True)
-        lines = [
-            f"{chr(ord('a') + i)}. {label}. {s}" for i, (label, s) in enumerate(zip(labels, sentences, strict=True))
-        ]
-        strip = _mount(images, [f"{chr(ord('a') + i)}  {label}" for i, label in enumerate(labels)])
-        display_png(encode_png(strip), " ".join(lines), strip.shape[1] // SHARPNESS)
-        display(Markdown("\n\n".join(f"**{line[:2]}** {line[3:]}" for line in lines)))
+        show_filmstrip(self, settings)
 
-    def _extremes_of_first(self) -> list[Settings]:
-        return [{self.controls[0].name: value} for value in dict.fromkeys(self.controls[0].extremes)][:5]
-
-    def _small_frame(self, settings: Settings) -> tuple[np.ndarray, str]:
-        """A frame at 5/8 of its size, drawn at that size and not shrunk, so that its text stays sharp."""
+    def small_frame(self, settings: Settings) -> tuple[np.ndarray, str]:
+        """Pixels and sentence of a frame at 5/8 of its size: drawn at that size, so that its text stays sharp."""
         try:
             self.figure.dpi = DPI * SHARPNESS * 5 / 8
             sentence = self._redraw(settings)
@@ -310,24 +268,6 @@ class Explorer:
         finally:
             self.figure.dpi = DPI * SHARPNESS
             self._still = None
-
-
-def _mount(images: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
-    """Pictures of one size in two columns, each under its label."""
-    height, width, _ = images[0].shape
-    head, gap = 24 * SHARPNESS, 12 * SHARPNESS
-    rows = (len(images) + 1) // 2
-    page = Image.new("RGBA", (2 * width + gap, rows * (head + height + gap) - gap), "white")
-    pen = ImageDraw.Draw(page)
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        left, top = (i % 2) * (width + gap), (i // 2) * (head + height + gap)
-        pen.text((left + 6, top + head // 2), label, fill=INK, font=label_font(11 * SHARPNESS), anchor="lm")
-        page.paste(Image.fromarray(image), (left, top + head))
-    return np.asarray(page)
-
-
-def _describe(settings: Settings) -> str:
-    return ", ".join(f"{name} = {f'{v:g}' if isinstance(v, float) else v}" for name, v in settings.items())
 
 
 def _button(name: str, on_click: Callable, tooltip: str) -> ipywidgets.Button:

@@ -18,13 +18,13 @@ def draw_learning(
     looks: Sequence[Look],
     teacher: float | None = None,
 ) -> None:
-    """A curve a method: the mean over its seeds and the band of its 95 % interval.
+    """One curve per method: the mean over its seeds and the band of its 95 % interval.
 
     Args:
         axes: gets the curves, a label for the steps and a tick at every second point.
         curves: method → what was measured after every `every` steps, for at least two seeds.
         every: steps between two points.
-        looks: one a method.
+        looks: one per method.
         teacher: the teacher's own figure, drawn as a level line.
 
     Raises:

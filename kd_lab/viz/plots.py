@@ -15,7 +15,7 @@ from kd_lab.viz.style import TEACHER, Look
 
 
 def letter_bars(axes: Axes, symbols: Sequence[str], looks: Sequence[Look] = (TEACHER,)) -> list[BarContainer]:
-    """Bars for a distribution over symbols, one group a symbol and one bar a look; they start at zero.
+    """Bars for a distribution over symbols, one group per symbol and one bar per look; they start at zero.
 
     Args:
         axes: gets its ticks, its label and the limits 0 … 1.
@@ -23,7 +23,7 @@ def letter_bars(axes: Axes, symbols: Sequence[str], looks: Sequence[Look] = (TEA
         looks: who is compared, such as `(TEACHER, STUDENT)`.
 
     Returns:
-        One container a look, to be moved by `set_bars`.
+        One container per look, to be moved by `set_bars`.
 
     >>> from kd_lab.viz import STUDENT, TEACHER, new_figure
     >>> teacher, student = letter_bars(new_figure().subplots(), "ab·", (TEACHER, STUDENT))
@@ -51,7 +51,7 @@ def set_bars(bars: BarContainer, heights: Sequence[float] | np.ndarray) -> None:
         ValueError: there are not as many heights as bars.
     """
     if len(heights) != len(bars):
-        raise ValueError(f"{len(heights)} heights came for {len(bars)} bars; expected one a symbol")
+        raise ValueError(f"{len(heights)} heights came for {len(bars)} bars; expected one per symbol")
     for bar, height in zip(bars, heights, strict=True):
         bar.set_height(float(height))
 
@@ -69,7 +69,7 @@ def interval_curve(
     Args:
         axes: where to draw.
         x: where the means were taken, such as steps.
-        mean: one mean a point, over seeds.
+        mean: one mean per point, over seeds.
         half_width: half of each interval, as `kd_lab.measure.interval.mean_interval` gives it, in the unit of the mean.
         look: colour, line and marker.
         label: for the legend; the look's own by default.

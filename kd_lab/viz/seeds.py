@@ -9,11 +9,11 @@ from kd_lab.viz.style import INK, Look
 
 
 def draw_seeds(axes: Axes, results: Mapping[str, Sequence[float]], looks: Sequence[Look]) -> None:
-    """One row a group: a marker for each seed, and under them a bar over the 95 % interval of the mean.
+    """One row per group: a marker for each seed, and under them a bar over the 95 % interval of the mean.
 
     Args:
         axes: where to draw; its horizontal axis takes the unit of the results.
-        results: a label a group, and its results, one per seed.
+        results: a label for each group, and its results, one per seed.
         looks: how each group is drawn.
     """
     for row, ((_, values), look) in enumerate(zip(results.items(), looks, strict=True)):

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DPI = 100  # one figure pixel is one CSS pixel at this resolution; text sizes below are chosen for it
-SHARPNESS = 2  # device pixels drawn per figure pixel, so that pictures stay crisp on dense screens and on paper
+SHARPNESS = 2  # device pixels per figure pixel, so that pictures stay crisp on dense screens and on paper
 
 INK = "#222222"
 FAINT = "#9a9a9a"
@@ -22,7 +22,7 @@ FAINT = "#9a9a9a"
 
 @dataclass(frozen=True)
 class Look:
-    """How one quantity is drawn wherever it appears.
+    """The look of one quantity, wherever it appears.
 
     >>> TEACHER.line
     {'color': '#0072B2', 'linestyle': '-', 'linewidth': 2.0}

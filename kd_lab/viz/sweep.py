@@ -2,7 +2,7 @@
 
     python -m kd_lab.viz.sweep lessons/03_which_kl.ipynb
 
-runs a lesson, checks its explorers and writes their pictures to build/explorers/, one file a setting, for people to
+runs a lesson, checks its explorers and writes their pictures to build/explorers/, one file per setting, for people to
 look at. A browser is not needed: the pictures are the ones that the page would show.
 """
 
@@ -43,7 +43,7 @@ def extreme_settings(explorer: Explorer) -> list[dict[str, Any]]:
 
 
 def complaints(explorer: Explorer) -> Iterator[str]:
-    """What is wrong with the picture and the sentence that an explorer shows now."""
+    """The faults of the picture and the sentence that an explorer shows now."""
     if explorer.error is not None:
         yield f"update raised {type(explorer.error).__name__}: {explorer.error}"
         return
@@ -105,7 +105,7 @@ def sweep(explorer: Explorer, folder: Path | None = None) -> int:
 
     Args:
         explorer: the explorer.
-        folder: where to write one PNG a setting; nowhere by default.
+        folder: where to write one PNG per setting; nowhere by default.
 
     Returns:
         How many settings were looked at.
@@ -138,7 +138,7 @@ def sweep_notebook(path: Path, folder: Path | None = None) -> str:
     """Run a notebook in its own folder and sweep what it registered; the file stays as it is.
 
     Returns:
-        One line an explorer.
+        One line per explorer.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed, or the sweep did.

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import openai
+from typing import TYPE_CHECKING
 
 from kd_lab.contracts import derive
+
+if TYPE_CHECKING:
+    import openai
 
 PROMPTS_PER_REQUEST = 64
 
@@ -45,6 +47,8 @@ class TextTeacher:
             ConnectionError: no answer came after all tries.
             ValueError: the server refused the request, or answered with another number of texts than it was asked for.
         """
+        import openai  # takes a second, and only a teacher of this kind needs it
+
         texts: list[str] = []
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=self.retries
@@ -57,8 +61,10 @@ class TextTeacher:
         return texts
 
     def _request(
-        self, client: openai.OpenAI, prompts: list[str], max_tokens: int, temperature: float, seed: int | None
+        self, client: "openai.OpenAI", prompts: list[str], max_tokens: int, temperature: float, seed: int | None
     ) -> list[str]:
+        import openai
+
         try:
             answer = client.completions.create(
                 model=self.model, prompt=prompts, max_tokens=max_tokens, temperature=temperature, seed=seed

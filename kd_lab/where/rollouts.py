@@ -180,9 +180,12 @@ def _through_text(
         asked = [beginnings[row] for row in rows]
         endings = teacher.complete(asked, max_tokens=width - length, temperature=temperature, seed=seed)
         for row, ending in zip(rows, endings, strict=True):
-            text = tokenizer.encode([beginnings[row] + ending])[0, :width]
-            tokens[row, : len(text)] = text
+            alone, whole = (tokenizer.encode([text])[0] for text in (beginnings[row], beginnings[row] + ending))
+            alone = alone[:-1]  # without its end
             # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
-            most = min(length, len(text) - 1)
-            shared[row] = (text[:most] == prompts[row, :most]).int().cumprod(0).sum().clamp(min=1)
+            most = min(len(alone), len(whole) - 1)
+            kept = int((alone[:most] == whole[:most]).int().cumprod(0).sum())
+            shared[row] = max(length - len(alone) + kept, 1)  # encoding may begin a prompt that had no beginning
+            text = torch.cat([prompts[row, : shared[row]], whole[kept:]])[:width]
+            tokens[row, : len(text)] = text
     return Batch.from_tokens(tokens, shared, end=tokenizer.end, pad=tokenizer.pad)

@@ -20,6 +20,8 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
+PATIENCE = 300  # seconds: a machine that runs other tests beside is slow, a page that hangs never answers
+
 SETTINGS = {
     # Cells out of sight keep their outputs in the page, so that what is not on the screen can still be found and read.
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
@@ -43,8 +45,14 @@ class Lab:
 
 
 @contextmanager
-def running_lab(root: Path, home: Path) -> Iterator[Lab]:
-    """JupyterLab over `root` on a free loopback port; everything else that it writes goes under `home`."""
+def running_lab(root: Path, home: Path, cache: Path) -> Iterator[Lab]:
+    """JupyterLab over `root` on a free loopback port.
+
+    Args:
+        root: the folder that it serves.
+        home: everything else that it writes goes here.
+        cache: what lessons train.
+    """
     settings = home / "settings"
     for name, text in SETTINGS.items():
         (settings / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +64,7 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
         "JUPYTER_DATA_DIR": home / "data",
         "JUPYTER_RUNTIME_DIR": home / "runtime",
         "IPYTHONDIR": home / "ipython",
-        "KD_LAB_CACHE": home / "cache",
+        "KD_LAB_CACHE": cache,
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -87,7 +95,7 @@ def running_lab(root: Path, home: Path) -> Iterator[Lab]:
                 server.wait()
 
 
-def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, seconds: float = 60) -> None:
+def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -103,7 +111,8 @@ def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, sec
 
 
 def launch_chromium(playwright: Playwright) -> Browser:
-    return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+    expect.set_options(timeout=PATIENCE * 1000)
+    return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS, timeout=PATIENCE * 1000)
 
 
 class Notebook:
@@ -111,15 +120,15 @@ class Notebook:
 
     def __init__(self, lab: Lab, page: Page, path: str):
         self.page, self.path = page, path
+        page.set_default_timeout(PATIENCE * 1000)
         page.goto(f"{lab.url}/lab?token={lab.token}&reset")
-        page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        page.wait_for_function("window.jupyterapp !== undefined")
         self._evaluate(
             "async path => { await app.restored; await app.commands.execute('docmanager:open', {path}); }", path
         )
         page.wait_for_function(
             """() => document.querySelector('.jp-Dialog')
-                || window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""",
-            timeout=60_000,
+                || window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"""
         )
         # A dialog at opening (no kernel chosen, a file out of date) would stop a learner too.
         expect(page.locator(".jp-Dialog")).to_have_count(0)
@@ -130,12 +139,12 @@ class Notebook:
             f"async (argument) => {{ const app = window.jupyterapp; return await ({function})(argument); }}", argument
         )
 
-    def run_all(self, seconds: float = 180) -> None:
+    def run_all(self, seconds: float = 4 * PATIENCE) -> None:
         """Run every cell and wait until the last one is done; an error stops the run, as it does for a learner."""
         self._evaluate("() => { app.commands.execute('notebook:run-all-cells'); }")
         self._wait_idle(seconds)
 
-    def run_cell(self, index: int, source: str | None = None, seconds: float = 60) -> None:
+    def run_cell(self, index: int, source: str | None = None, seconds: float = PATIENCE) -> None:
         """Run one cell, with new text where `source` is given."""
         self._evaluate(
             """([index, source]) => {
@@ -186,7 +195,7 @@ class Notebook:
 
     def wait_for_change(self, where: Locator, attribute: str, before: str) -> None:
         """Until an attribute has another value than before."""
-        expect(where).not_to_have_attribute(attribute, before, timeout=20_000)
+        expect(where).not_to_have_attribute(attribute, before)
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def test_a_held_key_ends_on_the_right_picture_and_the_delay_is_printed(notebook)
     for _ in range(PRESSES):
         page.keyboard.press("ArrowUp")
         page.wait_for_timeout(SPACING)
-    page.wait_for_function("() => shown.at(-1)?.[1].includes('±6.00')", timeout=10_000)
+    page.wait_for_function("() => shown.at(-1)?.[1].includes('±6.00')")
     pressed, shown = page.evaluate("() => [pressed, shown]")
 
     wanted = [f"±{1 + 0.25 * (i + 1):.2f}" for i in range(PRESSES)]
@@ -117,7 +117,7 @@ def test_a_number_off_the_sliders_grid_is_drawn_as_typed(notebook):
     assert box.input_value() == "2.1"
 
 
-def test_errors_stand_in_the_pictures_place_and_the_next_move_mends_them(notebook):
+def test_errors_stand_in_the_pictures_place_until_the_next_good_move(notebook):
     page = notebook.page
     field = page.get_by_role("textbox", name="prefix")
     field.scroll_into_view_if_needed()

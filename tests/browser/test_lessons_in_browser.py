@@ -1,45 +1,61 @@
 """Every lesson as a learner meets it: opened in JupyterLab, run from top to bottom, moved, and solved wrongly once."""
 
+import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from lesson_run import states, verdicts
 
 from kd_lab.classroom.diagnosis import find_exercise
 
-pytestmark = [pytest.mark.browser, pytest.mark.lesson]
+pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-LESSONS = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
 DECORATOR = re.compile(r'^@exercise\("([\d.]+)"\)\s+(?:@[\w.]+\s+)*def (\w+)', re.MULTILINE)
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_runs_moves_and_diagnoses(lesson, open_notebook):
-    notebook = open_notebook(lesson)
-    notebook.run_all()
+def test_it_runs_to_its_last_cell_without_an_error(lesson, learner):
+    notebook = learner(lesson)
     assert notebook.errors() == []
-    unfinished = [cell["source"] for cell in notebook.cells() if cell["cell_type"] == "code" and cell["source"].strip()
-                  and cell["execution_count"] is None]  # fmt: skip
-    assert unfinished == []
-
-    pictures = ROOT / "build" / "screenshots" / Path(lesson).stem
+    code = [cell for cell in notebook.cells() if cell["cell_type"] == "code" and cell["source"].strip()]
+    assert [cell["source"] for cell in code if cell["execution_count"] is None] == []
+    assert "Traceback (most recent call last)" not in json.dumps([cell["outputs"] for cell in code])
     outputs = notebook.page.locator(".jp-OutputArea-output:has(img)")
     for i in range(outputs.count()):
-        notebook.screenshot(pictures / f"{i:02d}.png", outputs.nth(i))
+        notebook.screenshot(pictures(lesson) / f"{i:02d}.png", outputs.nth(i))
 
+
+def test_unsolved_is_no_alarm_and_changes_no_claim(lesson, learner):
+    run = nbformat.from_dict({"cells": learner(lesson).cells()})
+    assert set(states(run).values()) == {"not started"}
+    assert verdicts(run) == verdicts(nbformat.read(lesson.notebook, as_version=4))
+
+
+def test_its_first_explorer_answers_to_its_keys(lesson, learner):
+    notebook = learner(lesson)
     first_explorer_answers_to_its_keys(notebook)
-    notebook.screenshot(pictures / "moved.png")
+    notebook.screenshot(pictures(lesson) / "moved.png")
     assert notebook.errors() == []
 
+
+def test_a_wrong_solution_is_diagnosed(lesson, learner):
+    """The last look at this notebook: a cell of it has another text afterwards."""
+    notebook = learner(lesson)
     cell, identifier, name = first_exercise(notebook)
     mistake = find_exercise(identifier).mistakes[0]
     notebook.run_cell(cell, source=wrong_solution(identifier, name))
     diagnosis = notebook.output_text(cell)
     assert re.sub(r"\s+", " ", mistake.message) in diagnosis
     assert "your function gives" in diagnosis  # the smallest case that shows it
-    notebook.screenshot(pictures / "diagnosis.png", notebook.cell(cell))
+    notebook.screenshot(pictures(lesson) / "diagnosis.png", notebook.cell(cell))
     assert notebook.errors() == []
+
+
+def pictures(lesson) -> Path:
+    """The folder of this lesson's screenshots, for people to look at."""
+    return ROOT / "build" / "screenshots" / lesson.name
 
 
 def first_explorer_answers_to_its_keys(notebook):

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
-from kd_lab.classroom.build import BuildError, build, build_edition, joined, main, tidy_output, update_readme
+from kd_lab.classroom.build import BuildError, build, build_edition, main, update_readme
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import edition_of, expected_line, find_lessons, halves, solution_fold, solved
@@ -170,18 +170,6 @@ def test_an_edit_leaves_the_ids_of_other_cells_alone(lesson):
     finally:
         lesson.source.write_text(text)
     assert [a.id == b.id for a, b in zip(before, after, strict=True)] == [False] + [True] * (len(before) - 1)
-
-
-def test_pieces_of_one_stream_are_joined_and_returns_obeyed():
-    def stream(text, name="stdout"):
-        return nbformat.v4.new_output("stream", name=name, text=text)
-
-    pieces = joined([stream("a"), stream("b"), stream("c", "stderr"), stream("d")])
-    assert [piece.text for piece in pieces] == ["ab", "c", "d"]
-    assert joined([stream("1\r2\r"), stream("3\n")])[0].text == "3\n"
-    assert joined([stream("ends\r\n")])[0].text == "ends\n"
-    assert tidy_output(stream("\r 10%|#   | 1/10\r 20%|##  | 2/10\n", "stderr")) is None
-    assert tidy_output(stream("a warning\n\r 10%|#   | 1/10", "stderr")).text == "a warning\n"
 
 
 def many_lines(

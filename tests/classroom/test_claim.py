@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kd_lab.classroom.claim import CLAIM_MIME, Claim, claim
-from kd_lab.classroom.claims import claims_in, table
-from kd_lab.measure.interval import mean_interval
+from kd_lab.classroom.claim import Claim, claim
 
 
 def test_a_claim_shows_its_value_interval_unit_and_verdict(capsys):
@@ -56,22 +54,3 @@ def test_values_that_make_no_claim_are_refused(values, part):
 )
 def test_digits_follow_the_interval(values, text):
     assert Claim("C", "", values, "u", True).measured() == text
-
-
-def test_claims_are_read_back_from_a_notebooks_outputs():
-    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-    held = Claim("C00b", "Exact.", (1e-9,), "nats", True)
-    output = new_output("display_data", data={CLAIM_MIME: held.to_json(), "text/plain": "…"})
-    notebook = new_notebook(cells=[new_markdown_cell("text"), new_code_cell("1", outputs=[output])])
-    assert claims_in(notebook) == [held]
-    assert "NO" in table([("00", Claim("C00b", "Exact.", (1.0,), "nats", False))])
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    samples = generator.normal(3.0, 2.0, size=(500, 4))
-    covered = [abs(mean - 3.0) <= half for mean, half in map(mean_interval, samples)]
-    assert np.mean(covered) == pytest.approx(
-        0.95, abs=0.03
-    )  # three standard errors; a normal quantile in place of Student's gives 0.86

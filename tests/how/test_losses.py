@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from kd_lab.contracts import Head
-from kd_lab.how import DIVERGENCES, Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl
+from kd_lab.how import DIVERGENCES, Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl, top_k
 from kd_lab.how.linear_sweep import head_logits
 from kd_lab.worlds import Batch
 
@@ -115,3 +115,29 @@ def test_a_divergence_of_heads_is_that_of_their_logits_with_scale_cap_and_labels
     how = Divergence("jsd", temperature=2.0, label_weight=label_weight)
     logits = [head_logits(head, torch.float32) for head in sides]
     torch.testing.assert_close(how(*sides, batch), how(*logits, batch))
+
+
+HOWS = [
+    *(Divergence(divergence, beta=0.3, temperature=2.0, label_weight=0.2) for divergence in DIVERGENCES),
+    Divergence("skew_reverse_kl", beta=0.9, hold_mixture=True),
+]
+
+
+@pytest.mark.parametrize("how", HOWS, ids=str)
+def test_a_normalizer_takes_the_place_of_the_count(how):
+    """Two positions count. Without it, gradient accumulation would weigh a short part like a long one."""
+    whole = how(logits(0), logits(1), BATCH)
+    torch.testing.assert_close(how(logits(0), logits(1), BATCH, normalizer=8), whole / 4)
+
+
+def test_heads_and_a_whole_cache_are_the_logits_that_they_stand_for():
+    generator = torch.Generator().manual_seed(0)
+    factors = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((1, 3, 4), (9, 4)) * 2]
+    student, teacher = factors[0] @ factors[1].T, factors[2] @ factors[3].T
+    how = Divergence("jsd", beta=0.3)
+    expected = how(student, teacher, BATCH, normalizer=5)
+    torch.testing.assert_close(how(Head(*factors[:2]), Head(*factors[2:]), BATCH, normalizer=5), expected)
+    torch.testing.assert_close(how(student, top_k(teacher, 9), BATCH, normalizer=5), expected)
+    held = Divergence("skew_reverse_kl", beta=0.9, hold_mixture=True)
+    with pytest.raises(ValueError, match="hold_mixture came with a signal other than logits"):
+        held(student, top_k(teacher, 9), BATCH)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,27 +12,14 @@ from kd_lab.classroom.lesson import Lesson, find_lessons
 LESSONS = {lesson.number: lesson for lesson in find_lessons()}
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `lesson` is one test per lesson."""
-    if "lesson" in metafunc.fixturenames:
-        metafunc.parametrize("lesson", list(LESSONS.values()), ids=list(LESSONS))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if {"run_of", "claims"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.lesson)
-
-
 @pytest.fixture(scope="session")
-def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Lesson], Run]:
+def run_of(tmp_path_factory: pytest.TempPathFactory, trained_cache: Path) -> Callable[[Lesson], Run]:
     """The run of a lesson; the first that asks waits for it, the others share it."""
     runs: dict[str, Run] = {}
-    cache = tmp_path_factory.mktemp("cache")
 
     def run(lesson: Lesson) -> Run:
         if lesson.number not in runs:
-            runs[lesson.number] = run_lesson(lesson, tmp_path_factory.mktemp(f"lesson_{lesson.number}"), cache)
+            runs[lesson.number] = run_lesson(lesson, tmp_path_factory.mktemp(f"lesson_{lesson.number}"), trained_cache)
         return runs[lesson.number]
 
     return run

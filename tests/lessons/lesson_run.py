@@ -1,9 +1,8 @@
-"""One run of a lesson under nbval, from which every test of that lesson reads what it needs.
+"""One run of a lesson's solved edition under nbval, from which every test of that lesson reads what it needs.
 
-A lesson takes up to a minute and a half, so it is run once and not per test. The notebook that is run holds the solved
-edition from a cold start, then the unsolved edition in the same kernel: every cell runs twice, and the second round
-starts from everything that the first one left behind, as when a learner presses Run All again. (The build has run the
-unsolved edition from a cold start.) A last cell sweeps every explorer. `nbval_outputs.py` brings the outputs back.
+A lesson takes up to a minute and a half, so each edition is run once and not per test: the solved one here, from a cold
+start and with a last cell that sweeps every explorer; the unsolved one in a browser (tests/browser), as a learner runs
+it. `nbval_outputs.py` brings the outputs back.
 """
 
 import json
@@ -20,7 +19,7 @@ from kd_lab.classroom.build import ROOT, write
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.exercise import EXERCISE_MIME
-from kd_lab.classroom.lesson import METADATA, Lesson, edition_of, tags
+from kd_lab.classroom.lesson import Lesson, edition_of, tags
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Run:
     """What came out of a run."""
 
     solved: NotebookNode
-    again: NotebookNode  # unsolved, in the kernel that the solved edition has used
     sweep: NotebookNode  # the one cell that moved every explorer
     failures: str  # nbval's report; empty if every cell passed
 
@@ -47,31 +45,36 @@ def states(notebook: NotebookNode) -> dict[str, str]:
     return {state["id"]: state["state"] for state in said}
 
 
+def verdicts(notebook: NotebookNode) -> list[tuple[str, str, bool | None]]:
+    """Every claim of a notebook with its verdict, but for those of cells that measure seconds."""
+    return [
+        (claim.id, claim.sentence, None if "timing" in tags(cell) else claim.holds)
+        for cell in notebook.cells
+        for claim in claims_in(NotebookNode(cells=[cell]))
+    ]
+
+
 def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
-    """Run a lesson twice over under nbval.
+    """Run a lesson's solved edition under nbval.
 
     Args:
-        lesson: which; its built notebook supplies the outputs of cells that are compared strictly.
+        lesson: its built notebook supplies the outputs of cells that are compared strictly.
         folder: an empty one.
         cache: what lessons train is shared between the lessons of one test session.
     """
-    halves = [edition_of(lesson, edition) for edition in ("solved", "unsolved")]
+    solved = edition_of(lesson, "solved")
     built = nbformat.read(lesson.notebook, as_version=4)
     reference = {cell.id: cell for cell in built.cells if cell.cell_type == "code"}
-    for half in halves:
-        for cell in half.cells:
-            if "nbval-check-output" in tags(cell) and cell.id in reference:
-                cell.outputs, cell.execution_count = reference[cell.id].outputs, reference[cell.id].execution_count
+    for cell in solved.cells:
+        if "nbval-check-output" in tags(cell) and cell.id in reference:
+            cell.outputs, cell.execution_count = reference[cell.id].outputs, reference[cell.id].execution_count
     pictures = str(ROOT / "build" / "explorers" / lesson.name)  # for people to look at
-    sweep = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})")
-    cells = [*halves[0].cells, *halves[1].cells, sweep]
-    for position, cell in enumerate(cells):
-        cell.id = f"cell-{position}"  # the two editions share most of their cells, and so of their ids
-    twice = nbformat.v4.new_notebook(metadata=METADATA, nbformat_minor=5, cells=cells)
+    sweep = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})", id="sweep")
+    solved.cells.append(sweep)
     path, outputs = folder / lesson.notebook.name, folder / "outputs.json"
-    write(twice, path)
+    write(solved, path)
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
+        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
          "-q", "--tb=short", "-p", "nbval_outputs", "-p", "no:cacheprovider", "--color=no", str(path)],
         cwd=folder, capture_output=True, text=True, check=False,
         env=os.environ | {
@@ -81,10 +84,7 @@ def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
         },
     )  # fmt: skip
     recorded = json.loads(outputs.read_text()) if outputs.exists() else {}
-    code = [cell for cell in twice.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code):
+    for number, cell in enumerate([cell for cell in solved.cells if cell.cell_type == "code"]):
         cell.outputs = [nbformat.from_dict(output) for output in recorded.get(str(number), [])]
-    for half in halves:
-        half.cells, twice.cells = twice.cells[: len(half.cells)], twice.cells[len(half.cells) :]
     failures = "" if result.returncode == 0 else result.stdout + result.stderr
-    return Run(halves[0], halves[1], twice.cells[0], failures)
+    return Run(solved, solved.cells.pop(), failures)

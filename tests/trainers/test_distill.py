@@ -5,7 +5,8 @@ import torch
 
 from kd_lab.how import softmax_kl
 from kd_lab.methods import distill, fitnets, gkd, minillm, sequence_level, word_level
-from kd_lab.models import GPT, GPTConfig, HuggingFace, HuggingFaceTokenizer, serve
+from kd_lab.models import GPT, GPTConfig, HuggingFace, serve
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 from kd_lab.where import TeacherRollouts, TextTeacher
 from kd_lab.worlds import World, language
 

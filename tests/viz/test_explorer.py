@@ -204,33 +204,6 @@ def test_running_the_cell_again_replaces_the_explorer_and_frees_the_old_one():
     assert pyplot.get_fignums() == []
 
 
-def shown(explorer, monkeypatch, *settings):
-    outputs = []
-    monkeypatch.setattr("kd_lab.viz.picture.display", lambda data, **more: outputs.append((data, more)))
-    monkeypatch.setattr("kd_lab.viz.explorer.display", lambda data: outputs.append((data, {})))
-    explorer.filmstrip(*settings)
-    return outputs
-
-
-def test_the_filmstrip_is_a_png_with_its_sentences(monkeypatch):
-    explorer = line_explorer()
-    live = picture(explorer.frame)
-    (strip, more), (sentences, _) = shown(explorer, monkeypatch, [{"height": 0.0}, "top", {}])
-    alt = strip["text/plain"]
-    assert alt.startswith("a. height = 0. The line is at 0. b. top: height = 10. The line is at 10. c.")
-    assert more["metadata"]["image/png"]["alt"] == alt
-    assert sentences.data.count("\n\n") == 2
-    assert np.array_equal(picture(explorer.draw({})), live)  # the live picture is as sharp and large as before
-
-
-def test_the_filmstrip_chooses_start_and_presets_or_the_extremes(monkeypatch):
-    assert "b. top: height = 10" in shown(line_explorer(), monkeypatch)[0][0]["text/plain"]
-    extremes = shown(line_explorer(presets={}), monkeypatch)[0][0]["text/plain"]
-    assert [f"{mark}. height = {value}" in extremes for mark, value in zip("abc", (0, 2, 10), strict=True)] == [
-        True
-    ] * 3
-
-
 def test_the_page_without_a_kernel_reads_as_a_sentence():
     bundle = line_explorer()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle

@@ -5,7 +5,8 @@ import torch
 
 from kd_lab.how import Divergence
 from kd_lab.methods import Recipe, distill
-from kd_lab.models import GPT, GPTConfig, HuggingFace, HuggingFaceTokenizer
+from kd_lab.models import GPT, GPTConfig, HuggingFace
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 from kd_lab.what import Heads, Logits
 from kd_lab.where import Corpus
 

@@ -233,7 +233,7 @@ TREE_KL = Exercise(
 
 
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step a batch; returns the list of losses in nats a position."""
+    """Train the student by word-level distillation, a step for each batch; returns the losses in nats per position."""
     losses = []
     for batch in batches:
         with torch.no_grad():  # the teacher is read, not taught

@@ -174,7 +174,7 @@ def sequence_counter(name: str = "counter") -> Explorer:
         return (
             f"{symbols:,} symbols ({VOCABULARIES[symbols]}) and length {length} make "
             f"{f'{count:,}' if exponent < 9 else power_of_ten(exponent)} sequences. "
-            f"To list them at a billion a second takes {duration(exponent - log10(RATE))}."
+            f"To list them at a billion per second takes {duration(exponent - log10(RATE))}."
         )
 
     return Explorer(

@@ -79,9 +79,9 @@ def tree_figure(
 
 
 def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, highlight: str = "") -> None:
-    """Draw a tree of texts from left to right, one letter a step, branches as wide as what flows through them.
+    """Draw a tree of texts from left to right, one letter per step, branches as wide as what flows through them.
 
-    The faint whiskers at each node are the letters that the tree leaves out: every node has one branch a symbol.
+    The faint whiskers at each node are the letters that the tree leaves out: every node has one branch for each symbol.
 
     Args:
         axes: empty; its limits and ticks are set.

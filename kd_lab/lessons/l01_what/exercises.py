@@ -100,7 +100,7 @@ SOFT_LOSS = Exercise(
 
 
 def limit_gradient(student_logits, teacher_logits):
-    """What the gradient of τ²·KL with respect to the student's logits tends to as τ → ∞: [..., V] -> [..., V]."""
+    """The limit of the gradient of τ²·KL with respect to the student's logits as τ → ∞: [..., V] -> [..., V]."""
     difference = student_logits - teacher_logits
     # A constant added to all logits changes no distribution, so the gradient cannot hear it.
     return (difference - difference.mean(-1, keepdim=True)) / difference.shape[-1]

@@ -1,4 +1,4 @@
-"""How texts stand to one another in two models: two maps of distances, and every pair as a point."""
+"""The places of texts among one another in two models: two maps of distances, and every pair as a point."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -34,7 +34,7 @@ def draw_map(axes: Axes, relations: Float[np.ndarray, "B B"], texts: Sequence[st
         ValueError: not as many texts as rows.
     """
     if len(relations) != len(texts):
-        raise ValueError(f"{len(texts)} texts came for {len(relations)} rows; expected one a row")
+        raise ValueError(f"{len(texts)} texts came for {len(relations)} rows; expected one per row")
     image = axes.imshow(relations, vmin=0, vmax=BRIGHTEST)
     axes.set_xticks(range(len(texts)), texts, rotation=90, fontsize=8)
     axes.set_yticks(range(len(texts)), texts, fontsize=8)
@@ -58,7 +58,7 @@ def relation_explorer(
 
     Args:
         teacher: distances among B texts in units of their mean.
-        students: a name a student, and its distances.
+        students: a name for each student, and its distances.
         texts: names of the first few of the B texts, those that the maps show.
         start: the student that is shown first.
         name: of the explorer.
@@ -124,6 +124,15 @@ def gradient_norms(
     tau = torch.from_numpy(temperatures)[:, None]
     student, teacher = ((logits.double() / tau).softmax(-1) for logits in (student_logits, teacher_logits))
     return (tau * (student - teacher)).norm(dim=-1).numpy()
+
+
+TEMPERATURES = {
+    "as it is": {"τ": 1.0},
+    "softened": {"τ": 4.0},
+    "very soft": {"τ": 32.0},
+    "a sure teacher": {"τ": 1.0, "prefix": "stevenso"},
+    "the sure one, softened": {"τ": 4.0, "prefix": "stevenso"},
+}
 
 
 def temperature_explorer(
@@ -200,13 +209,7 @@ def temperature_explorer(
         controls=[Slider("τ", LOWEST, HIGHEST, 0.5, start=1.0), Text("prefix", start=start)],
         create=create,
         update=update,
-        presets={
-            "as it is": {"τ": 1.0},
-            "softened": {"τ": 4.0},
-            "very soft": {"τ": 32.0},
-            "a sure teacher": {"τ": 1.0, "prefix": "stevenso"},
-            "the sure one, softened": {"τ": 4.0, "prefix": "stevenso"},
-        },
+        presets=TEMPERATURES,
         size=(780, 320),
     )
 

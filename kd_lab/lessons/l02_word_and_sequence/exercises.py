@@ -136,7 +136,7 @@ WORD_LEVEL = Exercise(
 
 
 def sequence_nll(logits, tokens):
-    """−log q(text) in nats, one number a text: [B, T, V], [B, T + 1] -> [B]."""
+    """−log q(text) in nats, one number per text: [B, T, V], [B, T + 1] -> [B]."""
     # logits[:, t] has read tokens[:, : t + 1] and bets on tokens[:, t + 1]: this is the only shift.
     targets = tokens[:, 1:]
     surprise = -logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
@@ -448,7 +448,7 @@ BUCKET = Exercise(
         Mistake(
             "negative clamped",
             "The truncated sum is negative here and is clamped to 0: the gradient dies at the positions where the "
-            "student is too sure of the kept tokens, which are the ones to mend. Find what makes the sum negative.",
+            "student is too sure of the kept tokens, which are the ones to correct. Find what makes the sum negative.",
             lambda student_logits, kept_ids, kept_logp: _tail_forgotten(student_logits, kept_ids, kept_logp).clamp_min(
                 0
             ),

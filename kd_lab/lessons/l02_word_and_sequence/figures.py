@@ -157,7 +157,7 @@ _PAPER_TO_TEACHER = LinearSegmentedColormap.from_list("paper_to_teacher", ["#fff
 
 
 def draw_targets(axes: Axes, targets: Float[np.ndarray, "T V"], text: Sequence[str], symbols: Sequence[str]) -> None:
-    """One column a position of the text, one row a token of the vocabulary; the darker, the more probable.
+    """One column per position of the text, one row per token of the vocabulary; the darker, the more probable.
 
     Args:
         axes: where to draw.

@@ -91,7 +91,7 @@ EXERCISES = {
     "03.1": Exercise(
         reference=forward_kl,
         explanation=(
-            "The distribution in front of the sum, p, is the one whose misses are dear. The sum runs over the tokens "
+            "The distribution in front of the sum, p, is the one whose misses are costly. The sum runs over the tokens "
             "and over nothing else, so each position keeps its own number. Where p is 0 the term is 0 by convention "
             "(t·log t → 0 as t → 0); `where=` keeps NumPy from computing 0·∞. Where p > 0 and q = 0 the answer is "
             "infinite, and rightly so. Reverse KL needs no second function: it is this one with its arguments "
@@ -101,7 +101,7 @@ EXERCISES = {
         mistakes=(
             Mistake(
                 "direction reversed",
-                "This is KL(q‖p), the reverse KL: the student weighs the terms. In forward KL a term is dear where "
+                "This is KL(q‖p), the reverse KL: the student weighs the terms. In forward KL a term is costly where "
                 "the teacher is likely and the student is not.",
                 quiet(from_the_other_side(forward_kl)),
             ),
@@ -216,8 +216,8 @@ EXERCISES = {
             ),
             Mistake(
                 "sign",
-                "This is the downhill direction. The function should return the gradient itself; whoever trains with "
-                "it subtracts it.",
+                "This is the downhill direction. The function should return the gradient itself; the optimizer "
+                "subtracts it.",
                 lambda student_logp, teacher_logp: -reverse_kl_gradient(student_logp, teacher_logp),
             ),
             Mistake(

@@ -47,7 +47,7 @@ def integrand(
     divergence: str,
     beta: float = 0.5,
 ) -> Float[np.ndarray, "... N"]:
-    """What is added up over x to give the divergence: where the student pays, and where it is paid back.
+    """The integrand over x of the divergence: where the student pays, and where it is paid back.
 
     forward_kl p·log(p/q) · reverse_kl q·log(q/p) · jsd β·p·log(p/m) + (1−β)·q·log(q/m) · skew_kl p·log(p/m) ·
     skew_reverse_kl q·log(q/m), m = βp + (1−β)q.

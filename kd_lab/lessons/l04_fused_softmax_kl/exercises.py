@@ -65,7 +65,7 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
         weight, shrink = tl.exp(y - new_t), tl.exp(top_t - new_t)
         total_t = total_t * shrink + tl.sum(weight, 0)
         # The teacher weighs, so it is the teacher's maximum that the accumulator hangs on. Beyond the row y − x is
-        # −∞ − (−∞), which is NaN, and a weight of 0 does not mend that.
+        # −∞ − (−∞), which is NaN, and a weight of 0 does not undo that.
         excess = excess * shrink + tl.sum(weight * tl.where(weight > 0, y - x, 0.0), 0)
         top_s, top_t = new_s, new_t
     tl.store(student_lse + n, top_s + tl.log(total_s))
@@ -455,8 +455,8 @@ EXERCISES = {
                     "only what was there before has to shrink."
                 ),
                 "maximum of the last block": (
-                    "The maximum is the last block's and not the largest so far. On paper the rescaling mends that; in "
-                    "fp32 the factor overflows when a block lies 89 below the one before it."
+                    "The maximum is the last block's and not the largest so far. On paper the rescaling corrects that; "
+                    "in fp32 the factor overflows when a block lies 89 below the one before it."
                 ),
                 "maximum not added back": (
                     "This is log Σ e^(x − top). The maximum that was taken out inside the logarithm has to come back "

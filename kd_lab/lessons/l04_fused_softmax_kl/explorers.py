@@ -116,7 +116,7 @@ DESIGNS = {
 
 
 def cost_bars(axes: Axes, names: Sequence[str], limits: tuple[float, float], label: str) -> SimpleNamespace:
-    """Horizontal bars on a logarithmic axis, one a design, each with its number at its end.
+    """Horizontal bars on a logarithmic axis, one per design, each with its number at its end.
 
     Args:
         axes: an empty pair of axes.
@@ -162,8 +162,8 @@ def draw_roof(
     Args:
         figure: an empty figure.
         names: of DESIGNS.
-        intensity_limits: exponentials a byte.
-        rate_limits: exponentials a second, in 10¹².
+        intensity_limits: exponentials per byte.
+        rate_limits: exponentials per second, in 10¹².
         time_limits: milliseconds.
 
     Returns:
@@ -171,7 +171,7 @@ def draw_roof(
     """
     roof, times = figure.subplots(1, 2)
     roof.set(xscale="log", yscale="log", xlim=intensity_limits, ylim=rate_limits)
-    roof.set(xlabel="exponentials a byte", ylabel="10¹² exponentials a second")
+    roof.set(xlabel="exponentials per byte", ylabel="10¹² exponentials per second")
     line = roof.plot([], [], color=INK, linewidth=2.0)[0]
     points, drops = {}, {}
     for name in names:
@@ -196,9 +196,9 @@ def move_roof(
 
     Args:
         artists: from `draw_roof`.
-        bandwidth: 10¹² bytes a second.
-        peak: 10¹² exponentials a second.
-        intensities: design → exponentials a byte; None where it cannot be had.
+        bandwidth: 10¹² bytes per second.
+        peak: 10¹² exponentials per second.
+        intensities: design → exponentials per byte; None where it cannot be had.
         times: design → milliseconds.
     """
     (left, right), (floor, _) = artists.limits

@@ -1,4 +1,4 @@
-"""What a computation reads, writes and holds, operation by operation: costs that are the same on every machine."""
+"""The bytes that a computation reads, writes and holds, operation by operation: the same on every machine."""
 
 import math
 from collections.abc import Iterable

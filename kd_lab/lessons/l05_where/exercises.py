@@ -11,7 +11,7 @@ END = 0  # begins, ends and pads a text in every vocabulary of the lesson
 
 
 def roll_out(model, prompts, new_tokens, pick):
-    """What `model` writes after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """The texts of `model` after prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
     tokens, going = prompts, torch.ones(len(prompts), dtype=torch.bool)
     counts = [torch.zeros(len(prompts), prompts.shape[1] - 1, dtype=torch.bool)]  # what was given is not the student's
     for _ in range(new_tokens):
@@ -262,7 +262,7 @@ ON_POLICY_LOSS = Exercise(
     reference=on_policy_loss,
     explanation=(
         "Only the inputs come from the student. What it chose there, `tokens[:, 1:]`, is no label at all; it merely "
-        "decides which prefix comes next. That is why the loss can mend a mistake and training on one's own tokens "
+        "decides which prefix comes next. That is why the loss can correct a mistake and training on one's own tokens "
         "cannot."
     ),
     cases=(

@@ -108,8 +108,7 @@ def rollout_explorer(
         set_bars(artists["paths"], np.where(after, 0.0, heights))
         set_bars(artists["lost"], np.where(after, heights, 0.0))
         artists["now"].set_x(step - 0.5)
-        artists["fork"].set_xdata([fork + 1.5] * 2)
-        artists["fork"].set_visible(fork < longest)
+        artists["fork"].set(xdata=[fork + 1.5] * 2, visible=fork < longest)
         for t, sign in enumerate(artists["signs"]):
             sign.set_text(signs[seen.tokens[t]] if t < len(seen.tokens) else "")
             sign.set_color(STUDENT.color if t in seen.strange else INK)
@@ -170,7 +169,7 @@ def growth_explorer(
     """An explorer over stored runs: how the error grows with the length, for each share of on-policy batches.
 
     Args:
-        own: for each share, in even steps, the gap at each position on the student's own prefixes, a row a seed.
+        own: for each share, in even steps, the gap at each position on the student's own prefixes, a row for each seed.
         theirs: the same on the teacher's prefixes.
         name: of the explorer.
     """
@@ -228,7 +227,7 @@ def growth_explorer(
 
 
 def draw_roads(axes: Axes, lost: Bool[np.ndarray, "N T"], title: str) -> None:
-    """One row a text, one column a step: light where the prefix is on the teacher's road, dark where it is off it.
+    """One row per text, one column per step: light where the prefix is on the teacher's road, dark where it is off it.
 
     Args:
         axes: where to draw.

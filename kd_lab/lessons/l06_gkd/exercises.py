@@ -74,7 +74,7 @@ def _step_inputs(share, coin):
 
 
 def _check_step(candidate):
-    """What values cannot show: how often the student had to write, and through what a gradient flows."""
+    """The part that values cannot show: how often the student had to write, and through what a gradient flows."""
     written = []
 
     def write():
@@ -92,7 +92,7 @@ def _check_step(candidate):
             raise Misconception(
                 "The loss is right, but the student is asked to write "
                 + ("although its text is not used" if expected == 0 else "more than once")
-                + ". Writing is the dear part of the step: throw the coin first.",
+                + ". Writing is the costly part of the step: throw the coin first.",
                 (f"share = 0.5, coin = {coin}", f"write() was called {len(written)} times, expected {expected}"),
             )
         loss.backward()
@@ -109,7 +109,7 @@ GKD_STEP = Exercise(
     explanation=(
         "Only the prefixes depend on the coin; student, teacher and divergence meet on them in the same way. A loss "
         "blended from both batches has the same expectation and less variance, and costs a rollout at every step: "
-        "at λ = 0.25 four times as many. The mask counts each text up to its end, whoever wrote it."
+        "at λ = 0.25 four times as many. The mask counts each text up to its end, in either batch."
     ),
     cases=(
         Case("share = 0.75, coin = 0.5, two texts of three tokens and of two", _step_inputs(0.75, 0.5)),

@@ -42,7 +42,7 @@ BETAS = {"forward_kl": 0.5, "skew_kl": 0.1, "jsd": 0.5, "reverse_kl": 0.5, "tota
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SEEDS = (0, 1, 2, 3)
 MEASURES = ("forward_kl", "reverse_kl", "judgement")
-"""KL(P‖Q) and KL(Q‖P) in nats a text; and the bits a character that the teacher needs for what the student writes."""
+"""KL(P‖Q) and KL(Q‖P) in nats per text; and the teacher's bits per character on what the student writes."""
 
 POINTS = 5  # of a learning curve after its start
 SAMPLES = 6  # texts that are kept of a cell
@@ -70,7 +70,7 @@ class Arena:
         return [self.steps * i // POINTS for i in range(POINTS + 1)]
 
     def budget(self) -> dict[str, Any]:
-        """What decides a run's numbers, for the head of the file."""
+        """The settings that decide a run's numbers, for the head of the file."""
         return {
             "texts": len(self.world.train),
             "student": [self.shape.layers, self.shape.heads, self.shape.width],
@@ -266,7 +266,7 @@ def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """One file, a line a run."""
+    """One file, a line for each run."""
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
     path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
 

@@ -19,7 +19,7 @@ from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK
 
 KINDS = {"forward_kl": "KL(P‖Q)", "reverse_kl": "KL(Q‖P)"}
-"""What a cell of the grid is judged by, and how it is written."""
+"""The measure that a cell of the grid is judged by, and how it is written."""
 
 WORST = 2.0  # times the best cell: from here on all cells are equally dark
 COLORS = "cividis_r"  # bright is good
@@ -27,7 +27,7 @@ COLORS = "cividis_r"  # bright is good
 
 @runtime_checkable
 class StoredGrid(Protocol):
-    """What is asked of a grid: its axes, and what was measured in each cell."""
+    """The members of a grid: its axes, and the measures of each cell."""
 
     @property
     def worlds(self) -> tuple[str, ...]: ...
@@ -84,6 +84,20 @@ def move_heat(artists: SimpleNamespace, values: Float[np.ndarray, "D F"]) -> Non
             text.set_color("white" if times > (1 + WORST) / 2 else INK)
 
 
+def _ends_of_the_grid(grid: StoredGrid) -> dict[str, dict[str, Any]]:
+    """Presets: off-policy forward KL and on-policy reverse KL in each world, each judged by the other's KL."""
+    ends = (("word level", 0.0, "forward_kl", "reverse_kl"), ("on-policy reverse KL", 1.0, "reverse_kl", "forward_kl"))
+    return {
+        f"{title} on {world}": {
+            "λ": fraction,
+            "divergence": DIVERGENCES[divergence].label,
+            "judged": f"{world}, {KINDS[judge]}",
+        }
+        for title, fraction, divergence, judge in ends
+        for world in grid.worlds
+    }
+
+
 def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
     """An explorer that walks through stored runs: the whole map, and one cell's learning curve and texts.
 
@@ -105,10 +119,10 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         left, right, words = panels["map"], panels["curve"], panels["words"]
         words.set_axis_off()
         heat = heat_map(left, grid.divergences, grid.fractions)
-        left.set_title("nats a text at the end; bright is best")
+        left.set_title("nats per text at the end; bright is best")
         frame = left.add_patch(Rectangle((-0.5, -0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=3))
         share = np.linspace(0, 100, len(grid.points(grid.worlds[0])))
-        right.set(xlim=(-3, 103), yscale="log", ylim=(0.2, 16), xlabel="% of the training", title="nats a text")
+        right.set(xlim=(-3, 103), yscale="log", ylim=(0.2, 16), xlabel="% of the training", title="nats per text")
         right.set_yticks([0.25, 0.5, 1, 2, 4, 8], ["0.25", "0.5", "1", "2", "4", "8"])
         right.minorticks_off()
         ones = np.ones_like(share)
@@ -139,7 +153,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         tail = "" if best == (row, column) else f" ({best_name})"
         return (
             f"{label} with λ = {fraction:g} on {world} ends at {KINDS[measure]} = {mean[-1]:.2f} ± {half[-1]:.2f} nats "
-            f"a text, {where}{tail}."
+            f"per text, {where}{tail}."
         )
 
     step = grid.fractions[1] - grid.fractions[0]
@@ -152,22 +166,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
         ],
         create=create,
         update=update,
-        presets={
-            f"word level on {world}": {
-                "λ": 0.0,
-                "divergence": DIVERGENCES["forward_kl"].label,
-                "judged": f"{world}, {KINDS['reverse_kl']}",
-            }
-            for world in grid.worlds
-        }
-        | {
-            f"on-policy reverse KL on {world}": {
-                "λ": 1.0,
-                "divergence": DIVERGENCES["reverse_kl"].label,
-                "judged": f"{world}, {KINDS['forward_kl']}",
-            }
-            for world in grid.worlds
-        },
+        presets=_ends_of_the_grid(grid),
         size=(780, 400),
     )
 
@@ -175,7 +174,7 @@ def grid_explorer(grid: StoredGrid, name: str = "grid") -> Explorer:
 # ---- one number, three meanings --------------------------------------------------------------------------------------
 
 READINGS = ("β: GKD, TRL, DistiLLM-2", "λ: DistiLLM's jsd", "β, outer weights swapped")
-"""What a number beside "JSD" may mean."""
+"""The meanings that a number beside "JSD" may have."""
 
 
 def read_as(

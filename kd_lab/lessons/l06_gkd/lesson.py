@@ -126,12 +126,10 @@ off_policy = [
     for world in grid.worlds
     for start in range(3)
 ]
-# GKD has a stream of chance for the fixed texts, one for the student's writing, one for the coin: the second is one further
+# GKD draws the fixed texts, the student's writing and the coin from streams of their own names: the student's is the same
 corner = gkd(divergence="reverse_kl", on_policy_fraction=1.0)
 own_texts = [
-    largest_difference(
-        trained(world, on_policy(), start, seed + start + 1), trained(world, corner, start, seed + start)
-    )
+    largest_difference(trained(world, on_policy(), start, seed + start), trained(world, corner, start, seed + start))
     for world in grid.worlds
     for start in range(3)
 ]

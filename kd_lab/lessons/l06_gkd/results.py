@@ -13,7 +13,7 @@ GRID = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Runs of one grid. An array has a row a divergence, a column a share λ and, last, an entry a seed."""
+    """Runs of one grid. An array has a row per divergence, a column per share λ and, last, an entry per seed."""
 
     about: dict[str, Any]  # command, date, versions, seeds and budgets
     runs: dict[tuple[str, str, float, int], dict[str, Any]]  # by world, divergence, λ and seed
@@ -39,7 +39,7 @@ class Grid:
         return self.about["worlds"][world]["points"]
 
     def curves(self, world: str, divergence: str, fraction: float, measure: str) -> Float[np.ndarray, "S P"]:
-        """What was measured at `points` in one cell, one row a seed.
+        """The measures at `points` in one cell, one row per seed.
 
         Raises:
             ValueError: the grid has no such cell or measure.
@@ -51,7 +51,7 @@ class Grid:
         )
 
     def final(self, world: str, measure: str) -> Float[np.ndarray, "D F S"]:
-        """What every cell ended with, in nats a text for the KLs and bits a character for the judgement."""
+        """The last measure of every cell, in nats per text for the KLs and bits per character for the judgement."""
         return np.array(
             [
                 [self.curves(world, divergence, fraction, measure)[:, -1] for fraction in self.fractions]
@@ -60,7 +60,7 @@ class Grid:
         )
 
     def samples(self, world: str, divergence: str, fraction: float) -> list[str]:
-        """What the student of the first seed wrote when it had been trained."""
+        """The texts of the first seed's student, written after its training."""
         return self._run(world, divergence, fraction, self.seeds[0])["samples"]
 
     def _run(self, *cell: Any) -> dict[str, Any]:

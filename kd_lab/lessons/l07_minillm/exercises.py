@@ -108,7 +108,7 @@ def _mistaken(**how):
 
 
 def gradient_of_loss(function, student_logits, teacher_logits, tokens, mask):
-    """What a loss does and not what it says: its gradient with respect to the student's logits."""
+    """The effect of a loss and not its value: its gradient with respect to the student's logits."""
     student_logits = student_logits.clone().requires_grad_()
     loss = function(student_logits.log_softmax(-1), teacher_logits.log_softmax(-1), tokens, mask)
     if isinstance(loss, torch.Tensor) and loss.shape == () and not loss.requires_grad:

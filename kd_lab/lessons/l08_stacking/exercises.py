@@ -140,7 +140,7 @@ ROUND_IN_GROUPS = Exercise(
             lambda weight, bits, group: _on_a_grid(weight.unflatten(1, (-1, group)), bits, with_zero=False).flatten(1),
         ),
         Mistake(
-            "one grid a row",
+            "one grid per row",
             "A whole row shares a grid here. A row has several groups, and each of them its own range.",
             _row_of_groups,
         ),
@@ -190,7 +190,7 @@ def rounded_weight(weight, scale, most):
 
 
 def _value_and_gradient(function, weight, scale, most):
-    """What the function gives, and the gradient of its sum weighed by 1, 2, 3, …"""
+    """The function's value, and the gradient of its sum weighed by 1, 2, 3, …"""
     weight = weight.requires_grad_()
     value = function(weight, scale, most)
     if not isinstance(value, torch.Tensor) or value.shape != weight.shape:

@@ -1,4 +1,4 @@
-"""The three factors of cost with sliders, and the rungs of a stack: how small, how fast, how good, what they say."""
+"""Explorers of lesson 08: the three factors of cost, and the rungs of a stack."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from matplotlib.axes import Axes
 
-from kd_lab.compress.cost import DEVICES, Cost, bottleneck, cost, factors, limits
+from kd_lab.compress.cost import DEVICES, Cost, bottleneck, factors, roofline, token_cost
 from kd_lab.models import GPTConfig
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look
@@ -47,7 +47,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
         name: of the explorer.
         shape: of the model.
     """
-    original = cost(shape, bits=16)
+    original = token_cost(shape, bits=16)
     devices = list(DEVICES)
 
     def create(figure):
@@ -61,7 +61,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
         bars = [left.barh(i, 1, 0.62, left=LEAST, **look.area)[0] for i, look in enumerate(looks)]
         texts = [left.text(1, i, "", va="center", ha="left", fontsize=9.5, color=INK) for i in range(5)]
         right.set(xscale="log", xlim=(0.3, 3e4), ylim=(len(devices) - 0.4, -0.6))
-        right.set(xlabel="tokens a second, at most", title="one text at a time")
+        right.set(xlabel="tokens per second, at most", title="one text at a time")
         right.set_yticks(range(len(devices)), devices)
         rates = {
             limit: [right.barh(i, 1, 0.62, left=0.3, **look.area)[0] for i in range(len(devices))]
@@ -82,7 +82,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
             text.set_horizontalalignment("right" if inside else "left")
             text.set_color("white" if inside else INK)
         for i, device in enumerate(DEVICES.values()):
-            times, met = limits(now, device), bottleneck(now, device)
+            times, met = roofline(now, device), bottleneck(now, device)
             rate = 1 / times[met]
             for limit, bars in artists["rates"].items():
                 bars[i].set_visible(limit == met)
@@ -92,24 +92,24 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
         met = bottleneck(now, DEVICES["H100 SXM"])
         return (
             f"{now.parameters / 1e9:.2g} billion parameters at {bits} bits are {now.bytes / 1e9:.2g} GB instead of "
-            f"{original.bytes / 1e9:.2g}; with {now.work:.2g} multiplications a parameter the whole cost is "
-            f"{ratio.product:.2g} of the original's. What an H100 waits for is {met}."
+            f"{original.bytes / 1e9:.2g}; with {now.work:.2g} multiplications per parameter the whole cost is "
+            f"{ratio.product:.2g} of the original's. On an H100 the bottleneck is {met}."
         )
 
     return Explorer(
         name=name,
         controls=[
             Slider("parameters kept, %", 5, 100, 5, start=100),
-            Slider("bits a parameter", 2, 16, 1, start=16),
+            Slider("bits per parameter", 2, 16, 1, start=16),
             Slider("work done, %", 5, 100, 5, start=100),
         ],
         create=create,
         update=update,
         presets={
-            "quantize": {"bits a parameter": 4},
+            "quantize": {"bits per parameter": 4},
             "prune by half": {"parameters kept, %": 50},
             "zeros and a kernel for them": {"work done, %": 20},
-            "the whole stack": {"parameters kept, %": 10, "bits a parameter": 4},
+            "the whole stack": {"parameters kept, %": 10, "bits per parameter": 4},
         },
         size=(760, 300),
     )
@@ -118,8 +118,8 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
 def shrunk(original: Cost, parameters: float, bits: float, work: float) -> Cost:
     """A cost with the share of its parameters, other bits, and the share of its work. The layers stay as many.
 
-    >>> now = shrunk(cost(LARGE, bits=16), parameters=0.5, bits=4, work=1.0)
-    >>> factors(now, cost(LARGE, bits=16)).size
+    >>> now = shrunk(token_cost(LARGE, bits=16), parameters=0.5, bits=4, work=1.0)
+    >>> factors(now, token_cost(LARGE, bits=16)).size
     0.125
     """
     return replace(original, parameters=round(original.parameters * parameters), bits=bits, work=original.work * work)
@@ -143,9 +143,9 @@ def draw_front(axes: Axes, rungs: Sequence[Measured], quality: tuple[float, floa
     Args:
         axes: empty.
         rungs: those whose quality lies within the limits are drawn.
-        quality: limits of the vertical axis, bits a character.
+        quality: limits of the vertical axis, bits per character.
     """
-    axes.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits a character, held out")
+    axes.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits per character, held out")
     whole = next(rung.bytes for rung in rungs if rung.measured_size == 1)
     for bits, look in BITS_LOOKS.items():
         for distilled in STARTS:
@@ -179,11 +179,11 @@ def _mean(rung: Measured) -> float:
 
 
 def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name: str = "stack") -> Explorer:
-    """An explorer of stored rungs: where the chosen one lies, what was predicted of it, and which names it writes.
+    """An explorer of stored rungs: place, size, time and names of the chosen one.
 
     Args:
         rungs: every combination of two starts, some shares removed and some bits.
-        quality: limits of the vertical axis, bits a character; worse rungs are drawn on its upper edge.
+        quality: limits of the vertical axis, bits per character; worse rungs are drawn on its upper edge.
         name: of the explorer.
     """
     by_choice = {(r.pruned, r.distilled, r.bits): r for r in rungs}
@@ -192,7 +192,7 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
 
     def create(figure):
         left, middle, right = figure.subplots(1, 3, width_ratios=(6, 4, 3))
-        left.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits a character", title="every rung")
+        left.set(xscale="log", ylim=quality, xlabel="bytes on disk", ylabel="bits per character", title="every rung")
         left.set_xlim(min(r.bytes for r in rungs) * 0.7, original.bytes * 1.5)
         left.plot([r.bytes for r in rungs], [min(_mean(r), quality[1]) for r in rungs], "o", color=FAINT, markersize=4)
         (here,) = left.plot([1], [1], "o", color=STUDENT.color, markersize=11, clip_on=False)
@@ -217,8 +217,8 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         artists["names"].set_text("\n".join(rung.samples[:10]))
         return (
             f"{rung.name}: {rung.bytes:,} bytes, {original.bytes / rung.bytes:.1f} times smaller; "
-            f"{rung.writing:,.0f} tokens a second, {rung.writing / original.writing:.1f} times the original's; "
-            f"{_mean(rung):.2f} bits a character instead of {_mean(original):.2f}."
+            f"{rung.writing:,.0f} tokens per second, {rung.writing / original.writing:.1f} times the original's; "
+            f"{_mean(rung):.2f} bits per character instead of {_mean(original):.2f}."
         )
 
     return Explorer(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kd_lab.compress.cost import DEVICES, bottleneck, cost
+from kd_lab.compress.cost import DEVICES, bottleneck, token_cost
 from kd_lab.lessons.l08_stacking.explorers import LARGE, cost_calculator, draw_front, pareto, shrunk, stack_explorer
 from kd_lab.viz import new_figure
 
@@ -48,15 +48,15 @@ def rungs():
 
 def test_the_calculator_multiplies_the_factors():
     explorer = cost_calculator()
-    start, small = explorer.draw({}), explorer.draw({"parameters kept, %": 50, "bits a parameter": 4})
+    start, small = explorer.draw({}), explorer.draw({"parameters kept, %": 50, "bits per parameter": 4})
     assert "the whole cost is 1 of the original's" in start.sentence
     assert "the whole cost is 0.12 of the original's" in small.sentence
-    assert "What an H100 waits for is memory" in start.sentence
+    assert "On an H100 the bottleneck is memory" in start.sentence
     explorer.close()
 
 
 def test_shrinking_moves_a_large_gpu_from_memory_to_latency():
-    whole = cost(LARGE, bits=16)
+    whole = token_cost(LARGE, bits=16)
     assert bottleneck(whole, DEVICES["H100 SXM"]) == "memory"
     assert bottleneck(shrunk(whole, 0.05, 2, 1.0), DEVICES["H100 SXM"]) == "latency"
 

@@ -1,7 +1,7 @@
-"""GPTQ: round a column, and let the columns that are still to come make up for the error.
+"""GPTQ: round one column after another, and let the columns that are left compensate for the error.
 
-Rounding to nearest asks each weight for its own smallest error. What counts is the layer's output: the errors of many
-weights meet there, and can be made to cancel on the inputs that really occur.
+Rounding to nearest minimises the error of each weight. The layer's output is what counts: the errors of many weights
+add up there, and can be made to cancel on the inputs that really occur.
 
 Source: Frantar et al. (2022), arXiv:2210.17323, section 3 and algorithm 1.
 """
@@ -12,9 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.compress.activations import layer_inputs
-from kd_lab.compress.quantize import Quantized, as_quantized, matrix_layers
-from kd_lab.compress.rounding import Group, Rounded, Scheme, grid, round_to_nearest, to_codes
+from kd_lab.compress.quantize.activations import layer_inputs
+from kd_lab.compress.quantize.model import QuantizedModel, as_quantized, matrix_layers
+from kd_lab.compress.quantize.rounding import (
+    Group,
+    QuantizedMatrix,
+    Scheme,
+    round_matrix,
+    scale_and_zero_point,
+    to_codes,
+)
 from kd_lab.models import GPT
 from kd_lab.worlds import Batch
 
@@ -26,17 +33,17 @@ DAMPING = 0.01
 
 
 @torch.no_grad()
-def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool = True) -> Quantized:
+def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool = True) -> QuantizedModel:
     """Round a model so that the outputs of its layers stay close, on the texts of a batch.
 
     The linear layers of the blocks go in the order of computation, each on the inputs that it gets from the rounded
-    layers before it. Embeddings are rounded to nearest: their inputs are single tokens, between which nothing can be
-    made up for.
+    layers before it. Embeddings are rounded to nearest: their inputs are single tokens, and no other column could
+    compensate.
 
     Args:
         model: is read and stays as it is.
-        batch: texts to calibrate on, some hundred; training texts, never those of the test.
-        bits, group, symmetric: as in `quantize`; the file is no larger.
+        batch: some hundred texts to calibrate on; training texts, never held-out ones.
+        bits, group, symmetric: as in `round_to_nearest`; the file is no larger.
 
     Raises:
         ValueError: a number is out of range, a weight is not finite, or the batch counts no position.
@@ -44,16 +51,16 @@ def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool
     scheme, working, rounded = Scheme(bits, group, symmetric), deepcopy(model), {}
     for name, layer in matrix_layers(working):
         if isinstance(layer, nn.Embedding):
-            matrix = round_to_nearest(layer.weight, scheme)
+            matrix = round_matrix(layer.weight, scheme)
         else:
-            matrix = compensated(layer.weight, layer_inputs(working, batch, [name])[name], scheme)
-        layer.weight.copy_(matrix.restore())
+            matrix = gptq_matrix(layer.weight, layer_inputs(working, batch, [name])[name], scheme)
+        layer.weight.copy_(matrix.dequantize())
         rounded[f"{name}.weight"] = matrix
     return as_quantized(model, scheme, rounded)
 
 
 @torch.no_grad()
-def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], scheme: Scheme) -> Rounded:
+def gptq_matrix(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], scheme: Scheme) -> QuantizedMatrix:
     """Codes for small ‖(W − Ŵ)Xᵀ‖, column after column.
 
     H = XᵀX/N + damping, U = the upper Cholesky factor of H⁻¹;  for column i:  e = (wᵢ − ŵᵢ) / Uᵢᵢ  and
@@ -62,8 +69,8 @@ def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], sche
 
     Args:
         weight: of a linear layer.
-        inputs: what it is multiplied with, one row a position.
-        scheme: bits, and who shares a grid.
+        inputs: of the layer, one row per position.
+        scheme: bits, and the weights that share a grid.
 
     Raises:
         ValueError: there is no input, or the shapes do not fit.
@@ -80,7 +87,7 @@ def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], sche
     for start in range(0, len(left), width):
         stop = min(start + width, len(left))
         if in_groups or start == 0:
-            scale, zero = grid(left[start : stop if in_groups else None].T.float(), _whole(scheme))
+            scale, zero = scale_and_zero_point(left[start : stop if in_groups else None].T.float(), _whole(scheme))
             scales.append(scale)
             zeros.append(zero)
         step, middle = scale[:, 0].double(), scheme.middle if zero is None else zero[:, 0].double()
@@ -92,7 +99,7 @@ def compensated(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], sche
             errors[i - start] = error
         left[stop:] -= upper[start:stop, stop:].T @ errors
     zero = None if scheme.symmetric else torch.cat(zeros, 1)
-    return Rounded(codes.T.contiguous(), torch.cat(scales, 1), zero, scheme)
+    return QuantizedMatrix(codes.T.contiguous(), torch.cat(scales, 1), zero, scheme)
 
 
 def _inverse_factor(inputs: Float[Tensor, "N I"]) -> Float[Tensor, "I I"]:

@@ -27,8 +27,8 @@ def test_setup_says_what_a_learner_must_know(capsys):
     assert "pip install" not in text
 
 
-def test_a_lesson_of_tiny_models_asks_for_one_thread(capsys):
-    setup("42", threads=1)
+def test_a_lesson_runs_on_one_thread_unless_it_asks_for_more(capsys):
+    setup("42")
     assert torch.get_num_threads() == 1
     assert "CPU, 1 thread ·" in capsys.readouterr().out
 
@@ -36,11 +36,13 @@ def test_a_lesson_of_tiny_models_asks_for_one_thread(capsys):
 def test_setup_names_the_remedy(monkeypatch, capsys):
     module = import_module("kd_lab.classroom.setup")
     monkeypatch.setattr(
-        module, "requires", lambda name: ["torch>=99", "no-such-package>=1", "other>=9; extra == 'test'"]
+        module,
+        "requires",
+        lambda name: ["torch>=99", "no-such-package>=1; extra == 'course'", "other>=9; extra == 'test'"],
     )
     setup("00")
     text = capsys.readouterr().out
-    assert f"torch is {torch.__version__}, and kd_lab needs torch>=99" in text
+    assert f"torch is {torch.__version__}, and the lessons need torch>=99" in text
     assert "no-such-package is not installed" in text
     assert "other" not in text
 

@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from kd_lab.compress import compensated, gptq, quantize, round_to_nearest
-from kd_lab.compress.gptq import DAMPING
-from kd_lab.compress.rounding import Scheme
+from kd_lab.compress.quantize import Scheme, gptq, gptq_matrix, round_matrix, round_to_nearest
+from kd_lab.compress.quantize.gptq import DAMPING
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.worlds import Batch
 
@@ -17,7 +16,7 @@ def layer(outputs=24, inputs=40, rows=300, seed=0):
 
 
 def error(rounded, weight, inputs):
-    return (inputs @ (rounded.restore() - weight).T).square().mean().item()
+    return (inputs @ (rounded.dequantize() - weight).T).square().mean().item()
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -26,9 +25,9 @@ def error(rounded, weight, inputs):
 def test_the_layers_output_is_closer_than_with_nearest_points_at_the_same_size(bits, group, symmetric):
     weight, inputs = layer()
     scheme = Scheme(bits, group, symmetric)
-    nearest, better = round_to_nearest(weight, scheme), compensated(weight, inputs, scheme)
+    nearest, better = round_matrix(weight, scheme), gptq_matrix(weight, inputs, scheme)
     assert error(better, weight, inputs) < 0.9 * error(nearest, weight, inputs)
-    assert better.bits == nearest.bits
+    assert better.stored_bits == nearest.stored_bits
 
 
 def test_columns_follow_the_textbook_recursion():
@@ -44,20 +43,20 @@ def test_columns_follow_the_textbook_recursion():
         settled[:, i] = scale[:, 0] * (left[:, i] / scale[:, 0]).round().clamp(-3, 3)
         left -= torch.outer((left[:, i] - settled[:, i]) / inverse[i, i], inverse[i])
         inverse = inverse - torch.outer(inverse[:, i], inverse[i]) / inverse[i, i]
-    torch.testing.assert_close(compensated(weight, inputs, scheme).restore(), settled.float())
+    torch.testing.assert_close(gptq_matrix(weight, inputs, scheme).dequantize(), settled.float())
 
 
 def test_inputs_that_know_nothing_of_one_another_leave_nothing_to_make_up_for():
     weight, _ = layer(inputs=16)
     inputs = torch.eye(16).repeat(4, 1)
     scheme = Scheme(3, 8)
-    assert torch.equal(compensated(weight, inputs, scheme).codes, round_to_nearest(weight, scheme).codes)
+    assert torch.equal(gptq_matrix(weight, inputs, scheme).codes, round_matrix(weight, scheme).codes)
 
 
 def test_a_silent_input_and_fewer_rows_than_inputs_are_no_obstacle():
     weight, inputs = layer(rows=7)
     inputs[:, 3] = 0.0
-    assert compensated(weight, inputs, Scheme(3, 8)).restore().isfinite().all()
+    assert gptq_matrix(weight, inputs, Scheme(3, 8)).dequantize().isfinite().all()
 
 
 def test_a_model_keeps_its_embeddings_rounded_to_nearest_and_its_logits_come_closer():
@@ -66,12 +65,12 @@ def test_a_model_keeps_its_embeddings_rounded_to_nearest_and_its_logits_come_clo
     tokens = torch.randint(1, 7, (64, 7), generator=generator)
     tokens[:, 0] = 0
     batch = Batch.from_tokens(tokens, end=0)
-    nearest, better = quantize(model, 3, 8), gptq(model, batch, 3, 8)
+    nearest, better = round_to_nearest(model, 3, 8), gptq(model, batch, 3, 8)
     for name in ("tokens.weight", "positions.weight"):
         assert torch.equal(nearest.matrices[name].codes, better.matrices[name].codes)
     gaps = []
     for quantized in (nearest, better):
-        restored = quantized.restore()
+        restored = quantized.dequantize()
         for name in ("tokens", "positions"):  # rounded alike, and far coarser here than what is compared
             restored.get_submodule(name).load_state_dict(model.get_submodule(name).state_dict())
         with torch.no_grad():
@@ -84,4 +83,4 @@ def test_inputs_of_another_width_or_none_are_refused():
     weight, inputs = layer()
     for wrong in (inputs[:, :-1], inputs[:0]):
         with pytest.raises(ValueError, match="expected at least one row of 40 inputs"):
-            compensated(weight, wrong, Scheme(3))
+            gptq_matrix(weight, wrong, Scheme(3))

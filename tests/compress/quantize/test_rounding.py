@@ -3,8 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_lab.compress.packing import pack, packed_bytes, unpack
-from kd_lab.compress.rounding import Scheme, nearest_points, round_to_nearest
+from kd_lab.compress.quantize.rounding import Scheme, fake_quantize, round_matrix
 
 
 def matrix(outputs, inputs, seed=0):
@@ -42,17 +41,17 @@ def by_hand(weight, scheme):
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_rounding_is_what_a_plain_loop_says(bits, group, symmetric):
     weight, scheme = matrix(3, 12), Scheme(bits, group, symmetric)
-    torch.testing.assert_close(round_to_nearest(weight, scheme).restore(), by_hand(weight, scheme))
-    assert torch.equal(nearest_points(weight, scheme), round_to_nearest(weight, scheme).restore())
+    torch.testing.assert_close(round_matrix(weight, scheme).dequantize(), by_hand(weight, scheme))
+    assert torch.equal(fake_quantize(weight, scheme), round_matrix(weight, scheme).dequantize())
 
 
 def test_a_hand_computed_asymmetric_row():
     # 2 bits from −1 to 2: steps of 1, zero point 1
-    rounded = round_to_nearest(torch.tensor([[-1.0, 0.2, 0.6, 2.0]]), Scheme(2, "channel", symmetric=False))
+    rounded = round_matrix(torch.tensor([[-1.0, 0.2, 0.6, 2.0]]), Scheme(2, "channel", symmetric=False))
     assert rounded.codes.tolist() == [[0, 1, 2, 3]]
     assert rounded.scale.tolist() == [[1.0]]
-    assert rounded.zero.tolist() == [[1]]
-    assert rounded.restore().tolist() == [[-1.0, 0.0, 1.0, 2.0]]
+    assert rounded.zero_point.tolist() == [[1]]
+    assert rounded.dequantize().tolist() == [[-1.0, 0.0, 1.0, 2.0]]
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -61,12 +60,12 @@ def test_no_weight_moves_further_than_half_a_step_and_zero_stays(symmetric, seed
     weight = matrix(2, inputs, seed) * 10 ** (seed % 5 - 2)
     weight[0, 0] = 0.0
     scheme = Scheme(bits, group, symmetric)
-    rounded = round_to_nearest(weight, scheme)
+    rounded = round_matrix(weight, scheme)
     step = rounded.scale.float().repeat_interleave(group, 1)[:, :inputs]
     # The scale's own rounding to float16 moves the ends of the grid, and the zero point's both of them.
     slack = (0.5 if symmetric else 1.0) * step + 2**-11 * weight.abs().max() * 1.01 + 2**-24 * 2**bits
-    assert ((rounded.restore() - weight).abs() <= slack).all()
-    assert rounded.restore()[0, 0] == 0
+    assert ((rounded.dequantize() - weight).abs() <= slack).all()
+    assert rounded.dequantize()[0, 0] == 0
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -74,7 +73,7 @@ def test_more_bits_and_smaller_groups_are_never_worse_in_the_mean(symmetric):
     weight = matrix(64, 64)
 
     def error(bits, group):
-        return (round_to_nearest(weight, Scheme(bits, group, symmetric)).restore() - weight).square().mean().item()
+        return (round_matrix(weight, Scheme(bits, group, symmetric)).dequantize() - weight).square().mean().item()
 
     by_bits = [error(bits, 32) for bits in (2, 3, 4, 5, 6, 7, 8)]
     assert by_bits == sorted(by_bits, reverse=True)
@@ -85,31 +84,31 @@ def test_more_bits_and_smaller_groups_are_never_worse_in_the_mean(symmetric):
 def test_a_group_beyond_the_row_is_the_row():
     weight = matrix(3, 10)
     torch.testing.assert_close(
-        round_to_nearest(weight, Scheme(3, 64)).restore(),
-        round_to_nearest(weight, Scheme(3, "channel")).restore(),
+        round_matrix(weight, Scheme(3, 64)).dequantize(),
+        round_matrix(weight, Scheme(3, "channel")).dequantize(),
         rtol=0,
         atol=0,
     )
 
 
 def test_rounding_twice_is_rounding_once():
-    once = round_to_nearest(matrix(16, 64), Scheme(3, 16))
-    again = round_to_nearest(once.restore(), Scheme(3, 16))
+    once = round_matrix(matrix(16, 64), Scheme(3, 16))
+    again = round_matrix(once.dequantize(), Scheme(3, 16))
     assert torch.equal(once.codes, again.codes)
     assert torch.equal(once.scale, again.scale)
 
 
 def test_zeros_alone_stay_zeros():
     for symmetric in (True, False):
-        assert round_to_nearest(torch.zeros(2, 8), Scheme(4, 4, symmetric)).restore().eq(0).all()
+        assert round_matrix(torch.zeros(2, 8), Scheme(4, 4, symmetric)).dequantize().eq(0).all()
 
 
 def test_bits_count_scales_and_zero_points():
     weight = matrix(4, 64)
-    assert round_to_nearest(weight, Scheme(4, 32)).bits == 4 * 256 + 16 * 8
-    assert round_to_nearest(weight, Scheme(4, 32, symmetric=False)).bits == 4 * 256 + 16 * 8 + 4 * 8
-    assert round_to_nearest(weight, Scheme(3, "channel")).bits == 3 * 256 + 16 * 4
-    assert round_to_nearest(weight, Scheme(2, "tensor")).bits == 2 * 256 + 16
+    assert round_matrix(weight, Scheme(4, 32)).stored_bits == 4 * 256 + 16 * 8
+    assert round_matrix(weight, Scheme(4, 32, symmetric=False)).stored_bits == 4 * 256 + 16 * 8 + 4 * 8
+    assert round_matrix(weight, Scheme(3, "channel")).stored_bits == 3 * 256 + 16 * 4
+    assert round_matrix(weight, Scheme(2, "tensor")).stored_bits == 2 * 256 + 16
 
 
 @pytest.mark.parametrize("bits", [1, 0, 9, True])
@@ -129,29 +128,9 @@ def test_weights_that_are_no_numbers_are_refused(bad):
     weight = matrix(2, 4)
     weight[1, 2] = bad
     with pytest.raises(ValueError, match="NaN or infinite"):
-        round_to_nearest(weight, Scheme(4))
+        round_matrix(weight, Scheme(4))
 
 
 def test_weights_too_large_for_a_scale_are_refused():
     with pytest.raises(ValueError, match="does not fit into float16"):
-        round_to_nearest(torch.full((1, 4), 1e6), Scheme(2))
-
-
-@given(codes=st.lists(st.integers(0, 255), max_size=40), bits=st.integers(1, 8))
-def test_packed_codes_come_back_and_take_their_bits(codes, bits):
-    tensor = torch.tensor([code % 2**bits for code in codes], dtype=torch.uint8)
-    stream = pack(tensor, bits)
-    assert len(stream) == packed_bytes(len(codes), bits) == (len(codes) * bits + 7) // 8
-    assert torch.equal(unpack(stream, bits, len(codes)), tensor)
-
-
-def test_three_bits_are_a_little_endian_stream():
-    # 5 = 101, 3 = 011, 6 = 110: from the lowest bit on 101 110 011 → 01 110 101 (bits 7…0: 10 011 101), then 1
-    assert pack(torch.tensor([5, 3, 6], dtype=torch.uint8), 3).tolist() == [5 + 3 * 8 + (6 % 4) * 64, 6 // 4]
-
-
-def test_codes_that_do_not_fit_and_streams_of_another_length_are_refused():
-    with pytest.raises(ValueError, match="a code is 9; expected at most 7 in 3 bits"):
-        pack(torch.tensor([9], dtype=torch.uint8), 3)
-    with pytest.raises(ValueError, match="3 bytes came for 4 codes of 4 bits; expected 2"):
-        unpack(torch.zeros(3, dtype=torch.uint8), 4, 4)
+        round_matrix(torch.full((1, 4), 1e6), Scheme(2))

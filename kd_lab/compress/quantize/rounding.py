@@ -1,8 +1,7 @@
 """Rounding a matrix to a few bits: a grid for each group of weights, the nearest point of it for each weight.
 
 A weight of `bits` bits is a code c in 0 … 2^bits − 1, and stands for w ≈ s·(c − z) with a scale s and a zero point z
-that a group of weights shares. Scales are float16, as they are stored: the codes are chosen for the scale that a reader
-will find.
+that a group of weights shares. Scales are float16, as they are stored, and the codes are chosen for those.
 """
 
 from dataclasses import dataclass
@@ -15,25 +14,23 @@ from torch import Tensor
 
 Group = int | Literal["channel", "tensor"]
 SMALLEST_SCALE = 2.0**-24
-"""The smallest float16 above zero: a group of nothing but zeros has a scale, too."""
+"""The smallest float16 above zero: a group of zeros alone has a scale, too."""
 LARGEST_SCALE = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How weights are rounded.
+    """The grid: bits per code, the weights that share a scale, and where zero lies.
 
     >>> Scheme(bits=4, group=32)
     Scheme(bits=4, group=32, symmetric=True)
 
     Raises:
-        ValueError: bits outside 2 … 8, or a group that is none.
+        ValueError: bits outside 2 … 8, or a group that is neither a positive number nor one of the two names.
     """
 
     bits: int  # of one code, 2 … 8
-    group: Group = (
-        32  # neighbouring inputs of one output that share a scale; "channel": all of them; "tensor": everything
-    )
+    group: Group = 32  # neighbouring inputs of one output that share a scale; or "channel", or "tensor"
     symmetric: bool = True  # the grid reaches equally far on both sides of zero; else from the smallest to the largest
 
     def __post_init__(self) -> None:
@@ -51,7 +48,7 @@ class Scheme:
         return 2 ** (self.bits - 1)
 
     def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """How many scales a matrix [outputs, inputs] has: rows, and groups in a row; the last group may be shorter.
+        """Shape of the scales of a matrix [outputs, inputs]: rows, and groups in a row; the last group may be shorter.
 
         >>> Scheme(4, group=32).scale_shape((10, 70)), Scheme(4, "channel").scale_shape((10, 70))
         ((10, 3), (10, 1))
@@ -63,27 +60,29 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class Rounded:
+class QuantizedMatrix:
     """A matrix as codes and the grids that they count on."""
 
     codes: UInt8[Tensor, "O I"]
-    scale: Float16[Tensor, "R G"]  # one a group, in the layout of `Scheme.scale_shape`
-    zero: UInt8[Tensor, "R G"] | None  # None on symmetric grids, where it is always the middle
+    scale: Float16[Tensor, "R G"]  # one per group, in the layout of `Scheme.scale_shape`
+    zero_point: UInt8[Tensor, "R G"] | None  # None on symmetric grids, where it is always the middle
     scheme: Scheme
 
-    def restore(self) -> Float[Tensor, "O I"]:
+    def dequantize(self) -> Float[Tensor, "O I"]:
         """s·(c − z) in float32."""
-        zero = self.scheme.middle if self.zero is None else _spread(self.zero, self.codes, self.scheme.group).float()
-        return _spread(self.scale, self.codes, self.scheme.group).float() * (self.codes.float() - zero)
+        zero_point = self.scheme.middle
+        if self.zero_point is not None:
+            zero_point = _spread(self.zero_point, self.codes, self.scheme.group).float()
+        return _spread(self.scale, self.codes, self.scheme.group).float() * (self.codes.float() - zero_point)
 
     @property
-    def bits(self) -> int:
-        """What it takes to store: codes and zero points at `scheme.bits`, scales at 16."""
-        zeros = 0 if self.zero is None else self.zero.numel()
+    def stored_bits(self) -> int:
+        """Bits in a file: codes and zero points at `scheme.bits`, scales at 16."""
+        zeros = 0 if self.zero_point is None else self.zero_point.numel()
         return self.scheme.bits * (self.codes.numel() + zeros) + 16 * self.scale.numel()
 
 
-def round_to_nearest(weight: Float[Tensor, "O I"], scheme: Scheme) -> Rounded:
+def round_matrix(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantizedMatrix:
     """Each weight becomes the nearest point of its group's grid.
 
     symmetric: s = max|w| / (2^(bits−1) − 1), z = 2^(bits−1);  asymmetric: s = (max − min) / (2^bits − 1),
@@ -91,34 +90,34 @@ def round_to_nearest(weight: Float[Tensor, "O I"], scheme: Scheme) -> Rounded:
 
     Args:
         weight: a row is an output, a column an input, as in `nn.Linear`.
-        scheme: bits, and who shares a grid.
+        scheme: bits, and the weights that share a grid.
 
     Raises:
         ValueError: a weight is NaN or infinite, or too large for a scale in float16.
 
     >>> row = torch.tensor([[0.0, 1.0, 2.0, -3.5]])
-    >>> round_to_nearest(row, Scheme(bits=3, group=4)).restore()  # steps of 3.5 / 3
+    >>> round_matrix(row, Scheme(bits=3, group=4)).dequantize()  # steps of 3.5 / 3
     tensor([[ 0.0000,  1.1670,  2.3340, -3.5010]])
 
     Source: Jacob et al. (2018), arXiv:1712.05877, equation 1.
     """
-    scale, zero = grid(weight, scheme)
+    scale, zero = scale_and_zero_point(weight, scheme)
     codes = to_codes(
         weight,
         _spread(scale, weight, scheme.group).float(),
         scheme.middle if zero is None else _spread(zero, weight, scheme.group),
         scheme,
     )
-    return Rounded(codes, scale, zero, scheme)
+    return QuantizedMatrix(codes, scale, zero, scheme)
 
 
-def nearest_points(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tensor, "O I"]:
-    """`round_to_nearest(weight, scheme).restore()` to the last bit, without the codes between: for training.
+def fake_quantize(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tensor, "O I"]:
+    """`round_matrix(weight, scheme).dequantize()` to the last bit, without the codes between: for training.
 
     Raises:
-        ValueError: as `round_to_nearest`.
+        ValueError: as `round_matrix`.
     """
-    scale, zero = grid(weight, scheme)
+    scale, zero = scale_and_zero_point(weight, scheme)
     groups, scale = _groups(weight.detach(), scheme.group), scale.float()[..., None]
     middle = scheme.middle if zero is None else zero.float()[..., None]
     codes = ((groups / scale).round() + middle).clamp(1 if scheme.symmetric else 0, 2**scheme.bits - 1)
@@ -126,11 +125,13 @@ def nearest_points(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tensor
     return points.view_as(weight) if scheme.group == "tensor" else points.flatten(1)[:, : weight.shape[1]]
 
 
-def grid(weight: Float[Tensor, "O I"], scheme: Scheme) -> tuple[Float16[Tensor, "R G"], UInt8[Tensor, "R G"] | None]:
-    """Scale and zero point of every group, so that its grid reaches over all of its weights.
+def scale_and_zero_point(
+    weight: Float[Tensor, "O I"], scheme: Scheme
+) -> tuple[Float16[Tensor, "R G"], UInt8[Tensor, "R G"] | None]:
+    """Scale and zero point of every group, so that its grid covers all of its weights.
 
     Raises:
-        ValueError: as `round_to_nearest`.
+        ValueError: as `round_matrix`.
     """
     groups = _groups(weight.detach(), scheme.group)
     if scheme.symmetric:
@@ -138,7 +139,7 @@ def grid(weight: Float[Tensor, "O I"], scheme: Scheme) -> tuple[Float16[Tensor, 
     else:
         lowest = groups.amin(-1).clamp(max=0)
         reach, steps = groups.amax(-1).clamp(min=0) - lowest, 2**scheme.bits - 1
-    if not reach.max() <= LARGEST_SCALE * steps:  # one comparison, which NaN fails too: training comes by often
+    if not reach.max() <= LARGEST_SCALE * steps:  # one comparison, which NaN fails too
         _refuse(weight, scheme, steps)
     scale = (reach / steps).clamp(min=SMALLEST_SCALE).half()
     if scheme.symmetric:
@@ -170,7 +171,7 @@ def _groups(weight: Float[Tensor, "O I"], group: Group) -> Float[Tensor, "R G K"
 
 
 def _spread(per_group: Tensor, weight: Tensor, group: Group) -> Tensor:
-    """A number a group as one a weight, or one that broadcasts to it."""
+    """A number per group as one per weight, or one that broadcasts to it."""
     if group in ("channel", "tensor"):
         return per_group
     return per_group.repeat_interleave(group, dim=1)[:, : weight.shape[1]]

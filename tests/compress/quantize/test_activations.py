@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from kd_lab.compress import calibrate, inject_outlier, layer_inputs, outlier_channels, round_activations, smooth
+from kd_lab.compress.quantize import (
+    calibrate,
+    inject_outlier,
+    layer_inputs,
+    outlier_channels,
+    quantize_activations,
+    smoothquant,
+)
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.worlds import Batch
 
@@ -62,7 +69,7 @@ def test_an_injected_channel_is_loud_found_and_changes_nothing(model):
 def test_smoothing_changes_nothing_but_the_ranges(model):
     loud = inject_outlier(model, channel=5, factor=100.0)
     ranges = calibrate(loud, BATCH, per="channel")
-    smoothed = smooth(loud, ranges)
+    smoothed = smoothquant(loud, ranges)
     torch.testing.assert_close(logits(smoothed), logits(loud), rtol=1e-5, atol=1e-5)
     assert outlier_channels(calibrate(smoothed, BATCH, per="channel")) == {}
 
@@ -70,27 +77,27 @@ def test_smoothing_changes_nothing_but_the_ranges(model):
 def test_smoothing_balances_activations_and_weights(model):
     ranges = calibrate(model, BATCH, per="channel")
     name, layer = "blocks.0.expand", lambda model: model.blocks[0].expand.weight.abs().amax(0)
-    half = smooth(model, ranges, strength=0.5)
+    half = smoothquant(model, ranges, alpha=0.5)
     after = calibrate(half, BATCH, per="channel")[name]
     torch.testing.assert_close(after, layer(half))  # α = ½ makes both equally large: √(max|X| · max|W|)
     torch.testing.assert_close(after, (ranges[name] * layer(model)).sqrt())
-    whole = calibrate(smooth(model, ranges, strength=1.0), BATCH, per="channel")[name]
+    whole = calibrate(smoothquant(model, ranges, alpha=1.0), BATCH, per="channel")[name]
     torch.testing.assert_close(whole, torch.ones_like(whole))
-    torch.testing.assert_close(layer(smooth(model, ranges, 0.0)), torch.ones_like(whole))
+    torch.testing.assert_close(layer(smoothquant(model, ranges, 0.0)), torch.ones_like(whole))
 
 
 def test_a_dead_channel_is_left_alone(model):
     with torch.no_grad():
         model.blocks[0].perceptron_norm.weight[3] = 0.0
         model.blocks[1].expand.weight[:, 4] = 0.0
-    smoothed = smooth(model, calibrate(model, BATCH, per="channel"))
+    smoothed = smoothquant(model, calibrate(model, BATCH, per="channel"))
     assert all(weight.isfinite().all() for weight in smoothed.parameters())
     torch.testing.assert_close(logits(smoothed), logits(model), rtol=1e-5, atol=1e-5)
 
 
 def test_rounded_activations_are_what_a_plain_loop_says(model):
     ranges = {"blocks.0.expand": torch.tensor(2.0)}
-    rounded = round_activations(model, ranges, bits=3)
+    rounded = quantize_activations(model, ranges, bits=3)
     seen = []
     rounded.blocks[0].expand.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     logits(rounded)
@@ -100,17 +107,17 @@ def test_rounded_activations_are_what_a_plain_loop_says(model):
     assert len(layer_inputs(model, BATCH)["blocks.0.expand"]) == int(BATCH.mask.sum())  # the original has no hook left
 
 
-def test_one_loud_channel_spoils_a_shared_step_and_both_remedies_mend_it(model):
+def test_one_loud_channel_spoils_a_shared_step_and_both_remedies_undo_it(model):
     def gap(changed, reference):
         return (logits(changed) - logits(reference)).abs().mean().item()
 
-    clean = gap(round_activations(model, calibrate(model, BATCH)), model)
+    clean = gap(quantize_activations(model, calibrate(model, BATCH)), model)
     loud = inject_outlier(model, channel=5, factor=100.0)
-    spoiled = gap(round_activations(loud, calibrate(loud, BATCH)), loud)
+    spoiled = gap(quantize_activations(loud, calibrate(loud, BATCH)), loud)
     ranges = calibrate(loud, BATCH, per="channel")
-    per_channel = gap(round_activations(loud, ranges), loud)
-    smoothed = smooth(loud, ranges)
-    migrated = gap(round_activations(smoothed, calibrate(smoothed, BATCH)), loud)
+    per_channel = gap(quantize_activations(loud, ranges), loud)
+    smoothed = smoothquant(loud, ranges)
+    migrated = gap(quantize_activations(smoothed, calibrate(smoothed, BATCH)), loud)
     assert spoiled > 10 * clean
     assert per_channel < 2 * clean
     assert migrated < 2 * clean
@@ -121,12 +128,15 @@ def test_one_loud_channel_spoils_a_shared_step_and_both_remedies_mend_it(model):
     [
         (lambda m: inject_outlier(m, 24, 10.0), "channel is 24; expected 0 … 23"),
         (lambda m: inject_outlier(m, 2, 0.0), "factor is 0"),
-        (lambda m: smooth(m, calibrate(m, BATCH)), "expected calibrate"),
-        (lambda m: smooth(m, {}), "came none"),
-        (lambda m: smooth(m, calibrate(m, BATCH, per="channel"), 1.5), "strength is 1.5"),
+        (lambda m: smoothquant(m, calibrate(m, BATCH)), "expected calibrate"),
+        (lambda m: smoothquant(m, {}), "came none"),
+        (lambda m: smoothquant(m, calibrate(m, BATCH, per="channel"), 1.5), "alpha is 1.5"),
         (lambda m: outlier_channels(calibrate(m, BATCH)), "one range for all channels"),
-        (lambda m: round_activations(m, calibrate(m, BATCH), bits=9), "bits is 9"),
-        (lambda m: round_activations(m, {"blocks.7.expand": torch.tensor(1.0)}), "no linear layer 'blocks.7.expand'"),
+        (lambda m: quantize_activations(m, calibrate(m, BATCH), bits=9), "bits is 9"),
+        (
+            lambda m: quantize_activations(m, {"blocks.7.expand": torch.tensor(1.0)}),
+            "no linear layer 'blocks.7.expand'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(model, call, message):

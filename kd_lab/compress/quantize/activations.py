@@ -1,12 +1,12 @@
-"""What flows between the layers in eight bits too: ranges seen on real text, one loud channel, and what to do about it.
+"""Activations in eight bits: ranges calibrated on real text, outlier channels, and SmoothQuant.
 
-Weights are known before anything runs; activations are not. Their range is calibrated: some texts go through, and the
-largest values are kept. One range for all channels is what an integer multiplication wants: a scale that differs from
-input to input stands inside the sum over inputs and cannot be taken out of it. So one loud channel sets everybody's
-step. SmoothQuant divides it out where it arises, and multiplies it into the weights that read it.
+Weights are known before anything runs; activations are not. Their range is calibrated: some texts are read, and the
+largest values are kept. An integer product needs one range for all channels: a scale that differs from input to input
+stands inside the sum over inputs and cannot be taken out of it. So one loud channel sets the step of all channels.
+SmoothQuant divides that channel down in the norm before it, and multiplies the weights that read it.
 
-Rounded here are the inputs of the linear layers in the blocks. The rounding is simulated: values go onto the grid and
-are multiplied in float32.
+The inputs of the blocks' linear layers are rounded here. The rounding is simulated: values on the grid are multiplied
+in float32.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ from kd_lab.models import GPT, evaluating
 from kd_lab.worlds import Batch
 
 Ranges = Mapping[str, Float[Tensor, " *I"]]
-"""The largest |x| to represent at the input of a layer, by the layer's name: one number, or one for each channel."""
+"""The largest |x| to represent at the input of a layer, by the layer's name: one number, or one per channel."""
 
 
 @torch.no_grad()
 def layer_inputs(model: GPT, batch: Batch, names: list[str] | None = None) -> dict[str, Float[Tensor, "N I"]]:
-    """What the blocks' linear layers are multiplied with at the counted positions of a batch, one row a position.
+    """The inputs of the blocks' linear layers at the counted positions of a batch, one row per position.
 
     >>> from kd_lab.models import load_teacher
     >>> from kd_lab.worlds import surnames
@@ -64,7 +64,7 @@ def calibrate(
         batch: texts like those to come.
         percentile: 100 takes the largest |x|; less leaves out the share 1 − percentile/100 of the largest, which will
             be clipped.
-        per: one range for a layer, or one for each of its input channels.
+        per: one range per layer, or one per input channel.
 
     Returns:
         The range by the layer's name: `[]`, or `[I]` per channel.
@@ -105,8 +105,8 @@ def outlier_channels(ranges: Ranges, times: float = 20.0) -> dict[str, list[int]
 def inject_outlier(model: GPT, channel: int, factor: float) -> GPT:
     """A copy that computes the same, with one channel `factor` times as loud behind every norm of the blocks.
 
-    The norm's weight is multiplied and the column of the layer that reads it divided: what trained language models
-    grow by themselves, put where we can see it.
+    The norm's weight is multiplied, and the column of the layer that reads it is divided. Large language models grow
+    such channels in training.
 
     Raises:
         ValueError: there is no such channel, or the factor is not above zero.
@@ -123,7 +123,7 @@ def inject_outlier(model: GPT, channel: int, factor: float) -> GPT:
 
 
 @torch.no_grad()
-def smooth(model: GPT, ranges: Ranges, strength: float = 0.5) -> GPT:
+def smoothquant(model: GPT, ranges: Ranges, alpha: float = 0.5) -> GPT:
     """A copy that computes the same, with the difficulty moved from loud channels into the weights that read them.
 
     s_j = max|X_j|^α / max|W_j|^(1−α);  the norm's weight is divided by s, column j of the next layer multiplied by s_j.
@@ -131,15 +131,15 @@ def smooth(model: GPT, ranges: Ranges, strength: float = 0.5) -> GPT:
     Args:
         model: is read and stays as it is.
         ranges: per channel, from `calibrate(..., per="channel")`.
-        strength: α in [0, 1]; 1 leaves all channels equally loud, 0 makes all columns equally large.
+        alpha: the migration strength α in [0, 1]; 1 makes all channels equally loud, 0 all columns equally large.
 
     Raises:
-        ValueError: strength out of range, or no range per channel for a layer behind a norm.
+        ValueError: alpha out of range, or no range per channel for a layer behind a norm.
 
     Source: Xiao et al. (2022), arXiv:2211.10438, equation 4.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}; expected 0 … 1")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}; expected 0 … 1")
     changed = deepcopy(model)
     for name, norm, reader in norm_pairs(changed):
         peaks = ranges.get(name)
@@ -147,8 +147,8 @@ def smooth(model: GPT, ranges: Ranges, strength: float = 0.5) -> GPT:
             came = "none" if peaks is None else f"a range of shape {tuple(peaks.shape)}"
             raise ValueError(f"for {name} came {came}; expected calibrate(model, batch, per='channel') of this model")
         columns = reader.weight.abs().amax(0)
-        quiet = (peaks == 0) | (columns == 0)  # such a channel says nothing, or is not heard: nothing to balance
-        factor = (peaks**strength / columns ** (1 - strength)).where(~quiet, 1.0)
+        quiet = (peaks == 0) | (columns == 0)  # a dead channel, or one that is not read: nothing to balance
+        factor = (peaks**alpha / columns ** (1 - alpha)).where(~quiet, 1.0)
         norm.weight /= factor
         reader.weight *= factor
     return changed
@@ -161,12 +161,12 @@ def norm_pairs(model: GPT) -> Iterator[tuple[str, nn.LayerNorm, nn.Linear]]:
         yield f"blocks.{number}.expand", block.perceptron_norm, block.expand
 
 
-def round_activations(model: GPT, ranges: Ranges, bits: int = 8) -> GPT:
+def quantize_activations(model: GPT, ranges: Ranges, bits: int = 8) -> GPT:
     """A copy whose linear layers read rounded inputs: x̂ = s·clip(round(x/s)) with s = range / (2^(bits−1) − 1).
 
     Args:
         model: is read and stays as it is.
-        ranges: of every layer to round; layers that are not named read what they get.
+        ranges: of every layer to round; other layers keep their inputs.
         bits: 2 … 8.
 
     Raises:

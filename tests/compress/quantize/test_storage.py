@@ -2,57 +2,36 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from kd_lab.compress import load_quantized, matrices, quantize, save_quantized
-from kd_lab.compress.integer import integer
+from kd_lab.compress.quantize import load_quantized, round_to_nearest, save_quantized
+from kd_lab.compress.quantize.model import matrices
+from kd_lab.compress.quantize.storage import pack, packed_bytes, unpack
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.models.saved import checksum
 
-TOKENS = torch.tensor([[0, 3, 1, 4, 2], [0, 1, 1, 2, 5]])
+
+@given(codes=st.lists(st.integers(0, 255), max_size=40), bits=st.integers(1, 8))
+def test_packed_codes_come_back_and_take_their_bits(codes, bits):
+    tensor = torch.tensor([code % 2**bits for code in codes], dtype=torch.uint8)
+    stream = pack(tensor, bits)
+    assert len(stream) == packed_bytes(len(codes), bits) == (len(codes) * bits + 7) // 8
+    assert torch.equal(unpack(stream, bits, len(codes)), tensor)
 
 
-@pytest.fixture
-def model():
-    return GPT(GPTConfig(vocab_size=7, context=6, layers=2, heads=2, width=24), seed=3).eval()
+def test_three_bits_are_a_little_endian_stream():
+    # 5 = 101, 3 = 011, 6 = 110: from the lowest bit on 101 110 011 → 01 110 101 (bits 7…0: 10 011 101), then 1
+    assert pack(torch.tensor([5, 3, 6], dtype=torch.uint8), 3).tolist() == [5 + 3 * 8 + (6 % 4) * 64, 6 // 4]
 
 
-@pytest.fixture
-def uneven():
-    """As pruning leaves it: fewer heads, and channels that no group of 32 divides."""
-    return GPT(GPTConfig(vocab_size=7, context=6, layers=1, heads=1, width=24, head_width=12, channels=50)).eval()
-
-
-def test_every_matrix_is_rounded_and_the_norms_are_not(model):
-    quantized = quantize(model, 4, group=8)
-    restored = quantized.restore()
-    for name, weight in model.named_parameters():
-        same = torch.equal(weight, restored.get_parameter(name))
-        assert same == (weight.ndim == 1), name
-    assert set(quantized.matrices) == {name for name, _ in matrices(model)}
-    assert not restored.training
-
-
-def test_the_model_that_was_read_stays_as_it_is(model):
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    quantize(model, 2)
-    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
-
-
-def test_eight_bits_are_close_and_fewer_are_further(model):
-    with torch.no_grad():
-        exact = model(TOKENS)
-        gaps = [(quantize(model, bits, 8).restore()(TOKENS) - exact).abs().max().item() for bits in (8, 4, 2)]
-    assert gaps[0] < 0.02 * exact.abs().max()
-    assert gaps[0] < gaps[1] < gaps[2]
-
-
-def test_bits_per_weight_counts_the_scales(model):
-    assert quantize(model, 4, 8).bits_per_weight == 4 + 16 / 8
-    assert quantize(model, 4, 8, symmetric=False).bits_per_weight == 4 + 20 / 8
-    weights = sum(weight.numel() for _, weight in matrices(model))
-    assert quantize(model, 3, "tensor").bits_per_weight == 3 + 16 * 10 / weights
+def test_codes_that_do_not_fit_and_streams_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="a code is 9; expected at most 7 in 3 bits"):
+        pack(torch.tensor([9], dtype=torch.uint8), 3)
+    with pytest.raises(ValueError, match="3 bytes came for 4 codes of 4 bits; expected 2"):
+        unpack(torch.zeros(3, dtype=torch.uint8), 4, 4)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -60,19 +39,19 @@ def test_bits_per_weight_counts_the_scales(model):
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("shape", ["model", "uneven"])
 def test_a_file_gives_back_the_same_bits(shape, bits, group, symmetric, tmp_path, request):
-    quantized = quantize(request.getfixturevalue(shape), bits, group, symmetric)
+    quantized = round_to_nearest(request.getfixturevalue(shape), bits, group, symmetric)
     save_quantized(quantized, tmp_path / "small.safetensors")
     loaded = load_quantized(tmp_path / "small.safetensors")
     assert loaded.scheme == quantized.scheme
     assert loaded.config == quantized.config
-    for name, weight in quantized.restore().state_dict().items():
-        assert torch.equal(weight, loaded.restore().get_parameter(name)), name
+    for name, weight in quantized.dequantize().state_dict().items():
+        assert torch.equal(weight, loaded.dequantize().get_parameter(name)), name
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_the_file_is_as_large_as_its_bits_say(bits, tmp_path):
     large = GPT(GPTConfig(vocab_size=27, context=14, layers=2, heads=2, width=64))
-    quantized = quantize(large, bits)
+    quantized = round_to_nearest(large, bits)
     save_quantized(quantized, tmp_path / "small.safetensors")
     weights = sum(weight.numel() for _, weight in matrices(large))
     norms = sum(weight.numel() for weight in large.parameters()) - weights
@@ -83,7 +62,7 @@ def test_the_file_is_as_large_as_its_bits_say(bits, tmp_path):
 
 @pytest.fixture
 def file(model, tmp_path):
-    save_quantized(quantize(model, 4), tmp_path / "small.safetensors")
+    save_quantized(round_to_nearest(model, 4), tmp_path / "small.safetensors")
     return tmp_path / "small.safetensors"
 
 
@@ -148,18 +127,3 @@ def test_a_description_that_is_none_is_refused(file, about):
     rewrite(file, lambda tensors: None, **about)
     with pytest.raises(ValueError, match="names no shape of a quantized GPT"):
         load_quantized(file)
-
-
-@pytest.mark.parametrize("group", ["channel", "tensor"])
-def test_integers_multiply_to_what_the_simulation_says(model, group):
-    quantized = quantize(model, 8, group)
-    with torch.no_grad():
-        simulated, integers = quantized.restore()(TOKENS), integer(quantized)(TOKENS)
-    assert not torch.equal(simulated, integers)  # the activations are rounded, too
-    assert (simulated - integers).abs().max() < 0.05 * simulated.abs().max()
-
-
-@pytest.mark.parametrize("arguments", [(8, 32), (4, "channel"), (8, "channel", False)])
-def test_grids_that_no_integer_sum_can_use_are_refused(model, arguments):
-    with pytest.raises(ValueError, match="expected 8 bits, symmetric"):
-        integer(quantize(model, *arguments))

@@ -1,0 +1,53 @@
+"""Squared distance and relational Huber: hand-computed values, labels on and off, and parts that add up."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from kd_lab.how import RelationalHuber, SquaredError
+from kd_lab.worlds import Batch
+
+BATCH = Batch(torch.tensor([[0, 1, 2, 0], [0, 2, 0, 0]]), torch.tensor([[True, True, False], [True, False, False]]))
+GENERATOR = torch.Generator().manual_seed(0)
+LOGITS = torch.randn(2, 3, 5, generator=GENERATOR, dtype=torch.float64)
+FEATURES, HINT = (torch.randn(2, 3, 4, generator=GENERATOR, dtype=torch.float64) for _ in range(2))
+LABELS = cross_entropy(LOGITS[BATCH.mask], BATCH.targets[BATCH.mask])
+
+
+def test_the_hint_is_half_the_squared_distance_per_counted_position():
+    hint = (FEATURES - HINT)[BATCH.mask].square().sum() / 2 / 3
+    torch.testing.assert_close(SquaredError(0.1)((FEATURES, LOGITS), HINT, BATCH), 0.1 * hint + LABELS)
+    torch.testing.assert_close(SquaredError(0.1, label_weight=0.0)((FEATURES, LOGITS), HINT, BATCH), 0.1 * hint)
+
+
+def test_relations_are_averaged_over_pairs_and_triplets():
+    ours = (torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double(), torch.zeros(2, 2, 2).double())
+    theirs = (torch.tensor([[0.0, 0.5], [0.5, 0.0]]).double(), torch.full((2, 2, 2), 3.0).double())
+    how = RelationalHuber(distance_weight=2.0, angle_weight=1.0, label_weight=0.5)
+    expected = 2 * (2 * 0.5**2 / 2) / 4 + (3 - 0.5)  # Huber: quadratic below 1, linear above
+    torch.testing.assert_close(how((ours, LOGITS), theirs, BATCH), expected + 0.5 * LABELS)
+
+
+def test_parts_add_up_to_the_whole():
+    whole = SquaredError()((FEATURES, LOGITS), HINT, BATCH)
+    parts = sum(
+        SquaredError()((FEATURES[i : i + 1], LOGITS[i : i + 1]), HINT[i : i + 1], BATCH[i : i + 1], normalizer=3)
+        for i in (0, 1)
+    )
+    torch.testing.assert_close(parts, whole)
+
+
+def test_relations_of_a_part_count_by_its_share_of_the_positions():
+    zeros = (torch.zeros(2, 2), torch.zeros(2, 2, 2))
+    far = (torch.ones(2, 2), torch.zeros(2, 2, 2))
+    how = RelationalHuber(label_weight=0.0)
+    alone = how((zeros, LOGITS), far, BATCH)
+    assert how((zeros, LOGITS), far, BATCH, normalizer=12).item() == pytest.approx(alone.item() * 3 / 12)
+
+
+@pytest.mark.parametrize("how", [SquaredError, RelationalHuber])
+def test_labels_are_read_unless_their_weight_is_nought(how):
+    assert how().reads_labels
+    assert "labels" in str(how())
+    assert not how(label_weight=0.0).reads_labels
+    assert "labels" not in str(how(label_weight=0.0))

@@ -1,0 +1,17 @@
+"""Which tests share a worker: a lesson is executed by one of them."""
+
+from conftest import group_of
+
+
+def test_tests_of_one_lesson_stay_together():
+    ids = [
+        "tests/lessons/l03_which_kl/test_claims.py::test_forward_kl_covers",
+        "tests/lessons/test_lesson_runs.py::test_every_cell_passes_nbval[03]",
+        "tests/browser/test_lessons_in_browser.py::test_it_runs[03]",
+    ]
+    assert {group_of(one) for one in ids} == {"lesson 03"}
+
+
+def test_every_other_file_is_a_group():
+    assert group_of("tests/how/test_sparse.py::test_tail[03]") == "tests/how/test_sparse.py"
+    assert group_of("kd_lab/how/sparse.py::kd_lab.how.sparse.top_k") == "kd_lab/how/sparse.py"

@@ -1,0 +1,310 @@
+"""The house keeps itself: one place for each thing, few and short files, no name that nobody uses.
+
+Each rule has a short list of exceptions, each with its reason. An exception that no longer is one fails too.
+"""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "kd_lab"
+
+LIBRARY = ("contracts", "worlds", "models", "what", "how", "where", "methods", "measure", "compress")
+# Raised only by a capability, in that capability's own commit.
+LIBRARY_FILES, LIBRARY_LINES = 80, 9_500
+FILE_LINES, KERNEL_LINES = 300, 400
+FUNCTION_LINES, EXPLORER_LINES = 60, 80
+PUBLIC_NAMES = 21  # about twenty
+FILE_MIB = 4
+
+DATA = {"lesson.py", "exercises.py"}  # a lesson's text and its cases: as long as what they say
+
+# The exceptions: what → why. A name with a dot at its end stands for all of a package.
+
+FOR_ONE_LESSON = {
+    "kd_lab.compress.": "one subject, taught in one lesson; its parts are a library for models of one's own",
+    "kd_lab.methods.": "a recipe stands beside its siblings, in whichever lesson it is taught",
+    "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
+    "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
+    "kd_lab.measure.pairs": "measures any student, and the estimates of lesson 05 are checked against it",
+    "kd_lab.measure.spread": "bias and spread of any estimator",
+    "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
+    "kd_lab.worlds.densities": "a world like the others",
+}
+
+LISTS_OF_DIVERGENCES = {
+    "kd_lab.viz.style": "colour and line for each name; tests/viz/test_style.py holds it against the table",
+    "kd_lab.lessons.l06_gkd.experiment": "the β of each divergence in the stored grid, which is data",
+}
+
+LONG_FILES: dict[str, str] = {}
+
+LONG_FUNCTIONS: dict[str, str] = {}
+
+INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
+UNTESTED = {
+    "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
+    "kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy": "one choice between two imports, which lesson 04 makes",
+    **{f"kd_lab.how.kernels.{name}": INSIDE for name in ("launch", "resident", "rows", "streaming", "tile")},
+}
+
+UNUSED = {
+    # public name → for whom it is public
+    "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
+    "kd_lab.how.load_sparse_teacher": "reads what save_sparse_teacher wrote",
+    "kd_lab.how.vocab_parallel_softmax_kl": "heads that are sharded over ranks, which no lesson has",
+    "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
+    "kd_lab.what.Heads": "vocabularies that no lesson has",
+    "kd_lab.what.KeptLogits": "a teacher that was read once and has left",
+    "kd_lab.worlds.text_file": "a learner's own texts",
+}
+
+
+# ---- the tree --------------------------------------------------------------------------------------------------------
+
+
+def module_of(file: Path) -> str:
+    """kd_lab/how/sparse.py → kd_lab.how.sparse."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def lines_of(file: Path) -> int:
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def part_of(module: str) -> str:
+    """The folder under kd_lab that a module belongs to; of a lesson, the lesson's own."""
+    names = module.split(".")
+    return ".".join(names[1:3]) if names[1:2] == ["lessons"] else "".join(names[1:2])
+
+
+def library() -> dict[str, Path]:
+    return {module: file for module, file in MODULES.items() if part_of(module) in LIBRARY}
+
+
+def home_of(module: str, name: str) -> str:
+    """The module that defines what `from module import name` gives, seen through the packages that hand it on."""
+    if f"{module}.{name}" in MODULES:
+        return f"{module}.{name}"
+    if MODULES.get(module, PACKAGE).name != "__init__.py":
+        return module
+    for node in ast.walk(tree(MODULES[module])):
+        if isinstance(node, ast.ImportFrom) and name in {given.asname or given.name for given in node.names}:
+            return home_of(node.module, name)
+    for node in ast.walk(tree(MODULES[module])):  # a table of lazy imports: name → module, or module → names
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                texts = {text.value for text in ast.walk(value) if isinstance(text, ast.Constant)}
+                if isinstance(key, ast.Constant) and key.value == name:
+                    (home,) = texts & MODULES.keys() or {module}
+                    return home_of(home, name)
+                if isinstance(key, ast.Constant) and name in texts and key.value in MODULES:
+                    return home_of(key.value, name)
+    return module
+
+
+def imported(file: Path) -> set[tuple[str, str]]:
+    """(module, name) of everything of kd_lab that a file imports, or reads off a module that it imports."""
+    found, bound = set(), {}
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "kd_lab":
+            for given in node.names:
+                found.add((home_of(node.module, given.name), given.name))
+                if f"{node.module}.{given.name}" in MODULES:
+                    bound[given.asname or given.name] = f"{node.module}.{given.name}"
+        if isinstance(node, ast.Import):
+            for given in node.names:
+                if given.name.partition(".")[0] == "kd_lab":
+                    found.add((given.name, ""))
+                    bound[given.asname or given.name] = given.name
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Attribute) and (module := bound.get(ast.unparse(node.value))):
+            found.add((home_of(module, node.attr), node.attr))
+    return found
+
+
+@cache
+def users() -> dict[str, dict[str, set[str]]]:
+    """Module → name → the other modules that use it. A package that hands a name on does not use it."""
+    found: dict[str, dict[str, set[str]]] = {module: {} for module in MODULES}
+    for user, file in MODULES.items():
+        for module, name in imported(file):
+            if module != user and not (file.name == "__init__.py" and module.startswith(user + ".")):
+                found[module].setdefault(name, set()).add(user)
+    return found
+
+
+def agree(found: Iterable[str], excused: Iterable[str], remedy: str) -> None:
+    """Fail with what breaks a rule, or with an exception that the rule no longer needs.
+
+    Args:
+        found: what breaks the rule, each as "name" or "name: measured".
+        excused: names, or packages with a dot at their end.
+        remedy: what to do about it.
+    """
+    found, excused = set(found), set(excused)
+
+    def covers(excuse: str, line: str) -> bool:
+        name = line.partition(":")[0]
+        return name.startswith(excuse) if excuse.endswith(".") else name == excuse
+
+    broken = sorted(line for line in found if not any(covers(excuse, line) for excuse in excused))
+    stale = sorted(excuse for excuse in excused if not any(covers(excuse, line) for line in found))
+    assert not broken, f"{remedy}:\n  " + "\n  ".join(broken)
+    assert not stale, f"no longer an exception, take it off the list: {stale}"
+
+
+# ---- one place for each thing ----------------------------------------------------------------------------------------
+
+
+def test_what_one_lesson_alone_uses_stands_in_its_folder():
+    alone = set()
+    for module in [*library(), *(module for module in MODULES if part_of(module) == "viz")]:
+        of_module = {part_of(user) for names in users()[module].values() for user in names}
+        if len(of_module) == 1 and min(of_module).startswith("lessons.") and MODULES[module].name != "__init__.py":
+            alone.add(f"{module}: {min(of_module)}")
+    agree(alone, FOR_ONE_LESSON, "used by one lesson alone: move it into that lesson's folder")
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The strings that stand side by side in a tuple, list, set or Literal, or as the keys of a dict."""
+    parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def test_the_names_of_the_divergences_stand_in_one_table():
+    """kd_lab/how/divergences.py holds them; other code asks that table. A few chosen ones are no list."""
+    from kd_lab.how.divergences import DIVERGENCES
+
+    lists = {
+        module
+        for module, file in MODULES.items()
+        if module != "kd_lab.how.divergences" and file.name not in (*DATA, "__init__.py")
+        for node in ast.walk(tree(file))
+        if len(names_in(node) & set(DIVERGENCES)) >= len(DIVERGENCES) - 1
+    }
+    agree(lists, LISTS_OF_DIVERGENCES, "lists the divergences again: ask kd_lab.how.divergences")
+
+
+def test_the_documents_name_places_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?|\w+\.py)`", text))
+    gone = [
+        place for place in named if "NN" not in place and not (PACKAGE / place).exists() and not (ROOT / place).exists()
+    ]
+    agree(gone, ("experiment.py",), "CONTRIBUTING.md names what is not there")
+    tree = re.findall(r"^  (\w+(?:/|\.py))", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name.rstrip("/") for name in tree} == {
+        file.name for file in PACKAGE.glob("[a-z]*") if file.name != "py.typed"
+    }
+
+
+# ---- few, and short --------------------------------------------------------------------------------------------------
+
+
+def test_the_library_keeps_its_budget():
+    files = library()
+    assert len(files) <= LIBRARY_FILES
+    assert sum(map(lines_of, files.values())) <= LIBRARY_LINES
+
+
+def test_files_are_short():
+    long = []
+    for module, file in MODULES.items():
+        budget = KERNEL_LINES if module.startswith("kd_lab.how.kernels") else FILE_LINES
+        if not part_of(module).startswith("lessons.") and lines_of(file) > budget:
+            long.append(f"{module}: {lines_of(file)} lines")
+    agree(long, LONG_FILES, f"over {FILE_LINES} lines ({KERNEL_LINES} for kernels): split it, or delete what is dead")
+
+
+def test_functions_are_short():
+    long = []
+    for module, file in MODULES.items():
+        if file.name in DATA:
+            continue
+        budget = EXPLORER_LINES if part_of(module).startswith("lessons.") else FUNCTION_LINES
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.FunctionDef) and (lines := node.end_lineno - node.lineno + 1) > budget:
+                long.append(f"{module}.{node.name}: {lines} lines")
+    agree(long, LONG_FUNCTIONS, f"over {FUNCTION_LINES} lines ({EXPLORER_LINES} in a lesson): name its parts")
+
+
+def test_no_file_is_large():
+    folders = [PACKAGE, ROOT / "tests", ROOT / "lessons", ROOT / ".ci"]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()] + list(ROOT.glob("*.*"))
+    assert [file.name for file in files if file.is_file() and file.stat().st_size > FILE_MIB * 2**20] == []
+
+
+# ---- tested, and used ------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_test_file():
+    """kd_lab/how/sparse.py is tested in tests/how/: by test_sparse.py, or by a file that imports it for its subject.
+
+    A lesson's text is tested by the tests that run it.
+    """
+    without = []
+    for module, file in MODULES.items():
+        mirror = ROOT / "tests" / file.relative_to(PACKAGE).with_name(f"test_{file.name}")
+        if file.name in ("__init__.py", "lesson.py") or mirror.exists():
+            continue
+        if not any(module == home for test in mirror.parent.glob("test_*.py") for home, _ in imported(test)):
+            without.append(f"{module}: no {mirror.relative_to(ROOT)}")
+    agree(without, UNTESTED, "no test in the mirrored folder names or imports it")
+
+
+@cache
+def packages() -> list[str]:
+    return [module for module, file in MODULES.items() if file.name == "__init__.py" and "lessons" not in module]
+
+
+@pytest.mark.parametrize("package", packages())
+def test_a_package_exports_about_twenty_names(package):
+    assert len(getattr(import_module(package), "__all__", ())) <= PUBLIC_NAMES
+
+
+def test_every_public_name_is_used():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    unused = set()
+    for package in packages():
+        for name in getattr(import_module(package), "__all__", ()):
+            home = home_of(package, name)
+            used = users()[home].get(name, set()) | users()[package].get(name, set())
+            if not used and name not in readme:
+                unused.add(f"{package}.{name}")
+    agree(unused, UNUSED, "public, and used by no lesson, no other module and not in the README: take it off __all__")
+
+
+def test_every_module_of_the_library_is_used():
+    """A module that nobody imports is run with python -m, or dead."""
+    handed_on = {home_of(package, name) for package in packages() for name in import_module(package).__dict__}
+    idle = []
+    for module, file in library().items():
+        runs = 'if __name__ == "__main__"' in file.read_text(encoding="utf-8")
+        if file.name != "__init__.py" and not any(users()[module].values()) and not runs and module not in handed_on:
+            idle.append(module)
+    agree(idle, (), "no module imports it: dead")
+
+
+def test_counts_see_what_they_count():
+    """The rules above would pass on an empty tree."""
+    assert len(MODULES) > 80
+    assert home_of("kd_lab.how", "softmax_kl") == "kd_lab.how.softmax_kl"
+    assert users()["kd_lab.how.softmax_kl"]["softmax_kl"]
+    assert Counter(part_of(module) for module in MODULES)["how"] > 10
