@@ -146,19 +146,21 @@ def _evaluate(
     # The fast backends can make the gradient in the same visit if they know the factor that the reduction will bring.
     factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
     figures = None
+    supervision = {"labels": labels, "label_weight": label_weight}
     if per_position is chunked_softmax_kl:
-        supervision = {"labels": labels, "label_weight": label_weight}
         losses, figures = chunked_softmax_kl(
             student, teacher, **gap, mask=mask, expected_upstream=factor, statistics=with_statistics, **supervision
         )
-    elif per_position is reference_softmax_kl or reduction == "none" or label_weight or with_statistics:
+    elif per_position is reference_softmax_kl or label_weight == 1 or with_statistics:
         losses = per_position(student, teacher, **gap, mask=mask) if label_weight < 1 else 0.0
         if label_weight:
             losses = (1 - label_weight) * losses + label_weight * reference_likelihood(student, labels, mask)
         if with_statistics:
             figures = reference_statistics(student, teacher, gap["temperature"], mask)
     else:
-        return per_position(student, teacher, **gap, mask=mask, weight=factor).sum(), None
+        if reduction != "none":
+            return per_position(student, teacher, **gap, mask=mask, weight=factor, **supervision).sum(), None
+        losses = per_position(student, teacher, **gap, mask=mask, **supervision)
     loss = reduce(losses, mask, reduction, normalizer, weights)
     if not with_statistics:
         return loss, None

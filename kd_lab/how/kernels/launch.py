@@ -19,6 +19,7 @@ ON_AMD = torch.version.hip is not None
 # Tiles that fit in registers, at 128 per thread, by `loss_sweeps` and the bytes of a logit. 16-bit logits of student
 # and teacher share a register; with one fp32 side they do not. One tile more makes some target spill.
 RESIDENT = {(1, 2): 4, (2, 2): 2, (1, 4): 3, (2, 4): 2}  # of a row that is held as a whole
+RESIDENT_WITH_LABELS = 3  # at most, since they keep a second softmax of the student
 HELD = {(1, 2): 3, (2, 2): 2, (1, 4): 1, (2, 4): 1}  # of a row that streams past
 
 
@@ -32,15 +33,26 @@ def loss_sweeps(divergence: str) -> int:
     return 1 if DIVERGENCES[divergence].is_kl else 2
 
 
-def is_resident(divergence: str, vocabulary: int | torch.SymInt, itemsize: int) -> bool:
-    """Whether a row of both models is held in registers as a whole. `itemsize` is the larger of the two, in bytes.
+def widest_resident(divergence: str, itemsize: int, labels: bool) -> int:
+    """The largest vocabulary of which a row of both models is held in registers as a whole.
+
+    Args:
+        itemsize: the larger of the two models', in bytes.
+        labels: whether the cross-entropy with labels is mixed in.
+
+    >>> widest_resident("forward_kl", 2, labels=False), widest_resident("jsd", 2, labels=True)
+    (16384, 8192)
+    """
+    tiles = RESIDENT[loss_sweeps(divergence), itemsize]
+    return BLOCK * (min(tiles, RESIDENT_WITH_LABELS) if labels else tiles)
+
+
+def is_resident(divergence: str, student: Tensor, teacher: Tensor, labels: Tensor | None) -> bool:
+    """Whether rows of these logits are held in registers as a whole.
 
     A size that torch.compile keeps as a symbol is decided here, and so a graph is for one side of the limit.
-
-    >>> is_resident("forward_kl", 16_384, itemsize=2), is_resident("jsd", 16_384, itemsize=2)
-    (True, False)
     """
-    return bool(vocabulary <= RESIDENT[loss_sweeps(divergence), itemsize] * BLOCK)
+    return bool(student.shape[-1] <= widest_resident(divergence, widest(student, teacher), labels is not None))
 
 
 def resident_tiles(vocabulary: int) -> dict[str, int]:
@@ -76,63 +88,77 @@ def held_tiles(divergence: str, itemsize: int, save: str) -> int:
     return 0 if sweeps == 1 and save != "gradient" else HELD[sweeps, itemsize]
 
 
+def register_limit(divergence: str, on_amd: bool) -> dict[str, int]:
+    """The limit on registers per thread under which the streaming forward kernel is compiled, where it needs one.
+
+    With 16 warps no thread can have more than 128. A kernel of two sweeps takes about 100 and so fills a multiprocessor
+    alone; without a limit NVIDIA's assembler aims now and then at two with 64 each, and spills.
+
+    >>> register_limit("jsd", on_amd=False), register_limit("forward_kl", on_amd=False)
+    ({'maxnreg': 128}, {})
+    """
+    return {} if on_amd or loss_sweeps(divergence) == 1 else {"maxnreg": 128}
+
+
 def launch_forward(
     student: Tensor,
     teacher: Tensor,
+    labels: Tensor | None,
     mask: Tensor | None,
     weight: Tensor | None,
     loss: Tensor,
     statistics: Tensor | None,
     gradient: Tensor | None,
     divergence: str,
-    numbers: tuple[float, float, float],
+    numbers: tuple[float, float, float, float],
     save: str,
 ) -> None:
-    """Fill `loss`, and the output that `save` names. `numbers` are 1/τ, β and the loss's scale."""
+    """Fill `loss`, and the output that `save` names. `numbers` are 1/τ, β and the factors of divergence and labels."""
     vocabulary, itemsize = student.shape[-1], widest(student, teacher)
 
-    def launch(rows, layout, student, teacher, gradient, mask, weight, loss, statistics):
-        if is_resident(divergence, vocabulary, itemsize):
+    def launch(rows, layout, student, teacher, gradient, labels, mask, weight, loss, statistics):
+        if is_resident(divergence, student, teacher, labels):
             resident[(rows,)](
-                student, teacher, mask, weight, loss, gradient, *layout, vocabulary, *numbers,
+                student, teacher, labels, mask, weight, loss, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, WITH_GRADIENT=save == "gradient", **resident_tiles(vocabulary),
             )  # fmt: skip
         else:
             streaming_forward[(rows,)](
-                student, teacher, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
+                student, teacher, labels, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, itemsize, save),
-                **streaming_tiles(itemsize, ON_AMD),
+                **streaming_tiles(itemsize, ON_AMD), **register_limit(divergence, ON_AMD),
             )  # fmt: skip
 
-    _over_rows(launch, (student, teacher, gradient), (mask, weight, loss, statistics))
+    _over_rows(launch, (student, teacher, gradient), (labels, mask, weight, loss, statistics))
 
 
 def launch_backward(
     student: Tensor,
     teacher: Tensor,
+    labels: Tensor | None,
     mask: Tensor | None,
     upstream: Tensor,
     statistics: Tensor | None,
     gradient: Tensor,
     divergence: str,
-    numbers: tuple[float, float, float],
+    numbers: tuple[float, float, float, float],
 ) -> None:
     """Fill `gradient` with upstream times the gradient of the loss."""
     vocabulary, itemsize = student.shape[-1], widest(student, teacher)
 
-    def launch(rows, layout, student, teacher, gradient, mask, upstream, statistics):
-        if is_resident(divergence, vocabulary, itemsize):
+    def launch(rows, layout, student, teacher, gradient, labels, mask, upstream, statistics):
+        if is_resident(divergence, student, teacher, labels):
             resident[(rows,)](
-                student, teacher, mask, upstream, None, gradient, *layout, vocabulary, *numbers,
+                student, teacher, labels, mask, upstream, None, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, WITH_GRADIENT=True, **resident_tiles(vocabulary),
             )  # fmt: skip
         else:
             streaming_backward[(rows,)](
-                student, teacher, mask, upstream, statistics, gradient, *layout, vocabulary, *numbers,
+                student, teacher, labels, mask, upstream, statistics, gradient, *layout, vocabulary, *numbers,
                 DIVERGENCE=divergence, **streaming_tiles(itemsize, ON_AMD),
             )  # fmt: skip
 
-    _over_rows(launch, (student, teacher, gradient), (mask, upstream, statistics))
+    _over_rows(launch, (student, teacher, gradient), (labels, mask, upstream, statistics))
 
 
 def launch_multiply(gradient: Tensor, mask: Tensor | None, upstream: Tensor) -> None:

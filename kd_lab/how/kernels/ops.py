@@ -2,12 +2,12 @@
 
 import torch
 import triton
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.early_gradient import EarlyGradient
-from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply, widest
+from kd_lab.how.kernels.launch import is_resident, launch_backward, launch_forward, launch_multiply
 from kd_lab.how.kernels.resident import resident
 
 
@@ -20,11 +20,13 @@ def triton_softmax_kl(
     temperature: float = 1.0,
     scale_by_t2: bool = True,
     mask: Bool[Tensor, "..."] | None = None,
+    labels: Int[Tensor, "..."] | None = None,
+    label_weight: float = 0.0,
     weight: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
     """The loss at each position, fused: logits are read where they lie, and no probability is ever written.
 
-    Without `weight` the gradient is made in the backward pass, from the logits and at most 12 bytes per row. With it,
+    Without `weight` the gradient is made in the backward pass, from the logits and at most 16 bytes per row. With it,
     the gradient is made in the forward pass while the row is at hand, which moves 4 bytes per element less in a small
     vocabulary: give it where the losses will be summed, and put all the factors of the sum into it. Any other factor
     that backpropagation brings is multiplied in; only a factor of 1 is free. fp16 gradients always wait for the
@@ -35,11 +37,13 @@ def triton_softmax_kl(
             the leading axes. A last axis that is not contiguous is copied first. The teacher gets no gradient.
         divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
         mask: True where a position counts; the others cost no reads, are 0 and get a gradient of 0.
+        labels, label_weight: mix in the cross-entropy with these tokens, at τ = 1, in the same sweeps, with the share
+            0 ≤ w < 1. An extra exponential per element, and no extra byte.
         weight: a constant factor on each position's loss, of the mask's shape or a scalar.
 
     Returns:
-        weight·τ²·D(softmax(student/τ), softmax(teacher/τ)) at each position, fp32, in nats; never negative for
-        a weight that is not.
+        weight·[(1−w)·τ²·D(softmax(student/τ), softmax(teacher/τ)) + w·(−log softmax(student)[label])] at each
+        position, fp32, in nats; w is 0 where there are no labels. NaN for a label outside the vocabulary.
 
     Raises:
         ValueError: a dtype that the kernels do not take, or tensors on the CPU outside Triton's interpreter; and in
@@ -53,9 +57,10 @@ def triton_softmax_kl(
     loss, _, _ = softmax_kl_rows(
         _last_axis_contiguous(student_logits),
         _last_axis_contiguous(teacher_logits.detach()),
+        None if labels is None else labels.long(),
         mask,
         None if weight is None else weight.detach().float().expand(student_logits.shape[:-1]),
-        torch.stack([beta * one, temperature * one]),
+        torch.stack([beta * one, temperature * one, (0.0 if labels is None else label_weight) * one]),
         divergence,
         scale_by_t2,
         "nothing" if not training else "gradient" if early else "statistics",
@@ -67,6 +72,7 @@ def triton_softmax_kl(
 def softmax_kl_rows(
     student: Tensor,
     teacher: Tensor,
+    labels: Tensor | None,
     mask: Tensor | None,
     weight: Tensor | None,
     numbers: Tensor,
@@ -74,14 +80,15 @@ def softmax_kl_rows(
     scale_by_t2: bool,
     save: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses [...], statistics [..., 3] for the backward pass, and the gradient, each empty unless `save` wants it.
+    """Losses [...], statistics [..., 3 or 4] for the backward pass, and the gradient: empty unless `save` wants them.
 
-    `numbers` are β and τ, on the CPU.
+    `numbers` are β, τ and the weight of the labels, on the CPU.
     """
-    loss, statistics, gradient = _empty_outputs(student, teacher, divergence, save)
+    loss, statistics, gradient = _empty_outputs(student, teacher, labels, divergence, save)
     launch_forward(
         student,
         teacher,
+        _packed(labels),
         _packed(mask),
         _packed(weight),
         loss,
@@ -95,14 +102,15 @@ def softmax_kl_rows(
 
 
 @softmax_kl_rows.register_fake
-def _(student, teacher, mask, weight, numbers, divergence, scale_by_t2, save):
-    return _empty_outputs(student, teacher, divergence, save)
+def _(student, teacher, labels, mask, weight, numbers, divergence, scale_by_t2, save):
+    return _empty_outputs(student, teacher, labels, divergence, save)
 
 
 @torch.library.custom_op("kd_lab::softmax_kl_backward", mutates_args=())
 def softmax_kl_backward(
     student: Tensor,
     teacher: Tensor,
+    labels: Tensor | None,
     mask: Tensor | None,
     upstream: Tensor,
     statistics: Tensor,
@@ -115,6 +123,7 @@ def softmax_kl_backward(
     launch_backward(
         student,
         teacher,
+        _packed(labels),
         _packed(mask),
         _packed(upstream),
         statistics if statistics.numel() else None,
@@ -126,7 +135,7 @@ def softmax_kl_backward(
 
 
 @softmax_kl_backward.register_fake
-def _(student, teacher, mask, upstream, statistics, numbers, divergence, scale_by_t2):
+def _(student, teacher, labels, mask, upstream, statistics, numbers, divergence, scale_by_t2):
     return _empty_gradient(student)
 
 
@@ -141,31 +150,35 @@ def _early(inputs, others):
 
 
 def _meet(gradients, inputs, upstream):
-    multiply_rows_(gradients[0], inputs[2], upstream)
+    multiply_rows_(gradients[0], inputs[3], upstream)
     return gradients
 
 
 def _anew(inputs, kept, upstream):
-    student, teacher, mask, weight, *options, _ = inputs
+    student, teacher, labels, mask, weight, *options, _ = inputs
     factor = upstream if weight is None else upstream * weight
-    return (softmax_kl_backward(student, teacher, mask, factor, *kept, *options),)
+    return (softmax_kl_backward(student, teacher, labels, mask, factor, *kept, *options),)
 
 
 _RULE = EarlyGradient("softmax_kl", early=_early, meet=_meet, anew=_anew, keep=lambda others: others[:1])
 softmax_kl_rows.register_autograd(_RULE.backward, setup_context=_RULE.setup_context)
 
 
-def _kernel_numbers(numbers: Tensor, divergence: str, scale_by_t2: bool) -> tuple[float, float, float]:
-    """1/τ, β and the loss's scale."""
-    beta, temperature = numbers.tolist()
-    return 1 / temperature, beta, DIVERGENCES[divergence].scale(temperature, scale_by_t2)
+def _kernel_numbers(numbers: Tensor, divergence: str, scale_by_t2: bool) -> tuple[float, float, float, float]:
+    """1/τ, β, and the factors of the divergence and of the labels."""
+    beta, temperature, label_weight = numbers.tolist()
+    scale = (1 - label_weight) * DIVERGENCES[divergence].scale(temperature, scale_by_t2)
+    return 1 / temperature, beta, scale, label_weight
 
 
-def _empty_outputs(student: Tensor, teacher: Tensor, divergence: str, save: str) -> tuple[Tensor, Tensor, Tensor]:
+def _empty_outputs(
+    student: Tensor, teacher: Tensor, labels: Tensor | None, divergence: str, save: str
+) -> tuple[Tensor, Tensor, Tensor]:
     rows = student.shape[:-1]
     loss = student.new_empty(rows, dtype=torch.float32)
-    recomputed = save == "nothing" or is_resident(divergence, student.shape[-1], widest(student, teacher))
-    statistics = student.new_zeros(0 if recomputed else (*rows, 3), dtype=torch.float32)  # a masked row writes none
+    recomputed = save == "nothing" or is_resident(divergence, student, teacher, labels)
+    kept = 3 if labels is None else 4
+    statistics = student.new_zeros(0 if recomputed else (*rows, kept), dtype=torch.float32)  # a masked row writes none
     gradient = _empty_gradient(student) if save == "gradient" else student.new_empty(0)
     return loss, statistics, gradient
 

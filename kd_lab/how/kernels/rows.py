@@ -27,6 +27,15 @@ def load_rest(student, teacher, columns, vocabulary):
 
 @triton.jit
 @no_type_check
+def load_label(labels, row, vocabulary, label_weight):
+    """A row's label and the weight of its cross-entropy, which is NaN for a label outside the vocabulary."""
+    label = tl.load(labels + row)
+    weight = tl.where((label >= 0) & (label < vocabulary), label_weight, float("nan"))
+    return label.to(tl.int32), weight  # 32 bits, as columns are: in 64 every comparison would take two registers
+
+
+@triton.jit
+@no_type_check
 def zero_row(gradient, vocabulary, BLOCK: tl.constexpr):
     """A masked row's gradient."""
     zeros = tl.zeros([BLOCK], gradient.dtype.element_ty)

@@ -5,13 +5,14 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from kd_lab.how.kernels.rows import load_rest, row_start, zero_row
+from kd_lab.how.kernels.rows import load_label, load_rest, row_start, zero_row
 from kd_lab.how.kernels.tile import (
     absorb_pair,
     finish_pair,
     gradient_factor,
     gradient_tile,
     hold,
+    label_terms,
     loss_sums,
     nothing_yet,
     release,
@@ -21,9 +22,9 @@ from kd_lab.how.kernels.tile import (
 @triton.jit
 @no_type_check
 def streaming_forward(
-    student, teacher, mask, weight, loss, statistics, gradient,
+    student, teacher, labels, mask, weight, loss, statistics, gradient,
     student_outer, student_inner, teacher_outer, teacher_inner, gradient_outer, gradient_inner,
-    inner_rows, vocabulary, inverse_temperature, beta, scale,
+    inner_rows, vocabulary, inverse_temperature, beta, scale, label_weight,
     DIVERGENCE: tl.constexpr, SAVE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
     """Loss of one row and, as SAVE asks, "nothing", "statistics" for `streaming_backward`, or the "gradient" itself,
@@ -32,6 +33,8 @@ def streaming_forward(
     Whole tiles need no mask, so that their loads are vectors for any V; the rest of the row goes first. The last HELD
     whole tiles stay in registers for the later sweeps, which go back from there, over what the cache still has.
     """
+    LABELS: tl.constexpr = labels is not None
+    KEPT: tl.constexpr = 4 if LABELS else 3  # numbers per row
     row = tl.program_id(0)
     student = row_start(student, row, inner_rows, student_outer, student_inner)
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
@@ -50,16 +53,16 @@ def streaming_forward(
     state = nothing_yet()
     for start in range(whole, vocabulary, BLOCK):  # the rest: one tile, or none
         s, t = load_rest(student, teacher, start + lanes, vocabulary)
-        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE, LABELS)
     for start in tl.range(0, kept, BLOCK, num_stages=STAGES):
         s = tl.load(student + start + lanes)
         t = tl.load(teacher + start + lanes)
-        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE, LABELS)
     held = ()
     for i in tl.static_range(HELD):
         s = tl.load(student + kept + i * BLOCK + lanes)
         t = tl.load(teacher + kept + i * BLOCK + lanes)
-        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE)
+        state = absorb_pair(state, s, t, inverse_temperature, DIVERGENCE, LABELS)
         held += (hold(s, t, vocabulary),)
     student_lse, teacher_lse, gap, kl = finish_pair(state, inverse_temperature, DIVERGENCE)
 
@@ -89,37 +92,50 @@ def streaming_forward(
             value += more
             constant += more_slope
 
+    value *= scale
+    label, label_lse, label_share = 0, 0.0, 0.0
+    if LABELS:
+        label, label_share = load_label(labels, row, vocabulary, label_weight)
+        logit = tl.load(student + label, mask=label_share >= 0, other=0.0).to(tl.float32)
+        label_lse, surprise = label_terms(state, logit, DIVERGENCE)
+        value += label_share * surprise
     row_weight = 1.0
     if weight is not None:
         row_weight = tl.load(weight + row)
-    tl.store(loss + row, value * scale * row_weight)
+    tl.store(loss + row, value * row_weight)
     if SAVE != "nothing":
-        tl.store(statistics + row * 3, student_lse)
-        tl.store(statistics + row * 3 + 1, gap)
-        tl.store(statistics + row * 3 + 2, constant)
+        tl.store(statistics + row * KEPT, student_lse)
+        tl.store(statistics + row * KEPT + 1, gap)
+        tl.store(statistics + row * KEPT + 2, constant)
+        if LABELS:
+            tl.store(statistics + row * KEPT + 3, label_lse)
 
     # Last sweep: the gradient, from the tiles at hand back to the row's beginning.
     if SAVE == "gradient":
         factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+        numbers = (student_lse, gap, constant, factor, label_lse, label, row_weight * label_share)
         for i in tl.static_range(HELD):
+            columns = kept + i * BLOCK + lanes
             s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
-            g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-            tl.store(gradient + kept + i * BLOCK + lanes, (g * factor).to(gradient.dtype.element_ty))
+            g = gradient_tile(s, t, columns, numbers, inverse_temperature, beta, DIVERGENCE, LABELS)
+            tl.store(gradient + columns, g.to(gradient.dtype.element_ty))
         sweep_gradient(
-            student, teacher, gradient, kept, student_lse, gap, constant, factor,
-            vocabulary, inverse_temperature, beta, DIVERGENCE, BLOCK, STAGES,
+            student, teacher, gradient, kept, numbers, vocabulary, inverse_temperature, beta,
+            DIVERGENCE, LABELS, BLOCK, STAGES,
         )  # fmt: skip
 
 
 @triton.jit
 @no_type_check
 def streaming_backward(
-    student, teacher, mask, upstream, statistics, gradient,
+    student, teacher, labels, mask, upstream, statistics, gradient,
     student_outer, student_inner, teacher_outer, teacher_inner, gradient_outer, gradient_inner,
-    inner_rows, vocabulary, inverse_temperature, beta, scale,
+    inner_rows, vocabulary, inverse_temperature, beta, scale, label_weight,
     DIVERGENCE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of one row from the three numbers that the forward pass kept of it, times the upstream gradient."""
+    """Gradient of one row from the numbers that the forward pass kept of it, times the upstream gradient."""
+    LABELS: tl.constexpr = labels is not None
+    KEPT: tl.constexpr = 4 if LABELS else 3  # numbers per row
     row = tl.program_id(0)
     student = row_start(student, row, inner_rows, student_outer, student_inner)
     teacher = row_start(teacher, row, inner_rows, teacher_outer, teacher_inner)
@@ -127,22 +143,28 @@ def streaming_backward(
     if mask is not None and tl.load(mask + row) == 0:
         zero_row(gradient, vocabulary, BLOCK)
         return
-    student_lse = tl.load(statistics + row * 3)
-    gap = tl.load(statistics + row * 3 + 1)
-    constant = tl.load(statistics + row * 3 + 2)
-    factor = tl.load(upstream + row) * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+    student_lse = tl.load(statistics + row * KEPT)
+    gap = tl.load(statistics + row * KEPT + 1)
+    constant = tl.load(statistics + row * KEPT + 2)
+    row_weight = tl.load(upstream + row)
+    factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
+    label, label_lse, label_share = 0, 0.0, 0.0
+    if LABELS:
+        label, label_share = load_label(labels, row, vocabulary, label_weight)
+        label_lse = tl.load(statistics + row * KEPT + 3)
+    numbers = (student_lse, gap, constant, factor, label_lse, label, row_weight * label_share)
     whole = vocabulary // BLOCK * BLOCK
     sweep_gradient(
-        student, teacher, gradient, whole, student_lse, gap, constant, factor,
-        vocabulary, inverse_temperature, beta, DIVERGENCE, BLOCK, STAGES,
+        student, teacher, gradient, whole, numbers, vocabulary, inverse_temperature, beta,
+        DIVERGENCE, LABELS, BLOCK, STAGES,
     )  # fmt: skip
 
 
 @triton.jit
 @no_type_check
 def sweep_gradient(
-    student, teacher, gradient, end, student_lse, gap, constant, factor,
-    vocabulary, inverse_temperature, beta, DIVERGENCE: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
+    student, teacher, gradient, end, numbers, vocabulary, inverse_temperature, beta,
+    DIVERGENCE: tl.constexpr, LABELS: tl.constexpr, BLOCK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """The gradient of a row's first `end` columns, last tile first, and of the rest that fills no tile."""
     lanes = tl.arange(0, BLOCK)
@@ -150,10 +172,10 @@ def sweep_gradient(
         columns = end - BLOCK - start + lanes
         s = tl.load(student + columns)
         t = tl.load(teacher + columns)
-        g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-        tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty))
+        g = gradient_tile(s, t, columns, numbers, inverse_temperature, beta, DIVERGENCE, LABELS)
+        tl.store(gradient + columns, g.to(gradient.dtype.element_ty))
     for start in range(vocabulary // BLOCK * BLOCK, vocabulary, BLOCK):
         columns = start + lanes
         s, t = load_rest(student, teacher, columns, vocabulary)
-        g = gradient_tile(s, t, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE)
-        tl.store(gradient + columns, (g * factor).to(gradient.dtype.element_ty), mask=columns < vocabulary)
+        g = gradient_tile(s, t, columns, numbers, inverse_temperature, beta, DIVERGENCE, LABELS)
+        tl.store(gradient + columns, g.to(gradient.dtype.element_ty), mask=columns < vocabulary)

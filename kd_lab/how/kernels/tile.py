@@ -1,4 +1,4 @@
-# ruff: noqa: RET505
+# ruff: noqa: RET505, RUF005
 """The mathematics of the kernels: the share of one tile in its row's statistics, loss and gradient.
 
 Notation: s, t are raw logits of student and teacher, x = s/τ, y = t/τ, q = softmax(x), p = softmax(y),
@@ -7,7 +7,8 @@ program per row, in fp32. Wherever 0·∞ stands for 0 the guard asks whether th
 it exceeds zero: a NaN is neither, and has to reach the loss and the gradient.
 
 `no_type_check` keeps the shape checker of the tests from wrapping the source that Triton has to read. Where a
-compile-time choice returns, the `else` after it is needed: Triton would compile the lines that follow as well.
+compile-time choice returns, the `else` after it is needed: Triton would compile the lines that follow as well; and it
+adds tuples, but does not unpack them inside another.
 """
 
 from typing import no_type_check
@@ -86,10 +87,10 @@ def release(held, student_dtype: tl.constexpr, teacher_dtype: tl.constexpr):
 @triton.jit
 @no_type_check
 def nothing_yet():
-    """The accumulators before the first tile: top, total, pivot, excess, other_top, other_total."""
+    """The accumulators before the first tile: top, total, pivot, excess, other_top, other_total, unsoftened."""
     zero = tl.full([], 0.0, tl.float32)
     lowest = tl.full([], float("-inf"), tl.float32)
-    return lowest, zero, zero, zero, lowest, zero
+    return lowest, zero, zero, zero, lowest, zero, zero
 
 
 @triton.jit
@@ -112,7 +113,7 @@ def absorb(state, base, other, inverse_temperature):
     Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL, whose
     second order is that variance.
     """
-    top, total, pivot, excess, other_top, other_total = state
+    top, total, pivot, excess, other_top, other_total, _ = state
     new_top = tl.maximum(top, tl.max(base, 0))
     new_other_top = tl.maximum(other_top, tl.max(other, 0))
     anchor = tl.where(new_top == float("-inf"), 0.0, new_top)  # a row that began with −inf has no maximum yet
@@ -146,7 +147,7 @@ def finish(state, inverse_temperature):
     where two logsumexps in fp32 differ by a few units in the last place of the logits. A total is at least 1, or 0 in a
     row of −inf alone: such a row is no distribution, and all that follows from it is NaN.
     """
-    top, total, pivot, excess, other_top, other_total = state
+    top, total, pivot, excess, other_top, other_total, _ = state
     base_lse = top * inverse_temperature + tl.log(tl.where(total == 0, float("nan"), total))
     other_lse = other_top * inverse_temperature + tl.log(tl.where(other_total == 0, float("nan"), other_total))
     mean_excess = excess / total
@@ -159,13 +160,32 @@ def finish(state, inverse_temperature):
 
 @triton.jit
 @no_type_check
-def absorb_pair(state, student, teacher, inverse_temperature, DIVERGENCE: tl.constexpr):
-    """One tile into the statistics, with the student as base for reverse KL and the teacher for all others."""
+def absorb_pair(state, student, teacher, inverse_temperature, DIVERGENCE: tl.constexpr, LABELS: tl.constexpr):
+    """One tile into the statistics, with the student as base for reverse KL and the teacher for all others.
+
+    For LABELS the student's softmax is normalised at τ = 1 as well: unsoftened = Σ e^(s − max s).
+    """
     student, teacher = student.to(tl.float32), teacher.to(tl.float32)
     if DIVERGENCE == "reverse_kl":
-        return absorb(state, student, teacher, inverse_temperature)
+        new = absorb(state, student, teacher, inverse_temperature)
     else:
-        return absorb(state, teacher, student, inverse_temperature)
+        new = absorb(state, teacher, student, inverse_temperature)
+    unsoftened = state[6]
+    if LABELS:
+        top = student_top(new, DIVERGENCE)
+        anchor = tl.where(top == float("-inf"), 0.0, top)
+        unsoftened = unsoftened * tl.exp(student_top(state, DIVERGENCE) - anchor) + tl.sum(tl.exp(student - anchor), 0)
+    return new + (unsoftened,)
+
+
+@triton.jit
+@no_type_check
+def student_top(state, DIVERGENCE: tl.constexpr):
+    """The student's largest logit so far."""
+    if DIVERGENCE == "reverse_kl":
+        return state[0]
+    else:
+        return state[4]
 
 
 @triton.jit
@@ -178,6 +198,15 @@ def finish_pair(state, inverse_temperature, DIVERGENCE: tl.constexpr):
     else:
         teacher_lse, student_lse, gap, kl = finish(state, inverse_temperature)
         return student_lse, teacher_lse, gap, kl
+
+
+@triton.jit
+@no_type_check
+def label_terms(state, logit, DIVERGENCE: tl.constexpr):
+    """lse(s), and the cross-entropy lse(s) − s[label]: from the logits first, since lse(s) has fewer digits left."""
+    top = student_top(state, DIVERGENCE)
+    log_total = tl.log(tl.where(state[6] == 0, float("nan"), state[6]))
+    return top + log_total, (top - logit) + log_total
 
 
 # ---- The loss: divergences that need both normalisers before their first term ---------------------------------------
@@ -263,7 +292,7 @@ def loss_sums(student, teacher, state, gap, inverse_temperature, beta, DIVERGENC
     128 K, where the rounding of fp32 is a share of 1e-6 of every p, and so of the loss.
     """
     student, teacher = student.to(tl.float32), teacher.to(tl.float32)
-    teacher_top, teacher_total, _, _, student_top, student_total = state
+    teacher_top, teacher_total, _, _, student_top, student_total, _ = state
     q = tl.exp((student - student_top) * inverse_temperature) * (1 / student_total)
     p = tl.exp((teacher - teacher_top) * inverse_temperature) * (1 / teacher_total)
     d = tl.where(teacher == student, 0.0, teacher - student) * inverse_temperature - gap
@@ -288,14 +317,21 @@ def gradient_factor(inverse_temperature, beta, scale, DIVERGENCE: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def gradient_tile(student, teacher, student_lse, gap, constant, inverse_temperature, beta, DIVERGENCE: tl.constexpr):
-    """One tile of the gradient, short of `gradient_factor`. `constant` is Σ q·h; for forward KL, whose gradient is
-    q − p and needs no mean, it is lse(y).
+def gradient_tile(
+    student, teacher, columns, numbers, inverse_temperature, beta, DIVERGENCE: tl.constexpr, LABELS: tl.constexpr
+):  # fmt: skip
+    """One tile of the gradient. `numbers` are those of the row: lse(x), gap, Σ q·h (for forward KL, whose gradient is
+    q − p and needs no mean, lse(y)), the divergence's factor; and for LABELS, whose gradient is softmax(s) − 1[label],
+    lse(s), the label and the factor of the cross-entropy.
     """
+    student_lse, gap, constant, factor, label_lse, label, label_factor = numbers
     student, teacher = student.to(tl.float32), teacher.to(tl.float32)
     q = tl.exp(student * inverse_temperature - student_lse)
     d = tl.where(teacher == student, 0.0, teacher - student) * inverse_temperature - gap
     if DIVERGENCE == "forward_kl":
-        return -difference(tl.exp(teacher * inverse_temperature - constant), q, d)
+        gradient = -factor * difference(tl.exp(teacher * inverse_temperature - constant), q, d)
     else:
-        return q * (tl.where(q == 0, 0.0, slope(d, beta, DIVERGENCE)) - constant)
+        gradient = factor * q * (tl.where(q == 0, 0.0, slope(d, beta, DIVERGENCE)) - constant)
+    if LABELS:
+        gradient += label_factor * (tl.exp(student - label_lse) - tl.where(columns == label, 1.0, 0.0))
+    return gradient

@@ -25,14 +25,13 @@ def pair(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("divergence", "save"), [("forward_kl", "gradient"), ("jsd", "statistics")])
 def test_opcheck(divergence, save, path):
     student, teacher = pair(1, 2, 300)
-    mask = torch.tensor([[True, False]])
+    labels, mask = torch.tensor([[7, 0]]), torch.tensor([[True, False]])
     weight = torch.rand(1, 2) if save == "gradient" else None
-    options = (torch.tensor([0.3, 2.0], dtype=torch.float64), divergence, True)
-    torch.library.opcheck(softmax_kl_rows, (student.requires_grad_(), teacher, mask, weight, *options, save))
-    _, statistics, _ = softmax_kl_rows(student.detach(), teacher, mask, weight, *options, "statistics")
-    torch.library.opcheck(
-        softmax_kl_backward, (student.detach(), teacher, mask, torch.rand(1, 2), statistics, *options)
-    )
+    options = (torch.tensor([0.3, 2.0, 0.25], dtype=torch.float64), divergence, True)
+    torch.library.opcheck(softmax_kl_rows, (student.requires_grad_(), teacher, labels, mask, weight, *options, save))
+    student = student.detach()
+    _, statistics, _ = softmax_kl_rows(student, teacher, labels, mask, weight, *options, "statistics")
+    torch.library.opcheck(softmax_kl_backward, (student, teacher, labels, mask, torch.rand(1, 2), statistics, *options))
     torch.library.opcheck(multiply_rows_, (torch.rand(1, 2, 70), mask, torch.rand(1, 2)))
 
 

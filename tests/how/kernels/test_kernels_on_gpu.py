@@ -56,6 +56,43 @@ def test_equals_fp64(divergence, dtype, vocabulary, reduction):
 
 
 @compiled
+@pytest.mark.parametrize("divergence", ["forward_kl", "skew_reverse_kl"])
+@pytest.mark.parametrize("vocabulary", [27, 12_288, 16_384, 128_256])
+def test_labels_equal_fp64(divergence, vocabulary):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (3 * torch.randn(4, vocabulary, generator=generator).to(DEVICE) for _ in range(2))
+    options = {
+        "divergence": divergence,
+        "beta": 0.3,
+        "temperature": 2.0,
+        "labels": torch.tensor([0, vocabulary - 1, -100, 13], device=DEVICE),
+        "label_weight": 0.25,
+    }
+    value, gradient = value_and_gradient(student, teacher, backend="triton", **options)
+    exact, exact_gradient = value_and_gradient(student.double(), teacher.double(), backend="reference", **options)
+    torch.testing.assert_close(value.double(), exact, rtol=5e-6, atol=0)
+    torch.testing.assert_close(
+        gradient.double(), exact_gradient, rtol=1e-5, atol=3e-6 * exact_gradient.abs().max().item()
+    )
+
+
+@compiled
+@pytest.mark.parametrize("divergence", list(DIVERGENCES))
+@pytest.mark.parametrize("vocabulary", [4096, 50_257])
+@pytest.mark.parametrize("special", [float("nan"), float("inf")])
+def test_nan_reaches_the_gradient_of_its_row_and_no_other(divergence, vocabulary, special):
+    """A GPU's maximum passes over NaN, where the interpreter's does not."""
+    student, teacher = torch.randn(3, vocabulary, device=DEVICE), torch.randn(3, vocabulary, device=DEVICE)
+    student[1, 7], teacher[2, -1] = special, special
+    value, gradient = value_and_gradient(
+        student, teacher, divergence=divergence, beta=0.3, reduction="none", backend="triton"
+    )
+    assert value.isnan().tolist() == [False, True, True]
+    assert gradient[0].isfinite().all()
+    assert gradient[1:].isnan().all()
+
+
+@compiled
 def test_torch_compile_fullgraph():
     student = torch.randn(8, 5000, device=DEVICE, requires_grad=True)
     teacher = torch.randn(8, 5000, device=DEVICE)

@@ -12,11 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
+from kd_lab.how import softmax_kl
 from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
 from kd_lab.how.kernels.audit.count_bytes import count_bytes
@@ -82,6 +84,81 @@ def test_equals_fp64(divergence, shape, weight, path):
     agree(got, wanted, student, 1.7, factor=2.0)
     assert got[0][~mask].eq(0).all()
     assert got[1][~mask].eq(0).all()
+
+
+@every_divergence
+def test_labels_are_mixed_in_by_the_same_sweeps(divergence, path):
+    """Cross-entropy at τ = 1 beside a softened divergence; neither where the mask leaves a position out."""
+    student, teacher = pair(7, WIDE)
+    student[:, 300] = teacher[:, 300] = -math.inf  # no label, and no NaN
+    labels = torch.tensor([0, 599, 301, 130, -100, 520, 7])
+    mask = torch.tensor([True, True, True, True, False, True, True])
+    upstream = torch.linspace(-1, 2, 7)
+    options = {"divergence": divergence, "beta": 0.3, "temperature": 1.7, "mask": mask}
+    leaf = student.double().requires_grad_()
+    surprise = cross_entropy(leaf, labels, reduction="none", ignore_index=-100)
+    divergences = reference_softmax_kl(leaf, teacher.double(), scale_by_t2=True, **options)
+    wanted = 0.5 * (0.75 * divergences + 0.25 * surprise)
+    (wanted_gradient,) = torch.autograd.grad((wanted * upstream).sum(), leaf)
+    for weight in (None, torch.tensor(0.5)):
+        scale = 0.5 if weight is None else 1.0
+        mixed = options | {"labels": labels, "label_weight": 0.25, "weight": weight}
+        value, gradient = fused(student, teacher, scale * upstream, **mixed)
+        agree((scale * value, gradient), (wanted.detach(), wanted_gradient), student, 1.7, factor=2.0)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("label_weight", [0.0, 0.25, 1.0])
+def test_softmax_kl_means_the_same_with_this_backend(reduction, label_weight, path):
+    """Labels, an ignored one, weights and a normalizer of shape [1]: their meaning is the public function's."""
+    student, teacher = pair(5, WIDE)
+    if label_weight == 1:
+        student[0, 3] = -math.inf  # and 0·∞ is not in the loss
+    options = {
+        "labels": torch.tensor([1, -7, 599, 40, 5]),
+        "label_weight": label_weight,
+        "ignore_index": -7,
+        "mask": torch.tensor([True, True, True, False, True]),
+        "weights": torch.tensor([1.0, 2.0, 0.5, 1.0, 0.0]),
+        "normalizer": torch.tensor([7.0]) if reduction == "mean" else None,
+        "reduction": reduction,
+        "temperature": 2.0,
+    }
+    results = []
+    for backend, dtype in (("triton", torch.float32), ("reference", torch.float64)):
+        leaf = student.to(dtype).requires_grad_()
+        value = softmax_kl(leaf, teacher.to(dtype), backend=backend, **options)
+        results.append((value.detach().double(), *(g.double() for g in torch.autograd.grad(value.sum(), leaf))))
+    for got, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_student_sure_of_its_label_keeps_the_digits_of_its_surprise(path):
+    """Logits of a hundred: lse(s) alone is known to 8e-6."""
+    student, _ = pair(1, WIDE, spread=0.1)
+    student += 100
+    student[0, 40] += 12  # −log q = 3.6e-3
+    label = torch.tensor([40])
+    value, _ = fused(student, student.clone(), divergence="forward_kl", labels=label, label_weight=0.5)
+    wanted = 0.5 * cross_entropy(student.double(), label)
+    torch.testing.assert_close(value[0].double(), wanted, rtol=1e-4, atol=0)
+
+
+def test_labels_cost_no_byte_of_the_logits(path):
+    student, teacher = pair(1, WIDE)
+    moved = []
+    for options in ({}, {"labels": torch.tensor([5]), "label_weight": 0.5}):
+        with count_bytes() as traffic:
+            fused(student, teacher, divergence="jsd", **options)
+        moved.append(traffic.moved)
+    assert moved[1] - moved[0] <= 2 * 8 + 4 + 2 * 4  # the label twice, its logit, a fourth number kept
+
+
+@pytest.mark.parametrize("label", [WIDE, -7])
+def test_a_label_outside_the_vocabulary_is_no_silent_zero(label, path):
+    for weight in (None, torch.ones(1)):
+        got = fused(*pair(1, WIDE), divergence="jsd", labels=torch.tensor([label]), label_weight=0.5, weight=weight)
+        assert all(tensor.isnan().all() for tensor in got)
 
 
 @every_divergence
@@ -244,7 +321,6 @@ def test_nan_and_infinity_are_not_swallowed(divergence, special, path):
     options = {"divergence": divergence, "beta": 0.3, "temperature": 2.0}
     wanted_value, wanted_gradient = exact(student, teacher, **options)
     assert wanted_value[-1].isfinite()
-    wanted_gradient[wanted_value.isnan()] = math.nan  # torch takes |x|′ for 0 at NaN, and so total variation's
     for weight in (None, torch.tensor(1.0)):
         value, gradient = fused(student, teacher, weight=weight, **options)
         torch.testing.assert_close(value.double(), wanted_value, rtol=3e-6, atol=0, equal_nan=True)

@@ -19,7 +19,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kd_lab.how.divergences import DIVERGENCES
-from kd_lab.how.kernels.launch import BLOCK, RESIDENT, WARPS, held_tiles, loss_sweeps, resident_tiles, streaming_tiles
+from kd_lab.how.kernels.launch import (
+    BLOCK,
+    WARPS,
+    held_tiles,
+    register_limit,
+    resident_tiles,
+    streaming_tiles,
+    widest_resident,
+)
 from kd_lab.how.kernels.resident import resident
 from kd_lab.how.kernels.rows import multiply_rows
 from kd_lab.how.kernels.streaming import streaming_backward, streaming_forward
@@ -35,7 +43,7 @@ ITEMSIZE = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel as one GPU would get it; with a mask and weights, which only adds to it."""
+    """One kernel as one GPU would get it; with a mask and weights, which only add to it."""
 
     kernel: str  # "resident"; "forward", "training" or "backward", which stream; "upstream"
     divergence: str  # "any" for upstream
@@ -44,6 +52,7 @@ class Variant:
     vocabulary: int  # decides the tiles, and whether 16 divides V
     target: str
     row_stride_padded: bool = True  # 16 divides the row strides
+    labels: bool = False  # mixed in
 
 
 @dataclass(frozen=True)
@@ -64,54 +73,60 @@ def shipped_variants() -> Iterator[Variant]:
     for target in TARGETS:
         for divergence in DIVERGENCES:
             yield from _kernels(divergence, "bf16", "bf16", target, odd=False)
+            yield from _kernels(divergence, "bf16", "bf16", target, odd=False, labels=True)
         yield Variant("upstream", "any", "bf16", "bf16", 128_256, target)
     for student, teacher in (("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "fp32")):
         for divergence in DIVERGENCES:
-            yield from _kernels(divergence, student, teacher, "sm_90", odd=False)
+            yield from _kernels(divergence, student, teacher, "sm_90", odd=False, labels=True)
     for divergence in DIVERGENCES:
         yield from _kernels(divergence, "bf16", "bf16", "sm_90", odd=True)
 
 
-def _kernels(divergence: str, student: str, teacher: str, target: str, odd: bool) -> Iterator[Variant]:
-    widest = RESIDENT[loss_sweeps(divergence), max(ITEMSIZE[student], ITEMSIZE[teacher])] * BLOCK - odd
+def _kernels(
+    divergence: str, student: str, teacher: str, target: str, odd: bool, labels: bool = False
+) -> Iterator[Variant]:
+    widest = widest_resident(divergence, max(ITEMSIZE[student], ITEMSIZE[teacher]), labels) - odd
     wide = 50_257 if odd else 128_256
-    yield Variant("resident", divergence, student, teacher, widest, target)
+    yield Variant("resident", divergence, student, teacher, widest, target, labels=labels)
     for kernel in ("forward", "training", "backward"):
-        yield Variant(kernel, divergence, student, teacher, wide, target)
+        yield Variant(kernel, divergence, student, teacher, wide, target, labels=labels)
 
 
 def compile_variant(variant: Variant) -> Compiled:
     """Compile one variant and assemble it once more with the assembler's report on."""
-    function, constants, warps = _choices(variant)
+    function, constants, options = _choices(variant)
     signature, hints = {}, {}
     for position, name in enumerate(function.arg_names):
         signature[name], aligned = _argument(name, variant, constants)
         if aligned:
             hints[(position,)] = [["tt.divisibility", 16]]
     source = ASTSource(function, signature, constants, hints)
-    compiled = triton.compile(source, target=TARGETS[variant.target], options={"num_warps": warps})
+    compiled = triton.compile(source, target=TARGETS[variant.target], options=options)
     read = _read_amd if variant.target.startswith("gfx") else read_nvidia
     return read(compiled.asm)
 
 
-def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], int]:
-    """The kernel's function, its compile-time constants and its warps, as `launch` would choose them."""
+def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], dict[str, int]]:
+    """The kernel's function, its compile-time constants and the compiler's options, as `launch` would choose them."""
     if variant.kernel == "upstream":
-        return multiply_rows, {"BLOCK": BLOCK}, WARPS
-    constants: dict[str, object] = {"DIVERGENCE": variant.divergence}
+        return multiply_rows, {"BLOCK": BLOCK}, {"num_warps": WARPS}
+    constants: dict[str, object] = {"DIVERGENCE": variant.divergence} | ({} if variant.labels else {"labels": None})
+    options: dict[str, int] = {}
     if variant.kernel == "resident":
         constants |= resident_tiles(variant.vocabulary) | {"WITH_GRADIENT": True}
         function = resident
     else:
         itemsize = max(ITEMSIZE[variant.student], ITEMSIZE[variant.teacher])
-        constants |= streaming_tiles(itemsize, on_amd=variant.target.startswith("gfx"))
+        on_amd = variant.target.startswith("gfx")
+        constants |= streaming_tiles(itemsize, on_amd)
         function = streaming_backward
         if variant.kernel != "backward":
             save = "gradient" if variant.kernel == "training" else "statistics"
             constants |= {"SAVE": save, "HELD": held_tiles(variant.divergence, itemsize, save)}
+            options |= register_limit(variant.divergence, on_amd)
             function = streaming_forward
-    warps = constants.pop("num_warps")
-    return function, constants, warps
+    options["num_warps"] = constants.pop("num_warps")
+    return function, constants, options
 
 
 def _argument(name: str, variant: Variant, constants: dict[str, object]) -> tuple[str, bool]:
@@ -125,13 +140,15 @@ def _argument(name: str, variant: Variant, constants: dict[str, object]) -> tupl
             return f"*{variant.teacher}", True
         case "mask":
             return "*i1", True
+        case "labels":
+            return "*i64", True
         case "weight" | "upstream" | "loss" | "statistics":
             return "*fp32", True
         case "inner_rows":
             return "i32", False
         case "vocabulary":
             return "i32", variant.vocabulary % 16 == 0
-        case "inverse_temperature" | "beta" | "scale":
+        case "inverse_temperature" | "beta" | "scale" | "label_weight":
             return "fp32", False
         case _:  # strides
             return "i32", variant.row_stride_padded

@@ -16,8 +16,9 @@ def bytes_per_element(divergence: str, vocabulary: int, path: str) -> float:
     """The bytes that one row of bf16 logits costs, per element.
 
     Args:
-        path: "early", forward and backward with the gradient made in the forward pass; "late", in the backward pass;
-            "forward", the loss alone; "masked", forward and backward of a row that does not count.
+        path: "early", forward and backward with the gradient made in the forward pass; "labels", the same with a label
+            mixed in; "late", with the gradient made in the backward pass; "forward", the loss alone; "masked", forward
+            and backward of a row that does not count.
     """
     student, teacher = logits_at(0.5, vocabulary, torch.bfloat16)
     student.requires_grad_(path != "forward")
@@ -28,7 +29,9 @@ def bytes_per_element(divergence: str, vocabulary: int, path: str) -> float:
             divergence=divergence,
             beta=BETA,
             mask=torch.tensor([path != "masked"]),
-            weight=torch.tensor(1.0) if path in ("early", "masked") else None,
+            labels=torch.tensor([vocabulary // 2]) if path == "labels" else None,
+            label_weight=0.5,
+            weight=torch.tensor(1.0) if path in ("early", "labels", "masked") else None,
         )
         if path != "forward":
             loss.sum().backward()

@@ -21,6 +21,7 @@ for variant in (
     Variant("training", "skew_reverse_kl", "bf16", "bf16", 50_257, "sm_90"),
     Variant("training", "forward_kl", "bf16", "bf16", 50_257, "sm_90"),
     Variant("training", "forward_kl", "bf16", "bf16", 128_256, "sm_90"),
+    Variant("resident", "forward_kl", "bf16", "bf16", 12_288, "sm_100", labels=True),
     Variant("backward", "reverse_kl", "bf16", "bf16", 128_256, "sm_100"),
     Variant("backward", "jsd", "bf16", "bf16", 128_256, "gfx942"),
     Variant("backward", "forward_kl", "bf16", "bf16", 50_257, "sm_90", row_stride_padded=False),
@@ -39,18 +40,18 @@ def compiled() -> list[dict]:
 
 
 def test_nothing_spills(compiled):
-    assert len(compiled) == 8
-    assert [variant["spills"] for variant in compiled] == [0] * 8
+    assert len(compiled) == 9
+    assert [variant["spills"] for variant in compiled] == [0] * 9
 
 
 def test_loads_are_vectors_where_rows_begin_at_multiples_of_16(compiled):
-    assert [compile_problems(variant) for variant in compiled[:7]] == [[]] * 7
+    assert [compile_problems(variant) for variant in compiled[:8]] == [[]] * 8
 
 
 def test_rows_that_begin_anywhere_lose_every_vector(compiled):
     """Which the check sees: V = 50,257 without padding between the rows."""
-    assert compiled[7]["vector_loads"] == 0
-    assert "0 vector loads" in compile_problems(compiled[7])[0]
+    assert compiled[8]["vector_loads"] == 0
+    assert "0 vector loads" in compile_problems(compiled[8])[0]
 
 
 def test_a_missed_budget_ends_the_report_with_status_1(compiled, capsys):

@@ -16,7 +16,7 @@ from kd_lab.how.kernels.audit.report import rows
 from kd_lab.how.kernels.ops import multiply_rows_, softmax_kl_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-NUMBERS = torch.tensor([0.5, 1.0], dtype=torch.float64)  # β and τ
+NUMBERS = torch.tensor([0.5, 1.0, 0.0], dtype=torch.float64)  # β, τ and the weight of labels
 # skew KL and total variation take JSD's way through the kernels; `make kernels` counts theirs as well
 ROWS = [row for row in rows() if row.divergence in ("forward_kl", "reverse_kl", "jsd", "skew_reverse_kl")]
 
@@ -59,7 +59,7 @@ def test_backward_of_the_loss_itself_is_free_where_the_gradient_is_made_already(
 
 def test_what_the_backward_pass_needs_is_at_most_12_bytes_a_row():
     student, teacher = logits_at(0.5, 20_000, torch.bfloat16)
-    _, statistics, gradient = softmax_kl_rows(student, teacher, None, None, NUMBERS, "jsd", True, "statistics")
+    _, statistics, gradient = softmax_kl_rows(student, teacher, None, None, None, NUMBERS, "jsd", True, "statistics")
     assert statistics.numel() * statistics.itemsize == 12
     assert gradient.numel() == 0
 
@@ -75,6 +75,6 @@ def test_no_gradient_is_made_where_none_is_needed():
 def test_gradient_rows_are_padded_so_that_their_stores_are_vectors():
     student, teacher = torch.randn(3, 21, requires_grad=True), torch.randn(3, 21)
     triton_softmax_kl(student, teacher, divergence="forward_kl").sum().backward()
-    _, _, gradient = softmax_kl_rows(student, teacher, None, None, NUMBERS, "jsd", True, "gradient")
+    _, _, gradient = softmax_kl_rows(student, teacher, None, None, None, NUMBERS, "jsd", True, "gradient")
     assert gradient.stride() == (32, 1)
     assert student.grad.shape == (3, 21)
