@@ -6,6 +6,7 @@ one for each side. q = softmax(student/τ) and p = softmax(teacher/τ).
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +22,25 @@ class Loss:
     temperature: float
     scale: float  # τ² or 1
     label_weight: float = 0.0  # w
+
+    @property
+    def share(self) -> float:
+        """The factor on D."""
+        return self.scale * (1 - self.label_weight)
+
+
+class Pull(NamedTuple):
+    """The gradient that is wanted in place of q: factor·(∇D + lift·q), with ∇ for student/τ.
+
+    At τ = 1 the labels' gradient is w·(q − 1[label]), and its part in q comes for nothing as a lift of each slope.
+    """
+
+    factor: Float[Tensor, "R 1"]
+    lift: float
+
+    def along(self, q: Tensor, slope: Tensor, mean: Float[Tensor, "R 1"], size: float = 1.0) -> None:
+        """q becomes the gradient of a D with ∇D = size·q·(slope − mean)."""
+        q.mul_(slope.sub_(mean - self.lift / size)).mul_(self.factor * size)
 
 
 def chunk_loss(
@@ -42,33 +62,39 @@ def chunk_loss(
     # Half precision is widened before anything else: a rounded log-probability is off by more than the gradient.
     x = student if student.dtype == torch.float32 else q.copy_(student)
     y = teacher if teacher.dtype == torch.float32 else p.copy_(teacher)
-    if statistics is not None:
-        statistics[:, 2] = x.argmax(-1) == y.argmax(-1)
-    highest = x.amax(-1, keepdim=True)
-    surprise = None if labels is None else _surprise(x, highest, labels[:, None], loss, weight, hard[0])
+    highest, teacher_highest = _highest(x, y, statistics)
+    below = None if labels is None else highest - x.gather(-1, labels[:, None])
     if loss.divergence == "forward_kl":
         difference = torch.sub(y, x, out=other)  # before q and p may take the place of x and y
     elif loss.divergence == "reverse_kl":
         difference = torch.sub(x, y, out=other)
     else:
         difference = other  # room for (p − q)/m
-    norms = _softmax(x, highest, loss.temperature, q), _softmax(y, y.amax(-1, keepdim=True), loss.temperature, p)
+    sharp = None if labels is None or loss.temperature == 1 else hard[0]
+    norms = (
+        _softmax(x, highest, loss.temperature, q, sharp),
+        _softmax(y, teacher_highest, loss.temperature, p),
+    )
     if statistics is not None:
-        statistics[:, 0] = torch.special.entr(q, out=free).sum(-1)
-        statistics[:, 1] = torch.special.entr(p, out=free).sum(-1)
-        statistics[:, 3] = torch.minimum(p, q, out=free).sum(-1)
+        _collect(statistics, q, p, free)
+    if labels is None:
+        pull = None if weight is None else Pull(weight * (loss.share / loss.temperature), 0.0)
+        return _divergence(q, p, difference, norms, loss, pull, free).mul_(loss.share)
+    total = norms[0][1].reciprocal() if sharp is None else sharp.sum(-1, keepdim=True)
+    surprise = below.add_(total.log()).squeeze(-1)  # the logarithm last: it has fewer digits
+    pulled = None if weight is None else weight * loss.label_weight
     if loss.label_weight == 1:  # and not 0·∞, where the divergence is infinite
         if weight is not None:
-            out.copy_(hard[0])
+            torch.mul(q if sharp is None else sharp, pulled if sharp is None else pulled / total, out=out)
+            out.scatter_add_(-1, labels[:, None], -pulled)
         return surprise
-    share = loss.scale * (1 - loss.label_weight)
-    factor = None if weight is None else weight * (share / loss.temperature)
-    # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
-    values = _divergence(q, p, difference, norms, loss, factor, free).clamp_min_(0).mul_(share)
-    if surprise is None:
-        return values
+    lift = loss.label_weight / loss.share if sharp is None else 0.0
+    pull = None if weight is None else Pull(weight * (loss.share / loss.temperature), lift)
+    values = _divergence(q, p, difference, norms, loss, pull, free).mul_(loss.share)
     if weight is not None:
-        out.add_(hard[0])
+        if sharp is not None:
+            out.addcmul_(sharp, pulled / total)
+        out.scatter_add_(-1, labels[:, None], -pulled)
     return values.add_(surprise, alpha=loss.label_weight)
 
 
@@ -78,51 +104,61 @@ def _divergence(
     difference: Tensor,
     norms: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
     loss: Loss,
-    factor: Tensor | None,
+    pull: Pull | None,
     free: Tensor,
 ) -> Float[Tensor, " R"]:
-    """D of each row; with a `factor`, the gradient with respect to student/τ times it takes the place of q."""
-    student_norm, teacher_norm = norms
-    beta = loss.beta
+    """D of each row; with a `pull`, the gradient takes the place of q."""
+    (student_norm, teacher_norm), beta = norms, loss.beta
     match loss.divergence:
         case "forward_kl":
             log_ratio, residue = _log_ratio(difference, loss.temperature, teacher_norm, student_norm, p)
-            return _forward_kl(q, p, log_ratio, residue, factor, free)
+            values = _forward_kl(q, p, log_ratio, residue, pull, free)
         case "reverse_kl":
             log_ratio, residue = _log_ratio(difference, loss.temperature, student_norm, teacher_norm, q)
-            return _reverse_kl(q, p, log_ratio, residue, factor, free)
+            values = _reverse_kl(q, p, log_ratio, residue, pull, free)
         case "jsd":
-            return _jsd(q, p, beta, factor, _excess(q, p, beta, difference, free), free)
+            values = _jsd(q, p, beta, pull, _excess(q, p, beta, difference, free), free)
         case "skew_kl":
-            return _skew_kl(q, p, beta, factor, _excess(q, p, beta, difference, free), free)
+            values = _skew_kl(q, p, beta, pull, _excess(q, p, beta, difference, free), free)
         case "skew_reverse_kl":
-            return _skew_reverse_kl(q, p, beta, factor, _excess(q, p, beta, difference, free), free)
+            values = _skew_reverse_kl(q, p, beta, pull, _excess(q, p, beta, difference, free), free)
         case "total_variation":
-            return _total_variation(q, p, factor, difference, free)
-    raise AssertionError(loss.divergence)  # the checks know the names
+            values = _total_variation(q, p, pull, difference, free)
+        case _:
+            raise AssertionError(loss.divergence)  # the checks know the names
+    # No divergence is negative; what rounding left below 0 near q = p is nearer to the truth at 0.
+    return values.clamp_min_(0)
 
 
-def _surprise(
-    x: Tensor, highest: Tensor, labels: Int[Tensor, "R 1"], loss: Loss, weight: Tensor | None, out: Tensor
-) -> Float[Tensor, " R"]:
-    """−log softmax(x)[label], at temperature 1; with a `weight`, `out` becomes weight·w·(softmax(x) − 1[label])."""
-    gap = highest - x.gather(-1, labels)  # before the logarithm is added, which has fewer digits
-    torch.sub(x, highest, out=out).mul_(math.log2(math.e)).exp2_()
-    total = out.sum(-1, keepdim=True)
-    if weight is not None:
-        weight = weight * loss.label_weight
-        out.mul_(weight / total).scatter_add_(-1, labels, -weight)
-    return gap.add_(total.log_()).squeeze(-1)
+def _highest(x: Tensor, y: Tensor, statistics: Tensor | None) -> tuple[Float[Tensor, "R 1"], Float[Tensor, "R 1"]]:
+    if statistics is None:
+        return x.amax(-1, keepdim=True), y.amax(-1, keepdim=True)
+    (highest, likeliest), (teacher_highest, teacher_likeliest) = x.max(-1, keepdim=True), y.max(-1, keepdim=True)
+    statistics[:, 2:3] = likeliest == teacher_likeliest
+    return highest, teacher_highest
+
+
+def _collect(statistics: Float[Tensor, "R 4"], q: Tensor, p: Tensor, free: Tensor) -> None:
+    for column, side in enumerate((q, p)):
+        torch.clamp_min(side, torch.finfo(torch.float32).tiny, out=free).log2_()  # 0·log 0 is 0
+        statistics[:, column] = free.mul_(side).sum(-1).mul_(-math.log(2))
+    statistics[:, 3] = torch.minimum(p, q, out=free).sum(-1)
 
 
 def _softmax(
-    logits: Tensor, highest: Float[Tensor, "R 1"], temperature: float, out: Tensor
+    logits: Tensor, highest: Float[Tensor, "R 1"], temperature: float, out: Tensor, sharp: Tensor | None = None
 ) -> tuple[Float[Tensor, "R 1"], Float[Tensor, "R 1"]]:
-    """softmax(logits/τ) into `out`; returns the two numbers per row that normalised it: the maximum and 1/Σ.
+    """softmax(logits/τ) into `out`, and e^(logits − maximum) into `sharp`, which is the same at τ = 1 but for its sum.
 
-    2^(z·log₂e) is e^z at half the price, and takes up τ on the way.
+    2^(z·log₂e) is e^z at half the price, and takes up τ on the way. Returns the two numbers per row that normalised
+    `out`: the maximum and 1/Σ.
     """
-    torch.sub(logits, highest, out=out).mul_(math.log2(math.e) / temperature).exp2_()
+    torch.sub(logits, highest, out=out).mul_(math.log2(math.e) / temperature)
+    if sharp is not None and temperature != 2:
+        torch.mul(out, temperature, out=sharp).exp2_()
+    out.exp2_()
+    if sharp is not None and temperature == 2:
+        torch.mul(out, out, out=sharp)
     inverse = out.sum(-1, keepdim=True).reciprocal_()
     out.mul_(inverse)
     return highest, inverse
@@ -168,30 +204,27 @@ def _log1p(u: Tensor, factor: float, out: Tensor) -> Float[Tensor, "R V"]:
     return torch.mul(u, factor, out=out).clamp_min_(-1 + 2**-24).log1p_()
 
 
-def _forward_kl(
-    q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, factor: Tensor | None, free: Tensor
-) -> Tensor:
+def _forward_kl(q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, pull: Pull | None, free: Tensor) -> Tensor:
     """KL(p‖q) = Σ (p·log(p/q) − p + q),  gradient q − p."""
     gap = q.sub_(p)
     loss = torch.addcmul(gap, p, log_ratio, out=free).sum(-1).add_(residue)
     loss = _refine(loss, p, gap, log_ratio)
-    if factor is not None:
+    if pull is not None:
         # The gradient of a softmax sums to 0. What it sums to is the rounding of the two normalisers, which near q = p
-        # is as large as the gradient of a likely token; q is gone, but there p is as good.
-        gap.addcmul_(p, gap.sum(-1, keepdim=True), value=-1).mul_(factor)
+        # is as large as the gradient of a likely token; q is gone, but there p is as good. lift·q is lift·(gap + p).
+        grown = 1 + pull.lift
+        gap.addcmul_(p, (pull.lift - gap.sum(-1, keepdim=True)) / grown).mul_(pull.factor * grown)
     return loss
 
 
-def _reverse_kl(
-    q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, factor: Tensor | None, free: Tensor
-) -> Tensor:
+def _reverse_kl(q: Tensor, p: Tensor, log_ratio: Tensor, residue: Tensor, pull: Pull | None, free: Tensor) -> Tensor:
     """KL(q‖p) = Σ (q·log(q/p) − q + p),  gradient q·(log(q/p) − Σ q·log(q/p))."""
     mean = torch.mul(q, log_ratio, out=free).sum(-1, keepdim=True)
     gap = p.sub_(q)
     loss = gap.sum(-1).add_(mean.squeeze(-1)).add_(residue)
     loss = _refine(loss, q, gap, log_ratio)
-    if factor is not None:
-        q.mul_(log_ratio.sub_(mean)).mul_(factor)
+    if pull is not None:
+        pull.along(q, log_ratio, mean)
     return loss
 
 
@@ -208,44 +241,42 @@ def _refine(loss: Tensor, a: Tensor, gap: Tensor, log_ratio: Tensor) -> Float[Te
     return torch.addcmul(gap, a, torch.where(close, (gap / a).log1p_().neg_(), log_ratio)).sum(-1)
 
 
-def _jsd(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
+def _jsd(q: Tensor, p: Tensor, beta: float, pull: Pull | None, u: Tensor, free: Tensor) -> Tensor:
     """β·KL(p‖m) + (1−β)·KL(q‖m),  gradient (1−β)·q·(log(q/m) − KL(q‖m))."""
     teacher_part = p.mul_(_log1p(u, 1 - beta, free)).sum(-1)
     log_ratio = _log1p(u, -beta, u)
     student_part = torch.mul(q, log_ratio, out=free).sum(-1, keepdim=True)
-    if factor is not None:
-        q.mul_(log_ratio.sub_(student_part)).mul_(factor * (1 - beta))
+    if pull is not None:
+        pull.along(q, log_ratio, student_part, 1 - beta)
     return teacher_part.mul_(beta).add_(student_part.squeeze(-1), alpha=1 - beta)
 
 
-def _skew_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
+def _skew_kl(q: Tensor, p: Tensor, beta: float, pull: Pull | None, u: Tensor, free: Tensor) -> Tensor:
     """KL(p‖m) = Σ (p·log(p/m) − p + m),  gradient (1−β)·q·(Σ q·p/m − p/m) = (1−β)²·q·(Σ q·u − u)."""
     log_ratio = _log1p(u, 1 - beta, free)
     loss = log_ratio.mul_(p).sub_(p.sub_(q), alpha=1 - beta).sum(-1)  # p − m = (1−β)(p − q)
-    if factor is not None:
-        mean = torch.mul(q, u, out=free).sum(-1, keepdim=True)
-        q.mul_(u.sub_(mean)).mul_(factor * -((1 - beta) ** 2))
+    if pull is not None:
+        pull.along(q, u, torch.mul(q, u, out=free).sum(-1, keepdim=True), -((1 - beta) ** 2))
     return loss
 
 
-def _skew_reverse_kl(q: Tensor, p: Tensor, beta: float, factor: Tensor | None, u: Tensor, free: Tensor) -> Tensor:
+def _skew_reverse_kl(q: Tensor, p: Tensor, beta: float, pull: Pull | None, u: Tensor, free: Tensor) -> Tensor:
     """KL(q‖m) = Σ (q·log(q/m) − q + m),  gradient q·(h − Σ q·h) with h = log(q/m) − (1−β)·q/m, or + β(1−β)·u."""
     log_ratio = _log1p(u, -beta, free)
     loss = torch.addcmul(p.sub_(q).mul_(beta), q, log_ratio, out=p).sum(-1)  # m − q = β(p − q)
-    if factor is not None:
+    if pull is not None:
         slope = u.mul_(beta * (1 - beta)).add_(log_ratio)
-        mean = torch.mul(q, slope, out=free).sum(-1, keepdim=True)
-        q.mul_(slope.sub_(mean)).mul_(factor)
+        pull.along(q, slope, torch.mul(q, slope, out=free).sum(-1, keepdim=True))
     return loss
 
 
-def _total_variation(q: Tensor, p: Tensor, factor: Tensor | None, sign: Tensor, free: Tensor) -> Tensor:
+def _total_variation(q: Tensor, p: Tensor, pull: Pull | None, sign: Tensor, free: Tensor) -> Tensor:
     """½·Σ|q − p|,  gradient ½·q·(sign(q − p) − Σ q·sign(q − p))."""
     torch.sub(q, p, out=sign)
     loss = torch.abs(sign, out=free).sum(-1).div_(2)
-    if factor is not None:
+    if pull is not None:
         sign.sign_()
         mean = torch.mul(q, sign, out=free).sum(-1, keepdim=True)
         mean += (0 * loss).unsqueeze(-1)  # the sign of NaN is 0
-        q.mul_(sign.sub_(mean)).mul_(factor / 2)
+        pull.along(q, sign, mean, 0.5)
     return loss

@@ -196,7 +196,7 @@ def sweep_rows(
     vocabulary, device = student.shape[-1], student.device
     losses = torch.zeros(student.shape[:-1], dtype=torch.float32, device=device)
     if gradient is not None and mask is not None:
-        as_matrix(gradient)[~mask.flatten()] = 0
+        as_matrix(gradient).index_fill_(0, (~mask).flatten().nonzero().squeeze(-1), 0)  # a mask would visit all rows
     weights = None if upstream is None else upstream.to(torch.float32).reshape(-1, 1)
     sides = as_matrix(student), as_matrix(teacher)
     threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()

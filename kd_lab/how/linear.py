@@ -86,7 +86,8 @@ def linear_softmax_kl(
     mask = check_positions(mask, student_hidden.shape[:-1], student_hidden.device)
     labels, mask = check_labels(labels, label_weight, ignore_index, mask, student_hidden, len(student_weight))
     weights = check_weights(weights, student_hidden)
-    factors = position_weights(student_hidden.shape[:-1], mask, reduction, normalizer, weights, student_hidden.device)
+    positions, device = student_hidden.shape[:-1], student_hidden.device
+    factors = position_weights(positions, mask, reduction, normalizer, weights, device)
     loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
     losses = _losses(student, teacher, labels if label_weight else None, mask, factors, loss)
     return reduce(losses, mask, reduction, normalizer, weights)

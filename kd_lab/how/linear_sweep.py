@@ -131,13 +131,13 @@ class Loss:
             return sweep(student, teacher, None, upstream, self.divergence, self.beta, self.temperature, scale, into)
         from kd_lab.how.kernels.ops import softmax_kl_backward, softmax_kl_rows  # only now: it imports Triton
 
-        numbers = torch.tensor([self.beta, self.temperature], dtype=torch.float64)
+        numbers = torch.tensor([self.beta, self.temperature, 0.0], dtype=torch.float64)
         options = numbers, self.divergence, self.scale_by_t2
         save = "nothing" if upstream is None else "statistics"
-        losses, statistics, _ = softmax_kl_rows(student, teacher, None, None, *options, save)
+        losses, statistics, _ = softmax_kl_rows(student, teacher, None, None, None, *options, save)
         if upstream is None:
             return losses, None
-        return losses, softmax_kl_backward(student, teacher, None, upstream, statistics, *options)
+        return losses, softmax_kl_backward(student, teacher, None, None, upstream, statistics, *options)
 
     def cross_entropy(
         self, student: Float[Tensor, "N V"], labels: Int[Tensor, " N"], upstream: Tensor | None, room: Tensor

@@ -75,7 +75,7 @@ class Divergence:
         """The loss in nats per counted position.
 
         Raises:
-            ValueError: a held mixture is asked for where there are no logits to mix.
+            ValueError: a held mixture is asked for where there are no logits to read it off.
         """
         self._check_sides(student, teacher)
         options = {"divergence": self.divergence, "beta": self.beta, "temperature": self.temperature}
