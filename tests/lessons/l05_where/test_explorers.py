@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kd_lab.lessons.l05_where.explorers import draw_roads, early_strays, growth_explorer, read, rollout_explorer, share
-from kd_lab.lessons.l05_where.tunes import LOST, NOTES, L, new_student, tunes
+from kd_lab.lessons.l05_where.tunes import LOST, NOTES, L, tunes
 from kd_lab.models import TabularModel
 from kd_lab.viz import new_figure
 from kd_lab.worlds import Batch, World, language
@@ -100,7 +100,7 @@ def test_roads_are_dark_where_the_text_is_lost():
 
 
 def test_early_strays_leave_the_road_first():
-    teacher, student = tunes(), new_student(0)
+    teacher = student = tunes(typos=0.05)
     world = World("prompts", NOTES, *[Batch.from_tokens(torch.zeros(1, L + 1, dtype=torch.long), end=NOTES.end)] * 2)
     texts = early_strays(student, teacher, world, LOST, seed=0, most=5)
     lost = (teacher.states(texts.inputs) == LOST).int().argmax(1)
