@@ -62,6 +62,16 @@ def _goes_on_and_counts(model, prompts, new_tokens, pick):
     return _goes_on(model, prompts, new_tokens, pick)[0], _all_generated(model, prompts, new_tokens, pick)[1]
 
 
+def _mask_of_tokens(model, prompts, new_tokens, pick):
+    tokens, mask = roll_out(model, prompts, new_tokens, pick)
+    return tokens, torch.cat([torch.zeros(len(mask), 1, dtype=torch.bool), mask], 1)
+
+
+def _mask_of_inputs(model, prompts, new_tokens, pick):
+    tokens, mask = roll_out(model, prompts, new_tokens, pick)
+    return tokens, torch.cat([torch.zeros(len(mask), 1, dtype=torch.bool), mask[:, :-1]], 1)
+
+
 def _start_is_an_end(model, prompts, new_tokens, pick):
     tokens = torch.cat([prompts, torch.full((len(prompts), new_tokens), END)], 1)
     return tokens, torch.zeros(tokens.shape[0], tokens.shape[1] - 1, dtype=torch.bool)
@@ -81,8 +91,8 @@ ROLL_OUT = Exercise(
             lambda: (parrot, tensor([[0]]), 5, likeliest),
         ),
         Case(
-            "two prompts of two tokens; the first row ends after three tokens, the second at once",
-            lambda: (parrot, tensor([[0, 1], [0, 3]]), 4, likeliest),
+            "three prompts of two tokens; the rows end after three tokens, at once, and after two",
+            lambda: (parrot, tensor([[0, 1], [0, 3], [0, 2]]), 5, likeliest),
         ),
     ),
     mistakes=(
@@ -114,6 +124,17 @@ ROLL_OUT = Exercise(
             _prompt_counted,
         ),
         Mistake(
+            "mask of the tokens",
+            "The mask has one entry too many: one for each token. It belongs to the targets `tokens[:, 1:]`, since the "
+            "first token is nobody's target.",
+            _mask_of_tokens,
+        ),
+        Mistake(
+            "mask one place late",
+            "The mask stands one place too far to the right. Its entry t belongs to the target `tokens[:, t + 1]`.",
+            _mask_of_inputs,
+        ),
+        Mistake(
             "beginning taken for an end",
             "Nothing is written: the leading END seems to be taken for the end of the text. It begins the text; only "
             "an END that the model writes ends it.",
@@ -141,8 +162,8 @@ EXCESS = Exercise(
         "excess of 1 reads “as much again”."
     ),
     cases=(
-        Case("three positions", lambda: (tensor([1.0, 2.0, 3.0]), tensor([1.0, 1.0, 1.0]))),
-        Case("uneven positions", lambda: (tensor([0.5, 0.2, 0.9, 0.4]), tensor([0.5, 0.1, 0.3, 0.7]))),
+        Case("three positions", lambda: (tensor([0.5, 0.6, 0.9]), tensor([0.5, 0.2, 0.4]))),
+        Case("five positions", lambda: (tensor([0.4, 0.2, 0.9, 0.4, 1.1]), tensor([0.4, 0.1, 0.3, 0.7, 0.2]))),
     ),
     mistakes=(
         Mistake(
@@ -178,6 +199,21 @@ EXCESS = Exercise(
             "ratio, not excess",
             "This is the ratio of the two sums. Without exposure bias the excess should be 0, and this is 1.",
             lambda own, theirs: own.cumsum(0) / theirs.cumsum(0),
+        ),
+        Mistake(
+            "in percent",
+            "This is the excess in percent. Return the ratio itself: an excess of 1 reads “as much again”.",
+            lambda own, theirs: 100 * excess(own, theirs),
+        ),
+        Mistake(
+            "only the last length",
+            "This is the excess at the full length alone. Asked is one number for every length up to there.",
+            lambda own, theirs: excess(own, theirs)[-1],
+        ),
+        Mistake(
+            "divided by one position",
+            "The difference is summed up to each length, the denominator is the gap of one position. Sum both.",
+            lambda own, theirs: (own - theirs).cumsum(0) / theirs,
         ),
         Mistake(
             "not relative",
@@ -241,6 +277,16 @@ def _per_text(student, teacher, tokens, mask):
     return (_gap(student, teacher, tokens[:, :-1]) * mask).sum(1).mean()
 
 
+def _cross_entropy(student, teacher, tokens, mask):
+    q, p = _both(student, teacher, tokens[:, :-1])
+    return -(p.exp() * q).sum(-1)[mask].mean()
+
+
+def _mean_over_vocabulary(student, teacher, tokens, mask):
+    q, p = _both(student, teacher, tokens[:, :-1])
+    return (p.exp() * (p - q)).mean(-1)[mask].mean()
+
+
 def _check_gradient(candidate):
     """Values cannot show whom the loss moves."""
     student, teacher = _pair()
@@ -267,15 +313,15 @@ ON_POLICY_LOSS = Exercise(
     ),
     cases=(
         Case(
-            "one text of three tokens, cut off before its end",
-            lambda: (*_pair(), tensor([[0, 1, 2, 2]]), tensor([[True, True, True]])),
+            "one text of four tokens, cut off before its end",
+            lambda: (*_pair(), tensor([[0, 1, 2, 2, 1]]), tensor([[True, True, True, True]])),
         ),
         Case(
             "two texts, the second with padding",
             lambda: (
                 *_pair(),
-                tensor([[0, 1, 2, 0], [0, 2, 0, 0]]),
-                tensor([[True, True, True], [True, True, False]]),
+                tensor([[0, 1, 2, 2, 1, 0], [0, 2, 0, 0, 0, 0]]),
+                tensor([[True, True, True, True, True], [True, True, False, False, False]]),
             ),
         ),
     ),
@@ -299,6 +345,22 @@ ON_POLICY_LOSS = Exercise(
             lambda s, t, tokens, mask: _gap(s, t, tokens[:, :-1], reverse=True)[mask].mean(),
         ),
         Mistake(
+            "sign",
+            "The sign is reversed: this is −KL(p‖q), and minimising it drives the student away from the teacher.",
+            lambda s, t, tokens, mask: -_gap(s, t, tokens[:, :-1])[mask].mean(),
+        ),
+        Mistake(
+            "cross-entropy",
+            "This is the cross-entropy −Σ p log q. Its gradient is the right one, but it is not zero where the two "
+            "agree: the teacher's entropy is missing.",
+            _cross_entropy,
+        ),
+        Mistake(
+            "mean over the vocabulary",
+            "The terms of a KL are averaged over the vocabulary. They are added up: the probabilities are the weights.",
+            _mean_over_vocabulary,
+        ),
+        Mistake(
             "read one token too far",
             "Both models have read the token that they should predict. Position t reads the tokens before its target.",
             lambda s, t, tokens, mask: _gap(s, t, tokens[:, 1:])[mask].mean(),
@@ -307,6 +369,11 @@ ON_POLICY_LOSS = Exercise(
             "padding counted",
             "Positions behind the end of a text are averaged in. The mask says which count.",
             lambda s, t, tokens, mask: _gap(s, t, tokens[:, :-1]).mean(),
+        ),
+        Mistake(
+            "masked, and averaged over all",
+            "Padding is set to zero and still counted in the mean. Divide by the number of positions that count.",
+            lambda s, t, tokens, mask: (_gap(s, t, tokens[:, :-1]) * mask).mean(),
         ),
         Mistake(
             "sum over the text",
@@ -398,7 +465,9 @@ DAGGER = Exercise(
         "and would be on-policy distillation in large steps."
     ),
     cases=(
-        Case("two rounds; texts and students are numbers here", lambda: (1.0, [4.0, 6.0], 2, _scribe, _mean_learner)),
+        Case(
+            "two rounds; texts and students are numbers here", lambda: (1.0, [4.0, 6.0, 9.0], 2, _scribe, _mean_learner)
+        ),
         Case("no round at all", lambda: (1.0, [4.0, 6.0], 0, _scribe, _mean_learner)),
     ),
     mistakes=(

@@ -13,11 +13,12 @@ from torch import nn
 
 from kd_lab.how import forward_kl
 from kd_lab.measure import excess_error, mean_interval
-from kd_lab.models import next_token_logp
+from kd_lab.models import FiniteStateModel, next_token_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
-from kd_lab.worlds import Batch, Vocabulary
+from kd_lab.where import rollout
+from kd_lab.worlds import Batch, Vocabulary, World
 
 OFF_THE_PATHS = 0.01
 """A token to which the teacher gives less than this is none of its own: the text leaves its paths there."""
@@ -127,6 +128,17 @@ def rollout_explorer(
         presets={f"{student}, to the end": {"step": longest, "student": student} for student in students},
         size=(780, 330),
     )
+
+
+def early_strays(
+    student: nn.Module, teacher: FiniteStateModel, world: World, lost: int, seed: int, most: int = 12
+) -> Batch:
+    """Of 400 texts of the student, those of full length that lead the teacher to its state `lost` first."""
+    start = torch.zeros(400, 1, dtype=torch.long)
+    texts = rollout(student, world, start, torch.Generator().manual_seed(seed))
+    astray = (teacher.states(texts.inputs) == lost) & texts.mask
+    when = torch.where(astray.any(1) & texts.mask.all(1), astray.int().argmax(1), astray.shape[1])
+    return texts[when.argsort(stable=True)[:most]]
 
 
 def read_out(seen: Reading, step: int, signs: list[str]) -> str:

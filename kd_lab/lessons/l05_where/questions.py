@@ -5,8 +5,8 @@ from kd_lab.classroom.questions import Prediction, Question
 PREDICTIONS = {
     "05.a": Prediction(
         (
-            "A student that never finds back writes texts twice as long. To first order in ε the error of a text "
-            "becomes …"
+            "A student that never finds its way back writes texts twice as long. To first order in ε the error of a "
+            "text becomes …"
         ),
         options=(
             "twice as large",
@@ -32,14 +32,14 @@ PREDICTIONS = {
     "05.c": Prediction(
         "Which off-policy student ends with the smallest excess, R − lε in nats at 24 tokens?",
         options=(
-            "a steady hand: it can equal the teacher on its road",
-            "a forgiving language: after a note played twice, all goes on as usual",
-            "stumbling texts: one note in 20 of the training texts is random, with the teacher's labels beside it",
+            "a steady hand: without slips it can equal the teacher on its road",
+            "stumbling texts: one token in 20 of them is random, labelled by the teacher",
+            "a forgiving language: a note played twice has no consequences",
         ),
-        right="stumbling texts: one note in 20 of the training texts is random, with the teacher's labels beside it",
+        right="stumbling texts: one token in 20 of them is random, labelled by the teacher",
         because=(
-            "They show both the mistake and the way back. A steady hand helps in nats, the more the longer it "
-            "practises; a language that forgives keeps growth linear."
+            "They show both the mistake and the way back. A steady hand makes mistakes rarer, the more so the longer "
+            "it practises, but not less grave; a forgiving language makes growth linear."
         ),
     ),
     "05.d": Prediction(
@@ -54,14 +54,14 @@ PREDICTIONS = {
         ),
         right="does not change at all",
         because=(
-            "The row of the table that it would take is never read in the teacher's texts, so no gradient ever comes "
-            "by."
+            "The rows of the table that are needed there are never read in these texts, so they never receive a "
+            "gradient."
         ),
     ),
     "05.e": Prediction(
         (
-            "On surnames, on-policy forward KL beside as many more steps at word level. Held-out bits per character "
-            "are …"
+            "On surnames, after on-policy forward KL, held-out bits per character beside those after as many more "
+            "steps at word level are …"
         ),
         options=(
             "clearly better",
@@ -69,8 +69,8 @@ PREDICTIONS = {
         ),
         right="no better",
         because=(
-            "What it practises on are its own names, and held-out names are not like them: what helps the one is not "
-            "quite what the other asks for."
+            "There is little exposure bias to cure, and eighteen thousand names are never read twice here. The "
+            "student practises on its own names, and held-out names are not like them."
         ),
     ),
 }
@@ -79,7 +79,7 @@ QUIZ = (
     Question(
         "In on-policy distillation the student's tokens serve as …",
         {
-            "prefixes": "Yes: they decide where teacher and student are compared.",
+            "prefixes": "They decide where teacher and student are compared.",
             "labels": "Then it would be praised for whatever it wrote, mistakes included.",
             "rewards": "There is no reward here: the teacher gives whole distributions.",
         },
@@ -88,20 +88,35 @@ QUIZ = (
     Question(
         "ExAccErr fell from 5 to 2 and R(L) rose. What happened?",
         {
-            "the error on the teacher's prefixes rose even more": "Yes: the measure is a ratio.",
-            "exposure bias was cured": "The text as a whole got worse. Look at the nats.",
-            "this cannot happen": "R = lε·(1 + ExAccErr): it can, if ε rises.",
+            "the error on the teacher's prefixes rose even more": "The measure is a ratio.",
+            "exposure bias was cured, and the texts became better": "The texts as a whole got worse. Look at the nats.",
+            "nothing real: the two can only rise or fall together": "R = lε·(1 + ExAccErr): they part if ε rises.",
         },
         right="the error on the teacher's prefixes rose even more",
     ),
     Question(
-        "Which student profits least from on-policy training?",
+        "A student with a steady hand practises off-policy for longer and longer. Its exposure bias, in nats, …",
         {
-            "one whose language forgives mistakes": "Yes: its own prefixes are as good as the teacher's.",
-            "one with an unsteady hand": "It will go on slipping, and has to learn the way back.",
-            "one that was trained on flawless texts": "Flawless texts show no repair: it has most to gain.",
+            "vanishes at once: there are no slips any more": (
+                "It still errs as long as its training is finite, and each mistake is still for good."
+            ),
+            "shrinks, and goes on growing like L² with the length": (
+                "Mistakes become rarer; what a mistake costs has not changed."
+            ),
+            "stays as it was: it never sees the way back": (
+                "It need not see the way back where it hardly ever leaves the road."
+            ),
         },
-        right="one whose language forgives mistakes",
+        right="shrinks, and goes on growing like L² with the length",
+    ),
+    Question(
+        "With 18,012 fixed names own texts lead away from the teacher, with 100 towards it. Why do they help with 100?",
+        {
+            "mistakes last longer in rare names": "The names are of the same kind: a wrong letter is soon forgotten.",
+            "they are new prefixes where few are left": "The teacher has something new to say about each of them.",
+            "a student of few names slips more often": "A slip is no harm by itself; what counts is what is learned.",
+        },
+        right="they are new prefixes where few are left",
     ),
     Question(
         (
@@ -109,8 +124,8 @@ QUIZ = (
             "Behind a slip that label is …"
         ),
         {
-            "what was right in another text": "Yes: it belongs to the prefix of the data, not to the student's.",
-            "what the teacher would say": "Nobody asked a teacher; that is what on-policy distillation adds.",
+            "what was right in another text": "It belongs to the prefix of the data, not to the student's.",
+            "what the teacher would say here": "Nobody asked a teacher; that is what on-policy distillation adds.",
         },
         right="what was right in another text",
     ),

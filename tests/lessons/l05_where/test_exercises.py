@@ -1,9 +1,13 @@
 """Wrong answers to the exercises of lesson 05, written as a learner would write them."""
 
+import re
+
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
 from kd_lab.classroom.diagnosis import diagnose, find_exercise
+from kd_lab.classroom.lesson import find_lessons
 
 # ---- 05.1
 
@@ -84,6 +88,33 @@ def test_roll_out_takes_a_row_at_a_time():
     assert diagnose(find_exercise("05.1"), by_rows) is None
 
 
+def test_roll_out_names_a_mask_for_the_tokens(assert_rejects):
+    def one_too_many(model, prompts, new_tokens, pick):
+        tokens, mask = find_exercise("05.1").reference(model, prompts, new_tokens, pick)
+        return tokens, torch.nn.functional.pad(mask, (1, 0))
+
+    assert_rejects("05.1", one_too_many, "one entry too many")
+
+
+def unfinished_rows_only(model, prompts, new_tokens, pick):
+    """Asks the model for nothing, and chance for nothing, where a row is over."""
+    tokens = torch.full((len(prompts), prompts.shape[1] + new_tokens), 0)
+    tokens[:, : prompts.shape[1]] = prompts
+    mask = torch.zeros_like(tokens[:, 1:])
+    alive = torch.arange(len(prompts))
+    for t in range(prompts.shape[1], tokens.shape[1]):
+        if len(alive) == 0:
+            break
+        tokens[alive, t] = pick(model(tokens[alive, :t])[:, -1])
+        mask[alive, t - 1] = 1  # whole numbers instead of truth values
+        alive = alive[tokens[alive, t] != 0]
+    return tokens, mask
+
+
+def test_roll_out_takes_draws_for_unfinished_rows_only():
+    assert diagnose(find_exercise("05.1"), unfinished_rows_only) is None
+
+
 # ---- 05.2
 
 
@@ -130,6 +161,31 @@ def test_excess_takes_a_loop():
         return torch.stack([on_student[: n + 1].sum() / on_teacher[: n + 1].sum() - 1 for n in range(len(on_student))])
 
     assert diagnose(find_exercise("05.2"), loop) is None
+
+
+def test_excess_does_not_mistake_one_denominator_for_none(assert_rejects):
+    assert_rejects("05.2", lambda own, theirs: (own - theirs).cumsum(0) / theirs, "gap of one position")
+
+
+def test_excess_names_percent(assert_rejects):
+    assert_rejects("05.2", lambda own, theirs: 100 * (own.cumsum(0) / theirs.cumsum(0) - 1), "in percent")
+
+
+def by_numpy(on_student, on_teacher):
+    return np.cumsum(np.asarray(on_student)) / np.cumsum(np.asarray(on_teacher)) - 1
+
+
+def by_plain_sums(on_student, on_teacher):
+    result, own, theirs = [], 0, 0
+    for a, b in zip(on_student.tolist(), on_teacher.tolist(), strict=True):
+        own, theirs = own + a, theirs + b
+        result.append((own - theirs) / theirs)
+    return result
+
+
+def test_excess_takes_numpy_and_a_list():
+    assert diagnose(find_exercise("05.2"), by_numpy) is None
+    assert diagnose(find_exercise("05.2"), by_plain_sums) is None
 
 
 # ---- 05.3
@@ -189,6 +245,39 @@ def test_on_policy_loss_takes_torchs_function():
         return kl_div(q[mask], p[mask], log_target=True, reduction="batchmean")
 
     assert diagnose(find_exercise("05.3"), detached) is None
+
+
+def test_on_policy_loss_names_the_cross_entropy(assert_rejects):
+    def soft_labels(student, teacher, tokens, mask):
+        q, p = student(tokens[:, :-1])[mask], teacher(tokens[:, :-1])[mask].detach().softmax(-1)
+        return cross_entropy(q, p)
+
+    assert_rejects("05.3", soft_labels, "entropy is missing")
+
+
+def test_on_policy_loss_names_the_mean_over_all(assert_rejects):
+    def zeros_averaged(student, teacher, tokens, mask):
+        q, p = (model(tokens[:, :-1]).log_softmax(-1) for model in (student, teacher))
+        return (kl_div(q, p.detach(), log_target=True, reduction="none").sum(-1) * mask).mean()
+
+    assert_rejects("05.3", zeros_averaged, "still counted in the mean")
+
+
+def by_positions(student, teacher, tokens, mask):
+    """Sums that start at 0, one text and one position at a time, in double precision."""
+    total, count = 0, 0
+    for row, counts in zip(tokens, mask.tolist(), strict=True):
+        q = student(row[None, :-1])[0].double().log_softmax(-1)
+        p = teacher(row[None, :-1])[0].detach().double().softmax(-1)
+        for t, counted in enumerate(counts):
+            if counted:
+                total = total + (p[t] * (p[t].log() - q[t])).sum()
+                count += 1
+    return total / count
+
+
+def test_on_policy_loss_takes_sums_that_start_at_zero():
+    assert diagnose(find_exercise("05.3"), by_positions) is None
 
 
 # ---- 05.4
@@ -255,3 +344,49 @@ def test_dagger_takes_recursion():
         return recursive(fit(student, more), more, rounds - 1, write, fit)
 
     assert diagnose(find_exercise("05.4"), recursive) is None
+
+
+def in_its_own_list(student, texts, rounds, write, fit):
+    kept = list(texts)
+    while rounds > 0:
+        kept.extend(write(student))
+        student, rounds = fit(student, list(kept)), rounds - 1
+    return [student, kept]
+
+
+def test_dagger_takes_a_list_of_its_own_and_a_pair_that_is_a_list():
+    assert diagnose(find_exercise("05.4"), in_its_own_list) is None
+
+
+# ---- the notebook runs with right but unusual answers
+
+
+UNUSUAL = {
+    "roll_out": unfinished_rows_only,
+    "excess": by_plain_sums,
+    "on_policy_loss": by_positions,
+    "dagger": in_its_own_list,
+}
+
+
+def test_the_lesson_runs_with_unusual_answers():
+    """The cells that call the learner's functions, up to the loss of section 3, and those of DAgger in section 5."""
+    cells = [cell.source for cell in find_lessons(numbers=["05"])[0].cells() if cell.cell_type == "code"]
+    page: dict = {"display": lambda *_: None}
+    for source in cells:
+        if "@exercise" in source:
+            name = re.search(r"^def (\w+)", source, re.MULTILINE)[1]
+            page |= {"END": 0, name: UNUSUAL[name]}
+        elif any(part in source for part in ("new_student", "roll_out(", "excess(on_student, on_teacher)[:6]")):
+            if "for number in numbers" not in source:
+                exec(source, page)
+        elif "setup(" in source:
+            page |= {"seed": 0, "numbers": range(3)}
+        elif "on_policy_loss(" in source:
+            exec(source, page)
+        elif "def by_dagger" in source:
+            exec(source, page)
+            corrected = page["by_dagger"](page["new_student"](0), 0)
+            assert page["growth"](corrected, page["tune"])[0].isfinite().all()
+            return
+    raise AssertionError("the lesson has no DAgger")

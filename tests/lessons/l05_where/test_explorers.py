@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from kd_lab.lessons.l05_where.explorers import draw_roads, growth_explorer, read, rollout_explorer, share
+from kd_lab.lessons.l05_where.explorers import draw_roads, early_strays, growth_explorer, read, rollout_explorer, share
+from kd_lab.lessons.l05_where.tunes import LOST, NOTES, L, tunes
 from kd_lab.models import TabularModel
 from kd_lab.viz import new_figure
-from kd_lab.worlds import Batch, language
+from kd_lab.worlds import Batch, World, language
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,14 @@ def test_roads_are_dark_where_the_text_is_lost():
     draw_roads(axes, np.array([[False, True], [False, False]]), "two texts")
     assert axes.images[0].get_array().tolist() == [[0, 1], [0, 0]]
     assert axes.get_title(loc="left") == "two texts" or axes.get_title() == "two texts"
+
+
+def test_early_strays_leave_the_road_first():
+    teacher = student = tunes(typos=0.05)
+    world = World("prompts", NOTES, *[Batch.from_tokens(torch.zeros(1, L + 1, dtype=torch.long), end=NOTES.end)] * 2)
+    texts = early_strays(student, teacher, world, LOST, seed=0, most=5)
+    lost = (teacher.states(texts.inputs) == LOST).int().argmax(1)
+    assert len(texts) == 5
+    assert texts.mask.all()
+    assert (lost > 0).all()
+    assert lost.tolist() == sorted(lost.tolist())
