@@ -320,9 +320,9 @@ def test_under_torch_compile_fullgraph_it_is_the_same():
         ({"temperature": -1.0}, r"temperature is -1.0"),
         ({"student_softcap": 0.0}, r"student_softcap is 0.0; expected a positive number"),
         ({"teacher_logit_scale": 0.0}, r"teacher_logit_scale is 0.0; expected a finite number"),
-        ({"label_weight": 0.5}, r"no labels came"),
-        ({"labels": LABELS[0]}, r"labels has .*shape \(5,\)"),
-        ({"labels": LABELS + V, "label_weight": 0.5}, r"labels has the id 97"),
+        ({"label_weight": 0.5}, r"there are no labels"),
+        ({"labels": LABELS[0]}, r"labels have shape \(5,\)"),
+        ({"labels": LABELS + V, "label_weight": 0.5}, r"labels run from 97"),
         ({"weights": torch.ones(T)}, r"weights has .*shape \(5,\)"),
     ],
 )

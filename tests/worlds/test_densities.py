@@ -56,8 +56,8 @@ def test_samples_have_the_mixture_s_moments():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((0.5, 0.5), (0.0,), (1.0, 1.0)), "one entry a mode"),
-        (((), (), ()), "one entry a mode"),
+        (((0.5, 0.5), (0.0,), (1.0, 1.0)), "one entry per mode"),
+        (((), (), ()), "one entry per mode"),
         (((-1.0, 2.0), (0.0, 1.0), (1.0, 1.0)), "finite numbers ≥ 0"),
         (((0.0,), (0.0,), (1.0,)), "finite numbers ≥ 0"),
         (((1.0,), (0.0,), (0.0,)), "finite widths > 0"),
