@@ -26,7 +26,7 @@ def three_signals(teacher: nn.Module, vocabulary: Vocabulary, names: Sequence[st
         logits, hidden = teacher(vocabulary.encode(names)[:, :-1], return_hidden=True)
     lengths = torch.tensor([[len(name)] for name in names])
     counts = says_something(torch.arange(logits.shape[1]) <= lengths)
-    figure = new_figure(780, 300)
+    figure = new_figure(780, 330)
     with course_style():
         logit, feature, relation = figure.subplots(1, 3, width_ratios=(4, 4, 4))
         draw_target(logit, vocabulary, logits[0, 2].softmax(-1), "logits: what follows “sm”", labelled=12)
@@ -59,7 +59,7 @@ def _draw_paths(
     axes.set(xticks=[], yticks=[], title="features: two names on their way")
     axes.spines[:].set_visible(False)
     axes.margins(0.08, 0.2)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
 
 
 def draw_target(
@@ -75,15 +75,15 @@ def draw_target(
 
 
 def six_targets(targets: Mapping[str, Float[Tensor, " V"]], vocabulary: Vocabulary) -> Figure:
-    """What several teachers say at one and the same position."""
+    """The targets of six teachers at one and the same position."""
     figure = new_figure(780, 360)
     ids = list(targets.values())[-1].topk(8).indices.tolist()
     with course_style():
         panels = figure.subplots(2, 3, sharey=True)
         for axes, (name, target) in zip(panels.flat, targets.items(), strict=True):
             draw_target(axes, vocabulary, target, name, ids)
-        for axes in panels[:, 0]:
-            axes.set_ylabel("probability")
+        for axes in panels[:, 1:].flat:
+            axes.set_ylabel("")
     return figure
 
 
