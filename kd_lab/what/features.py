@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kd_lab.contracts import Access, Kind, Signal, stream
@@ -16,7 +16,7 @@ class Features:
     """Hidden states of one layer, the student's seen through a linear projector that is learned beside it.
 
     The projector is there because the widths differ; it is thrown away after training. Hidden states come out of the
-    same forward pass as the logits.
+    same forward pass as the logits. The first position is left out (see `says_something`): both sides are zero there.
 
     Source: Romero et al. (2015), "FitNets: hints for thin deep nets", arXiv:1412.6550, section 2.2, equation 3.
     """
@@ -49,9 +49,25 @@ class Features:
                 _, teacher_hidden = teacher(batch.inputs, return_hidden=True)
             logits, student_hidden = student(batch.inputs, return_hidden=True)
             features = student_hidden[self.student_layer].to(projector.dtype) @ projector.T
-            return (features, logits), teacher_hidden[self.teacher_layer]
+            first = ~says_something(torch.ones_like(batch.mask))[..., None]
+            hint = teacher_hidden[self.teacher_layer].masked_fill(first, 0)
+            return (features.masked_fill(first, 0), logits), hint
 
         return Signal(read, (projector,))
+
+
+def says_something(mask: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+    """The counted positions without the first, whose hidden state is no copyable knowledge.
+
+    It has read one token alone, mostly the mark that begins every text, and models use it as a sink of attention: its
+    norm is many times that of all others, so that it would rule each mean, distance and share of variance.
+
+    Source: Xiao et al. (2024), arXiv:2309.17453; Sun et al. (2024), arXiv:2402.17762.
+
+    >>> says_something(torch.tensor([[True, True, False]]))
+    tensor([[False,  True, False]])
+    """
+    return mask & (torch.arange(mask.shape[1], device=mask.device) > 0)
 
 
 def width_of(model: nn.Module, role: str, layer: int) -> int:

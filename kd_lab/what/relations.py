@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kd_lab.contracts import Access, Kind, Signal
-from kd_lab.what.features import width_of
+from kd_lab.what.features import says_something, width_of
 from kd_lab.worlds import Batch
 
 
@@ -16,7 +16,8 @@ from kd_lab.worlds import Batch
 class Relations:
     """Distances and angles between the texts of a batch, each text being the mean of its hidden states.
 
-    Relations are numbers without a width, so there is no projector and nothing to throw away.
+    The mean leaves the first position out, whose state says nothing of the text (see `says_something`). Relations are
+    numbers without a width, so there is no projector and nothing to throw away.
 
     Source: Park et al. (2019), "Relational knowledge distillation", arXiv:1904.05068, equations 4 to 10.
     """
@@ -39,11 +40,12 @@ class Relations:
         width_of(teacher, "teacher", self.teacher_layer)
 
         def read(batch: Batch) -> tuple[tuple[tuple[Tensor, Tensor], Tensor], tuple[Tensor, Tensor]]:
+            counts = says_something(batch.mask)
             with torch.no_grad():
                 _, teacher_hidden = teacher(batch.inputs, return_hidden=True)
-                teacher_relations = relations(embed(teacher_hidden[self.teacher_layer], batch.mask))
+                teacher_relations = relations(embed(teacher_hidden[self.teacher_layer], counts))
             logits, student_hidden = student(batch.inputs, return_hidden=True)
-            return (relations(embed(student_hidden[self.student_layer], batch.mask)), logits), teacher_relations
+            return (relations(embed(student_hidden[self.student_layer], counts)), logits), teacher_relations
 
         return Signal(read)
 

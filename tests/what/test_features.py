@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from kd_lab.methods import distill, fitnets, labels_only
+from kd_lab.methods import distill, fitnets, labels_only, rkd
 from kd_lab.models import GPT, GPTConfig, TabularModel
 from kd_lab.what import Features, Relations
+from kd_lab.what.features import says_something
 from kd_lab.worlds import language
 
 SPOKEN = language("echo")
@@ -68,11 +69,42 @@ def hidden(model: GPT) -> torch.Tensor:
 def test_hints_move_the_students_features_to_where_a_projector_finds_the_teachers():
     def unexplained(student: GPT) -> float:
         """The share of the teacher's features that the best linear projector cannot read off the student's."""
-        ours, theirs = (hidden(model)[WORLD.held_out.mask] for model in (student, TEACHER))
+        counts = says_something(WORLD.held_out.mask)
+        ours, theirs = (hidden(model)[counts] for model in (student, TEACHER))
         residual = theirs - ours @ torch.linalg.lstsq(ours, theirs).solution
         return (residual.square().sum() / theirs.square().sum()).item()
 
     assert unexplained(trained(fitnets(weight=1.0))) < 0.7 * unexplained(trained(labels_only()))
+
+
+class LoudAtTheStart(GPT):
+    """A model as large ones are: whatever the text, the state of its first position is huge."""
+
+    loudness = 0.0
+
+    def forward(self, tokens, cache=None, return_hidden=False):
+        logits, hidden = super().forward(tokens, cache, return_hidden=True)
+        loud = self.loudness * (torch.arange(tokens.shape[1]) == 0)[:, None]
+        return (logits, [states + loud for states in hidden]) if return_hidden else logits
+
+
+@pytest.mark.parametrize("recipe", [fitnets(), rkd()], ids=str)
+def test_the_first_position_teaches_nothing(recipe):
+    """Its state has read the mark alone that begins every text."""
+    student, batch = gpt(16), WORLD.train[slice(0, 8)]
+    teacher = LoudAtTheStart(gpt(24).config, seed=1)
+    signal = recipe.what.bind(student, teacher, seed=0)
+    losses = []
+    for teacher.loudness in (0.0, 500.0):
+        losses.append(recipe.how(*signal.read(batch), batch))
+    assert losses[1] == losses[0]
+
+
+def test_hints_of_the_first_position_are_zero_on_both_sides():
+    (features, _), hint = Features().bind(gpt(16), gpt(24), seed=0).read(WORLD.train[slice(0, 4)])
+    assert features[:, 0].abs().sum() == hint[:, 0].abs().sum() == 0
+    assert (features[:, 1:].norm(dim=-1) > 0).all()
+    assert (hint[:, 1:].norm(dim=-1) > 0).all()
 
 
 @pytest.mark.parametrize("what", [Features, Relations])

@@ -172,12 +172,21 @@ def _hint(student, projector, teacher, mask, *, scale=0.5, norm=lambda d: d.squa
 
 
 def _hint_case(rows=slice(None)):
-    student = tensor([[[1.0, 0.0], [2.0, -1.0], [0.0, 1.0]], [[0.0, 3.0], [9.0, 9.0], [7.0, 8.0]]])
+    # 2 texts of 5 positions, 7 of which count, widths 2 and 3: no two of these divisors can be confused
+    student = tensor(
+        [
+            [[1.0, 0.0], [2.0, -1.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 2.0]],
+            [[0.0, 3.0], [1.0, -2.0], [9.0, 9.0], [7.0, 8.0], [6.0, -9.0]],
+        ]
+    )
     teacher = tensor(
-        [[[1.0, 2.0, 0.0], [0.0, -2.0, 1.0], [1.0, 0.0, 1.0]], [[4.0, 1.0, 1.0], [-5.0, 0.0, 5.0], [6.0, 0.0, 0.0]]]
+        [
+            [[1.0, 2.0, 0.0], [0.0, -2.0, 1.0], [1.0, 0.0, 1.0], [2.0, 2.0, 0.0], [0.0, 3.0, 1.0]],
+            [[4.0, 1.0, 1.0], [1.0, -3.0, 2.0], [-5.0, 0.0, 5.0], [6.0, 0.0, 0.0], [0.0, 8.0, 0.0]],
+        ]
     )
     projector = tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    mask = tensor([[True, True, True], [True, False, False]])
+    mask = tensor([[True, True, True, True, True], [True, True, False, False, False]])
     return student[rows], projector, teacher[rows], mask[rows]
 
 
@@ -215,8 +224,8 @@ HINT_LOSS = Exercise(
         "after training: the student may keep its own axes, as long as the teacher's can be read off them."
     ),
     cases=(
-        Case("one text of three positions", lambda: _hint_case(slice(0, 1))),
-        Case("two texts, the second ends after one position", _hint_case),
+        Case("one text of five positions", lambda: _hint_case(slice(0, 1))),
+        Case("two texts, the second ends after two positions", _hint_case),
     ),
     mistakes=(
         Mistake(
@@ -239,6 +248,12 @@ HINT_LOSS = Exercise(
             "padding counted",
             "Padding is counted: the student would be taught what the teacher thinks after the end of a name.",
             lambda *inputs: _hint(*inputs, masked=False),
+        ),
+        Mistake(
+            "mask only in the sum",
+            "Padding is left out of the sum and still counted in the number by which it is divided: a batch with more "
+            "padding would have a smaller loss.",
+            lambda student, projector, teacher, mask: _hint(student, projector, teacher, mask) * mask.float().mean(),
         ),
         Mistake(
             "not squared",

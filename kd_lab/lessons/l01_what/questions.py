@@ -5,17 +5,13 @@ from kd_lab.classroom.questions import Prediction, Question
 PREDICTIONS = {
     "01.a": Prediction(
         (
-            "500 names, one small student. How many of the held-out bits that soft targets gain over labels will be "
-            "left once the dark part is permuted?"
+            "500 names, one small student. The whole teacher's targets gain some held-out bits over labels. How much "
+            "of that gain is left with targets as soft, in which the teacher's top letter stands before the usual ones?"
         ),
-        options=(
-            "nearly all: softness is what helps",
-            "about half",
-            "none",
-        ),
+        options=("nearly all of it", "about half of it", "none of it"),
         because=(
-            "The whole teacher puts its student {gain:.2f} bits ahead of labels, the permuted one {left_over:.2f} "
-            "{ahead}."
+            "The whole teacher puts its student {gain:.2f} bits ahead of labels; the control of the same entropy "
+            "leaves it {left_over:.2f} {ahead}."
         ),
     ),
     "01.b": Prediction(
@@ -47,20 +43,19 @@ PREDICTIONS = {
             "about half",
             "more than three quarters",
         ),
-        because="{read_off:.0%}: a model that predicts letters has to know much the same things about a prefix.",
+        because=(
+            "{read_off:.0%}. But the last letter alone gives {letter:.0%}, and a student that never learned anything "
+            "{untrained:.0%}: most of what is shared is the input."
+        ),
     ),
     "01.e": Prediction(
         (
-            "Relations leave rotation, shift and scale free. Does a student trained on them end with a CKA as high "
-            "as the one with hints?"
+            "Relations leave rotation, shift and scale free, and speak of names, not of positions. What CKA does a "
+            "student trained on them reach?"
         ),
-        options=(
-            "yes, CKA ignores those too",
-            "no, it stays far behind",
-        ),
+        options=("as high as with hints", "between labels and hints", "no higher than with labels"),
         because=(
-            "RKD speaks of one mean vector per name. Of positions, over which CKA is taken, it says little, and "
-            "seeds differ."
+            "To keep names at the teacher's distances, the student has to move the states of which they are the means."
         ),
     ),
 }

@@ -1,9 +1,29 @@
 """Wrong answers to the exercises of lesson 01, written as a learner would write them."""
 
+from itertools import combinations
+
+import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
+from kd_lab.classroom.answers import close
 from kd_lab.classroom.diagnosis import diagnose, find_exercise
+
+
+@pytest.mark.parametrize("identifier", ["01.1", "01.2", "01.3", "01.4"])
+def test_no_two_mistakes_give_the_same_answer_on_the_largest_case(identifier):
+    """Otherwise a mistake would be called by another one's name."""
+    exercise = find_exercise(identifier)
+    case = exercise.cases[-1]
+    answers = {mistake.name: mistake.function(*case.inputs()) for mistake in exercise.mistakes}
+    for (one, first), (other, second) in combinations(answers.items(), 2):
+        assert not close(first, second, exercise.tolerance), f"{one} and {other}"
+
+
+def accepted(identifier, answer):
+    return diagnose(find_exercise(identifier), answer) is None
+
 
 # ---- 01.1
 
@@ -50,6 +70,26 @@ def test_soft_loss_takes_softened_log_probabilities():
     assert diagnose(find_exercise("01.1"), by_log_probabilities) is None
 
 
+def test_soft_loss_takes_a_loop_over_tokens_whose_sum_starts_at_zero():
+    def loop(student_logits, teacher_logits, temperature):
+        p, q = ((z / temperature).softmax(-1) for z in (teacher_logits, student_logits))
+        total = 0
+        for token in range(p.shape[-1]):
+            total = total + p[..., token] * (p[..., token] / q[..., token]).log()
+        return total * temperature * temperature
+
+    assert accepted("01.1", loop)
+
+
+def test_soft_loss_takes_numpy():
+    def in_numpy(student_logits, teacher_logits, temperature):
+        u, z = (np.asarray(x, dtype=np.float64) / temperature for x in (teacher_logits, student_logits))
+        p, q = (np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in (u, z))
+        return temperature**2 * (p * np.log(p / q)).sum(-1)
+
+    assert accepted("01.1", in_numpy)
+
+
 # ---- 01.2
 
 
@@ -88,7 +128,54 @@ def test_limit_gradient_is_what_a_very_high_temperature_gives():
     torch.testing.assert_close(gradient, exercise.reference(student, teacher), rtol=1e-3, atol=1e-4)
 
 
+def test_limit_gradient_takes_a_centring_matrix_and_other_dtypes():
+    def by_matrix(student_logits, teacher_logits):
+        size = student_logits.shape[-1]
+        centre = torch.eye(size, dtype=torch.float64) - torch.full((size, size), 1 / size, dtype=torch.float64)
+        return (student_logits - teacher_logits).double() @ centre / size
+
+    assert accepted("01.2", by_matrix)
+
+
+def test_limit_gradient_takes_numpy_and_work_in_place():
+    def in_place(student_logits, teacher_logits):
+        gap = np.array(student_logits) - np.array(teacher_logits)
+        gap -= gap.mean(-1, keepdims=True)
+        gap /= gap.shape[-1]
+        return gap
+
+    assert accepted("01.2", in_place)
+
+
 # ---- 01.3
+
+
+def test_hint_loss_names_the_mask_that_is_only_in_the_sum(assert_rejects):
+    def half_masked(student_hidden, projector, teacher_hidden, mask):
+        halves = 0.5 * (student_hidden @ projector.T - teacher_hidden.detach()).pow(2).sum(-1)
+        return (halves * mask).mean()
+
+    assert_rejects("01.3", half_masked, "left out of the sum")
+
+
+def test_hint_loss_takes_a_loop_over_texts():
+    def loop(student_hidden, projector, teacher_hidden, mask):
+        total, positions = 0, 0
+        for h, g, counts in zip(student_hidden, teacher_hidden.detach(), mask, strict=True):
+            total = total + (F.linear(h[counts], projector) - g[counts]).norm(dim=-1).square().sum() / 2
+            positions += int(counts.sum())
+        return total / positions
+
+    assert accepted("01.3", loop)
+
+
+def test_hint_loss_takes_torchs_summed_error():
+    def summed(student_hidden, projector, teacher_hidden, mask):
+        seen = torch.einsum("bts,gs->btg", student_hidden, projector)
+        where = mask.unsqueeze(-1).expand_as(seen)
+        return F.mse_loss(seen[where], teacher_hidden[where].detach(), reduction="sum") / (2 * mask.sum())
+
+    assert accepted("01.3", summed)
 
 
 def test_hint_loss_names_torchs_mean_squared_error(assert_rejects):
@@ -180,3 +267,24 @@ def test_distance_relation_takes_the_mean_of_the_positive_entries():
         return distances / distances[distances > 0].mean()
 
     assert diagnose(find_exercise("01.4"), positive) is None
+
+
+def test_distance_relation_takes_numpy_in_double_precision():
+    def in_numpy(hidden, mask):
+        texts = np.stack([np.asarray(h)[np.asarray(m)].mean(0) for h, m in zip(hidden, mask, strict=True)])
+        distances = np.linalg.norm((texts[:, None] - texts[None]).astype(np.float64), axis=-1)
+        return distances / distances[~np.eye(len(texts), dtype=bool)].mean()
+
+    assert accepted("01.4", in_numpy)
+
+
+def test_distance_relation_takes_the_mean_of_the_upper_triangle():
+    def upper(hidden, mask):
+        texts = pooled(hidden, mask)
+        condensed = torch.pdist(texts)
+        square = torch.zeros(len(texts), len(texts))
+        rows, columns = torch.triu_indices(len(texts), len(texts), 1)
+        square[rows, columns] = condensed / condensed.mean()
+        return square + square.T
+
+    assert accepted("01.4", upper)
