@@ -15,7 +15,7 @@ PREDICTIONS = {
         ),
         right="nothing",
         because=(
-            "At the first position q = p already, and the prefixes are held fixed. The row that could mend it is "
+            "At the first position q = p already, and the prefixes are held fixed. The row that could put it right is "
             "never told."
         ),
     ),
@@ -80,7 +80,7 @@ PREDICTIONS = {
             "word level",
             "on-policy token-wise reverse KL",
             "MiniLLM with its three tamers",
-            "the policy gradient with single-step decomposition only",
+            "an unbiased policy gradient (single step only)",
         ),
         because="Noise averages out over the steps. Bias points the same way at every one of them.",
     ),
