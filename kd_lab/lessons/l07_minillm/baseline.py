@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -18,8 +17,9 @@ def leave_one_out(returns: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> F
     """At each position the mean return of the *other* texts that got there; 0 where there is none.
 
     The text's own return stays out of its baseline: with it in, the baseline would depend on the token that it
-    judges, and the estimate would be 1/B of the gradient too short.
+    judges, and the push would be too weak by 1/B.
 
+    >>> import torch
     >>> returns, mask = torch.tensor([[1.0, 9.0], [3.0, 0.0], [5.0, 7.0]]), torch.ones(3, 2, dtype=torch.bool)
     >>> mask[1, 1] = False
     >>> leave_one_out(returns, mask)

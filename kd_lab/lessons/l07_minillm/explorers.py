@@ -47,7 +47,8 @@ def cloud_explorer(
         artists.floor.set_ydata([max(bias, 1e-6)] * 2)
         artists.here.set_data([NS[power]], [curve[power]])
         said = f"bias {bias:.0%}" if bias > 1e-9 else "no bias"
-        sentence = f"{name}, {stage} student, N = {int(NS[power])}: {said}, typically {curve[power]:.2f} gradient lengths off"  # fmt: skip
+        sentence = f"{name}, {stage} student, N = {int(NS[power])}: {said}, "
+        sentence += f"typically {curve[power]:.2f} gradient lengths off"
         return sentence + ("." if name == "plain" else f"; the plain policy gradient: {plain[power]:.2f}.")
 
     stages, names = ([*dict.fromkeys(key[place] for key in measured)] for place in (0, 1))

@@ -10,8 +10,14 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from kd_lab.lessons.l07_minillm.fork import (
-    descend, new_bigram, sequence_loss, share_of_words, teacher, token_loss, word_loss,
-)  # fmt: skip
+    descend,
+    new_bigram,
+    sequence_loss,
+    share_of_words,
+    teacher,
+    token_loss,
+    word_loss,
+)
 from kd_lab.measure import mean_interval
 from kd_lab.viz.plots import interval_curve, letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER, Look, course_style, new_figure

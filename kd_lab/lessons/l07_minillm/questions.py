@@ -121,6 +121,19 @@ QUIZ = (
         right="the unbiased one",
     ),
     Question(
+        "From every return you subtract the mean return of the other texts at that position. In fork, this …",
+        {
+            "lowers the variance and leaves the mean": (
+                "Yes: a number that does not depend on y_t drops out of the mean, as ∇Σq = 0."
+            ),
+            "lowers the variance and adds a bias": (
+                "Length normalisation does. What is subtracted here does not depend on y_t."
+            ),
+            "changes neither: it drops out": "It drops out of the mean only. In a single estimate it is there.",
+        },
+        right="lowers the variance and leaves the mean",
+    ),
+    Question(
         "A training log shows k3 falling towards zero. Which claim is safe?",
         {
             "KL(q‖p) is falling, as measured on samples": (
