@@ -40,6 +40,13 @@ FUTURE_RETURN = Exercise(
                 tensor([[True, True, True], [True, True, False]]),
             ),
         ),
+        Case(
+            "three texts of up to five tokens, one of them a single token",
+            lambda: (
+                tensor([[1.0, -2.0, 4.0, 0.5, -8.0], [2.0, 3.0, -1.0, 5.0, 9.0], [6.0, 7.0, 7.0, 7.0, 7.0]]),
+                tensor([[True] * 5, [True, True, True, False, False], [True] + [False] * 4]),
+            ),
+        ),
     ),
     mistakes=(
         Mistake(
@@ -131,11 +138,9 @@ POLICY_LOSS = Exercise(
     reference=policy_loss,
     explanation=(
         "The value of this loss means nothing; only its gradient −R·∇log q does. Left in the graph, R would add a "
-        "term of its "
-        "own, whose expectation is minus the gradient of the entropies along the way: the student would be paid for "
-        "being unsure. Rewards from before a position are left out because no choice can change them; with them in, "
-        "the "
-        "expectation is the same and the noise larger."
+        "term of its own, whose expectation is minus the gradient of the entropies along the way: the student would "
+        "be paid for being unsure. Rewards from before a position are left out because no choice can change them; "
+        "with them in, the expectation is the same and the noise larger."
     ),
     run=gradient_of_loss,
     cases=(
@@ -153,15 +158,13 @@ POLICY_LOSS = Exercise(
         Mistake(
             "return not detached",
             "The gradient flows through the return as well, where the student's log-probability stands again. The "
-            "return "
-            "only scales the push; for the gradient it is a number.",
+            "return only scales the push; for the gradient it is a number.",
             _mistaken(detach=False),
         ),
         Mistake(
             "own reward missing",
             "Only what comes after a token scales it; the token's own reward is missing, so the last token of a text "
-            "is "
-            "never judged.",
+            "is never judged.",
             _mistaken(scale=future_return),
         ),
         Mistake(
@@ -193,8 +196,7 @@ POLICY_LOSS = Exercise(
 
 
 def token_weight(student_logp, teacher_logp, share):
-    """q/p̃ of drawn tokens, p̃ = share·p + (1 − share)·q, a plain number without a gradient: [B, T], [B, T] -> [B, "
-    "T]."""
+    """q/p̃ of drawn tokens, where p̃ = share·p + (1 − share)·q: [B, T], [B, T] -> [B, T]."""
     # In logarithms throughout: a probability of 1e-40 is no number in fp32, its logarithm is.
     mixed_logp = torch.logaddexp(teacher_logp + math.log(share), student_logp + math.log(1 - share))
     return (student_logp - mixed_logp).exp().detach()
@@ -207,11 +209,10 @@ def _mixed(student_logp, teacher_logp, share):
 def _check_detached(candidate):
     """Values cannot show whether the weight carries a gradient."""
     student_logp = tensor([[0.5, 0.1]]).log().requires_grad_()
-    if candidate(student_logp, tensor([[0.25, 0.4]]).log(), 0.2).requires_grad:
+    if torch.as_tensor(candidate(student_logp, tensor([[0.25, 0.4]]).log(), 0.2)).requires_grad:
         raise Misconception(
-            "The value is right, but the weight carries a gradient: minimising would then push on the weight as "
-            "well. It "
-            "corrects for who drew the token and is a number.",
+            "The value is right, but the weight carries a gradient: minimising would then push on the weight as well. "
+            "It corrects for who drew the token and is a number.",
             (
                 "student_logp = log [0.5, 0.1] requires a gradient",
                 "afterwards the weight requires one; expected: it does not",
@@ -302,7 +303,8 @@ ESTIMATORS = Exercise(
     cases=(
         Case("one token with q = ½ and p = ¼", lambda: (tensor([0.5]).log(), tensor([0.25]).log())),
         Case(
-            "two tokens, q = (½, 0.1) and p = (¼, 0.4)", lambda: (tensor([0.5, 0.1]).log(), tensor([0.25, 0.4]).log())
+            "three tokens, q = (½, 0.1, 0.3) and p = (¼, 0.4, 0.3)",
+            lambda: (tensor([0.5, 0.1, 0.3]).log(), tensor([0.25, 0.4, 0.3]).log()),
         ),
     ),
     mistakes=(

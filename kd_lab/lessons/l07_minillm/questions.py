@@ -15,7 +15,7 @@ PREDICTIONS = {
         ),
         right="nothing",
         because=(
-            "At the first position q = p already, and the prefixes are held fixed. The row that could mend it is "
+            "At the first position q = p already, and the prefixes are held fixed. The row that could put it right is "
             "never told."
         ),
     ),
@@ -80,7 +80,7 @@ PREDICTIONS = {
             "word level",
             "on-policy token-wise reverse KL",
             "MiniLLM with its three tamers",
-            "the policy gradient with single-step decomposition only",
+            "an unbiased policy gradient (single step only)",
         ),
         because="Noise averages out over the steps. Bias points the same way at every one of them.",
     ),
@@ -119,6 +119,19 @@ QUIZ = (
             "neither: both are consistent": "A biased one converges, but to another gradient.",
         },
         right="the unbiased one",
+    ),
+    Question(
+        "From every return you subtract the mean return of the other texts at that position. In fork, this …",
+        {
+            "lowers the variance and leaves the mean": (
+                "Yes: a number that does not depend on y_t drops out of the mean, as ∇Σq = 0."
+            ),
+            "lowers the variance and adds a bias": (
+                "Length normalisation does. What is subtracted here does not depend on y_t."
+            ),
+            "changes neither: it drops out": "It drops out of the mean only. In a single estimate it is there.",
+        },
+        right="lowers the variance and leaves the mean",
     ),
     Question(
         "A training log shows k3 falling towards zero. Which claim is safe?",

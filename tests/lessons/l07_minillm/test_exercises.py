@@ -56,6 +56,26 @@ def test_future_return_takes_a_loop():
     assert diagnose(find_exercise("07.1"), loop) is None
 
 
+def test_future_return_takes_a_sum_from_zero_over_the_rows():
+    def from_zero(rewards, mask):
+        columns, total = [], 0
+        for t in reversed(range(rewards.shape[1])):
+            columns.append(total + torch.zeros_like(rewards[:, t]))
+            total = total + rewards[:, t] * mask[:, t]
+        return torch.stack(columns[::-1], dim=1) * mask
+
+    assert diagnose(find_exercise("07.1"), from_zero) is None
+
+
+def test_future_return_takes_a_matrix():
+    def triangle(rewards, mask):
+        T = rewards.shape[1]
+        later = torch.ones(T, T, dtype=rewards.dtype).tril(-1)
+        return (rewards * mask) @ later * mask
+
+    assert diagnose(find_exercise("07.1"), triangle) is None
+
+
 # ---- 07.2
 
 
@@ -129,6 +149,29 @@ def test_policy_loss_takes_another_loss_of_the_same_gradient():
     assert diagnose(find_exercise("07.2"), by_ratio) is None
 
 
+def test_policy_loss_takes_a_loop_over_texts_that_starts_at_zero():
+    def loop(student_logp, teacher_logp, tokens, mask):
+        loss = 0
+        for row in range(len(tokens)):
+            for t in range(int(mask[row].sum())):
+                later = range(t, int(mask[row].sum()))
+                total = sum((teacher_logp - student_logp)[row, s, tokens[row, s]].item() for s in later)
+                loss = loss - total * student_logp[row, t, tokens[row, t]]
+        return loss / len(tokens)
+
+    assert diagnose(find_exercise("07.2"), loop) is None
+
+
+def test_policy_loss_takes_one_hot_tokens_in_double_precision():
+    def one_hot(student_logp, teacher_logp, tokens, mask):
+        drawn = torch.nn.functional.one_hot(tokens, student_logp.shape[-1]).double() * mask[..., None]
+        own = (student_logp.double() * drawn).sum(-1)
+        rewards = (teacher_logp.double() * drawn).sum(-1) - own
+        return -(rewards.detach().flip(1).cumsum(1).flip(1) * own).sum() / len(tokens)
+
+    assert diagnose(find_exercise("07.2"), one_hot) is None
+
+
 # ---- 07.3
 
 
@@ -178,6 +221,14 @@ def test_token_weight_takes_plain_probabilities():
     assert diagnose(find_exercise("07.3"), plain) is None
 
 
+def test_token_weight_takes_softmax_and_sigmoid():
+    def sigmoid(student_logp, teacher_logp, share):
+        log_odds = student_logp + math.log(1 - share) - teacher_logp - math.log(share)
+        return (torch.sigmoid(log_odds) / (1 - share)).detach()
+
+    assert diagnose(find_exercise("07.3"), sigmoid) is None
+
+
 # ---- 07.4
 
 
@@ -211,3 +262,19 @@ def test_estimators_names_the_missing_one(assert_rejects):
         return -r, r * r / 2, r.exp() - r
 
     assert_rejects("07.4", shifted, "is 1 there")
+
+
+def test_estimators_takes_a_list_of_powers():
+    def powers(student_logp, teacher_logp):
+        ratio = torch.exp(teacher_logp - student_logp)
+        return -torch.log(ratio), 0.5 * torch.log(ratio) ** 2, ratio - 1 - torch.log(ratio)
+
+    assert diagnose(find_exercise("07.4"), powers) is None
+
+
+def test_estimators_takes_double_precision_built_on_k1():
+    def in_double(student_logp, teacher_logp):
+        k1 = student_logp.double() - teacher_logp.double()
+        return k1, k1 * k1 / 2, torch.special.expm1(-k1) + k1
+
+    assert diagnose(find_exercise("07.4"), in_double) is None
