@@ -139,7 +139,7 @@ def check_labels(
     labels = labels.to(student.device)
     counts = labels != ignore_index
     mask = counts if mask is None else mask & counts
-    # A graph cannot look at numbers, and on a GPU a look would wait for it; the gather asserts there.
+    # A graph cannot look at numbers, and looking would make a GPU wait; the gather asserts there.
     if labels.device.type == "cpu" and not _is_traced(labels):
         counted = labels[mask]
         if counted.numel() and not 0 <= counted.min() <= counted.max() < vocabulary:

@@ -43,7 +43,7 @@ class EarlyGradient:
     keep: Callable[[Sequence[Any]], Sequence[Tensor]] = lambda others: ()  # those of the others that `anew` reads
 
     def setup_context(self, ctx: Any, inputs: Sequence[Any], output: Sequence[Any]) -> None:
-        """What backward will need: the inputs, what is kept, and the gradients if there are any."""
+        """The needs of backward: the inputs, what is kept, and the gradients if there are any."""
         _, *others = output
         flat = [tensor for other in others for tensor in (other if isinstance(other, list) else [other])]
         ctx.mark_non_differentiable(*flat)

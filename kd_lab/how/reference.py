@@ -60,7 +60,7 @@ def counted_rows(values: Float[Tensor, "..."] | Int[Tensor, "..."], mask: Bool[T
 
 
 def in_place_of_rows(values: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None) -> Float[Tensor, "..."]:
-    """What `counted_rows` led to, back at its positions; 0 at the others."""
+    """The results for `counted_rows`, back at their positions; 0 at the others."""
     if mask is None:
         return values
     if in_transform():

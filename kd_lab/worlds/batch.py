@@ -130,7 +130,7 @@ class Batch:
         """Count every target after the prompt up to and including the first `end`; padding after it never counts.
 
         Args:
-            tokens: ids, each row a prompt, then text, then `end` once, then padding of any kind.
+            tokens: ids, each row with a prompt, then text, then `end` once, then padding of any kind.
             prompt_length: the number of leading ids that are given and not predicted, for all rows or for each. The
                 mark that begins a free text is one.
             end: the tokenizer's end of a text.

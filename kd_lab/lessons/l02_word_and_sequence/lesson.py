@@ -3,7 +3,7 @@
 #
 # After this lesson you can train a student on a teacher's probabilities, or on nothing but its text, and say what each costs in access, in signal and in bytes.
 
-# %%
+# %% tags=["hide-input"]
 import torch
 
 from kd_lab.lessons.l02_word_and_sequence.figures import draw_targets
@@ -239,7 +239,7 @@ print(
 )
 
 
-# %%
+# %% tags=["hide-input"]
 def slope(group):
     """Of the logarithm of the typical error (root mean square) against the logarithm of N."""
     typical = group.square().mean(0).sqrt().log()
@@ -342,7 +342,7 @@ with serve(teacher, names.vocabulary, name="surnames") as url:
             bits[label].append(bits_per_character(student, names.held_out))
             trained.append(student)
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.viz.seeds import draw_seeds
 
 figure = new_figure(760, 220)
@@ -416,7 +416,7 @@ print(f"After {steps} steps the probabilities are worth {gain.mean():.2f} bits p
 # %%
 predict("02.c")
 
-# %%
+# %% tags=["hide-input"]
 from functools import cache
 
 from kd_lab.lessons.l02_word_and_sequence.figures import beam_tree, create_beam_tree, update_beam_tree
@@ -546,7 +546,7 @@ with torch.no_grad():
 # prompt. First the claim that hard sequence-level KD *is* SFT: the same student trained by `sequence_level("beam")` and by `labels_only` on a file
 # of the same modes, and the loss of one batch token for token.
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 
 from kd_lab.methods import labels_only
@@ -608,7 +608,7 @@ def greedy_and_beam(model):
     return greedy, beam
 
 
-# %%
+# %% tags=["hide-input"]
 gaps, agreement, judged, cost = ({"names": [], "teacher's modes": []} for _ in range(4))
 for s in seeds[:3]:
     for label, world in (("names", labelled), ("teacher's modes", taught)):
@@ -664,7 +664,7 @@ for label in gaps:
 # - **$k$ sampled ids**: tokens drawn from $p$, each of weight $1/k$;
 # - **the token ids of the text** alone: sequence level.
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -763,7 +763,7 @@ def bucket_loss(student_logits, kept_ids, kept_logp):
 # **Experiment.** One position of the real teacher, the letter after “ma”, and a student that is nothing but free logits. Ten of them start at random and follow each loss to
 # its minimum. The sampled cache is met 200 times, with four fresh ids each time.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.how import sparse_softmax_kl
 
 V, k, visits, starts = 27, 4, 200, 10
@@ -842,7 +842,7 @@ claim(
 # A bucket mends the mass and not the shape: inside the tail the student keeps what it started with, which is the total variation that is left above. Sampled ids mend both,
 # at the price of noise. Now for any position, any $k$. Bars are the teacher, squares the student at the optimum. Watch the short bars, which are the tail.
 
-# %%
+# %% tags=["hide-input"]
 PREFIXES = ["ma", "sch", "mc", "joh"]
 with torch.no_grad():
     after = {

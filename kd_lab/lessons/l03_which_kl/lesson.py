@@ -3,7 +3,7 @@
 #
 # After this lesson you can look at a student that hedges, or at one that has dropped half of what its teacher knew, and say which divergence made it so.
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 from kd_lab.lessons.l03_which_kl.figures import draw_fits, move_fits
@@ -101,7 +101,7 @@ def modes_kept(density, teacher):
 # %% [markdown]
 # **Drag the second mode away.** The upper panel shows the teacher and the best student under each direction; the lower one what each student pays at each point, before the integral adds it up. The students are the best Gaussians there are, found anew for every setting, so that the picture depends on the sliders and not on the way you came. Of two equally good ones the left is shown.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.viz import Explorer, Slider
 
 
@@ -160,7 +160,7 @@ reveal("03.b")
 #
 # Each direction is dear at exactly one place: forward KL where $p>0$ and $q\to0$ (it is *zero-avoiding*: $q$ must not vanish there), reverse KL where $q>0$ and $p\to0$ (it is *zero-forcing*: $q$ has to vanish there). Two tokens are enough to see it.
 
-# %%
+# %% tags=["hide-input"]
 decades = np.logspace(-12, -0.301, 60)  # the probability that goes to zero, up to one half
 small = np.log(np.stack([decades, 1 - decades], axis=1))
 even = np.log(np.full_like(small, 0.5))
@@ -370,7 +370,7 @@ end_means, end_widths = np.array(ends).swapaxes(0, 1)  # [seed, start]
 # What counts as *outside the teacher's support*? A Gaussian is positive everywhere, so we take the smallest region that holds 99.9 % of the teacher: the points where its density is highest.
 
 
-# %%
+# %% tags=["hide-input"]
 def outside(density, teacher_density, share=0.999):
     """The student's mass outside the smallest region that holds this share of the teacher's."""
     order = np.argsort(-teacher_density)
@@ -461,7 +461,7 @@ def reverse_kl_gradient(student_logp, teacher_logp):
 predict("03.d")
 
 
-# %%
+# %% tags=["hide-input"]
 def log_softmax(logits):
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
@@ -518,7 +518,7 @@ trained = {
     for name, gradient in {"forward_kl": forward_kl_gradient, "reverse_kl": reverse_kl_gradient}.items()
 }
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.figures import draw_token_tables
 
 tables = new_figure(760, 330)
@@ -559,7 +559,7 @@ claim(
 # %% [markdown]
 # **When does it not matter?** Give the student more rank. At rank 20 its logits can be anything, so that $q=p$ is within reach, and both divergences have the same optimum there.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.measure.interval import mean_interval
 from kd_lab.viz import BASELINE, STUDENT, TEACHER
 from kd_lab.viz.plots import interval_curve
@@ -603,7 +603,7 @@ claim(
 # %% [markdown]
 # That is worth remembering when someone reports that one direction "is better": it depends on how far the student is from being able to copy, and on how long it is trained ([Wu et al. 2024](https://arxiv.org/abs/2404.02657) make this point for language models). Last check: the plane. Three modes in a triangle, one round Gaussian, eight random starts in each of five seeds.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.figures import draw_plane
 from kd_lab.worlds.densities import Mixture2D, plane
 
@@ -680,7 +680,7 @@ claim(
 # %%
 predict("03.e")
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.viz import Choice
 
 FAMILY = {DIVERGENCES[name].label: name for name in names}
@@ -760,7 +760,7 @@ def jsd(student_logp, teacher_logp, beta):
 # **A popular library shipped this.** An early version of TRL's GKD trainer ([this file](https://github.com/huggingface/trl/blob/03a860c1da364ff11a6a2a5e3c3483221f181d33/trl/trainer/gkd_trainer.py)) took `beta * teacher_log_probs + (1 - beta) * student_log_probs`, a mixture of logs, for the log of the mixture, and gave β to KL(q‖m) instead of KL(p‖m). Both are mistakes that the check of your exercise names, both are zero at $q=p$, and no loss curve shows them. They have long been mended. What stays is this: D(p, p) = 0 is no test of a divergence. Symmetry, a bound and two limits are.
 
 
-# %%
+# %% tags=["hide-input"]
 def random_pairs(generator, count=2000, vocabulary=8):
     """Teachers and students from nearly even to nearly one-hot, [count, V] log-probabilities each."""
     sharpness = generator.uniform(0.2, 12, (2, count, 1))
@@ -797,7 +797,7 @@ np.testing.assert_allclose(jsd(q_pairs, p_pairs, 0.3), torch_half, rtol=1e-7, at
 #
 # Libraries often let β = 0 mean forward KL itself ([today's version of the same trainer](https://github.com/huggingface/trl/blob/f2cd57710ae345ea6428ae95363267fcf38a3dc8/trl/experimental/gkd/gkd_trainer.py) does). That is kind, but the loss then jumps: from β = 0.01 to β = 0 it grows a hundredfold. `kd_lab` refuses both ends and names the KL to use.
 
-# %%
+# %% tags=["hide-input"]
 betas = np.linspace(0.001, 0.999, 200)
 raw = np.array([jsd(q3, p3, beta) for beta in betas])
 ends_figure = new_figure(760, 320)
@@ -853,7 +853,7 @@ claim(
 # For each divergence: how far can the second mode move before the best student lets it go?
 
 
-# %%
+# %% tags=["hide-input"]
 def letting_go_distance(divergence, beta=0.5, low=1.0, high=8.0, view=lambda logp: logp):
     """The distance of the modes from which on the best student keeps one only; inf if it still covers both at `high`.
 
@@ -912,7 +912,7 @@ claim(
 predict("03.f")
 
 
-# %%
+# %% tags=["hide-input"]
 def soften(logp, temperature):
     """log of p^(1/τ), normalised on the grid."""
     scaled = logp / temperature
@@ -972,7 +972,7 @@ heat.show()
 # %%
 heat.filmstrip()
 
-# %%
+# %% tags=["hide-input"]
 temperatures, gaps_apart = [1, 2, 4, 8], [4.0, 5.0, 6.0]
 grid_of_fits = {
     (name, way): np.array(
@@ -1007,7 +1007,7 @@ display(Markdown("Width of the best student:\n\n" + "\n".join(lines)))
 covers = not locked_on["reverse_kl", WAYS[0]][0, 2]
 reveal("03.f", right=2 if covers else 1)
 
-# %%
+# %% tags=["hide-input"]
 teacher_only = widths["forward_kl", WAYS[0]]
 read_at_one = widths["forward_kl", WAYS[1]]
 stays = locked_on["reverse_kl", WAYS[0]]
@@ -1055,7 +1055,7 @@ print("the same, divided by √τ             " + "".join(f"{d:7.2f}" for d in t
 # %%
 predict("03.g")
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.fits import local_optima
 
 counts = []
@@ -1098,7 +1098,7 @@ claim(
 predict("03.h")
 
 
-# %%
+# %% tags=["hide-input"]
 def jsd_gradient(beta):
     """∂JSD(β)/∂logits = (1−β)·q·(log(q/m) − KL(q‖m))."""
 
@@ -1131,7 +1131,7 @@ display(
     )
 )
 
-# %%
+# %% tags=["hide-input"]
 scale = new_figure(760, 330)
 places = np.arange(len(contest))
 with course_style():
@@ -1180,7 +1180,7 @@ claim(
 # %% [markdown]
 # **Is that a fact about divergences, or about one step length?** All of this was trained at the rate 4. Take it again at 1, 2 and 8, the gradients' first norms made equal at each.
 
-# %%
+# %% tags=["hide-input"]
 rates = [1.0, 2.0, 4.0, 8.0]
 rivals = ["forward KL", "JSD(0.98)", "reverse KL"]
 by_rate = {

@@ -6,14 +6,14 @@
 # %% [markdown]
 # *Triton has wheels for Linux only. On macOS and Windows this notebook runs all the same: your kernels then run in a small stand-in written in NumPy, the explorers work as they do elsewhere, and the three cells that need Triton itself say so.*
 
-# %%
+# %% tags=["hide-input"]
 import os
 
 os.environ["TRITON_INTERPRET"] = (
     "1"  # before anything imports Triton: kernels run on this CPU, interpreted, without a GPU
 )
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -177,7 +177,7 @@ predict("04.a")
 # %% [markdown]
 # **Read a row block by block.** The left panel holds a row of logits; what has not been read is pale. A kernel remembers only a few numbers: the largest $y$ so far, the sum of $e^{y-\text{top}}$, and the *KL accumulator*, the sum of $e^{y-\text{top}}(y-x)$. All are relative to the maximum, which moves. Beneath, what they give is compared with the KL of what was read. Then let the kernel *forget* to rescale one sum, or both.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l04_fused_softmax_kl.explorers import draw_online, move_online
 from kd_lab.viz import Choice, Explorer, Slider
 
@@ -357,7 +357,7 @@ def forward_kl_backward(
 # Your two kernels make a loss that PyTorch can differentiate. The judge is fp64 (double precision), value and gradient, with a different weight on every row, so that a wrong upstream shows. The library's kernels stand beside yours, for all five divergences.
 
 
-# %%
+# %% tags=["hide-input"]
 class FusedForwardKL(torch.autograd.Function):
     """τ²·KL(p‖q) of each row, by your kernels."""
 
@@ -480,7 +480,7 @@ def steady_kl(student, teacher, student_lse, teacher_lse, kl, vocabulary, temper
 # %% [markdown] tags=["solution:04.5"]
 # solution
 
-# %%
+# %% tags=["hide-input"]
 LEVELS = [5e-1, 5e-3, 5e-5, 5e-7]
 
 
@@ -518,7 +518,7 @@ for way, column in zip(ways, range(3), strict=True):
 below = (measured[:, -1, 0] < 0).mean(-1)
 reveal("04.b", share=below.mean())
 
-# %%
+# %% tags=["hide-input"]
 near = new_figure(760, 320)
 with course_style():
     axes = near.subplots()
@@ -584,7 +584,7 @@ claim(
 #
 # How little can be moved? For 16-bit logits (bf16): 2 bytes for each of the two logits, 2 for the gradient, **6** in all, if the row stays on the chip between its two visits. Registers hold rows of some ten thousand columns: a **single tile**. A longer row **streams** past twice: $4+6=10$, a little less if its last block is kept for the way back. JSD, skew KL and total variation need both lse before their first term: one sweep more, 14.
 
-# %%
+# %% tags=["hide-input"]
 if HAS_TRITON:
     BUDGETS = {  # divergence, V, which gradient: bytes per logit that it may move
         ("forward_kl", 16_384, "mean"): 6.1,
@@ -650,7 +650,7 @@ claim(
 #
 # Chunking, the remedy of many training libraries, runs the plain operations on a few rows at a time. It holds less; it moves as much as before, unless a chunk fits into a cache. Set the size of a batch and see the two costs apart. The numbers for *eager* come from the ledger of the first figure.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l04_fused_softmax_kl.explorers import cost_bars, draw_roof, move_cost_bars, move_roof
 
 ITEMSIZE = {"bf16": 2, "fp32": 4}
@@ -733,7 +733,7 @@ traffic_explorer.filmstrip()
 #
 # A kernel can be no faster than its memory, and no faster than its arithmetic. Here the arithmetic that counts is the **exponential**: four for each column (two lse, $q$ and $p$), made by special units, of which a multiprocessor has 16 where it has 64 or 128 for a multiplication. The **roofline** shows both limits: the slope is bandwidth, the ceiling the rate of exponentials. Bandwidths and fp32 rates are the makers' published ones; the ceiling is derived from them.
 
-# %%
+# %% tags=["hide-input"]
 MACHINES = {  # TB/s; fp32 TFLOP/s; fp32 lanes of a multiprocessor
     "T4": (0.32, 8.1, 64),
     "RTX 4090": (1.008, 82.6, 128),
@@ -856,7 +856,7 @@ else:
 # %%
 predict("04.d")
 
-# %%
+# %% tags=["hide-input"]
 LOSSES = {"forward_kl": eager_forward_kl, "jsd": eager_jsd}
 threads = torch.get_num_threads()
 torch.set_num_threads(1)  # so that the ledger sees all the work
@@ -887,7 +887,7 @@ for name in LOSSES:
         holds=held[name, "eager"] > 3 * held[name, "chunked"],
     )
 
-# %% tags=["timing"]
+# %% tags=["hide-input", "timing"]
 import time
 
 

@@ -3,7 +3,7 @@
 #
 # After this lesson you can turn the two dials of generalised distillation on purpose: which divergence, and how many of the texts the student writes itself; and you can tell what a paper's or a trainer's number would be on your dials.
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 from kd_lab.lessons.l06_gkd.explorers import KINDS, heat_map, move_heat
@@ -97,7 +97,7 @@ def gkd_step(student, teacher, read, write, share, coin, divergence):
 # %% [markdown]
 # **Experiment.** Two worlds. *surnames* is real: a teacher that has read twenty thousand names, and a student of 28,000 weights that may read a hundred of them. *echo* is exact: a small language whose every text can be listed; the student has 3,300 weights and 300 texts. The corners of the table above are now trained by GKD and by the methods they are said to be.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.experiment import arena, beginner, train_cell
 from kd_lab.methods import distill, gkd, on_policy, word_level
 from kd_lab.models import GPT
@@ -149,7 +149,7 @@ reveal("06.a")
 # %% [markdown]
 # That was one recipe against another of the same library. Is its gradient also the one that the formula asks for? On *echo* the expectation over the student's texts can be written out: every prefix, times how often the student comes by, times the reverse KL there, the first factor held fixed. Against it stands the average of what the recipe makes of texts that were really drawn.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.how import reverse_kl
 from kd_lab.measure import conditionals, gap_by_position, gradient_of
 
@@ -242,7 +242,7 @@ explorer.filmstrip([{"the number": 0.9, "read as": reading} for reading in READI
 # The size matters less with Adam, which rescales what is always small, and more with clipping, with SGD and beside a second loss. So compare divergences at equal gradient norm, or with an optimiser that does not care, as the grid below.
 
 
-# %%
+# %% tags=["hide-input"]
 def fresh_pair(number):
     """Logits of student and teacher at one position, over eight tokens."""
     generator = torch.Generator().manual_seed(number)
@@ -327,7 +327,7 @@ claim(
     holds=all(agreed),
 )
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.models import target_logp
 from kd_lab.worlds import Batch
 
@@ -375,7 +375,7 @@ for world in grid.worlds:
 #
 # **The robust default?** *Regret* is how many times as far from the teacher a cell ends as the best cell does, in one world and before one judge. The worst case of a cell is its largest regret. A default is good if its worst case is low.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.results import regret
 
 regrets = {key: regret(values) for key, values in final.items()}
@@ -462,7 +462,7 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
 # %% [markdown]
 # Below, the losses of four projects are written out from their definitions, and your function looks for each among ours.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.how import forward_kl, skew_kl, skew_reverse_kl, total_variation
 from kd_lab.methods import dialect_table
 

@@ -3,7 +3,7 @@
 #
 # After this lesson you can take a model apart into three factors of cost, shrink each of them with your own hands, and say beforehand how small the stack of all three will be.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.lessons.l08_stacking.experiment import stored_runs
 from kd_lab.lessons.l08_stacking.stack import FULL
 from kd_lab.viz import BASELINE, DIVERGENCES, STUDENT, TEACHER, course_style, new_figure, show
@@ -147,7 +147,7 @@ def round_in_groups(weight, bits, group):
 # **Explore.** Left, the 32 weights of one group on their staircase: the closer to the diagonal, the less was changed. Right, the loss in bits per character on unseen names, for all three kinds of group (symmetric grids).
 # Watch the dots as the scale is shared more widely.
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.compress import quantize
 from kd_lab.measure import bits_per_character
 from kd_lab.viz import Choice, Explorer, Slider
@@ -236,7 +236,7 @@ rounding_explorer.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
 # The students learn from 1,500 names.
 # The teacher's logits on these names are computed once and remembered.
 
-# %%
+# %% tags=["hide-input"]
 import tempfile
 from pathlib import Path
 
@@ -311,7 +311,7 @@ claim(
 #
 # The grid and the file size are the same; 64 training names are read.
 
-# %%
+# %% tags=["hide-input"]
 seen = world.train[torch.randperm(len(world.train), generator=torch.Generator().manual_seed(seed))[:64]]
 layers = [f"blocks.{number}.expand" for number in range(4)]
 known, new = (quantize.layer_inputs(teacher, names, layers) for names in (seen, checked))
@@ -365,7 +365,7 @@ predict("08.c")
 #
 # The function stays; the difficulty moves into the weights, which have a scale per output and can bear it.
 
-# %%
+# %% tags=["hide-input"]
 CHANNELS = torch.randperm(128, generator=torch.Generator().manual_seed(seed))[:6].tolist()
 FACTORS = (30, 300)
 quick = few[slice(0, 120)]
@@ -525,7 +525,7 @@ def rounded_weight(weight, scale, most):
 # So every run has a **twin** in full precision: the same start, the same names in the same order, the same steps.
 # The cost of 2 bits is the difference between a run and its twin.
 
-# %%
+# %% tags=["hide-input"]
 from copy import deepcopy
 
 from kd_lab.measure import mean_interval
@@ -632,7 +632,7 @@ claim(
 # %%
 predict("08.e")
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 
 from kd_lab.compress import prune
@@ -671,7 +671,7 @@ claim(
     holds=spread["row"] < spread["global"] / 2,
 )
 
-# %% tags=["timing"]
+# %% tags=["hide-input", "timing"]
 from kd_lab.measure.clock import seconds_in_turns
 
 
@@ -794,7 +794,7 @@ def keep_heads(query_key_value, project, heads, keep):
 # The library's `prune.remove_structures` does this for heads, channels and layers at once, and returns a plain `GPT`.
 # Its logits must be those of the large model with the rest masked.
 
-# %%
+# %% tags=["hide-input"]
 by_wanda, influence = prune.wanda(teacher, some), prune.block_influence(teacher, some)
 keep = prune.select_structures(teacher, by_wanda, heads=2, channels=256)
 narrow = prune.remove_structures(teacher, keep)
@@ -832,7 +832,7 @@ print(f"half of the layers, the least influential: {bits_per_character(shallow, 
 # %%
 predict("08.f")
 
-# %% tags=["timing"]
+# %% tags=["hide-input", "timing"]
 from kd_lab.lessons.l08_stacking.stack import ready
 
 
@@ -895,7 +895,7 @@ claim(
 # %%
 predict("08.g")
 
-# %%
+# %% tags=["hide-input"]
 from kd_lab.viz.learning import draw_learning
 
 HEALINGS = {"labels": (labels_only(), None, BASELINE), "the original": (word_level(), remembered, STUDENT)}
@@ -990,7 +990,7 @@ explorer = stack_explorer(runs.rungs, QUALITY)
 explorer.show()
 explorer.filmstrip(["4 bits alone", "half removed", "student alone", "the whole stack"])
 
-# %%
+# %% tags=["hide-input"]
 figure = new_figure(760, 420)
 with course_style():
     axes = figure.subplots()
@@ -1049,7 +1049,7 @@ claim(
 # Bytes alone explain a factor of four at most, and only where the cache of the processor is smaller than the layer: the cell prints its size.
 # Any more comes from multiplying integers.
 
-# %% tags=["timing"]
+# %% tags=["hide-input", "timing"]
 from IPython.display import Markdown, display
 
 from kd_lab.lessons.l08_stacking.advice import advise
