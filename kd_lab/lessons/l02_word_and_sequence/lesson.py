@@ -12,6 +12,7 @@ from kd_lab.viz import course_style, new_figure, show
 from kd_lab.worlds import surnames
 
 names, teacher = surnames(), load_teacher("surnames")
+END = names.vocabulary.end  # begins, ends and pads a text, here and in the exact languages below
 tokens = names.vocabulary.encode(["martinez"])
 with torch.no_grad():
     dense = teacher(tokens[:, :-1])[0].softmax(-1)
@@ -27,8 +28,8 @@ with course_style():
 show(
     figure,
     "One text, two signals. Each column is a target for the student. Left, the teacher says at every letter of “martinez” what it would have "
-    "written and how gladly; right, it has only written. ■ is the end of the text.",
-    alt="Two maps of the 27 tokens against the nine positions of martinez. Left, every column holds a distribution; right, one dark cell a column.",
+    "written and with what probability; right, it has only written. ■ is the end of the text.",
+    alt="Two maps of the 27 tokens against the nine positions of martinez. Left, every column holds a distribution; right, one dark cell per column.",
 )
 
 # %% [markdown] tags=["card"]
@@ -37,7 +38,7 @@ show(
 # - write the word-level and the sequence-level loss, and tell which average each of them takes;
 # - train a student through an endpoint that returns nothing but text;
 # - search with a beam, and say why a student trained on what it finds no longer needs one;
-# - choose what to keep of a teacher on disk, and mend what keeping less breaks.
+# - choose what to keep of a teacher on disk, and repair what keeping less breaks.
 #
 # **Before this:** [lesson 00](00_the_map.ipynb), where a text is a path in a tree of distributions.
 #
@@ -52,7 +53,6 @@ from kd_lab.worlds import Batch, language
 
 seed = setup("02")
 echo = language("echo")
-END = echo.vocabulary.end  # begins, ends and pads a text
 
 # %% [markdown]
 # ## 1 · Word level: match the nodes
@@ -356,7 +356,7 @@ with course_style():
 show(
     figure,
     "One marker per seed, and under them the 95 % interval of the mean. Text over HTTP teaches what text in process teaches; with probabilities beside the same kind of text the student gets further.",
-    alt="Bits a character of three kinds of student, three or six seeds each, and the teacher's as a dotted line.",
+    alt="Bits per character of three kinds of student, three or six seeds each, and the teacher's as a dotted line.",
 )
 difference = torch.tensor(bits["text, over HTTP"]) - torch.tensor(bits["text, in process"])
 gain = torch.tensor(bits["text, in process"][:3]) - torch.tensor(bits["probabilities"])
@@ -700,15 +700,16 @@ for name in own:
     print(f"{name:20} {own[name]:18,.1f} {real[name]:22,.1f}")
 
 # %%
-# two bytes a number, and a file header of some hundred bytes shared by the 256 tokens
-nominal = {"all logits": 2 * V_real, "top k": 4 * k_real, "k sampled": 4 * k_real, "token ids": 2}
+# Two bytes per number, with one number more for the rest of a top k;
+# and a file header of some hundred bytes, shared by the 256 tokens.
+nominal = {"all logits": 2 * V_real, "top k": 4 * k_real + 2, "k sampled": 4 * k_real, "token ids": 2}
 for name, size in real.items():
     scale, unit = (1000, "kB") if size > 1000 else (1, "bytes")
     claim(
         "C02e",
         f"What a token costs on disk at V = {V_real:,}, k = {k_real}, in fp16 and uint16: {name}.",
         size / scale,
-        unit=f"{unit} a token",
+        unit=f"{unit} per token",
         holds=0 <= size - nominal[name] < 2,
     )
 
