@@ -5,6 +5,7 @@ import pytest
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.elsewhere import MACHINES, stored, table
+from kd_lab.classroom.lesson import find_lessons
 
 
 def run(machine, *claims):
@@ -33,6 +34,7 @@ def test_seeds_and_instruction_sets_differ_between_machines():
     assert {machine.get("ATEN_CPU_CAPABILITY") for machine in MACHINES.values()} == {"default", "avx2", None}
 
 
+@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda lesson: lesson.number)
 def test_no_stored_verdict_contradicts_the_notebook(lesson):
     runs = [run for run in stored()["runs"] if run["lesson"] == lesson.number]
     if not runs:

@@ -141,6 +141,7 @@ def test_the_right_option_has_no_place_of_its_own():
     assert {0, 1, 2} <= set(places)
 
 
+@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda lesson: lesson.number)
 def test_a_notebook_holds_no_key(lesson):
     """Neither the feedback of a quiz nor the explanation of a prediction stands in a notebook's JSON."""
     text = json.dumps(json.loads(lesson.notebook.read_text(encoding="utf-8")), ensure_ascii=False)

@@ -212,8 +212,12 @@ claim(
 #
 # **Others found otherwise.** Furlanello and others (2018) saw a role for both the predicted and the other classes in images. Yuan and others (2020) argue that the regularising effect of soft targets is “equally or even more important” than similarities between classes: a poorly trained teacher helped, and so did none. Tang and others (2020) find smoothing, class relations and the weighting of examples at work together.
 #
-# Both can be right. An image has one true class and its classifier is nearly sure, so softness mainly regularises. After “sm” several letters are *truly* possible, our teacher's first choice has little more than a third of the mass, and the “dark” rest is most of what there is to know. With so few steps, moreover, labels have not been learned by heart, which is when smoothing would help.
+# <details><summary>How both can be right</summary>
 #
+# An image has one true class and its classifier is nearly sure, so softness mainly regularises. After “sm” several letters are *truly* possible, our teacher's first choice has little more than a third of the mass, and the “dark” rest is most of what there is to know. With so few steps, moreover, labels have not been learned by heart, which is when smoothing would help.
+#
+# </details>
+
 # %% [markdown]
 # ## 2 · Temperature
 #

@@ -15,23 +15,23 @@ def verdicts(measured, number, *parts):
     return {one.sentence: one.verdict for (one,) in found}
 
 
-def assert_all_hold(measured, number, *parts):
-    assert set(verdicts(measured, number, *parts).values()) == {"holds"}, verdicts(measured, number, *parts)
+def all_hold(measured, number, *parts):
+    return set(verdicts(measured, number, *parts).values()) == {"holds"}
 
 
 @pytest.mark.claim("C05a")
 def test_off_policy_error_compounds_and_on_policy_error_hardly(measured):
-    assert_all_hold(measured, "C05a", "Off-policy, the accumulated", "closer to linearly", "At 24 tokens the excess")
+    assert all_hold(measured, "C05a", "Off-policy, the accumulated", "closer to linearly", "At 24 tokens the excess")
 
 
 @pytest.mark.claim("C05a")
 def test_on_policy_growth_is_linear_only_for_a_student_that_knows_that_it_is_lost(measured):
-    assert_all_hold(measured, "C05a", "two tokens of memory still grows faster", "knows when it is lost grows linearly")
+    assert all_hold(measured, "C05a", "two tokens of memory still grows faster", "knows when it is lost grows linearly")
 
 
 @pytest.mark.claim("C05a")
 def test_each_ingredient_weakens_the_bias_in_its_own_way(measured):
-    assert_all_hold(
+    assert all_hold(
         measured,
         "C05a",
         "A steady hand loses",
@@ -44,12 +44,12 @@ def test_each_ingredient_weakens_the_bias_in_its_own_way(measured):
 
 @pytest.mark.claim("C05a")
 def test_a_transformer_shows_it_and_pays(measured):
-    assert_all_hold(measured, "C05a", "A transformer of 16 units", "pays for its on-policy steps")
+    assert all_hold(measured, "C05a", "A transformer of 16 units", "pays for its on-policy steps")
 
 
 @pytest.mark.claim("C05b")
 def test_labels_on_own_texts_correct_the_forks(measured):
-    assert_all_hold(
+    assert all_hold(
         measured,
         "C05b",
         "Labels on the student's own texts",
@@ -64,7 +64,7 @@ def test_labels_on_own_texts_correct_the_forks(measured):
 
 @pytest.mark.claim("C05c")
 def test_surnames_have_little_bias_and_on_policy_gains_no_bits(measured):
-    assert_all_hold(
+    assert all_hold(
         measured,
         "C05c",
         "exposure bias adds little",
@@ -76,11 +76,11 @@ def test_surnames_have_little_bias_and_on_policy_gains_no_bits(measured):
 
 @pytest.mark.claim("C05c")
 def test_own_texts_gain_where_fixed_texts_are_few(measured):
-    assert_all_hold(measured, "C05c", "With 100 fixed names", "With all 18,012 fixed names")
+    assert all_hold(measured, "C05c", "With 100 fixed names", "With all 18,012 fixed names")
 
 
 @pytest.mark.claim("C05c")
 def test_on_policy_training_is_worth_its_seconds_on_the_tunes(measured):
-    assert_all_hold(measured, "C05c", "On the tunes on-policy training is worth it")
+    assert all_hold(measured, "C05c", "On the tunes on-policy training is worth it")
     (seconds,) = (one for one in measured["C05c"] if "seconds of a word-level step" in one.sentence)
     assert 0.5 < seconds.mean < 10  # the machine's own; the lesson says whether it was three
