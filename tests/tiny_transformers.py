@@ -1,9 +1,11 @@
-"""Tiny models and tokenizers of transformers, made in memory: nothing is downloaded. Import it after transformers."""
+"""Tiny models and tokenizers of transformers, made in memory: nothing is downloaded."""
 
-import tokenizers
+import pytest
 import torch
-import transformers
 from torch import nn
+
+transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
 
 LETTERS = "abcdefgh "
 CHAT = (

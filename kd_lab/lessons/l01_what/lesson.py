@@ -415,11 +415,11 @@ claim(
 #
 # the mean taken over the $n$ positions that count. The likelihood of the text is added, or else the head would learn nothing.
 #
-# One position is left out: the first. Its state has read nothing but the start mark and says nothing of the text, yet in our teacher its norm is six times that of the others. It would rule the loss, and every measure below: telling whether a position is the first would already “explain” most of the variance.
+# The first position is left out. Its state has read only the start mark, yet in our teacher its norm is six times that of the others. It would rule the loss and every measure below: knowing which position is first would “explain” most variance.
 #
 # **By hand.** $h=(1,2)$, $W$ with the rows $(1,0),(0,1),(1,1)$, so $Wh=(1,2,3)$. With $g=(1,0,3)$ the hint costs $\tfrac12(0+4+0)=2$, and its gradient with respect to $Wh$ is $(0,2,0)$.
 #
-# What must be true of the student afterwards? Not that its features *equal* the teacher's: the widths differ. Only that the teacher's can be *read off* them by a linear map.
+# The student's features need not *equal* the teacher's, since the widths differ. The teacher's must only be *read off* them by a linear map.
 
 # %% [markdown]
 # ### Exercise 01.3 · A hint (●●○, 8 minutes)
@@ -701,7 +701,11 @@ relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
 #
 # For the next letter the last column decides. Relations were made for retrieval, where distances between items *are* the output. Here their full weight competes with the likelihood in a model of 30,000 weights; whether it ends ahead of labels or behind them depends on the weight, and the intervals say how surely.
 #
-# > **In the wild.** The loud first position is no quirk of our teacher. Sun and others (2024) found activations up to 100,000 times larger than others in LLMs; in LLaMA2-7B they sit in two feature dimensions, at the starting token and the first period or newline, and hardly depend on the text. A hint that averages over all positions copies them first. Features and relations have been distilled at scale: DistilBERT adds a cosine loss on hidden states to soft targets and labels, is 40 % smaller than BERT and keeps 97 % of its score; MiniLM copies relations *between the positions of one text*, inside self-attention, where ours are between texts. What does not carry over is our scale: one block, 27 tokens.
+# <details><summary>In the wild</summary>
+#
+# The loud first position is no quirk of our teacher. Sun and others (2024) found activations up to 100,000 times larger than others in LLMs; in LLaMA2-7B they sit in two feature dimensions, at the starting token and the first period or newline, and hardly depend on the text. A hint that averages over all positions copies them first. Features and relations have been distilled at scale: DistilBERT adds a cosine loss on hidden states to soft targets and labels, is 40 % smaller than BERT and keeps 97 % of its score; MiniLM copies relations *between the positions of one text*, inside self-attention, where ours are between texts. What does not carry over is our scale: one block, 27 tokens.
+#
+# </details>
 #
 # ## Discuss
 #

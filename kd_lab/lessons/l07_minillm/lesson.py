@@ -31,6 +31,8 @@ show(
 # **Time:** 45 minutes to read and do. {{measured}}
 
 # %%
+import math
+
 from IPython.display import Markdown, display
 
 from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
