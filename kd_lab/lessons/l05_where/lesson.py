@@ -801,8 +801,8 @@ real.filmstrip([{"step": 12, "student": "word level", "text": 2}, {"step": 12, "
 # %% [markdown]
 # ## In the wild
 #
-# The Qwen3 report (2025) gives one 8B student two continuations after off-policy distillation, which had brought it to 55.0 on AIME'24.
-# Reinforcement learning reached 67.6 in 17,920 GPU hours; on-policy distillation from a larger Qwen3 reached 74.4 in 1,800.
+# The Qwen3 report (2025) gives one 8B student two continuations after off-policy distillation.
+# On-policy distillation from a larger Qwen3 scored higher on AIME'24 than reinforcement learning did, in about a tenth of its GPU hours.
 # As here, the student writes and the teacher labels every token.
 # Unlike here, the texts are thousands of tokens long and a wrong step stays in the argument: nearer to our tunes than to our surnames.
 #
