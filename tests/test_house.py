@@ -100,9 +100,7 @@ UNUSED = {
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
     "kd_lab.how.load_sparse_teacher": "reads what save_sparse_teacher wrote",
-    "kd_lab.how.vocab_parallel_softmax_kl": "heads that are sharded over ranks, which no lesson has",
     "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
-    "kd_lab.what.Heads": "vocabularies that no lesson has",
     "kd_lab.what.KeptLogits": "a teacher that was read once and has left",
     "kd_lab.worlds.text_file": "a learner's own texts",
 }
