@@ -22,11 +22,9 @@ def test_the_gradient_keeps_its_size_and_tends_to_the_logit_difference(measured)
 
 
 @pytest.mark.claim("C01c")
-def test_hints_move_features_and_predictions(measured):
-    *found, logits_ahead = measured["C01c"]
-    for claim in found:
+def test_hints_move_features_and_predictions_but_help_less_than_logits(measured):
+    for claim in measured["C01c"]:
         assert claim.verdict == "holds", claim.sentence
-    assert logits_ahead.verdict != "does not hold"
 
 
 @pytest.mark.claim("C01d")
