@@ -74,7 +74,6 @@ LONG_FUNCTIONS = {
 INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
 DRAWN = "drawn whenever the lesson runs, as its tests and the browser do"
 UNTESTED = {
-    "kd_lab.lessons.l01_what.figures": DRAWN,
     "kd_lab.lessons.l07_minillm.figures": DRAWN,
     "kd_lab.lessons.l07_minillm.explorers": "swept over all its settings whenever the lesson runs",
     "kd_lab.lessons.l07_minillm.fork": "the world of lesson 07, whose claims hold it",
