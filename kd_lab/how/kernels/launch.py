@@ -19,8 +19,8 @@ ON_AMD = torch.version.hip is not None
 # Tiles that fit in registers, at 128 per thread, by `loss_sweeps` and the bytes of a logit. 16-bit logits of student
 # and teacher share a register; with one fp32 side they do not. One tile more makes some target spill.
 RESIDENT = {(1, 2): 4, (2, 2): 2, (1, 4): 3, (2, 4): 2}  # of a row that is held as a whole
-RESIDENT_WITH_LABELS = 3  # at most, since they keep a second softmax of the student
 HELD = {(1, 2): 3, (2, 2): 2, (1, 4): 1, (2, 4): 1}  # of a row that streams past
+WITH_LABELS = {"resident": 3, "held": 2}  # at most: labels bring a second softmax of the student
 
 
 def loss_sweeps(divergence: str) -> int:
@@ -44,7 +44,7 @@ def widest_resident(divergence: str, itemsize: int, labels: bool) -> int:
     (16384, 8192)
     """
     tiles = RESIDENT[loss_sweeps(divergence), itemsize]
-    return BLOCK * (min(tiles, RESIDENT_WITH_LABELS) if labels else tiles)
+    return BLOCK * (min(tiles, WITH_LABELS["resident"]) if labels else tiles)
 
 
 def is_resident(divergence: str, student: Tensor, teacher: Tensor, labels: Tensor | None) -> bool:
@@ -78,26 +78,16 @@ def streaming_tiles(itemsize: int, on_amd: bool) -> dict[str, int]:
     return {"BLOCK": BLOCK, "STAGES": stages, "num_warps": WARPS}
 
 
-def held_tiles(divergence: str, itemsize: int, save: str) -> int:
+def held_tiles(divergence: str, itemsize: int, save: str, labels: bool) -> int:
     """Tiles that the streaming forward kernel holds for a later sweep: none where there is none.
 
-    >>> held_tiles("forward_kl", 2, "gradient"), held_tiles("forward_kl", 2, "statistics")
-    (3, 0)
+    >>> [held_tiles("forward_kl", 2, save, labels=False) for save in ("gradient", "statistics")]
+    [3, 0]
     """
     sweeps = loss_sweeps(divergence)
-    return 0 if sweeps == 1 and save != "gradient" else HELD[sweeps, itemsize]
-
-
-def register_limit(divergence: str, on_amd: bool) -> dict[str, int]:
-    """The limit on registers per thread under which the streaming forward kernel is compiled, where it needs one.
-
-    With 16 warps no thread can have more than 128. A kernel of two sweeps takes about 100 and so fills a multiprocessor
-    alone; without a limit NVIDIA's assembler aims now and then at two with 64 each, and spills.
-
-    >>> register_limit("jsd", on_amd=False), register_limit("forward_kl", on_amd=False)
-    ({'maxnreg': 128}, {})
-    """
-    return {} if on_amd or loss_sweeps(divergence) == 1 else {"maxnreg": 128}
+    if sweeps == 1 and save != "gradient":
+        return 0
+    return min(HELD[sweeps, itemsize], WITH_LABELS["held"]) if labels else HELD[sweeps, itemsize]
 
 
 def launch_forward(
@@ -125,8 +115,8 @@ def launch_forward(
         else:
             streaming_forward[(rows,)](
                 student, teacher, labels, mask, weight, loss, statistics, gradient, *layout, vocabulary, *numbers,
-                DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, itemsize, save),
-                **streaming_tiles(itemsize, ON_AMD), **register_limit(divergence, ON_AMD),
+                DIVERGENCE=divergence, SAVE=save, HELD=held_tiles(divergence, itemsize, save, labels is not None),
+                **streaming_tiles(itemsize, ON_AMD),
             )  # fmt: skip
 
     _over_rows(launch, (student, teacher, gradient), (labels, mask, weight, loss, statistics))

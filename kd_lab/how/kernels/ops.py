@@ -38,7 +38,7 @@ def triton_softmax_kl(
         divergence, beta, temperature, scale_by_t2: as in `softmax_kl`, and valid.
         mask: True where a position counts; the others cost no reads, are 0 and get a gradient of 0.
         labels, label_weight: mix in the cross-entropy with these tokens, at τ = 1, in the same sweeps, with the share
-            0 ≤ w < 1. An extra exponential per element, and no extra byte.
+            0 ≤ w < 1. An extra exponential per element, and no further sweep.
         weight: a constant factor on each position's loss, of the mask's shape or a scalar.
 
     Returns:

@@ -115,10 +115,12 @@ def streaming_forward(
         factor = row_weight * gradient_factor(inverse_temperature, beta, scale, DIVERGENCE)
         numbers = (student_lse, gap, constant, factor, label_lse, label, row_weight * label_share)
         for i in tl.static_range(HELD):
-            columns = kept + i * BLOCK + lanes
             s, t = release(held[i], student.dtype.element_ty, teacher.dtype.element_ty)
+            columns = kept + i * BLOCK + lanes
             g = gradient_tile(s, t, columns, numbers, inverse_temperature, beta, DIVERGENCE, LABELS)
-            tl.store(gradient + columns, g.to(gradient.dtype.element_ty))
+            tl.store(
+                gradient + kept + i * BLOCK + lanes, g.to(gradient.dtype.element_ty)
+            )  # an address, no vector of them
         sweep_gradient(
             student, teacher, gradient, kept, numbers, vocabulary, inverse_temperature, beta,
             DIVERGENCE, LABELS, BLOCK, STAGES,

@@ -144,7 +144,7 @@ def test_a_student_sure_of_its_label_keeps_the_digits_of_its_surprise(path):
     torch.testing.assert_close(value[0].double(), wanted, rtol=1e-4, atol=0)
 
 
-def test_labels_cost_no_byte_of_the_logits(path):
+def test_labels_cost_no_further_sweep(path):
     student, teacher = pair(1, WIDE)
     moved = []
     for options in ({}, {"labels": torch.tensor([5]), "label_weight": 0.5}):

@@ -23,7 +23,6 @@ from kd_lab.how.kernels.launch import (
     BLOCK,
     WARPS,
     held_tiles,
-    register_limit,
     resident_tiles,
     streaming_tiles,
     widest_resident,
@@ -94,39 +93,36 @@ def _kernels(
 
 def compile_variant(variant: Variant) -> Compiled:
     """Compile one variant and assemble it once more with the assembler's report on."""
-    function, constants, options = _choices(variant)
+    function, constants, warps = _choices(variant)
     signature, hints = {}, {}
     for position, name in enumerate(function.arg_names):
         signature[name], aligned = _argument(name, variant, constants)
         if aligned:
             hints[(position,)] = [["tt.divisibility", 16]]
     source = ASTSource(function, signature, constants, hints)
-    compiled = triton.compile(source, target=TARGETS[variant.target], options=options)
+    compiled = triton.compile(source, target=TARGETS[variant.target], options={"num_warps": warps})
     read = _read_amd if variant.target.startswith("gfx") else read_nvidia
     return read(compiled.asm)
 
 
-def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], dict[str, int]]:
-    """The kernel's function, its compile-time constants and the compiler's options, as `launch` would choose them."""
+def _choices(variant: Variant) -> tuple[triton.JITFunction, dict[str, object], int]:
+    """The kernel's function, its compile-time constants and its warps, as `launch` would choose them."""
     if variant.kernel == "upstream":
-        return multiply_rows, {"BLOCK": BLOCK}, {"num_warps": WARPS}
+        return multiply_rows, {"BLOCK": BLOCK}, WARPS
     constants: dict[str, object] = {"DIVERGENCE": variant.divergence} | ({} if variant.labels else {"labels": None})
-    options: dict[str, int] = {}
     if variant.kernel == "resident":
         constants |= resident_tiles(variant.vocabulary) | {"WITH_GRADIENT": True}
         function = resident
     else:
         itemsize = max(ITEMSIZE[variant.student], ITEMSIZE[variant.teacher])
-        on_amd = variant.target.startswith("gfx")
-        constants |= streaming_tiles(itemsize, on_amd)
+        constants |= streaming_tiles(itemsize, on_amd=variant.target.startswith("gfx"))
         function = streaming_backward
         if variant.kernel != "backward":
             save = "gradient" if variant.kernel == "training" else "statistics"
-            constants |= {"SAVE": save, "HELD": held_tiles(variant.divergence, itemsize, save)}
-            options |= register_limit(variant.divergence, on_amd)
+            constants |= {"SAVE": save, "HELD": held_tiles(variant.divergence, itemsize, save, variant.labels)}
             function = streaming_forward
-    options["num_warps"] = constants.pop("num_warps")
-    return function, constants, options
+    warps = constants.pop("num_warps")
+    return function, constants, warps
 
 
 def _argument(name: str, variant: Variant, constants: dict[str, object]) -> tuple[str, bool]:
