@@ -56,10 +56,9 @@ def test_noise_need_not_be_paid_for_with_bias_until_the_student_has_committed(me
 
 @pytest.mark.claim("C07e")
 def test_bias_loses_the_training_and_noise_costs_only_small_batches(measured):
-    against_token_wise, against_single_step, length_norm, less_noise, small_batch, baseline_alone = measured["C07e"][
-        10:
-    ]
-    assert holds(against_token_wise, against_single_step, length_norm, less_noise, small_batch)
+    against_token_wise, against_single_step, future_norm, against_whole_norm, *unbiased = measured["C07e"][10:]
+    less_noise, small_batch, baseline_alone = unbiased
+    assert holds(against_token_wise, against_single_step, future_norm, against_whole_norm, less_noise, small_batch)
     assert baseline_alone.verdict != "does not hold"
 
 
