@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from inspect import signature, unwrap
-from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 import torch
 
 from kd_lab.classroom.answers import brief, close, difference
+from kd_lab.classroom.parts import part_of
 
 
 class Misconception(Exception):
@@ -95,11 +94,8 @@ def find_exercise(identifier: str) -> Exercise:
 
 def exercises_of(lesson: str) -> dict[str, Exercise]:
     """All exercises of the lesson with this number; none where there is no such lesson."""
-    package = import_module("kd_lab.lessons")  # by name: the classroom rests on no lesson
-    for module in iter_modules(package.__path__):
-        if module.name.startswith(f"l{lesson}_"):
-            return import_module(f"kd_lab.lessons.{module.name}.exercises").EXERCISES
-    return {}
+    module = part_of(lesson, "exercises")
+    return module.EXERCISES if module else {}
 
 
 def diagnose(exercise: Exercise, candidate: Callable[..., Any]) -> Misconception | None:

@@ -18,12 +18,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from nbformat.v4 import new_notebook
 from tqdm import tqdm
 
 from kd_lab.classroom.build import BuildError, execute
 from kd_lab.classroom.claim import MARGIN, Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons, tags
+from kd_lab.models.saved import write_file
 
 STORED = ROOT / "kd_lab" / "lessons" / "elsewhere.json"
 
@@ -57,8 +59,6 @@ def run_elsewhere(lesson: Lesson, machine: str) -> dict[str, Any]:
 
 
 def claims_of_cell(cell: Any) -> list[Claim]:
-    from nbformat.v4 import new_notebook
-
     return claims_in(new_notebook(cells=[cell]))
 
 
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
                 failed.append(f"{tasks[done][1]}: {error}")
             about = {"date": date.today().isoformat(), "processor": platform.machine(), "machines": MACHINES}
             kept.sort(key=lambda run: (run["lesson"], list(MACHINES).index(run["machine"])))
-            STORED.write_text(json.dumps({"about": about, "runs": kept}, indent=1) + "\n", encoding="utf-8")
+            write_file(STORED, (json.dumps({"about": about, "runs": kept}, indent=1) + "\n").encode())
             bar.update()
     rows = table(run for run in kept if not options.lessons or run["lesson"] in options.lessons)
     print(f"claim·part  margin in half widths (a verdict needs {MARGIN:g}), verdicts over {len(MACHINES)} machines")

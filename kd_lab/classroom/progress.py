@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from pathlib import Path
+
+from kd_lab.models.saved import write_file
 
 SOLVED = "right"
 """The state in which an exercise counts as solved."""
@@ -44,10 +45,8 @@ def record(identifier: str, answer: str) -> None:
     with contextlib.suppress(OSError):
         place = file()
         place.parent.mkdir(parents=True, exist_ok=True)
-        kept = answers() | {identifier: answer}
-        with tempfile.NamedTemporaryFile("w", dir=place.parent, suffix=".part", delete=False, encoding="utf-8") as part:
-            json.dump(kept, part, indent=1, sort_keys=True, ensure_ascii=False)
-        os.replace(part.name, place)
+        kept = json.dumps(answers() | {identifier: answer}, indent=1, sort_keys=True, ensure_ascii=False)
+        write_file(place, kept.encode())
 
 
 def summary(kept: dict[str, str]) -> str:

@@ -8,8 +8,6 @@ an answer is covered until the learner has committed to one, and shows at once w
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,6 +15,7 @@ from IPython.display import display
 
 from kd_lab.classroom import progress
 from kd_lab.classroom.panel import TONES, with_code
+from kd_lab.classroom.parts import part_of
 
 COLUMN = (
     "<style>.kd-lab-choice > button {height: auto; width: max-content; max-width: 100%; white-space: normal; "
@@ -190,11 +189,10 @@ def questions_of(lesson: str) -> Any:
     Raises:
         ValueError: there is no lesson of this number, or it has no questions.
     """
-    package = import_module("kd_lab.lessons")  # by name: the classroom rests on no lesson
-    for module in iter_modules(package.__path__):
-        if module.name.startswith(f"l{lesson}_"):
-            return import_module(f"kd_lab.lessons.{module.name}.questions")
-    raise ValueError(f"there is no lesson {lesson!r}; questions stand in kd_lab/lessons/lNN_name/questions.py")
+    module = part_of(lesson, "questions")
+    if module is None:
+        raise ValueError(f"there is no lesson {lesson!r}; questions stand in kd_lab/lessons/lNN_name/questions.py")
+    return module
 
 
 def find_prediction(identifier: str) -> Prediction:

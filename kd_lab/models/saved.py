@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -195,11 +195,8 @@ def write_file(path: Path, content: bytes) -> None:
     """
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
-        part.write(content)
-    try:
-        os.chmod(part.name, 0o644)  # a temporary file is private by default, a model need not be
-        os.replace(part.name, path)
-    except OSError:
-        os.unlink(part.name)
-        raise
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        part = Path(folder) / path.name
+        part.write_bytes(content)
+        os.chmod(part, 0o644)  # whatever the umask: a model need not be private
+        os.replace(part, path)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
-from kd_lab.models.saved import cache_folder, checksum, facts
+from kd_lab.models.saved import cache_folder, checksum, facts, write_file
 
 SHAPE = GPTConfig(vocab_size=5, context=4, layers=1, heads=1, width=8)
 
@@ -204,3 +204,18 @@ def test_a_file_from_before_models_had_an_end_loads_with_the_end_zero(tmp_path):
     path.write_bytes(save(weights, metadata={key: json.dumps(value) for key, value in about.items()}))
     assert load_model(path).end == 0
     assert same(load_model(path), model)
+
+
+def test_a_full_disk_leaves_neither_a_part_nor_a_broken_file(tmp_path):
+    resource = pytest.importorskip("resource", reason="file sizes are limited on Unix only")
+    target = tmp_path / "model.safetensors"
+    target.write_bytes(b"before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_file(target, bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert target.read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]

@@ -222,7 +222,6 @@ by_listing = sequence_kl(flawed, echo.logp).item()
 probability = echo.logp[0][0, z].exp().item()
 reveal(
     "00.c",
-    right="about a 200th of that",
     sequences=V**L,
     by_listing=by_listing,
     probability=probability,

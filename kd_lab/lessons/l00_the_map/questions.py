@@ -23,6 +23,7 @@ PREDICTIONS = {
             "At that node KL(p‖q) is {at_the_node:.2f} nats; everywhere else it is 0. How large is the KL between "
             "the two joints?"
         ),
+        right="about a 200th of that",
         because=(
             "Over all {sequences:,} sequences it sums to {by_listing:.5f} nats. The teacher comes by with "
             "probability {probability:.5f}, and {probability:.5f} · {at_the_node:.4f} = {product:.5f}."
