@@ -31,7 +31,7 @@ def lesson_of(nodeid: str) -> str | None:
     >>> lesson_of("tests/lessons/l03_which_kl/test_claims.py::test_it"), lesson_of("tests/lessons/test_a.py::test[03]")
     ('03', '03')
     """
-    found = re.match(r"tests/lessons/l(\d\d)_\w+/|tests/(?:lessons|browser)/\w+\.py::\w+\[(\d\d)\]", nodeid)
+    found = re.match(r"tests/lessons/l(\d\d[a-z]?)_\w+/|tests/(?:lessons|browser)/\w+\.py::\w+\[(\d\d[a-z]?)\]", nodeid)
     return found and (found[1] or found[2])
 
 

@@ -64,6 +64,7 @@ class Exercise:
     explanation: str  # markdown: why the solution is what it is
     cases: tuple[Case, ...]
     mistakes: tuple[Mistake, ...]
+    unusual: tuple[Callable[..., Any], ...] = ()  # right answers that look nothing like the reference's
     check: Callable[[Callable[..., Any]], None] | None = None  # anything beyond values: raises Misconception
     run: Callable[..., Any] | None = None  # run(function, *inputs) -> answer, such as a kernel's launch
     tolerance: float = 1e-5  # relative, and absolute near zero

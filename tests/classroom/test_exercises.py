@@ -54,6 +54,18 @@ def test_every_exercise_is_tested_against_three_wrong_answers(identifier):
     )
 
 
+@pytest.mark.parametrize(
+    ("identifier", "answer"),
+    [
+        pytest.param(name, answer, id=f"{name}-{written(answer).__name__}")
+        for name, one in EXERCISES.items()
+        for answer in one.unusual
+    ],
+)
+def test_a_right_but_unusual_answer_is_right(identifier, answer):
+    assert diagnose(EXERCISES[identifier], answer) is None
+
+
 @pytest.mark.parametrize("identifier", EXERCISES)
 def test_a_solution_is_short_explained_and_its_mistakes_have_names(identifier):
     exercise = EXERCISES[identifier]
