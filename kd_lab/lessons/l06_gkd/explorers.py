@@ -209,6 +209,14 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
+LOOKS = (
+    {"color": "#E69F00", "linestyle": "-"},
+    {"color": "#0072B2", "linestyle": (0, (5, 2))},
+    {"color": "#6b6b6b", "linestyle": (0, (1, 1.5))},
+)
+"""One per reading."""
+
+
 def beta_explorer(
     student_logits: Float[Tensor, " V"],
     teacher_logits: Float[Tensor, " V"],
@@ -237,12 +245,10 @@ def beta_explorer(
 
     sizes = {reading: [np.linalg.norm(pulled(reading, x)) / unit for x in numbers] for reading in READINGS}
     highest = max(max(map(max, sizes.values())), np.linalg.norm(ends["reverse_kl"]) / unit)
-    looks = ({"color": "#E69F00", "linestyle": "-"}, {"color": "#0072B2", "linestyle": (0, (5, 2))},
-             {"color": "#6b6b6b", "linestyle": (0, (1, 1.5))})  # fmt: skip
 
     def create(figure: Any) -> dict[str, Any]:
         left, right = figure.subplots(1, 2, width_ratios=(4, 5))
-        for (reading, values), look in zip(sizes.items(), looks, strict=True):
+        for (reading, values), look in zip(sizes.items(), LOOKS, strict=True):
             left.plot(numbers, values, linewidth=2, label=reading, **look)
         for kind in ("forward_kl", "reverse_kl"):
             height = np.linalg.norm(ends[kind]) / unit

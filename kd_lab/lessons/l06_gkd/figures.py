@@ -35,7 +35,7 @@ def worst_cases(grid: Grid, worst: Mapping[str, Float[np.ndarray, "D F S"]]) -> 
 
 
 def budget_table(grid: Grid) -> str:
-    """What was trained, in markdown: a row per world."""
+    """The budget of each world, in markdown: a row per world."""
     head = ("world", "texts", "layers, heads, width", "steps on labels, then in the cell", "texts per step")
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for world, budget in grid.about["worlds"].items():
