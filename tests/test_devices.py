@@ -32,7 +32,7 @@ from kd_lab.models import (
     next_token_logp,
     target_logp,
 )
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, beam_search
 from kd_lab.worlds import language
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "kd_lab"
 
 LIBRARY = ("contracts", "worlds", "models", "what", "how", "where", "methods", "measure", "compress")
 # The library's files and lines without its later capabilities; raised only by a capability, in its own commit.
-LIBRARY_FILES, LIBRARY_LINES = 86, 9_500
+LIBRARY_FILES, LIBRARY_LINES = 80, 9_500
 CAPABILITIES = {  # files and lines that each has added
     "Hugging Face models and their tokenizers": (2, 400),
     "heads that are never materialised in a recipe": (1, 50),

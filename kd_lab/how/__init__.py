@@ -14,8 +14,8 @@ from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.losses import Divergence, NegativeLogLikelihood
 from kd_lab.how.policy_gradient import PolicyGradient
-from kd_lab.how.position_statistics import Statistics
 from kd_lab.how.reduction import masked_mean
+from kd_lab.how.reference import Statistics
 from kd_lab.how.softmax_kl import softmax_kl, softmax_kl_with_statistics
 from kd_lab.how.sparse import sparse_softmax_kl, sparse_teacher_kl
 from kd_lab.how.sparse_cache import SparseTeacher, sampled, top_k

@@ -10,9 +10,8 @@ from torch import Tensor
 from kd_lab.how.backends import choose_backend, is_small
 from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.position_statistics import Statistics, reference_statistics
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import reference_likelihood, reference_softmax_kl
+from kd_lab.how.reference import Statistics, reference_likelihood, reference_softmax_kl, reference_statistics
 
 
 def softmax_kl(

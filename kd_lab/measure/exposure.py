@@ -80,7 +80,7 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
     Raises:
         ValueError: the vocabularies differ, or length is below 1.
 
-    >>> from kd_lab.models.finite_state import window_moves
+    >>> from kd_lab.models.exact_models import window_moves
     >>> coin = FiniteStateModel(torch.zeros(2, 2), window_moves(2, 1))  # ends with probability ½ at every step
     >>> pair_reach(coin, coin, 3).sum((1, 2)).tolist()
     [1.0, 0.5, 0.25]

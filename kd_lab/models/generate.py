@@ -76,7 +76,7 @@ def generate(
     Raises:
         ValueError: text and context do not fit, a prompt is empty, or chance is missing or on another device.
 
-    >>> from kd_lab.models.tabular import TabularModel
+    >>> from kd_lab.models.exact_models import TabularModel
     >>> from kd_lab.worlds import language
     >>> echo = language("echo")
     >>> written = generate(TabularModel(echo.logp), torch.zeros(1, 1, dtype=torch.long), 6, greedy=True)
