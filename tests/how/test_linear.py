@@ -9,7 +9,8 @@ import torch
 
 import kd_lab.how.chunked as chunked
 import kd_lab.how.linear_sweep as linear_sweep
-from kd_lab.how import DIVERGENCES, linear_softmax_kl, softmax_kl
+from kd_lab.how import linear_softmax_kl, softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 B, T, V, WIDTH, TEACHER_WIDTH = 3, 5, 97, 8, 11
 MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
@@ -265,7 +266,8 @@ def test_a_second_derivative_is_refused_in_words_and_the_reference_has_one():
 
 COMPILED = """
 import torch
-from kd_lab.how import DIVERGENCES, linear_softmax_kl
+from kd_lab.how import linear_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 torch.manual_seed(0)
 student = [torch.randn(shape).requires_grad_() for shape in ((2, 3, 8), (50, 8), (50,))]

@@ -9,7 +9,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
-from kd_lab.how import DIVERGENCES, softmax_kl, vocab_parallel, vocab_parallel_softmax_kl
+from kd_lab.how import softmax_kl, vocab_parallel, vocab_parallel_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 RANKS = 2
 SPLIT = (5, 6)  # of 11 tokens: shards differ in size
