@@ -215,6 +215,20 @@ def test_scales_caps_and_labels_in_the_same_sweep(divergence, backend, label_wei
         close(got / 3, exact, 1e-5)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference", "triton"])
+def test_labels_alone_are_read_where_the_divergence_is_infinite(backend):
+    if backend == "triton":
+        pytest.importorskip("triton")
+    student, teacher = heads()
+    options = {"labels": LABELS, "label_weight": 1.0}
+    expected = fused(student, teacher, **options)
+    teacher[2] = torch.zeros(V).index_fill(0, torch.tensor([1]), -torch.inf)
+    loss = fused(student, teacher, **options, divergence="reverse_kl", backend=backend)
+    torch.testing.assert_close(loss, expected)
+    for got, exact in zip(*(torch.autograd.grad(x, student) for x in (loss, expected)), strict=True):
+        close(got, exact, 1e-5)
+
+
 def test_weights_are_factors_without_a_gradient():
     student, teacher = heads()
     weights = torch.linspace(-1, 2, B * T).view(B, T)
