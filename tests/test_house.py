@@ -63,9 +63,6 @@ ONE_KERNEL = "one kernel, whose accumulators live from its first line to its las
 LONG_FUNCTIONS = {
     "kd_lab.how.kernels.resident.resident": ONE_KERNEL,
     "kd_lab.how.kernels.streaming.streaming_forward": ONE_KERNEL,
-    "kd_lab.how.softmax_kl.softmax_kl": "the docstring of sixteen options",
-    "kd_lab.models.generate.generate": "the docstring of ten options and the loop that they steer",
-    "kd_lab.where.beam.beam_search": "one algorithm, top to bottom",
 }
 
 INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
