@@ -66,12 +66,7 @@ LONG_FUNCTIONS = {
 }
 
 INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
-DRAWN = "drawn whenever the lesson runs, as its tests and the browser do"
 UNTESTED = {
-    "kd_lab.lessons.l07_minillm.figures": DRAWN,
-    "kd_lab.lessons.l07_minillm.explorers": "swept over all its settings whenever the lesson runs",
-    "kd_lab.lessons.l07_minillm.fork": "the world of lesson 07, whose claims hold it",
-    "kd_lab.lessons.l05_where.experiment": "the runs of lesson 05, whose claims hold them",
     "kd_lab.models.serving": "the other end of tests/where/test_endpoint.py",
     "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
     **{f"kd_lab.how.kernels.{name}": INSIDE for name in ("launch", "resident", "rows", "streaming", "tile")},
