@@ -67,7 +67,6 @@ LONG_FUNCTIONS = {
 
 INSIDE = "runs inside the kernels, which tests/how/kernels/ holds against fp64 through their operators"
 UNTESTED = {
-    "kd_lab.models.serving": "the other end of tests/where/test_endpoint.py",
     "kd_lab.bench.__main__": "a list of commands; the benchmarks that it starts have their own tests",
     **{f"kd_lab.how.kernels.{name}": INSIDE for name in ("launch", "resident", "rows", "streaming", "tile")},
 }
