@@ -1,9 +1,9 @@
-"""Densities, integrands and token tables are drawn where the arrays say."""
+"""Densities and integrands are drawn where the arrays say."""
 
 import numpy as np
 
-from kd_lab.lessons.l03_which_kl.figures import draw_fits, draw_plane, draw_token_tables, move_fits
-from kd_lab.viz import DIVERGENCES, course_style, new_figure
+from kd_lab.viz import DIVERGENCES, new_figure
+from kd_lab.viz.fits import draw_fits, move_fits
 
 X = np.linspace(-1, 1, 21)
 LOOKS = {name: DIVERGENCES[name] for name in ("forward_kl", "reverse_kl")}
@@ -40,19 +40,3 @@ def test_limits_do_not_follow_the_data():
     assert [axes.get_xlim() for axes in figure.axes] == [(-1, 1), (-1, 1)]
     assert figure.axes[0].get_ylim() == (0, 1)
     np.testing.assert_array_equal(artists.before.get_ydata(), X)
-
-
-def test_rings_have_the_students_width():
-    axes = new_figure().subplots()
-    draw_plane(axes, np.ones((4, 4)), (-2, 2, -2, 2), [(0.5, -0.5, 0.4)], LOOKS["reverse_kl"])
-    radii = [np.hypot(ring.get_xdata() - 0.5, ring.get_ydata() + 0.5) for ring in axes.lines]
-    np.testing.assert_allclose([r.mean() for r in radii], [0.4, 0.8])
-
-
-def test_tables_share_one_scale():
-    figure = new_figure()
-    with course_style():
-        draw_token_tables(figure, {"teacher": np.eye(3), "student": np.full((3, 3), 1 / 3)}, top=0.8)
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert [image.get_clim() for image in images] == [(0, 0.8), (0, 0.8)]
-    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["teacher", "student"]
