@@ -1,7 +1,7 @@
 """A student that cannot copy: softmax logits of low rank, for a teacher with a few plausible tokens in each context.
 
-logits [C, V] = states [C, R] @ embeddings [R, V] + bias [V], as in a language model whose hidden states are R wide. NumPy
-alone, and a leading axis for teachers that are learned side by side.
+logits [C, V] = states [C, R] @ embeddings [R, V] + bias [V], as in a language model whose hidden states are R wide.
+NumPy alone, and a leading axis for teachers that are learned side by side.
 """
 
 from collections.abc import Callable
@@ -80,5 +80,5 @@ def train_low_rank(
 def implausible_mass(
     student_logp: Float[np.ndarray, "S C V"], teacher_logp: Float[np.ndarray, "S C V"]
 ) -> Float[np.ndarray, " S"]:
-    """The student's mass on tokens that its teacher finds implausible, mean over contexts; the teacher's own is 0.04."""
+    """The mass on tokens that the teacher finds implausible, mean over contexts; the teacher's own is 0.04."""
     return np.where(teacher_logp > np.log(REST), 0, np.exp(student_logp)).sum(-1).mean(-1)
