@@ -53,7 +53,6 @@ FOR_ONE_LESSON = {
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
-    "kd_lab.worlds.densities": "a world like the others",
 }
 
 LISTS_OF_DIVERGENCES = {

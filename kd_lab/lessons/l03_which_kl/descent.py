@@ -51,7 +51,7 @@ def descend(
 
 def outside(
     density: Float[np.ndarray, "*S N"], teacher_density: Float[np.ndarray, " N"], share: float = 0.999
-) -> Float[np.ndarray, "*S"]:
+) -> Float[np.ndarray, "*S"] | float:
     """A student's mass outside the smallest region that holds this share of the teacher's."""
     order = np.argsort(-teacher_density)
     inside = order[: np.searchsorted(np.cumsum(teacher_density[order]) / teacher_density.sum(), share) + 1]

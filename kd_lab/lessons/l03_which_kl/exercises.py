@@ -80,9 +80,9 @@ def token_by_token(student_logp, teacher_logp):
     return answer
 
 
-def by_torch_kl_div(student_logp, teacher_logp):
-    target = torch.as_tensor(np.exp(teacher_logp))
-    return torch.nn.functional.kl_div(torch.as_tensor(student_logp), target, reduction="none").sum(-1).numpy()
+def by_torch(student_logp, teacher_logp):
+    log_q, log_p = torch.as_tensor(student_logp), torch.as_tensor(teacher_logp)
+    return torch.where(log_p > -math.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1).numpy()
 
 
 def by_weighted_average(x, cell, teacher_logp):
@@ -147,7 +147,7 @@ EXERCISES = {
             "exchanged."
         ),
         cases=(UNEVEN, NEVER_SAID, NEITHER_SAYS, TWO_POSITIONS),
-        unusual=(token_by_token, by_torch_kl_div, in_single_precision),
+        unusual=(token_by_token, by_torch, in_single_precision),
         check=never_said_by_the_student,
         mistakes=(
             Mistake(
@@ -155,6 +155,14 @@ EXERCISES = {
                 "This is KL(q‖p), the reverse KL: the student weighs the terms. In forward KL a term is costly where "
                 "the teacher is likely and the student is not.",
                 quiet(from_the_other_side(forward_kl)),
+            ),
+            Mistake(
+                "0 · log 0",
+                "There is a NaN: 0·∞, or ∞ − ∞, where a token has probability 0. A token that the teacher never says "
+                "adds 0 to forward KL, whatever the student gives it.",
+                quiet(
+                    lambda student_logp, teacher_logp: (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
+                ),
             ),
             Mistake(
                 "p log p missing",
@@ -179,14 +187,6 @@ EXERCISES = {
                 "The ratio is upside down: log(q/p) weighted by p is minus the divergence, and a divergence is never "
                 "negative.",
                 lambda student_logp, teacher_logp: -forward_kl(student_logp, teacher_logp),
-            ),
-            Mistake(
-                "0 · log 0",
-                "There is a NaN: 0·∞, or ∞ − ∞, where a token has probability 0. A token that the teacher never says "
-                "adds 0 to forward KL, whatever the student gives it.",
-                quiet(
-                    lambda student_logp, teacher_logp: (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
-                ),
             ),
             Mistake(
                 "summed over positions",

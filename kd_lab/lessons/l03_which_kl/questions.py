@@ -69,7 +69,7 @@ QUIZ = (
         right="KL(b‖a)",
     ),
     Question(
-        "A student writes only what its teacher might write, and a third of what the teacher writes never occurs. It was …",
+        "A student writes only what its teacher might write, but never a third of what the teacher writes. It was …",
         {
             "trained with forward KL": "Forward KL pays for each sentence that is missing.",
             "trained with reverse KL": "Where it says nothing it pays nothing, so the third could go.",
