@@ -80,7 +80,7 @@ def descent_explorer() -> Explorer:
         path = left.plot([], [], color=INK, linewidth=2.2)[0]
         start = left.plot([], [], "s", color="white", markeredgecolor=INK, markersize=9)[0]
         end = left.plot([], [], "*", color="#F0E442", markeredgecolor=INK, markersize=18)[0]
-        right.set(xlim=(-6, 6), ylim=(0, 1.1), xlabel="x", ylabel="density")
+        right.set(xlim=(-6, 6), ylim=(0, 1.5), xlabel="x", ylabel="density")
         right.fill_between(X, np.exp(teacher_logp), color=TEACHER.color, alpha=0.16, linewidth=0)
         right.plot(X, np.exp(teacher_logp), **TEACHER.line, label=TEACHER.label)
         first = right.plot([], [], color=FAINT, linewidth=1.6, linestyle=":", label="student at the start")[0]
@@ -102,11 +102,11 @@ def descent_explorer() -> Explorer:
             curve.set_visible(other == name)
         artists.last[name].set_data(X, density)
         left, right = modes_kept(X, density, EQUAL)
-        where = "over both modes" if left and right else f"on the {'left' if left else 'right'} mode"
+        where = "a place over both modes" if left and right else f"the {'left' if left else 'right'} mode"
         gap = integrand(end.logpdf(X), teacher_logp, name).sum() * (X[1] - X[0])
         return (
-            f"From mean {mean:.1f} and width {width:.1f}, {label} leads {where}: mean {end.mean + 0.0:.2f}, width "
-            f"{end.width:.2f}, and {gap:.2f} nats are left."
+            f"From mean {mean:.1f} and width {width:.1f}, {label} leads to {where}: mean "
+            f"{round(end.mean, 2) + 0:.2f}, width {end.width:.2f}, and {gap:.2f} nats are left."
         )
 
     return Explorer(
@@ -119,9 +119,9 @@ def descent_explorer() -> Explorer:
         create=create,
         update=update,
         presets={
-            "left of the middle": {"start: mean": -0.5},
-            "right of the middle": {"start: mean": 0.5},
-            "wide": {"start: mean": 0.5, "start: width": 2.5},
+            "from the right": {"start: mean": 1.0},
+            "narrow, in the middle": {"start: mean": 0.2, "start: width": 0.3},
+            "wide, in the middle": {"start: mean": 0.5, "start: width": 2.5},
             "the same, forward": {"start: mean": 0.5, "start: width": 2.5, "divergence": "forward KL"},
         },
         size=(760, 340),

@@ -9,6 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from kd_lab.lessons.l03_which_kl.descent import GRID, STEP, TRIANGLE, forward_on_plane
+from kd_lab.lessons.l03_which_kl.writing import LETTERS
 from kd_lab.measure.gaussian_student import Gaussian, gaussian_logpdf, integrand, nearest_gaussian
 from kd_lab.measure.interval import mean_interval
 from kd_lab.viz.fits import draw_fits, move_fits
@@ -52,13 +53,13 @@ def cliffs_figure(
         costs: ("forgets" or "invents", the divergence's name) → nats.
     """
     figure = new_figure(760, 300)
-    limits = {"forgets": "q → 0 where p = ½", "invents": "p → 0 where q = ½"}
+    limits = {"forgets": "q → 0, p = ½", "invents": "p → 0, q = ½"}
     with course_style():
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (what, limit) in zip(panels, limits.items(), strict=True):
             for name, look in BOTH.items():
                 axes.plot(vanishing, costs[what, name], **look.line, label=look.label)
-            axes.set(xscale="log", title=f"the student {what} a token: {limit}", ylim=(0, 15))
+            axes.set(xscale="log", title=f"{what} a token: {limit}", ylim=(0, 15))
             axes.set_xlabel("the probability that vanishes")
         panels[0].set_ylabel("divergence (nats)")
         panels[0].legend()
@@ -138,9 +139,11 @@ def draw_token_tables(figure: Figure, tables: Mapping[str, Float[np.ndarray, "C 
     panels = figure.subplots(1, len(tables), sharey=True)
     for axes, (title, table) in zip(np.atleast_1d(panels), tables.items(), strict=True):
         image = axes.imshow(table, vmin=0, vmax=top, cmap="Blues", aspect="auto", interpolation="nearest")
-        axes.set(title=title, xlabel="next token")
+        axes.set(title=title, xlabel="next letter")
+        axes.set_xticks(range(0, table.shape[1], 5), LETTERS[: table.shape[1] : 5])
+        axes.set_yticks(range(0, table.shape[0], 5), LETTERS[: table.shape[0] : 5])
         axes.spines[:].set(visible=True, color=FAINT)
-    np.atleast_1d(panels)[0].set_ylabel("token before")
+    np.atleast_1d(panels)[0].set_ylabel("letter before")
     figure.colorbar(image, ax=panels, label="probability")
 
 

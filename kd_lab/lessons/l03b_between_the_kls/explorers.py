@@ -44,7 +44,6 @@ def family_explorer() -> Explorer:
         ),
         update=_family,
         presets={
-            "JSD(½), nearer": {"second mode at": 1.0},
             "JSD(½), farther": {"second mode at": 2.5},
             "JSD(0.1), farther": {"β": 0.1, "second mode at": 2.5},
             "skew KL(0.1)": {"divergence": "skew KL", "β": 0.1, "second mode at": 4.0},

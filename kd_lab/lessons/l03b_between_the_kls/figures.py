@@ -45,7 +45,7 @@ def cliffs_figure() -> Figure:
     vanishing = np.logspace(-6, -0.301, 60)
     small = torch.log(torch.tensor(np.stack([vanishing, 1 - vanishing], axis=1)))
     even = torch.full_like(small, 0.5).log()
-    sides = {"forgets a token: q → 0 where p = ½": (small, even), "invents a token: p → 0 where q = ½": (even, small)}
+    sides = {"forgets a token: q → 0, p = ½": (small, even), "invents a token: p → 0, q = ½": (even, small)}
     figure = new_figure(760, 340)
     with course_style():
         panels = figure.subplots(1, 2, sharey=True)
@@ -53,7 +53,7 @@ def cliffs_figure() -> Figure:
             for name in TABLE:
                 cost = TABLE[name](*pair, BETAS.get(name, 0.5))
                 axes.plot(vanishing, cost, **DIVERGENCES[name].line, label=name_of(name))
-            axes.set(xscale="log", ylim=(0, 2.5), title=f"the student {title}")
+            axes.set(xscale="log", ylim=(0, 2.5), title=title)
             axes.set_xlabel("the probability that vanishes")
         panels[0].set_ylabel("divergence (nats)")
         handles = panels[0].get_legend_handles_labels()[0]
