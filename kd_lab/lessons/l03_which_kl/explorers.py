@@ -80,12 +80,12 @@ def descent_explorer() -> Explorer:
         path = left.plot([], [], color=INK, linewidth=2.2)[0]
         start = left.plot([], [], "s", color="white", markeredgecolor=INK, markersize=9)[0]
         end = left.plot([], [], "*", color="#F0E442", markeredgecolor=INK, markersize=18)[0]
-        right.set(xlim=(-6, 6), ylim=(0, 1.5), xlabel="x", ylabel="density")
+        right.set(xlim=(-6, 6), ylim=(0, 1.4), xlabel="x", ylabel="density")
         right.fill_between(X, np.exp(teacher_logp), color=TEACHER.color, alpha=0.16, linewidth=0)
         right.plot(X, np.exp(teacher_logp), **TEACHER.line, label=TEACHER.label)
-        first = right.plot([], [], color=FAINT, linewidth=1.6, linestyle=":", label="student at the start")[0]
-        last = {name: right.plot([], [], **look.line, label=f"its end, {look.label}")[0] for name, look in BOTH.items()}
-        right.legend(loc="upper center")
+        first = right.plot([], [], color=FAINT, linewidth=1.6, linestyle=":", label="start")[0]
+        last = {name: right.plot([], [], **look.line, label=f"end, {look.label}")[0] for name, look in BOTH.items()}
+        right.legend(loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=2, columnspacing=1.0, handlelength=1.6)
         return SimpleNamespace(image=image, path=path, start=start, end=end, first=first, last=last)
 
     def update(artists: SimpleNamespace, mean: float, width: float, label: str) -> str:
@@ -112,17 +112,17 @@ def descent_explorer() -> Explorer:
     return Explorer(
         name="walk downhill",
         controls=[
-            Slider("start: mean", -4.5, 4.5, 0.1, start=-1.0),
-            Slider("start: width", 0.3, 3.0, 0.1, start=1.0),
-            Choice("divergence", list(LABELS), start=DIVERGENCES["reverse_kl"].label),
+            Slider("mean", -4.5, 4.5, 0.1, start=-1.0),
+            Slider("width", 0.3, 3.0, 0.1, start=1.0),
+            Choice("direction", list(LABELS), start=DIVERGENCES["reverse_kl"].label),
         ],
         create=create,
         update=update,
         presets={
-            "from the right": {"start: mean": 1.0},
-            "narrow, in the middle": {"start: mean": 0.2, "start: width": 0.3},
-            "wide, in the middle": {"start: mean": 0.5, "start: width": 2.5},
-            "the same, forward": {"start: mean": 0.5, "start: width": 2.5, "divergence": "forward KL"},
+            "from the right": {"mean": 1.0},
+            "narrow, in the middle": {"mean": 0.2, "width": 0.3},
+            "wide, in the middle": {"mean": 0.5, "width": 2.5},
+            "the same, forward": {"mean": 0.5, "width": 2.5, "direction": "forward KL"},
         },
         size=(760, 340),
     )

@@ -353,8 +353,8 @@ print(f"Of forward KL's student {outside(np.exp(wide.logpdf(GRID)), p_grid):.0%}
 
 # %% [markdown]
 # **Explore: choose a start and walk.**
-# The map on the left holds every Gaussian.
-# Its valleys belong to the direction, and so does the path.
+# The map on the left holds every Gaussian; the sliders place the start, a white square.
+# The map belongs to the direction, and so does the path.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.explorers import descent_explorer
@@ -363,7 +363,7 @@ walk = descent_explorer()
 walk.show()
 
 # %% tags=["hide-input"]
-walk.filmstrip([{"start: mean": -1.0}, "narrow, in the middle", "wide, in the middle", "the same, forward"])
+walk.filmstrip([{"mean": -1.0}, "narrow, in the middle", "wide, in the middle", "the same, forward"])
 
 # %% [markdown]
 # ## 3 · The same with tokens

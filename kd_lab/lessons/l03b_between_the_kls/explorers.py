@@ -23,6 +23,8 @@ LIMITS = {"xlim": (-7, 9), "density_top": 0.95, "integrand_limits": (-0.3, 0.8)}
 HEIGHTS = {"jsd": (-0.04, 0.16), "skew_kl": (-0.3, 1.0)}
 """The lower panel's limits where a divergence needs its own: JSD's integrand is a fifth as tall as the KLs'."""
 
+TICKS = {"jsd": (0.0, 0.05, 0.1, 0.15)}
+
 FAMILY = {DIVERGENCES[name].label: name for name in SMOOTH}
 
 
@@ -47,7 +49,7 @@ def family_explorer() -> Explorer:
             "JSD(½), farther": {"second mode at": 2.5},
             "JSD(0.1), farther": {"β": 0.1, "second mode at": 2.5},
             "skew KL(0.1)": {"divergence": "skew KL", "β": 0.1, "second mode at": 4.0},
-            "skew reverse KL(0.9)": {"divergence": "skew reverse KL", "β": 0.9, "second mode at": 1.0},
+            "skew reverse KL(0.9)": {"divergence": "skew reverse KL", "β": 0.9},
         },
         size=(760, 470),
     )
@@ -59,6 +61,7 @@ def _family(artists: SimpleNamespace, label: str, beta: float, second: float) ->
     lower = artists.integrands[name].axes
     if lower.get_ylim() != HEIGHTS.get(name, LIMITS["integrand_limits"]):
         lower.set_ylim(HEIGHTS.get(name, LIMITS["integrand_limits"]))
+        lower.set_yticks(TICKS.get(name, (0.0, 0.5)))
     move_fits(artists, X, np.exp(teacher.logpdf(X)), {name: (density, charge)})
     shown = label if name in KLS else f"{label} with β = {beta:.2f}"
     unread = " (which reads no β)" if name in KLS else ""

@@ -76,5 +76,6 @@ def ragged_hill(generator: np.random.Generator) -> Mixture1D:
 
 def count_optima(teacher: Mixture1D, temperature: float, starts: list[tuple[float, float]]) -> int:
     """How many different Gaussians a downhill search on reverse KL ends in, to one decimal of mean and width."""
-    ends = local_optima(X, CELL, soften(teacher.logpdf(X), temperature), "reverse_kl", starts=starts)
+    x, cell = line(-8, 8, 240)
+    ends = local_optima(x, cell, teacher.logpdf(x) / temperature, "reverse_kl", starts=starts)  # up to a constant
     return len({(round(end.mean, 1), round(end.width, 1)) for end in ends})

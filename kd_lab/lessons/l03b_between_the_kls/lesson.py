@@ -317,7 +317,7 @@ predict("03b.c")
 from kd_lab.lessons.l03b_between_the_kls.hills import count_optima, ragged_hill
 
 counts = []
-for s in range(24):
+for s in range(32):
     generator = np.random.default_rng([seed, s])
     hill = ragged_hill(generator)
     means, log_widths = generator.uniform(-2.5, 2.5, 40), generator.uniform(np.log(0.1), 0, 40)
