@@ -48,7 +48,7 @@ seed = setup("03")
 # A student that can equal its teacher ends there in either direction.
 # Ours cannot: it is a single Gaussian, and the teacher has two modes, hills that may be moved apart.
 #
-# Two words to be exact about.
+# Two words need an exact meaning.
 # The **valley** is the middle half of the gap between the modes.
 # A mode is **kept** if the student gives its neighbourhood, two widths to each side, at least a tenth of what the teacher gives it.
 
@@ -282,8 +282,9 @@ claim(
 # $$\frac{\partial}{\partial\theta}\mathrm{KL}(p\|q)=\int -p\;\frac{\partial\log q}{\partial\theta},\qquad
 # \frac{\partial}{\partial\theta}\mathrm{KL}(q\|p)=\int q\log\frac qp\;\frac{\partial\log q}{\partial\theta}$$
 #
-# Forward KL averages over the teacher, reverse KL over the student: it learns nothing about places where it is not.
-# Our teacher here has two equal modes, 4 apart. We start 24 students at random, in five draws.
+# Forward KL averages over the teacher, reverse KL over the student, which learns nothing about places where it is not.
+# Our teacher here has two equal modes, 4 apart.
+# We start 24 students at random, and do so five times.
 
 # %%
 predict("03.c")
@@ -374,7 +375,7 @@ walk.filmstrip([{"mean": -1.0}, "narrow, in the middle", "wide, in the middle", 
 # Our teacher writes 20 letters.
 # After each letter three are plausible and share 96 %; the other 17 share 4 %.
 # A student of rank 2 cannot place three independent peaks in 20 rows.
-# Which of its two evils will it choose?
+# Will it hedge, or drop tokens?
 #
 # To train it we need the gradient with respect to the logits $z$, where $q=\mathrm{softmax}(z)$.
 # For forward KL it is $q-p$.
@@ -503,7 +504,7 @@ claim(
 
 # %% [markdown]
 # Remember this when someone reports that one direction "is better".
-# It depends on how far the student is from being able to copy, and on how long it is trained: [Wu et al. 2024](https://arxiv.org/abs/2404.02657) make this point for language models.
+# That depends on how far the student is from being able to copy, and on how long it is trained: [Wu et al. 2024](https://arxiv.org/abs/2404.02657) make this point for language models.
 #
 # **Last check: the plane.**
 # Three modes in a triangle, one round Gaussian, 16 random starts in each of five draws.

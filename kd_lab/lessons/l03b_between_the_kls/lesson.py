@@ -70,7 +70,8 @@ predict("03b.a")
 # %% [markdown]
 # **Explore: one divergence at a time.**
 # The teacher has a hill at −2 and another that you move; the student is the nearest Gaussian.
-# The lower panel has a scale for each divergence: JSD's integrand is a fifth as tall as a KL's, and never negative.
+# The lower panel has its own scale for JSD, whose integrand is a fifth as tall as a KL's and never negative.
+# Total variation is left out: its corner at $q=p$ stops the search for the nearest Gaussian.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import family_explorer
@@ -182,7 +183,7 @@ print(f"2,000 pairs: symmetric, and JSD(½) is at most {half.max() / np.log(2):.
 # Only the *slopes* are the KLs: $\mathrm{JSD}_\beta/\beta\to\mathrm{KL}(p\|q)$ as $\beta\to0$, and $\mathrm{JSD}_\beta/(1-\beta)\to\mathrm{KL}(q\|p)$ as $\beta\to1$.
 #
 # Libraries often let β = 0 mean forward KL itself ([today's version of the same trainer](https://github.com/huggingface/trl/blob/f2cd57710ae345ea6428ae95363267fcf38a3dc8/trl/experimental/gkd/gkd_trainer.py) does).
-# That is kind, but the loss then jumps: from β = 0.01 to β = 0 it grows a hundredfold.
+# That is convenient, but the loss then jumps: from β = 0.01 to β = 0 it grows a hundredfold.
 # `kd_lab` refuses both ends and names the KL to use.
 
 # %% tags=["hide-input"]
