@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from kd_lab.how import divergences
-from kd_lab.lessons.l03_which_kl.fits import (
+from kd_lab.measure.gaussian_student import (
     DIVERGENCES,
     Gaussian,
     gaussian_logpdf,
     integrand,
     local_optima,
+    modes_kept,
     moments,
     nearest_gaussian,
 )
@@ -110,3 +111,13 @@ def test_unknown_names_and_bad_starts_are_refused():
         integrand(logp, logp, "kl")
     with pytest.raises(ValueError, match="width above 0"):
         local_optima(X, CELL, logp, "reverse_kl", starts=[(0.0, 0.0)])
+
+
+def test_a_mode_is_kept_from_a_tenth_of_the_teachers_mass_on():
+    teacher = hills(5.0)  # modes at −2 and 3, width ½
+    both, left = nearest_gaussian(X, CELL, teacher.logpdf(X), "forward_kl"), Gaussian(-2.0, 0.5)
+    densities = np.exp([both.logpdf(X), left.logpdf(X)])
+    assert modes_kept(X, densities, teacher).tolist() == [[True, True], [True, False]]
+    near = np.abs(X - 3) < 1
+    for share, kept in ((0.11, True), (0.09, False)):
+        assert modes_kept(X, share * np.exp(teacher.logpdf(X)) * near, teacher)[1] == kept

@@ -1,4 +1,4 @@
-"""The single Gaussian that lies nearest to a density on the line, nearest in whichever sense you choose.
+"""A student that cannot copy: the single Gaussian that lies nearest to a density on the line, under any divergence.
 
 A density on a grid is a distribution over cells, so each divergence here is the one of `kd_lab.how`, with the cell's
 width as the weight of each term. NumPy alone, and fast enough to follow a slider.
@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from kd_lab.how.divergences import DIVERGENCES as TABLE
+from kd_lab.worlds.densities import Mixture1D
 
 DIVERGENCES = tuple(name for name in TABLE if name != "total_variation")  # its corner at q = p stops Newton's method
 TINY = np.finfo(float).tiny
@@ -127,7 +128,7 @@ def local_optima(
         starts: (mean, width) of each start.
 
     Returns:
-        One Gaussian a start, in the order of the starts, each with its gap in nats.
+        One Gaussian per start, in the order of the starts, each with its gap in nats.
 
     Raises:
         ValueError: the divergence has another name, `beta` is an end of its interval, the shapes differ, or there is no
@@ -173,7 +174,7 @@ def nearest_gaussian(
     Raises:
         ValueError: as in `local_optima`.
 
-    >>> from kd_lab.worlds.densities import Mixture1D, line
+    >>> from kd_lab.worlds.densities import line
     >>> x, cell = line(-12, 12, 480)
     >>> teacher = Mixture1D((0.5, 0.5), (-3, 3), (0.5, 0.5))
     >>> for divergence in ("forward_kl", "reverse_kl"):
@@ -188,13 +189,35 @@ def nearest_gaussian(
     return next(fit for fit in found if fit.gap <= least + TIE)
 
 
+def modes_kept(
+    x: Float[np.ndarray, " N"], density: Float[np.ndarray, "*S N"], teacher: Mixture1D
+) -> Bool[np.ndarray, "*S K"]:
+    """Which of the teacher's K modes a student keeps.
+
+    A mode is kept where the student gives its neighbourhood, two widths to each side, at least a tenth of the teacher's
+    probability there.
+
+    Args:
+        x: midpoints of equal cells.
+        density: q(x), of one student or of several.
+        teacher: with one mean and one width per mode.
+
+    >>> x = np.linspace(-6, 6, 241)
+    >>> teacher = Mixture1D((0.5, 0.5), (-2, 2), (0.5, 0.5))
+    >>> modes_kept(x, np.exp(Gaussian(-2.0, 0.5).logpdf(x)), teacher).tolist()
+    [True, False]
+    """
+    near = (np.abs(x - teacher.means[:, None]) < 2 * teacher.widths[:, None]).astype(float)  # [K, N]
+    return density @ near.T >= 0.1 * (near @ np.exp(teacher.logpdf(x)))
+
+
 def _gap(theta, x, cell, teacher_logp, divergence, beta):
     student_logp = gaussian_logpdf(x, theta[:, 0], np.exp(theta[:, 1]))
     return integrand(student_logp, teacher_logp, divergence, beta).sum(-1) * cell
 
 
 def _descend(theta, x, cell, teacher_logp, divergence, beta, steps: int = 40):
-    """Newton's method on (mean, log width), one row a start; a step that does not improve is halved."""
+    """Newton's method on (mean, log width), one row per start; a step that does not improve is halved."""
     gap = _gap(theta, x, cell, teacher_logp, divergence, beta)
     scale = np.ones(len(theta))
     for _ in range(steps):
