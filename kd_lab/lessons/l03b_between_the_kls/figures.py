@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from kd_lab.how import DIVERGENCES as TABLE
+from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.measure.interval import mean_interval
 from kd_lab.viz.plots import interval_curve
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, course_style, new_figure

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kd_lab.how import DIVERGENCES
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.lessons.l03b_between_the_kls.explorers import FAMILY, HEIGHTS, family_explorer, heat_explorer
 from kd_lab.lessons.l03b_between_the_kls.figures import (
     cliffs_figure,
