@@ -3,8 +3,8 @@
 import pytest
 
 from kd_lab.classroom.diagnosis import find_exercise
-from kd_lab.lessons.l04_fused_softmax_kl.own_kernel import compile_own_kernel
-from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import tl, triton
+from kd_lab.lessons.l04b_bytes_and_instructions.own_kernel import compile_own_kernel
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import tl, triton
 
 TYPES = {"logits": "*bf16", "lse": "*fp32", "vocabulary": "i32"}
 
