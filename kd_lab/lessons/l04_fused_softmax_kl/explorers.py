@@ -247,13 +247,11 @@ def read_out(label: str, steps: Sequence[Sequence[Access]], of: int, vocabulary:
     """The last of some steps as a sentence."""
     first = steps[-1][0]
     inside = [cell % vocabulary for cell, touches in zip(first.cells, first.touches, strict=True) if touches]
+    columns = f"columns {min(inside)} to {max(inside)}" if len(inside) > 1 else f"column {inside[0]}"
     masked = len(first.cells) - len(inside)
-    hollow = f"; {masked} lanes are masked, and lie over the next row" if masked else ""
-    does = "store" if first.stores else "load"
-    return (
-        f"{label}, access {len(steps)} of {of}: both programs {does} columns {min(inside)} to {max(inside)} "
-        f"of {first.tensor}{hollow}."
-    )
+    hollow = f"; {masked} lanes are masked, and those of program 0 lie over row 1" if masked else ""
+    does = "stores" if first.stores else "loads"
+    return f"{label}, access {len(steps)} of {of}: each program {does} {columns} of its row of {first.tensor}{hollow}."
 
 
 def lanes_explorer(watched: Mapping[str, Sequence[Access]], rows: int, vocabulary: int, block: int) -> Explorer:

@@ -40,8 +40,8 @@ def accesses(run: Callable[[], None], tensors: Mapping[str, Tensor]) -> list[Acc
     """
     seen: list[Access] = []
 
-    def note(program: int, addresses: np.ndarray, mask: np.ndarray, stores: bool) -> None:
-        addresses, mask = np.atleast_1d(addresses).ravel(), np.atleast_1d(mask).ravel()
+    def note(program: int, addresses: Any, mask: Any, stores: bool) -> None:
+        addresses, mask = np.ravel(addresses), np.ravel(mask)
         if not mask.any():
             return
         for name, tensor in tensors.items():

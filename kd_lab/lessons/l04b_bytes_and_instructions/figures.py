@@ -25,7 +25,9 @@ def staircase_figure(ledger: Ledger) -> Figure:
         axes.axhline(6, **BASELINE.line)
         axes.text(len(steps) - 0.1, 9, "needed: 6", ha="right", color=BASELINE.color)
         axes.text(len(steps) - 0.1, moved[-1] + 3, f"{moved[-1]:.0f}", ha="right", weight="bold")
-        axes.set_xticks(np.arange(len(steps)) + 0.5, map(name_of, steps), rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_xticks(
+            np.arange(len(steps)) + 0.5, map(name_of, steps), rotation=40, ha="right", rotation_mode="anchor"
+        )
         axes.tick_params(axis="x", length=0)
         axes.set(ylabel="bytes moved per logit, so far", xlim=(0, len(steps)), ylim=(0, 138))
     return figure

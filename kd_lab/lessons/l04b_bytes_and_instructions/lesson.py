@@ -138,7 +138,9 @@ if HAS_TRITON:
 # %% tags=["hide-input"]
 if HAS_TRITON:
     for key, found in counted.items():
-        print(f"{key[0]:11s} V = {key[1]:7,d}  {key[2]:4s}  {found:6.2f} of at most {BUDGETS[key]:5.2f} bytes per logit")
+        print(
+            f"{key[0]:11s} V = {key[1]:7,d}  {key[2]:4s}  {found:6.2f} of at most {BUDGETS[key]:5.2f} bytes per logit"
+        )
     claim(
         "C04a",
         "The library's kernels, forward and backward, keep their budget of bytes.",
