@@ -271,7 +271,10 @@ def lanes_explorer(watched: Mapping[str, Sequence[Access]], rows: int, vocabular
 
     return Explorer(
         name="lanes",
-        controls=[Slider("access", 1, longest, 1, start=3), Choice("kernel", list(stepped), start=next(iter(stepped)))],
+        controls=[
+            Slider("access", 1, longest, 1, start=min(3, longest)),
+            Choice("kernel", list(stepped), start=next(iter(stepped))),
+        ],
         create=lambda figure: draw_lanes(figure.subplots(), rows, vocabulary, block, longest),
         update=update,
         presets={f"all of {label}": {"access": longest, "kernel": label} for label in stepped},

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, FAINT, INK, Look
@@ -83,7 +84,8 @@ def cost_dots(axes: Axes, names: Sequence[str], limits: tuple[float, float], lab
     for place, name in zip(places, names, strict=True):
         look = DESIGNS[name]
         dots += axes.plot([], [], marker=look.marker, markersize=9, linestyle="", color=look.color)
-        texts.append(axes.text(limits[0], place, "", va="center", ha="left", fontsize=9.5, color=INK))
+        beside = offset_copy(axes.transData, axes.figure, x=8, units="points")
+        texts.append(axes.text(limits[0], place, "", va="center", fontsize=9.5, color=INK, transform=beside))
     return SimpleNamespace(names=tuple(names), places=tuple(places), left=limits[0], dots=dots, texts=texts)
 
 
@@ -92,7 +94,7 @@ def move_cost_dots(artists: SimpleNamespace, costs: Mapping[str, float | None], 
     for name, place, dot, text in zip(artists.names, artists.places, artists.dots, artists.texts, strict=True):
         cost = costs[name]
         dot.set_data([] if cost is None else [cost], [] if cost is None else [place])
-        text.set_x(artists.left * 1.3 if cost is None else cost * 1.6)
+        text.set_x(artists.left if cost is None else cost)
         text.set_text(
             "row too wide" if cost is None else f"{cost:,.0f} {unit}" if cost >= 100 else f"{cost:.3g} {unit}"
         )
@@ -126,10 +128,7 @@ def draw_roof(
     for name in names:
         look = DESIGNS[name]
         drops[name] = roof.plot([], [], color=look.color, linestyle=look.linestyle, linewidth=1.0)[0]
-        points[name] = roof.plot([], [], color=look.color, marker=look.marker, markersize=9, linestyle="", label=name)[
-            0
-        ]
-    roof.legend(loc="lower right")
+        points[name] = roof.plot([], [], color=look.color, marker=look.marker, markersize=9, linestyle="")[0]
     dots = cost_dots(times, names, time_limits, "milliseconds, at least")
     return SimpleNamespace(line=line, points=points, drops=drops, dots=dots, limits=(intensity_limits, rate_limits))
 
@@ -238,7 +237,7 @@ def roof_explorer(eager: float) -> Explorer:
             f"{times['eager']:,.3g} ms, the {best} kernel {times[best]:,.3g} ms. Its limit there: {limit}."
         )
 
-    limits = {"intensity_limits": (0.01, 10), "rate_limits": (0.005, 20), "time_limits": (0.003, 1e7)}
+    limits = {"intensity_limits": (0.01, 10), "rate_limits": (0.005, 20), "time_limits": (0.003, 1e6)}
     return Explorer(
         name="roofline",
         controls=[
