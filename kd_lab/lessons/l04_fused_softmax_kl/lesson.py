@@ -44,7 +44,7 @@ seed = setup("04")
 #
 # A GPU computes far faster than it reads: what a loss costs is decided by how often its logits travel between memory and chip.
 # Student and teacher logits have shape $[N, V]$, with $N$ positions and $V$ tokens in the vocabulary.
-# At $N=8192$ and $V=128256$, as in Llama 3, each of the two holds a thousand million numbers.
+# At $N=8192$ and $V=128256$, as in Llama 3, each of the two holds a billion numbers.
 #
 # A **kernel** is a function that runs on the chip.
 # In Triton you write it for one **program**; the launch `kernel[(N,)](…)` starts $N$ of them, and `tl.program_id(0)` tells each one its number.
@@ -129,7 +129,7 @@ print(f"stored {traffic.stored / logits.nbytes:.0f} times")
 #
 # From here on one line loads a block.
 # `load_block(row, start, vocabulary, BLOCK)` is the load that you just wrote, with $-\infty$ beyond the row.
-# It also turns 16-bit logits into fp32 *before* any arithmetic: probabilities of 16 bits are wrong by more than the gradient of a student that is nearly done.
+# It also turns 16-bit logits into fp32 *before* any arithmetic: the rounding of a 16-bit probability exceeds the whole gradient of a student that is nearly done.
 #
 # ## 2 · One pass
 #
@@ -302,12 +302,10 @@ lanes.filmstrip(["all of 04.3 forward KL", "all of 04.4 gradient"])
 
 # %% [markdown]
 # Two kernels make a loss that PyTorch can differentiate; `own_loss` connects them.
-# fp64, double precision, judges its value and its gradient, with a different weight on every row so that a wrong upstream shows.
-# The library's kernels are judged beside yours, for all six divergences.
+# First, how often does it touch memory?
 
 # %%
 from kd_lab.lessons.l04_fused_softmax_kl.judge import own_loss
-from kd_lab.viz import DIVERGENCES
 
 V = 2000
 student, teacher = torch.randn(2, 1, V, generator=torch.Generator().manual_seed(seed))
@@ -322,10 +320,16 @@ claim(
     holds=5 <= visits <= 5.02,  # and a few numbers per row
 )
 
+# %% [markdown]
+# **Is it right?** The judge is fp64, double precision, for the value and for the gradient.
+# Every row gets a weight of its own, so that a wrong upstream shows.
+# The library's kernels are judged beside yours, for all six divergences.
+
 # %%
 from functools import partial
 
 from kd_lab.lessons.l04_fused_softmax_kl.judge import against_fp64
+from kd_lab.viz import DIVERGENCES
 
 fused = "triton" if HAS_TRITON else "chunked"  # which of the library's backends is judged here
 formulas = {name: partial(softmax_kl, divergence=name, temperature=2.0, reduction="none") for name in DIVERGENCES}
@@ -373,7 +377,7 @@ predict("04.b")
 
 # %% [markdown]
 # The formula subtracts $\mathrm{lse}_t-\mathrm{lse}_s$ from a mean difference of logits.
-# Each lse is between 16 and 32 here, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
+# Each lse is near 31 here, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
 # A difference of such numbers cannot know what $5\cdot10^{-7}$ is, however carefully it was summed.
 #
 # **Derive.** There is another formula. With $d=\log(p/q)$,
@@ -511,10 +515,10 @@ claim(
 # ## In the wild
 #
 # The rescaled sum is the online softmax of Milakov and Gimelshein (2018), who measured a softmax up to 1.3 times faster with it.
-# FlashAttention (2022) carries a weighted sum along in the same way, with the values of attention where we have $y-x$; it trained GPT-2 three times faster at 1,024 tokens.
-# Vocabularies made losses worth the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936.
+# FlashAttention (2022) carries a weighted sum along in the same way, with attention's values where we have $y-x$; its authors trained GPT-2, at 1,024 tokens, three times faster than before.
+# As vocabularies grew, losses became worth the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936 with padding.
 # LinkedIn's Liger Kernel (2024) fuses losses, norms and activations in Triton and reports 20 % more throughput and 60 % less memory on average.
-# Our kernels share the mathematics; unlike those, they have never been tuned on a GPU.
+# Your kernels share the mathematics with these, and not the speed: so far they have been interpreted only.
 #
 # ## Discuss
 #

@@ -87,7 +87,7 @@ def compile_or_fall_back(
         heading = "This kernel does not compile. The cells below go on with the reference's."
         hint = "What the interpreter forgives and the compiler does not: a sum that starts at `0` instead of `0.0`."
         said = [line for line in str(error).splitlines() if line.strip() and "site-packages" not in line]
-        show(Panel(heading, (hint,), tuple(said[-6:]), tone="attention"))
+        show(Panel(heading, (hint,), tuple(said[-3:]), tone="attention"))
         return compile_own_kernel(fallback, types, variants, target)
 
 

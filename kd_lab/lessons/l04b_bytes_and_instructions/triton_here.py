@@ -4,8 +4,12 @@ Triton decides when it is imported whether kernels are compiled for a GPU or int
 be in the environment before this file, and all of `kd_lab.how`, is imported.
 """
 
+import warnings
 from types import SimpleNamespace
 from typing import no_type_check
+
+# −∞ − (−∞) occurs in right kernels too, beyond the row; a GPU does not remark on it either.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"triton\.runtime\.interpreter")
 
 try:
     import triton
