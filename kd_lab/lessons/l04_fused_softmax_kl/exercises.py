@@ -19,7 +19,7 @@ from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import count_bytes, loa
 @triton.jit
 @no_type_check
 def softmax(logits, probabilities, vocabulary, BLOCK: tl.constexpr):
-    """softmax of logits [N, V] into probabilities [N, V]: program n takes row n and reads it three times."""
+    """softmax of logits [N, V] into probabilities [N, V]: program n reads row n three times."""
     row = tl.program_id(0) * vocabulary
     top, total = float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -54,7 +54,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 @triton.jit
 @no_type_check
 def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr):
-    """KL(p‖q) of rows of logits [N, V] into kl [N], and both log Σ e^x; each row of each side is read once."""
+    """KL(p‖q) of rows of logits [N, V] into kl [N], and both lse [N]; each row is read once."""
     n = tl.program_id(0)
     top_s, top_t, total_s, total_t, excess = float("-inf"), float("-inf"), 0.0, 0.0, 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -78,7 +78,7 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
 def forward_kl_backward(
     student, teacher, student_lse, teacher_lse, upstream, gradient, vocabulary, temperature, BLOCK: tl.constexpr
 ):
-    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both log Σ e^(logit/τ)."""
+    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both lse [N]."""
     n = tl.program_id(0)
     factor = tl.load(upstream + n) / temperature  # the chain rule through x = s/τ
     lse_s, lse_t = tl.load(student_lse + n), tl.load(teacher_lse + n)
@@ -93,7 +93,7 @@ def forward_kl_backward(
 @triton.jit
 @no_type_check
 def steady_kl(student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr):
-    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both log Σ e^(logit/τ)."""
+    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both lse [N]."""
     n = tl.program_id(0)
     lse_s, lse_t, total = tl.load(student_lse + n), tl.load(teacher_lse + n), 0.0
     for start in range(0, vocabulary, BLOCK):

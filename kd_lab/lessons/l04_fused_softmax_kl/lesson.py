@@ -35,7 +35,7 @@ show(
 # %%
 from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.how import softmax_kl
-from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import HAS_TRITON, count_bytes, load_block, tl, triton
+from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import count_bytes, load_block, tl, triton
 
 seed = setup("04")
 
@@ -96,7 +96,7 @@ print(out)
 @exercise("04.1")
 @triton.jit
 def softmax(logits, probabilities, vocabulary, BLOCK: tl.constexpr):
-    """softmax of logits [N, V] into probabilities [N, V]: program n takes row n and reads it three times."""
+    """softmax of logits [N, V] into probabilities [N, V]: program n reads row n three times."""
     ...
 
 
@@ -156,6 +156,9 @@ online.show()
 
 # %% tags=["hide-input"]
 online.filmstrip(["all read", "accumulator forgotten"])
+
+# %% tags=["hide-input"]
+reveal("04.a")
 
 # %% [markdown]
 # Where the row *falls*, its maximum comes first and the slip costs nothing: no test with such a row finds it.
@@ -223,8 +226,10 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 # %%
 @exercise("04.3")
 @triton.jit
-def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr):
-    """KL(p‖q) of rows of logits [N, V] into kl [N], and both log Σ e^x; each row of each side is read once."""
+def forward_kl(
+    student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr
+):  # fmt: skip
+    """KL(p‖q) of rows of logits [N, V] into kl [N], and both lse [N]; each row is read once."""
     ...
 
 
@@ -242,9 +247,6 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
 
 # %% [markdown] tags=["solution:04.3"]
 # solution
-
-# %% tags=["hide-input"]
-reveal("04.a")
 
 # %% [markdown]
 # ## 4 · The backward pass
@@ -264,9 +266,10 @@ reveal("04.a")
 @exercise("04.4")
 @triton.jit
 def forward_kl_backward(
-    student, teacher, student_lse, teacher_lse, upstream, gradient, vocabulary, temperature, BLOCK: tl.constexpr
-):
-    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both log Σ e^(logit/τ)."""
+    student, teacher, student_lse, teacher_lse, upstream, gradient,
+    vocabulary, temperature, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both lse [N]."""
     ...
 
 
@@ -309,12 +312,13 @@ from kd_lab.lessons.l04_fused_softmax_kl.judge import own_loss
 
 V = 2000
 student, teacher = torch.randn(2, 1, V, generator=torch.Generator().manual_seed(seed))
+loss = own_loss(forward_kl, forward_kl_backward, temperature=1.0)
 with count_bytes() as traffic:
-    own_loss(forward_kl, forward_kl_backward, temperature=1.0)(student.requires_grad_(), teacher).sum().backward()
+    loss(student.requires_grad_(), teacher).sum().backward()
 visits = traffic.moved / student.nbytes
 claim(
     "C04a",
-    "Forward and backward, your kernels touch memory five times per logit: two reads, two more, and one write.",
+    "Your kernels touch memory five times per logit: two reads forward, two backward, one write.",
     visits,
     unit="visits per logit",
     holds=5 <= visits <= 5.02,  # and a few numbers per row
@@ -329,15 +333,17 @@ claim(
 from functools import partial
 
 from kd_lab.lessons.l04_fused_softmax_kl.judge import against_fp64
+from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import HAS_TRITON
 from kd_lab.viz import DIVERGENCES
 
 fused = "triton" if HAS_TRITON else "chunked"  # which of the library's backends is judged here
-formulas = {name: partial(softmax_kl, divergence=name, temperature=2.0, reduction="none") for name in DIVERGENCES}
+at_two = partial(softmax_kl, temperature=2.0, reduction="none")
+formulas = {name: partial(at_two, divergence=name) for name in DIVERGENCES}
 own = own_loss(forward_kl, forward_kl_backward, temperature=2.0)
 errors = {"yours": []} | {name: [] for name in formulas}
 for s in range(5):
     generator = torch.Generator().manual_seed(100 * seed + s)
-    student, teacher = 3 * torch.randn(2, 2, 1271, generator=generator)  # 1271 = 31 · 41: a multiple of no block
+    student, teacher = 3 * torch.randn(2, 2, 1271, generator=generator)  # 1271 = 31 · 41
     weights = torch.rand(2, generator=generator) + 0.5
     errors["yours"].append(against_fp64(own, formulas["forward_kl"], student, teacher, weights))
     for name, formula in formulas.items():
@@ -390,7 +396,7 @@ predict("04.b")
 # To first order $\sum p\,d$ loses $\varepsilon(1+\mathrm{KL})$, and $-\sum p$ gains $\varepsilon$.
 # What is left is $\varepsilon\cdot\mathrm{KL}$, which vanishes with the KL, and a term of second order, $\varepsilon^2/2$, which does not: at $\varepsilon=10^{-6}$ it is $5\cdot10^{-13}$.
 #
-# Besides, each term is $p\,(e^{-d}-1+d)\ge0$, so that the sum cannot be negative by more than the rounding of its terms.
+# Besides, each term is $p\,(e^{-d}-1+d)\ge0$: only the rounding of the terms themselves can still make the sum negative.
 #
 # ### Exercise 04.5 · A steady sum (●●○, 8 minutes)
 #
@@ -400,8 +406,10 @@ predict("04.b")
 # %%
 @exercise("04.5")
 @triton.jit
-def steady_kl(student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr):
-    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both log Σ e^(logit/τ)."""
+def steady_kl(
+    student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr
+):  # fmt: skip
+    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both lse [N]."""
     ...
 
 
@@ -504,6 +512,8 @@ claim(
 )
 
 # %% [markdown]
+# For such a teacher the steady sum has no digit left either, and some of its values are negative.
+#
 # The library's kernels compute no $q-p$ there.
 # They carry the mean of $y-x$ along as a pivot and add up $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, of what deviates from it.
 # Nothing cancels, and one pass is enough; the derivation stands in `kd_lab/how/kernels/tile.py`, beside each accumulator.
@@ -533,7 +543,7 @@ claim(
 # 1. A kernel is written for one program. It loads blocks, and a mask keeps the lanes beyond the row from reading, from counting, and from writing.
 # 2. Sums relative to a maximum can be made in one pass: when the maximum moves, everything relative to it is rescaled, the KL accumulator too.
 # 3. The gradient needs one more visit and two numbers per row. Upstream, 1/τ and the mask of the store are where it goes wrong.
-# 4. A difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and its terms are not negative.
+# 4. A difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and gains two digits; for a peaked teacher it takes φ by its series to keep any.
 # 5. Test with rows that rise, a V that no block divides, a weight per row, a τ that is not 1, and a student that is nearly its teacher.
 #
 # ## Quiz

@@ -41,7 +41,7 @@ show(
 # %%
 from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
 from kd_lab.how import softmax_kl
-from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import HAS_TRITON, count_bytes, load_block, tl, triton
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import HAS_TRITON, tl, triton
 
 seed = setup("04b")
 
@@ -64,7 +64,8 @@ print(inspect.getsource(eager_forward_kl))
 predict("04b.a")
 
 # %%
-eager = {"bf16": count(eager_forward_kl, torch.bfloat16), "fp32": count(eager_forward_kl, torch.float32)}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+eager = {name: count(eager_forward_kl, dtype) for name, dtype in DTYPES.items()}
 for dtype, ledger in eager.items():
     conversions = sum(step.name == "_to_copy" for step in ledger.steps)
     print(f"{dtype} logits: {ledger.moved / ELEMENTS:.0f} bytes per logit,", end=" ")
@@ -114,7 +115,9 @@ DESIGNS = {  # divergence, V, gradient: sweeps, columns kept between them
     ("forward_kl", 128_256, "none"): (2, 0),
     ("jsd", 128_256, "none"): (3, 0),
 }
-designed = {key: bytes_per_logit(sweeps, 2, kept / key[1]) for key, (sweeps, kept) in DESIGNS.items()}
+designed = {}
+for key, (sweeps, kept) in DESIGNS.items():
+    designed[key] = bytes_per_logit(sweeps, 2, kept / key[1])
 for (divergence, vocabulary, _), wanted in designed.items():
     print(f"{divergence:11s} V = {vocabulary:7,d}   by your formula {wanted:5.2f} bytes per logit")
 
@@ -125,12 +128,15 @@ for (divergence, vocabulary, _), wanted in designed.items():
 
 # %%
 if HAS_TRITON:
-    BUDGETS = {key: wanted + 0.1 for key, wanted in designed.items()}  # 0.1 for a few numbers per row
+    from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import count_bytes
+
+    BUDGETS = {key: wanted + 0.1 for key, wanted in designed.items()}  # and a few numbers per row
     BUDGETS |= {("forward_kl", 128_256, "mean"): 9.7, ("reverse_kl", 128_256, "mean"): 9.7}
     counted = {}
     for divergence, vocabulary, reduction in BUDGETS:
-        student, teacher = torch.randn(2, 1, vocabulary, generator=torch.Generator().manual_seed(seed)).bfloat16()
-        options = {"divergence": divergence, "temperature": 2.0, "reduction": reduction, "backend": "triton"}
+        generator = torch.Generator().manual_seed(seed)
+        student, teacher = torch.randn(2, 1, vocabulary, generator=generator).bfloat16()
+        options = {"divergence": divergence, "reduction": reduction, "backend": "triton"}
         with count_bytes() as traffic:
             softmax_kl(student.requires_grad_(), teacher, **options).sum().backward()
         counted[divergence, vocabulary, reduction] = traffic.moved / vocabulary
@@ -199,7 +205,7 @@ traffic.filmstrip([{}, "small vocabulary"])
 # %%
 @exercise("04b.2")
 def least_seconds(bytes_moved, exponentials, bandwidth, rate):
-    """Seconds, at the least: bandwidth in bytes per second, rate in exponentials per second; numbers -> a number."""
+    """Seconds, at the least, with bandwidth and rate per second: numbers -> a number."""
     ...
 
 
@@ -255,8 +261,13 @@ roof.filmstrip([{}, "B200, small vocabulary"])
 
 
 # %%
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import load_block
+
+
 @triton.jit
-def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr):
+def forward_kl(
+    student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr
+):  # fmt: skip
     n = tl.program_id(0)
     top_s, top_t, total_s, total_t, excess = float("-inf"), float("-inf"), 0.0, 0.0, 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -286,8 +297,8 @@ predict("04b.b")
 from kd_lab.classroom.diagnosis import find_exercise
 from kd_lab.lessons.l04b_bytes_and_instructions.own_kernel import compile_or_fall_back
 
-TYPES = dict.fromkeys(("student", "teacher"), "*bf16") | dict.fromkeys(("kl", "student_lse", "teacher_lse"), "*fp32")
-TYPES |= {"vocabulary": "i32", "temperature": "fp32"}
+TYPES = {"student": "*bf16", "teacher": "*bf16", "vocabulary": "i32", "temperature": "fp32"}
+TYPES |= dict.fromkeys(("kl", "student_lse", "teacher_lse"), "*fp32")
 VARIANTS = [
     {"BLOCK": 4096, "num_warps": 8, "vocabulary": 128_256},
     {"BLOCK": 4096, "num_warps": 8, "vocabulary": 50_257},
@@ -347,7 +358,7 @@ else:
 # %%
 @exercise("04b.3")
 def first_lost_row(vocabulary):
-    """The first row n whose beginning, element n·V, is above 2³¹ − 1: a whole number -> a whole number."""
+    """The first row n whose beginning, element n·V, is above 2³¹ − 1: an integer -> an integer."""
     ...
 
 
@@ -368,7 +379,7 @@ def first_lost_row(vocabulary):
 
 # %%
 row = first_lost_row(128_256)
-print(f"V = 128,256: row {row:,}, in sequence {row // 8192 + 1} of a batch of sequences of 8,192 tokens")
+print(f"V = 128,256: row {row:,}, in sequence {row // 8192 + 1} of sequences of 8,192 tokens")
 
 # %% [markdown]
 # A test with a hundred rows never meets it; a training step does.
@@ -387,7 +398,7 @@ predict("04b.c")
 from kd_lab.lessons.l04b_bytes_and_instructions.plain import held
 from kd_lab.viz import DIVERGENCES
 
-student, teacher = torch.randn(2, 256, 50_257, generator=torch.Generator().manual_seed(seed))
+student, teacher = torch.randn(2, 128, 50_257, generator=torch.Generator().manual_seed(seed))
 student.requires_grad_()
 WAYS = {
     "forward_kl": (
