@@ -86,6 +86,7 @@ def cost_dots(axes: Axes, names: Sequence[str], limits: tuple[float, float], lab
         dots += axes.plot([], [], marker=look.marker, markersize=9, linestyle="", color=look.color)
         beside = offset_copy(axes.transData, axes.figure, x=8, units="points")
         texts.append(axes.text(limits[0], place, "", va="center", fontsize=9.5, color=INK, transform=beside))
+        texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     return SimpleNamespace(names=tuple(names), places=tuple(places), left=limits[0], dots=dots, texts=texts)
 
 
