@@ -401,7 +401,7 @@ predict("04b.c")
 from kd_lab.lessons.l04b_bytes_and_instructions.plain import held
 from kd_lab.viz import DIVERGENCES
 
-student, teacher = torch.randn(2, 128, 50_257, generator=torch.Generator().manual_seed(seed))
+student, teacher = torch.randn(2, 256, 50_257, generator=torch.Generator().manual_seed(seed))
 student.requires_grad_()
 WAYS = {
     "forward_kl": (
