@@ -238,7 +238,7 @@ def roof_explorer(eager: float) -> Explorer:
             f"{times['eager']:,.3g} ms, the {best} kernel {times[best]:,.3g} ms. Its limit there: {limit}."
         )
 
-    limits = {"intensity_limits": (0.01, 10), "rate_limits": (0.005, 20), "time_limits": (0.003, 1e6)}
+    limits = {"intensity_limits": (0.01, 10), "rate_limits": (0.005, 20), "time_limits": (0.003, 3e6)}
     return Explorer(
         name="roofline",
         controls=[
