@@ -118,6 +118,10 @@ LOAD_WITHOUT_MASK = (
     "It reads beyond the end of the row: the last block has lanes that belong to no column, and what lies there is the "
     "next row, or somebody else's memory. The load needs a mask, and a value for the lanes that it leaves out."
 )
+LOW_MAXIMUM = (
+    "The maximum starts at 0, and stays there if all logits are lower. Far below 0 every exp is then 0. The maximum of "
+    "nothing is −∞."
+)
 STORE_WITHOUT_MASK = (
     "It writes beyond the end of the row. The last block has lanes that belong to no column; here they landed behind "
     "the tensor, on a GPU in whatever lies there. A store needs the same mask as a load."
@@ -238,7 +242,7 @@ def softmax_with(logits, probabilities, vocabulary, BLOCK: tl.constexpr, SLIP: t
     row = 0 if SLIP == "row 0 only" else tl.program_id(0) * vocabulary
     beyond = 0.0 if SLIP == "lanes beyond count as logits of 0" else float("-inf")
     readable = vocabulary + BLOCK if SLIP == "load without a mask" else vocabulary
-    top, total = float("-inf"), 0.0
+    top, total = 0.0 if SLIP == "the maximum starts at 0" else float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
         columns = start + tl.arange(0, BLOCK)
         x = tl.load(logits + row + columns, mask=columns < readable, other=beyond)
@@ -268,7 +272,7 @@ def softmax_with(logits, probabilities, vocabulary, BLOCK: tl.constexpr, SLIP: t
 @no_type_check
 def logsumexp_with(logits, lse, vocabulary, BLOCK: tl.constexpr, SLIP: tl.constexpr):
     n = tl.program_id(0)
-    top, total = float("-inf"), 0.0
+    top, total = 0.0 if SLIP == "the maximum starts at 0" else float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
         readable = vocabulary + BLOCK if SLIP == "load without a mask" else vocabulary
         x = load_block(logits + n * vocabulary, start, readable, BLOCK)
@@ -342,7 +346,7 @@ def backward_with(
     BLOCK: tl.constexpr, SLIP: tl.constexpr,
 ):  # fmt: skip
     n = tl.program_id(0)
-    factor = 1.0 if SLIP == "upstream ignored" else tl.load(upstream + n)
+    factor = 1.0 if SLIP == "upstream ignored" else tl.load(upstream + (0 if SLIP == "row 0's upstream" else n))
     if SLIP == "τ multiplied":
         factor = factor * temperature
     elif SLIP != "1/τ missing":
@@ -350,9 +354,10 @@ def backward_with(
     lse_s, lse_t = tl.load(student_lse + n), tl.load(teacher_lse + n)
     if SLIP == "softened once more":
         lse_s, lse_t = lse_s / temperature, lse_t / temperature
+    softening = 1.0 if SLIP == "logits not softened" else temperature
     for start in range(0, vocabulary, BLOCK):
-        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature
-        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / softening
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / softening
         slope = factor * (tl.exp(x - lse_s) - tl.exp(y - lse_t))
         columns = start + tl.arange(0, BLOCK)
         inside = columns < (vocabulary + BLOCK if SLIP == "store without a mask" else vocabulary)
@@ -586,10 +591,12 @@ EXERCISES = {
             TWO_ROWS,
             case("logits near 100", steps([100.0, 99.0, 98.0, 100.0, 97.0, 100.0])),
             case("100 in the first block, 0 in the second", steps([100.0, 99.0, 98.0, 97.0, 0.0, 1.0])),
+            case("logits near −200", steps([-200.0, -201.0, -199.0, -200.0, -202.0, -201.0])),
         ),
         mistakes=slips(
             softmax_with,
             {
+                "the maximum starts at 0": LOW_MAXIMUM,
                 "lanes beyond count as logits of 0": (
                     "The lanes beyond the row count as logits of 0, and each adds e⁰ to the sum. What must such a lane "
                     "hold to add nothing, and never to be the maximum?"
@@ -636,10 +643,12 @@ EXERCISES = {
             TWO_ROWS,
             case("0 in the first block, 100 in the second", steps([0.0, 1.0, 0.0, 1.0, 100.0, 99.0])),
             case("200 in the first block, 0 in the second", steps([200.0, 199.0, 198.0, 197.0, 0.0, 1.0])),
+            case("logits near −200", steps([-200.0, -201.0, -199.0, -200.0, -202.0, -201.0])),
         ),
         mistakes=slips(
             logsumexp_with,
             {
+                "the maximum starts at 0": LOW_MAXIMUM,
                 "not rescaled": (
                     "The sum is not rescaled. What was added up relative to the old maximum and what is added relative "
                     "to the new one are in different units as soon as the maximum moves."
@@ -742,8 +751,8 @@ EXERCISES = {
         ),
         cases=(
             case("one row of four, upstream 1, τ = 1", steps([3.0, 1.0, 2.0, 0.0]), steps(FOUR), tensor([1.0]), 1.0),
-            case("two rows of five, upstream 1 and 3, τ = 1", *KL_FIVE, tensor([1.0, 3.0]), 1.0),
-            case("two rows of five, upstream 1 and 3, τ = 2", *KL_FIVE, tensor([1.0, 3.0]), 2.0),
+            case("two rows of five, upstream 2 and 3, τ = 1", *KL_FIVE, tensor([2.0, 3.0]), 1.0),
+            case("two rows of five, upstream 2 and 3, τ = 2", *KL_FIVE, tensor([2.0, 3.0]), 2.0),
         ),
         mistakes=slips(
             backward_with,
@@ -759,6 +768,14 @@ EXERCISES = {
                 "upstream ignored": (
                     "What comes from above is ignored. A loss that is summed, averaged or weighted sends its factor "
                     "for each row through `upstream`."
+                ),
+                "row 0's upstream": (
+                    "Every row is multiplied by row 0's upstream: `upstream` points to a number per row, and program n "
+                    "needs the n-th."
+                ),
+                "logits not softened": (
+                    "The logits are not divided by τ, while both lse are those of the softened ones: e^(s − lse) is no "
+                    "probability."
                 ),
                 "softened once more": (
                     "Both lse are of the softened logits already, log Σ e^(s/τ): dividing them by τ again makes "

@@ -34,7 +34,7 @@ show(
 #
 # **Before this:** [lesson 04](04_fused_softmax_kl.ipynb), whose kernel of exercise 04.3 is compiled here.
 #
-# **Time:** 40 minutes to read and do. {{measured}}
+# **Time:** 35 minutes to read and do. {{measured}}
 #
 # **Triton** has wheels for Linux only. On macOS and Windows the three cells that need it say so.
 
@@ -212,7 +212,7 @@ def least_seconds(bytes_moved, exponentials, bandwidth, rate):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Compute both times. While one unit still works, has the other to wait for it?
+# Compute both times. While one unit is still at work, does the other have to wait for it?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -233,7 +233,7 @@ for design, moved in {"eager": eager["bf16"].moved / ELEMENTS, "streaming": 10.0
 
 # %% [markdown]
 # **Explore.** The same as a picture, the **roofline**: the slope is bandwidth, the ceiling the rate of exponentials.
-# Bandwidths and fp32 rates are the makers' published ones; the ceiling is derived from them.
+# Bandwidths and fp32 rates are those that the manufacturers publish; the ceiling is derived from them.
 # *Tile of weights* is the single tile that would keep its exponentials.
 
 # %% tags=["hide-input"]
@@ -246,10 +246,10 @@ roof.show()
 roof.filmstrip([{}, "B200, small vocabulary"])
 
 # %% [markdown]
-# All these times are lower limits: no kernel reaches the published bandwidth, good ones come within a tenth.
+# All these times are lower limits: no kernel quite reaches the published bandwidth.
 # What to take away is the *place* under the roof.
 # Eager stands far down the slope, where faster arithmetic would not help it at all.
-# The kernels stand near the corner.
+# The kernels stand much nearer to the corner.
 # On B200, whose memory grew faster than its special units, our single tile with four exponentials is past the corner.
 # The next saving there is not a byte but an exponential; with two of them memory would be the limit again.
 #
@@ -475,7 +475,7 @@ for name, values in ratios.items():
 # *For two people, ten minutes.* The logits themselves are a product: hidden states $[N, d]$ times a head $[V, d]$. A colleague proposes to fuse this product into the kernel as well, so that not even the logits are ever written. What would be saved, and what would have to be computed twice? For which sizes of $d$ and $V$ is that a good trade? Would you rather have one kernel, or a loop over chunks of rows around an ordinary matrix product?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Saved: both logits tensors (2·N·V) and their gradient, in memory and in traffic. Paid: the product costs 2·d operations per logit, and what is not kept has to be made again for the gradient: one more product for each side. With d of a few thousand the products dominate by far (2·4,096 operations against 10 bytes), so that recomputing them costs more than the traffic saved; with a small d (distilling into a small model) it can pay. The loop over chunks keeps the vendor's matrix product, which is hard to beat, and gets the memory down as well: this is what `linear_softmax_kl` does, and what most training libraries do. **Misconceptions:** "fusing is always faster" (memory and time are different savings: chunking saves the first and not the second); "fp32 logits must cost twice" (in eager they cost less: there is nothing to convert); "four exponentials are the minimum" (they are what these kernels make). **Timing:** 40 minutes alone; in a class sections 1 and 4 are enough.
+# **Expected answers.** Saved: both logits tensors (2·N·V) and their gradient, in memory and in traffic. Paid: the product costs 2·d operations per logit, and what is not kept has to be made again for the gradient: one more product for each side. If d is a few thousand the products dominate by far (2·4,096 operations against 10 bytes), so that recomputing them costs more than the traffic saved; with a small d (distilling into a small model) it can pay. The loop over chunks keeps the vendor's matrix product, which is hard to beat, and gets the memory down as well: this is what `linear_softmax_kl` does, and what most training libraries do. **Misconceptions:** "fusing is always faster" (memory and time are different savings: chunking saves the first and not the second); "fp32 logits must cost twice" (in eager they cost less: there is nothing to convert); "four exponentials are the minimum" (they are what these kernels make). **Timing:** 35 minutes alone; in a class sections 1 and 4 are enough.
 
 # %% [markdown]
 # ## Recap
@@ -483,7 +483,7 @@ for name, values in ratios.items():
 # 1. A loss of two logits tensors is limited by memory: 6 bytes per 16-bit logit would do, plain PyTorch moves 122, and 104 if the logits are in fp32.
 # 2. Moved and held are two costs. Chunking lowers what is held; a kernel that visits each logit once or twice lowers both.
 # 3. The slower of memory and arithmetic decides. Eager is far down the slope, a kernel of 6 to 10 bytes stands near the corner.
-# 4. The compiler's output shows registers, spills and vector loads without a GPU. An odd V costs all vectors, and a block that is too large spills.
+# 4. The compiler's output shows registers, spills and vector loads without a GPU. An odd V costs every vector load, and a block that is too large spills.
 # 5. n·V in 32 bits is lost beyond 2³¹ − 1, in the third sequence of 8,192 tokens at Llama 3's vocabulary; no small test shows it.
 #
 # ## Quiz

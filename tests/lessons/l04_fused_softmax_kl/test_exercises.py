@@ -197,6 +197,21 @@ def test_logsumexp_names_the_factor_that_falls_on_the_new_block(assert_rejects):
     assert_rejects("04.2", both, "falls on the new block")
 
 
+def test_logsumexp_names_a_maximum_that_starts_at_zero(assert_rejects):
+    @triton.jit
+    def never_below_zero(logits, lse, vocabulary, BLOCK: tl.constexpr):
+        n = tl.program_id(0)
+        top, total = 0.0, 0.0
+        for start in range(0, vocabulary, BLOCK):
+            x = load_block(logits + n * vocabulary, start, vocabulary, BLOCK)
+            new_top = tl.maximum(top, tl.max(x, 0))
+            total = total * tl.exp(top - new_top) + tl.sum(tl.exp(x - new_top), 0)
+            top = new_top
+        tl.store(lse + n, top + tl.log(total))
+
+    assert_rejects("04.2", never_below_zero, "starts at 0")
+
+
 def test_logsumexp_names_the_overflow_without_a_maximum(assert_rejects):
     @triton.jit
     def bare(logits, lse, vocabulary, BLOCK: tl.constexpr):
