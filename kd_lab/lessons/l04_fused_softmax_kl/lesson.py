@@ -516,19 +516,19 @@ claim(
 #
 # The library's kernels compute no $q-p$ there.
 # They carry the mean of $y-x$ along as a pivot and add up $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, of what deviates from it.
-# Nothing cancels, and one pass is enough; the derivation stands in `kd_lab/how/kernels/tile.py`, beside each accumulator.
+# Nothing cancels, and one pass is enough; `kd_lab/how/kernels/tile.py` derives it.
 #
 # A *loss* that is wrong here can be forgiven: the gradient comes from $q-p$ and not from the value.
 # A *measurement* cannot.
-# Early stopping, a table of final KLs, the question how much a quantised model differs: all live at this end of the axis.
+# Early stopping, final KLs, the loss of a quantised model: all live at this end of the axis.
 #
 # ## In the wild
 #
 # The rescaled sum is the online softmax of Milakov and Gimelshein (2018), who measured a softmax up to 1.3 times faster with it.
 # FlashAttention (2022) carries a weighted sum along in the same way, with attention's values where we have $y-x$; its authors trained GPT-2, at 1,024 tokens, three times faster than before.
 # As vocabularies grew, losses became worth the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936 with padding.
-# LinkedIn's Liger Kernel (2024) fuses losses, norms and activations in Triton and reports 20 % more throughput and 60 % less memory on average.
-# Your kernels share the mathematics with these, and not the speed: so far they have been interpreted only.
+# Liger Kernel (2024), which fuses losses, norms and activations in Triton, reports 20 % more throughput and 60 % less memory on average.
+# Your kernels share the mathematics, and not the speed: so far they have only been interpreted.
 #
 # ## Discuss
 #
