@@ -512,7 +512,7 @@ claim(
 )
 
 # %% [markdown]
-# For such a teacher the steady sum has no digit left either, and some of its values are negative.
+# Here the steady sum has no digit left either, and some values are negative.
 #
 # The library's kernels compute no $q-p$ there.
 # They carry the mean of $y-x$ along as a pivot and add up $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, of what deviates from it.
@@ -524,7 +524,7 @@ claim(
 #
 # ## In the wild
 #
-# The rescaled sum is the online softmax of Milakov and Gimelshein (2018), who measured a softmax up to 1.3 times faster with it.
+# The rescaled sum is the online softmax of Milakov and Gimelshein (2018), up to 1.3 times faster than the usual one.
 # FlashAttention (2022) carries a weighted sum along in the same way, with attention's values where we have $y-x$; its authors trained GPT-2, at 1,024 tokens, three times faster than before.
 # As vocabularies grew, losses became worth the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936 with padding.
 # Liger Kernel (2024), which fuses losses, norms and activations in Triton, reports 20 % more throughput and 60 % less memory on average.
@@ -532,7 +532,7 @@ claim(
 #
 # ## Discuss
 #
-# *For two people, ten minutes.* Your kernel passes its test: ten random rows, $V=1000$, tolerance $10^{-3}$. Which mistakes of this lesson can still be in it? Design five inputs that would find them.
+# *For two people, ten minutes.* Your kernel passes its test: ten random rows, $V=1000$, tolerance $10^{-3}$. Which mistakes of this lesson can still be in it? Design five inputs that find them.
 
 # %% [markdown] tags=["teacher"]
 # **Expected answers.** Still possible: an accumulator that is not rescaled, if the rows are short or one block holds them; a missing mask, if BLOCK divides V or what lies behind the row is harmless; a wrong upstream, if all weights are 1; τ on the value and not in the gradient, if τ = 1; overflow, if logits are small; a wrong row offset, if N = 1; no correct digit near zero, as the tolerance is absolute. Inputs: a row that rises by 100 over several blocks and one that falls; V prime, with NaN in the memory behind each row; weights that differ by row, and τ = 2; `loss.sum()`, whose upstream has stride 0; student = teacher plus noise of 10⁻³, held against fp64 *relatively*. Good further answers: −inf logits, 16-bit logits, N·V > 2³¹, logits that are a slice with another stride. **Misconceptions:** "the interpreter was slow, so the kernel is slow"; "a KL that is slightly negative is a bug in the mathematics" (it is rounding); "clamping repairs it". **Timing:** 75 minutes alone; in a class leave 04.4 and 04.5 for homework and do 04.3 together at the board, with the first explorer on the screen.
