@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-HEADER = "from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import load_block, tl, triton\n\n\n@triton.jit\n"
+from kd_lab.classroom.panel import Panel, show
+
+HEADER = "from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import load_block, tl, triton\n\n\n@triton.jit\n"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,28 @@ def compile_own_kernel(
         last = "\n".join(run.stderr.strip().splitlines()[-12:])
         raise ValueError(f"the kernel {kernel.fn.__name__} does not compile for {target}; the compiler says:\n{last}")
     return [Compilation(**json.loads(line)) for line in run.stdout.splitlines()]
+
+
+def compile_or_fall_back(
+    kernel: Any,
+    fallback: Any,
+    types: Mapping[str, str],
+    variants: Sequence[Mapping[str, Any]],
+    target: str = "sm_90",
+) -> list[Compilation]:
+    """The reports on a learner's kernel, or a panel that says why it does not compile, and those on the fallback.
+
+    A kernel that is right in the interpreter can fail here: the interpreter takes a sum that starts at the integer 0,
+    the compiler wants a variable of a loop to keep its type.
+    """
+    try:
+        return compile_own_kernel(kernel, types, variants, target)
+    except (ValueError, OSError) as error:
+        heading = "This kernel does not compile. The cells below go on with the reference's."
+        hint = "What the interpreter forgives and the compiler does not: a sum that starts at `0` instead of `0.0`."
+        said = [line for line in str(error).splitlines() if line.strip() and "site-packages" not in line]
+        show(Panel(heading, (hint,), tuple(said[-3:]), tone="attention"))
+        return compile_own_kernel(fallback, types, variants, target)
 
 
 def main(file: str, order: str) -> None:

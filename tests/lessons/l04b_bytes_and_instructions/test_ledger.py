@@ -2,7 +2,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from kd_lab.lessons.l04_fused_softmax_kl.ledger import Ledger
+from kd_lab.lessons.l04b_bytes_and_instructions.ledger import Ledger
 
 
 def test_the_backward_pass_is_written_down_too():

@@ -3,8 +3,8 @@
 import pytest
 
 from kd_lab.classroom.diagnosis import find_exercise
-from kd_lab.lessons.l04_fused_softmax_kl.own_kernel import compile_own_kernel
-from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import tl, triton
+from kd_lab.lessons.l04b_bytes_and_instructions.own_kernel import compile_or_fall_back, compile_own_kernel
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import tl, triton
 
 TYPES = {"logits": "*bf16", "lse": "*fp32", "vocabulary": "i32"}
 
@@ -32,3 +32,18 @@ def test_a_kernel_that_does_not_compile_says_why():
 
     with pytest.raises(ValueError, match=r"broken does not compile for sm_90[\s\S]*no_such_thing"):
         compile_own_kernel(broken, TYPES, [{"BLOCK": 16, "num_warps": 1}])
+
+
+def test_a_kernel_that_only_the_interpreter_takes_is_explained_and_replaced(capsys):
+    exercise = find_exercise("04.3")
+    (integers,) = [one for one in exercise.unusual if one.fn.__name__ == "forward_kl_from_integers"]
+    types = dict.fromkeys(("student", "teacher"), "*bf16") | dict.fromkeys(
+        ("kl", "student_lse", "teacher_lse"), "*fp32"
+    )
+    types |= {"vocabulary": "i32", "temperature": "fp32"}
+    variants = [{"BLOCK": 1024, "num_warps": 4, "vocabulary": 128_256}]
+    (made,) = compile_or_fall_back(integers, exercise.reference, types, variants)
+    assert made.registers > 0
+    said = capsys.readouterr().out
+    assert "does not compile" in said
+    assert "`0` instead of `0.0`" in said
