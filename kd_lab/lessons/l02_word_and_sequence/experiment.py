@@ -1,0 +1,83 @@
+"""The longer pieces of lesson 02's experiments: noise of a gradient, greedy against beam, bytes on disk, free logits."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kd_lab.how import sampled, save_sparse_teacher, top_k
+from kd_lab.lessons.l02_word_and_sequence.exercises import END
+from kd_lab.models import generate, target_logp
+from kd_lab.where import beam_search
+from kd_lab.worlds import Batch
+
+
+def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: nn.Module, seed: int) -> float:
+    """The mean squared distance of a batch's gradient, 32 texts each, from the mean over all batches."""
+    gradients, read = [], what.bind(student, teacher, seed).read
+    for rows in torch.arange(len(texts)).split(32):
+        batch = texts[rows]
+        loss = how(*read(batch), batch)
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(student.parameters()))]))
+    stacked = torch.stack(gradients)
+    return (stacked - stacked.mean(0)).square().sum(1).mean().item()
+
+
+def slope(errors: Float[Tensor, "repeats sizes"], sizes: Sequence[int]) -> float:
+    """Of the logarithm of the typical error (root mean square) against the logarithm of N."""
+    typical = errors.square().mean(0).sqrt().log()
+    n = torch.tensor(sizes, dtype=errors.dtype).log()
+    return float(((n - n.mean()) * (typical - typical.mean())).sum() / (n - n.mean()).square().sum())
+
+
+def greedy_and_beam(model: nn.Module, prompts: Int[Tensor, "B P"], room: int, width: int = 5) -> tuple[Tensor, Tensor]:
+    """What a model writes after each prompt greedily, and the best text of its beam: two [B, P + room]."""
+    greedy = generate(model, prompts, room, greedy=True)
+    beam = torch.full_like(greedy, END)
+    for row, prompt in enumerate(prompts):
+        best = beam_search(model, prompt, width=width, max_new_tokens=room)[0].tokens
+        beam[row, : len(best)] = torch.tensor(best)
+    return greedy, beam
+
+
+@torch.no_grad()
+def log_probability(model: nn.Module, tokens: Int[Tensor, "B L"], prompt_length: int) -> Float[Tensor, " B"]:
+    """log p of what follows the prompt of each text, in nats."""
+    batch = Batch.from_tokens(tokens, prompt_length=prompt_length, end=END)
+    return target_logp(model, batch).where(batch.mask, 0.0).sum(1)
+
+
+def bytes_per_token(
+    logits: Float[Tensor, "N V"], ids: Int[Tensor, " N"], k: int, generator: torch.Generator
+) -> dict[str, float]:
+    """Write four caches of the same tokens to disk and weigh the files."""
+    with TemporaryDirectory() as folder:
+        full, text = Path(folder) / "logits.safetensors", Path(folder) / "text.safetensors"
+        save_file({"logits": logits.half()}, full)
+        save_file({"ids": ids.to(torch.uint16)}, text)  # two bytes name 65,536 tokens
+        sizes = {
+            "all logits": full.stat().st_size,
+            "top k": save_sparse_teacher(top_k(logits, k), Path(folder) / "top"),
+            "k sampled": save_sparse_teacher(sampled(logits, k, generator=generator), Path(folder) / "sampled"),
+            "token ids": text.stat().st_size,
+        }
+    return {name: size / len(ids) for name, size in sizes.items()}
+
+
+def minimise(
+    loss: Callable[[Float[Tensor, "N V"]], Float[Tensor, " N"]], starts: int, vocabulary: int, seed: int
+) -> Float[Tensor, "N V"]:
+    """Students that are nothing but logits follow a loss to its minimum, from random beginnings: their probabilities."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(starts, vocabulary, dtype=torch.float64, generator=generator).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(800):
+        optimizer.zero_grad()
+        loss(logits).sum().backward()
+        optimizer.step()
+    return logits.detach().softmax(-1)
