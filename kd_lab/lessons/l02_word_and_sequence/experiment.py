@@ -1,6 +1,7 @@
 """The longer pieces of lesson 02's experiments: noise of a gradient, greedy against beam, bytes on disk, free logits."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from kd_lab.how import sampled, save_sparse_teacher, top_k
 from kd_lab.lessons.l02_word_and_sequence.exercises import END
 from kd_lab.models import generate, target_logp
 from kd_lab.where import beam_search
-from kd_lab.worlds import Batch
+from kd_lab.worlds import Batch, World
 
 
 def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: nn.Module, seed: int) -> float:
@@ -28,11 +29,26 @@ def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: 
     return (stacked - stacked.mean(0)).square().sum(1).mean().item()
 
 
-def slope(errors: Float[Tensor, "repeats sizes"], sizes: Sequence[int]) -> float:
-    """Of the logarithm of the typical error (root mean square) against the logarithm of N."""
-    typical = errors.square().mean(0).sqrt().log()
+def slope(errors: Float[Tensor, "repeats most"], sizes: Sequence[int]) -> float:
+    """How the typical error of a mean over N texts falls with N: the slope of its logarithm against log N.
+
+    Args:
+        errors: price − exact loss of each text, in rows of texts that are independent.
+        sizes: the N, each of which divides the length of a row: a row gives several means of few texts.
+    """
+    means = [errors.unflatten(1, (-1, size)).mean(-1) for size in sizes]
+    typical = torch.stack([mean.square().mean().sqrt().log() for mean in means])
     n = torch.tensor(sizes, dtype=errors.dtype).log()
     return float(((n - n.mean()) * (typical - typical.mean())).sum() / (n - n.mean()).square().sum())
+
+
+def split_prompts(world: World, length: int, asked: int, unseen: int, seed: int) -> tuple[World, Tensor]:
+    """Draw prompts of a world: the world with the texts of some of them alone, and others, [unseen, length], for a test."""
+    prompts, which = torch.unique(world.train.tokens[:, :length], dim=0, return_inverse=True)
+    order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(seed))
+    is_asked = torch.zeros(len(prompts), dtype=torch.bool)
+    is_asked[order[:asked]] = True
+    return replace(world, train=world.train[is_asked[which]]), prompts[order[asked : asked + unseen]]
 
 
 def greedy_and_beam(model: nn.Module, prompts: Int[Tensor, "B P"], room: int, width: int = 5) -> tuple[Tensor, Tensor]:

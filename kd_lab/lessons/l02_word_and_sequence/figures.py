@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kd_lab.viz.seeds import draw_seeds
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, course_style, new_figure
-from kd_lab.worlds import Vocabulary
+from kd_lab.worlds import Batch, Vocabulary
 
 _PAPER_TO_TEACHER = LinearSegmentedColormap.from_list("paper_to_teacher", ["#ffffff", TEACHER.color])
 
@@ -110,3 +110,48 @@ def optima_table(tails: Mapping[str, Tensor], distances: Mapping[str, Tensor], t
     lines = ["| cache | outside K, student | outside K, teacher | total variation from the teacher |", "|---|---|---|---|"]
     lines += [f"| {name} | {tails[name].mean():.3f} | {tail:.3f} | {distances[name].mean():.3f} |" for name in tails]
     return "\n".join(lines)
+
+
+def summary_table(
+    texts: Batch,
+    vocabulary: int,
+    own: Mapping[str, float],
+    real: tuple[int, Mapping[str, float]],
+    bits: Mapping[str, Sequence[float]],
+    noise: Sequence[float],
+) -> str:
+    """Markdown: both levels by what they match, need, tell and store.
+
+    Args:
+        texts: of the teacher.
+        vocabulary: V here.
+        own: bytes per token at this V.
+        real: a real V, and bytes per token there.
+        bits: held-out bits by kind of student.
+        noise: how much farther a batch of tokens strays than one of distributions, squared.
+    """
+    nodes = {
+        tuple(row[: t + 1].tolist())
+        for row, counts in zip(texts.tokens, texts.mask, strict=True)
+        for t in range(int(counts.sum()))
+    }
+    positions = int(texts.mask.sum())
+    apart = abs(np.mean(bits["text, over HTTP"]) - np.mean(bits["text, in process"]))
+    gain = np.mean(bits["text, in process"]) - np.mean(bits["probabilities"])
+    factor = np.exp(np.mean(np.log(noise)))
+    return "\n".join(
+        [
+            "| | word-level KD | sequence-level KD |",
+            "|---|---|---|",
+            f"| matches | {positions:,} distributions, at {len(nodes):,} different nodes | {len(texts):,} paths through "
+            "the same nodes |",
+            f"| teacher access | logits: {positions * vocabulary:,} numbers; a text-only teacher is refused | text: "
+            f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.2f} bits per character |",
+            f"| signal density | {vocabulary} numbers per position, worth {gain:.2f} bits per character | 1 number per "
+            f"position; the gradient of a batch strays {factor:.1f} times as far (squared) |",
+            f"| storage, V = {vocabulary} | {own['all logits']:.0f} bytes per token | {own['token ids']:.0f} bytes per "
+            "token |",
+            f"| storage, V = {real[0]:,} | {real[1]['all logits']:,.0f} bytes per token | {real[1]['token ids']:.0f} "
+            "bytes per token |",
+        ]
+    )
