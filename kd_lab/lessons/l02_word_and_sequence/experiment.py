@@ -1,4 +1,4 @@
-"""The longer pieces of lesson 02's experiments: noise of a gradient, greedy against beam, bytes on disk, free logits."""
+"""The longer pieces of lesson 02's experiments: a gradient's noise, greedy against beam, bytes on disk, free logits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def slope(errors: Float[Tensor, "repeats most"], sizes: Sequence[int]) -> float:
 
 
 def split_prompts(world: World, length: int, asked: int, unseen: int, seed: int) -> tuple[World, Tensor]:
-    """Draw prompts of a world: the world with the texts of some of them alone, and others, [unseen, length], for a test."""
+    """Draw prompts: the world with the texts of `asked` of them alone, and others for a test, [unseen, length]."""
     prompts, which = torch.unique(world.train.tokens[:, :length], dim=0, return_inverse=True)
     order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(seed))
     is_asked = torch.zeros(len(prompts), dtype=torch.bool)
@@ -88,7 +88,7 @@ def bytes_per_token(
 def minimise(
     loss: Callable[[Float[Tensor, "N V"]], Float[Tensor, " N"]], starts: int, vocabulary: int, seed: int
 ) -> Float[Tensor, "N V"]:
-    """Students that are nothing but logits follow a loss to its minimum, from random beginnings: their probabilities."""
+    """Probabilities of students that are nothing but logits, at the minimum of a loss; they begin at random."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(starts, vocabulary, dtype=torch.float64, generator=generator).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=0.1)

@@ -80,7 +80,8 @@ def beam_explorer(trees: Mapping[str, Searched], name: str = "beam") -> Explorer
             return f"{end}: at every step it took the likeliest token and forgot the others."
         if plain == text:
             return f"{end}, the text that greedy decoding writes too."
-        return f"{end}. Greedy decoding writes “{plain}” with −{-logp:.2f}, which is {logp_ratio(now.best.logp - logp)}."
+        ratio = logp_ratio(now.best.logp - logp)
+        return f"{end}. Greedy decoding writes “{plain}” with −{-logp:.2f}, which is {ratio}."
 
     real = list(trees)[-1]
     return Explorer(
@@ -147,7 +148,7 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
         (plain,) = axes.plot([], [], "D", color=BASELINE.color, markersize=11, fillstyle="none", label="greedy text")
         paper = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"}
         texts = [axes.text(0, 0, "", fontsize=9, va="center", color=INK, bbox=paper) for _ in range(most + 1)]
-        axes.legend(loc="upper right", ncols=2)
+        axes.legend(loc="upper right", ncols=2, labelspacing=0.9)
         return {"curve": curve, "dots": dots, "best": best, "plain": plain, "texts": texts}
 
     def update(artists, beginning: str, width: int, alpha: float) -> str:
@@ -166,9 +167,9 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
         read = "" if text == beginning else f"“{beginning}” is read as “{text}”. "
         tokens = "1 token" if x[0] == 1 else f"{x[0]} tokens"
         return (
-            f"{read}Width {width}, α = {alpha:g}: the best of {len(found)} texts is {quoted(points[0][2])}, {tokens}, log "
-            f"p = −{-y[0]:.2f} nats, −{-y[0] / x[0]:.2f} per token. Greedy decoding writes {quoted(greedy)}, "
-            f"−{-greedy_logp:.2f}."
+            f"{read}Width {width}, α = {alpha:g}: the best of {len(found)} texts is {quoted(points[0][2])}, {tokens}, "
+            f"log p = −{-y[0]:.2f} nats, −{-y[0] / x[0]:.2f} per token. "
+            f"Greedy decoding writes {quoted(greedy)}, −{-greedy_logp:.2f}."
         )
 
     return Explorer(
@@ -243,8 +244,9 @@ def cache_explorer(p: Float[Tensor, " V"], draws: Int[Tensor, "visits K"], signs
         set_bars(artists["bars"], p.numpy())
         artists["dots"].set_ydata(q)
         outside = torch.ones(len(p), dtype=torch.bool).scatter(0, p.topk(k).indices, False)
-        shares = f"outside the {k} likeliest tokens the teacher has {percent(p[outside].sum())} and the student "
-        shares += f"{percent(q[outside].sum()) if q[outside].sum() > 0 else 'nothing'}"
+        theirs, own = float(p[outside].sum()), float(q[outside].sum())
+        shares = f"outside the {k} likeliest tokens the teacher has {percent(theirs)} and the student "
+        shares += percent(own) if own else "nothing"
         distance = f"the total variation between them is {(p - q).abs().sum() / 2:.3f}"
         if kept == SAMPLED:
             visit = "1 visit" if visits == 1 else f"{visits} visits"

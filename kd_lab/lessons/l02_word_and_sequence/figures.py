@@ -10,6 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from kd_lab.lessons.l02_word_and_sequence.trees import SearchTree, create_tree, update_tree
 from kd_lab.viz.seeds import draw_seeds
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, course_style, new_figure
 from kd_lab.worlds import Batch, Vocabulary
@@ -49,6 +50,19 @@ def draw_targets(axes: Axes, targets: Float[np.ndarray, "T V"], text: Sequence[s
     for edge in np.arange(len(text) - 1) + 0.5:
         axes.axvline(edge, color="white", linewidth=1.5)
     axes.set_xlabel("the token that came next")
+
+
+def searches_figure(searches: Mapping[str, SearchTree], symbols: str, depth: int) -> Figure:
+    """Whole searches below one another, each with its title, in rows of one height."""
+    heights = [one.rows + 2.5 for one in searches.values()]
+    figure = new_figure(780, round(21 * sum(heights)))
+    with course_style():
+        panels = figure.subplots(len(searches), 1, height_ratios=heights)
+        for axes, (title, search) in zip(panels, searches.items(), strict=True):
+            update_tree(create_tree(axes, depth), search, depth, symbols)
+            axes.set(title=title, xlabel="")
+        panels[-1].set_xlabel("tokens written")
+    return figure
 
 
 def estimates_figure(errors: Float[Tensor, "repeats sizes"], sizes: Sequence[int], exact: float) -> Figure:
@@ -107,7 +121,8 @@ def storage_table(own: Mapping[str, float], real: Mapping[str, float], heads: tu
 
 def optima_table(tails: Mapping[str, Tensor], distances: Mapping[str, Tensor], tail: float) -> str:
     """Markdown: what each cache's students leave to the tokens that were not kept, and how far they end from p."""
-    lines = ["| cache | outside K, student | outside K, teacher | total variation from the teacher |", "|---|---|---|---|"]
+    lines = ["| cache | outside K, student | outside K, teacher | total variation, student to teacher |"]
+    lines += ["|---|---|---|---|"]
     lines += [f"| {name} | {tails[name].mean():.3f} | {tail:.3f} | {distances[name].mean():.3f} |" for name in tails]
     return "\n".join(lines)
 
@@ -143,8 +158,8 @@ def summary_table(
         [
             "| | word-level KD | sequence-level KD |",
             "|---|---|---|",
-            f"| matches | {positions:,} distributions, at {len(nodes):,} different nodes | {len(texts):,} paths through "
-            "the same nodes |",
+            f"| matches | {positions:,} distributions, at {len(nodes):,} different nodes | "
+            f"{len(texts):,} paths through the same nodes |",
             f"| teacher access | logits: {positions * vocabulary:,} numbers; a text-only teacher is refused | text: "
             f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.2f} bits per character |",
             f"| signal density | {vocabulary} numbers per position, worth {gain:.2f} bits per character | 1 number per "

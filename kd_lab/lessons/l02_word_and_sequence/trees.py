@@ -82,9 +82,7 @@ def greedy_steps(model: nn.Module, prompt: Int[Tensor, " P"], longest: int, riva
     return steps
 
 
-def search_tree(
-    model: nn.Module, prompt: Int[Tensor, " P"], width: int, longest: int, most_cut: int = 2
-) -> SearchTree:
+def search_tree(model: nn.Module, prompt: Int[Tensor, " P"], width: int, longest: int, most_cut: int = 2) -> SearchTree:
     """Greedy decoding for a width of 1, a beam search above: all its steps, siblings in rows with the likeliest above.
 
     Args:
@@ -176,9 +174,7 @@ def update_tree(artists: SimpleNamespace, tree: SearchTree, steps: int, symbols:
     artists.cut.set_offsets(np.array([at[node] for node in now.cut]).reshape(-1, 2))
 
     shown = sorted(now.nodes, key=tree.place.__getitem__)
-    for number, (letter, share, total) in enumerate(
-        zip(artists.letters, artists.shares, artists.totals, strict=True)
-    ):
+    for number, (letter, share, total) in enumerate(zip(artists.letters, artists.shares, artists.totals, strict=True)):
         for text in (letter, share, total):
             text.set_visible(number < len(shown))
         if number >= len(shown):
