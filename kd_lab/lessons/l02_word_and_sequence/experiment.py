@@ -18,7 +18,7 @@ from kd_lab.where import beam_search
 from kd_lab.worlds import Batch, World
 
 
-def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: nn.Module, seed: int) -> float:
+def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: Any, seed: int) -> float:
     """The mean squared distance of a batch's gradient, 32 texts each, from the mean over all batches."""
     gradients, read = [], what.bind(student, teacher, seed).read
     for rows in torch.arange(len(texts)).split(32):
@@ -30,7 +30,7 @@ def stray(student: nn.Module, teacher: nn.Module, texts: Batch, what: Any, how: 
 
 
 def slope(errors: Float[Tensor, "repeats most"], sizes: Sequence[int]) -> float:
-    """How the typical error of a mean over N texts falls with N: the slope of its logarithm against log N.
+    """The slope of log error against log N, for the typical error of a mean over N texts.
 
     Args:
         errors: price − exact loss of each text, in rows of texts that are independent.
@@ -52,7 +52,7 @@ def split_prompts(world: World, length: int, asked: int, unseen: int, seed: int)
 
 
 def greedy_and_beam(model: nn.Module, prompts: Int[Tensor, "B P"], room: int, width: int = 5) -> tuple[Tensor, Tensor]:
-    """What a model writes after each prompt greedily, and the best text of its beam: two [B, P + room]."""
+    """The greedy text of a model after each prompt, and the best text of its beam: two [B, P + room]."""
     greedy = generate(model, prompts, room, greedy=True)
     beam = torch.full_like(greedy, END)
     for row, prompt in enumerate(prompts):
@@ -92,7 +92,7 @@ def minimise(
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(starts, vocabulary, dtype=torch.float64, generator=generator).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=0.1)
-    for _ in range(800):
+    for _ in range(500):
         optimizer.zero_grad()
         loss(logits).sum().backward()
         optimizer.step()

@@ -32,7 +32,7 @@ class Searched:
 
 
 def greedy_of(searched: Searched) -> tuple[str, float]:
-    """What `generate(greedy=True)` writes, and its log p in nats."""
+    """The text that `generate(greedy=True)` writes, and its log p in nats."""
     tokens = generate(searched.model, searched.prompt[None], searched.longest, greedy=True)
     batch = Batch.from_tokens(tokens, prompt_length=len(searched.prompt), end=END)
     logp = target_logp(searched.model, batch)[batch.mask].sum()

@@ -19,7 +19,7 @@ _PAPER_TO_TEACHER = LinearSegmentedColormap.from_list("paper_to_teacher", ["#fff
 
 
 def targets_figure(teacher: nn.Module, vocabulary: Vocabulary, text: str) -> Figure:
-    """What a student is told about one text: the teacher's distributions, and the text alone."""
+    """The two signals about one text: the teacher's distributions, and the text alone."""
     tokens = vocabulary.encode([text])
     with torch.no_grad():
         dense = teacher(tokens[:, :-1])[0].softmax(-1)

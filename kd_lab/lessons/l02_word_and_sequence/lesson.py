@@ -348,7 +348,7 @@ for student in trained[-len(seeds) :]:
     noise.append(by_token / by_distribution)
 claim(
     "C02b",
-    "The gradient of a batch of tokens is noisier than that of the same batch with probabilities, more than twofold.",
+    "On the same texts, the gradient of a batch of tokens is more than twice as noisy as one of probabilities.",
     noise,
     unit="times the squared distance from the mean gradient",
     above=2,
@@ -370,7 +370,8 @@ claim(
 # **Greedy decoding** takes the likeliest token at every step, until that token is the end mark.
 # **Beam search** keeps the $K$ likeliest prefixes, continues each by every token, and keeps the $K$ likeliest of these; a text that has ended is set aside and competes at the end.
 #
-# Take a step at a time below. In “echo” greedy decoding steps on *a*, the likeliest first letter. What does a second path find?
+# Take one step at a time below; with one path kept you see greedy decoding.
+# In “echo” it steps on *a*, the likeliest first letter. What does a second path find?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l02_word_and_sequence.explorers import Searched, beam_explorer
@@ -577,7 +578,7 @@ claim(
 )
 claim(
     "C02f",
-    "It is the mode that does it, not the teacher: of the gap of a student of as many samples, too, under a third is left.",
+    "It is the modes that do it, not the teacher: a student of as many samples keeps over three times the gap.",
     from_modes / from_samples,
     unit="of the gap that a student of teacher samples has",
     below=1 / 3,
@@ -593,13 +594,6 @@ claim(
 # %% [markdown]
 # The student of modes was shown one continuation where real names have many.
 # It is good at answering once, and no longer at saying what else there is.
-#
-# **In the wild.**
-# Kim & Rush (2016) translated with students trained on what their teacher's beam found.
-# Against a student without distillation the best one gained 4.2 BLEU in greedy decoding and 1.7 in beam search, so that a beam was hardly needed; it ran ten times as fast as its teacher.
-# As here, distillation moved the search into the training.
-# Unlike here, one answer per sentence was all that was asked for, so what the student forgot did not count.
-# Reasoning models are distilled from *samples*: DeepSeek's R1-Distill models (2025) are Qwen and Llama models fine-tuned on 800,000 texts curated with DeepSeek-R1.
 #
 # ## 4 · What to keep of the teacher
 #
@@ -698,7 +692,7 @@ def bucket_loss(student_logits, kept_ids, kept_logp):
 # `sparse_teacher_kl` reads it from there.
 
 # %%
-from kd_lab.how import sampled, sparse_teacher_kl, top_k
+from kd_lab.how import sampled, sparse_softmax_kl, sparse_teacher_kl, top_k
 
 V, k, visits, starts = 27, 4, 200, 20
 with torch.no_grad():
@@ -715,6 +709,9 @@ def truncated(logits):
 
 LOSSES = {
     "top k, truncated": truncated,
+    "top k, renormalised": lambda logits: sparse_softmax_kl(
+        logits, top.ids, top.logp, tail="renormalize", reduction="none"
+    ),
     "top k and a bucket": lambda logits: sparse_teacher_kl(logits, top, reduction="none"),
     f"k sampled, {visits} visits": lambda logits: sparse_teacher_kl(logits, fresh, reduction="none"),
 }
@@ -770,6 +767,7 @@ claim(
 )
 
 # %% [markdown]
+# Scaling the $k$ kept probabilities to sum to 1, as is common, has the same optimum as the truncated sum.
 # A bucket repairs the mass and not the shape: inside the tail the student keeps what it started with.
 # Sampled ids get both right on average, and pay in draws.
 # A real student sees millions of positions, and what it learns at one it uses at others; a free logit has only its own visits.
@@ -797,6 +795,17 @@ from kd_lab.lessons.l02_word_and_sequence.figures import summary_table
 display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, real), bits, noise)))
 
 # %% [markdown]
+# ## In the wild
+#
+# Kim & Rush (2016) trained translators on what their teacher's beam found.
+# Against a student without distillation the best one gained 4.2 BLEU in greedy decoding and 1.7 in beam search, so that a beam was hardly needed; it ran ten times as fast as its teacher.
+# As here, distillation moved the search into the training.
+# Unlike here, one answer per sentence was all that was asked for, so what the student forgot did not count.
+#
+# Reasoning models are distilled from *samples*: the R1-Distill models (2025) are Qwen and Llama models fine-tuned on 800,000 texts curated with DeepSeek-R1.
+#
+# Anshumann et al. (2025) cached sampled ids for students of 300M to 3B parameters and came close to full distillation, at less than 10 % more than the cost of training on text.
+#
 # ## Discuss
 #
 # A company sells access to a large model through an endpoint that returns text.
@@ -823,7 +832,7 @@ display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, rea
 # 2. Sequence-level KD matches paths. Sampled texts estimate its loss without bias, with an error like $1/\sqrt N$, and a text-only endpoint is enough.
 # 3. On the teacher's own texts both have the same expectation; probabilities carry it with less noise.
 # 4. The hard variant is SFT on the beam's text. Its student answers greedily almost as well as it searches, a student of samples does not; in return it forgets what else there was.
-# 5. Storing less is fine if the rest is accounted for: by a bucket, or by sampled ids and enough of them (200 visits of 4 ids came near the teacher, 4 ids stored once did not); never by a truncated sum.
+# 5. Storing less is fine if the rest is accounted for, by a bucket or by sampled ids, and never by a truncated sum. Sampled ids cost draws: 200 visits of 4 came near the teacher, 4 stored once did not.
 #
 # ## Quiz
 

@@ -45,7 +45,7 @@ def test_greedy_and_beam_of_echo():
 
 def test_a_student_that_is_told_distributions_strays_less():
     student = GPT(GPTConfig(len(ECHO.vocabulary), 6, layers=1, heads=1, width=8), seed=0)
-    teacher = TabularModel(ECHO.logp.float())
+    teacher = TabularModel(ECHO.logp)
     texts = Batch.from_tokens(ECHO.sample(128, torch.Generator().manual_seed(0)), end=0)
     by_token = stray(student, teacher, texts, Sequences(), NegativeLogLikelihood(), 0)
     assert by_token > stray(student, teacher, texts, Logits(), Divergence("forward_kl"), 0) > 0
