@@ -162,7 +162,7 @@ def summary_table(
             f"| matches | {positions:,} distributions, at {len(nodes):,} different nodes | "
             f"{len(texts):,} paths through the same nodes |",
             f"| teacher access | logits: {positions * vocabulary:,} numbers; a text-only teacher is refused | text: "
-            f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.2f} bits per character |",
+            f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.3f} bits per character |",
             f"| signal density | {vocabulary} numbers per position, worth {gain:.2f} bits per character | 1 number per "
             f"position; the gradient of a batch strays {factor:.1f} times as far (squared) |",
             f"| storage, V = {vocabulary} | {own['all logits']:.0f} bytes per token | {own['token ids']:.0f} bytes per "

@@ -18,7 +18,7 @@ PREDICTIONS = {
         options=(
             "It falls to a quarter.",
             "It falls to a half.",
-            "It stays, since seven to the sixth texts are still far from covered.",
+            "It stays, while most of the possible texts are unseen.",
         ),
         right="It falls to a half.",
         because="Independent errors average out like 1/√N, however many texts are possible.",

@@ -60,6 +60,6 @@ def test_the_summary_counts_nodes_once():
     bits = {"text, in process": [3.8], "text, over HTTP": [3.7], "probabilities": [3.6]}
     table = summary_table(texts, 27, sizes, (50_000, sizes), bits, [4.0, 9.0])
     assert "6 distributions, at 4 different nodes | 2 paths" in table
-    assert "differ by 0.10 bits" in table
+    assert "differ by 0.100 bits" in table
     assert "worth 0.20 bits" in table
     assert "6.0 times as far" in table
