@@ -122,7 +122,8 @@ for letters in (4, 8):  # texts of one length, so that there is no padding
         both = [model(batch.inputs)[:, : letters + 1] for model in (new_student(seed), teacher)]
     ours = float(word_level_loss(*both, batch.mask[:, : letters + 1]))
     assert abs(ours - float(softmax_kl(*both))) < 1e-4, "your loss and the library's differ"
-    terms = kl_div(both[0].log_softmax(-1), both[1].log_softmax(-1), log_target=True, reduction="none")
+    logp = [logits.log_softmax(-1) for logits in both]
+    terms = kl_div(*logp, log_target=True, reduction="none")
     print(f"{letters:7}   {ours:15.3f}   {terms.sum() / len(batch):9.3f}   {terms.mean():7.4f}")
 
 # %% tags=["hide-input"]
@@ -292,11 +293,12 @@ from kd_lab.where import TeacherRollouts
 
 texts, seeds = 512, range(seed, seed + 8)
 text_only = sequence_level(size=texts)
-dense = Recipe("word level on teacher texts", Logits(), Divergence("forward_kl"), TeacherRollouts(texts))
+dense = Recipe("with probabilities", Logits(), Divergence("forward_kl"), TeacherRollouts(texts))
 bits = {"text, in process": [], "text, over HTTP": [], "probabilities": []}
 trained, budget = [], {"steps": 90, "batch_size": 32, "learning_rate": 6e-3, "progress": False}
 with serve(teacher, names.vocabulary, name="surnames") as url:
-    runs = (text_only, teacher), (text_only, TextTeacher(url, model="surnames")), (dense, CachedTeacher(teacher))
+    far = TextTeacher(url, model="surnames")
+    runs = (text_only, teacher), (text_only, far), (dense, CachedTeacher(teacher))
     for label, (recipe, source) in zip(bits, runs):
         for s in seeds[:5] if recipe is dense else seeds:
             run = distill(new_student(s), source, names, recipe, seed=s, **budget)
@@ -534,11 +536,11 @@ predict("02.c")
 # %%
 from kd_lab.lessons.l02_word_and_sequence.experiment import greedy_and_beam, log_probability
 
-worlds = {
-    "names": labelled,
-    "teacher's samples": replace(labelled, train=teacher_texts(teacher, labelled, TeacherRollouts(1024), seed)),
-    "teacher's modes": replace(labelled, train=teacher_texts(teacher, labelled, TeacherRollouts(1024, "beam"), seed)),
-}
+samples, modes = (
+    replace(labelled, train=teacher_texts(teacher, labelled, TeacherRollouts(1024, decode), seed))
+    for decode in ("sample", "beam")
+)
+worlds = {"names": labelled, "teacher's samples": samples, "teacher's modes": modes}
 budget = {"steps": 110, "learning_rate": 5e-3, "progress": False}
 gaps, agreement, judged, cost = ({label: [] for label in worlds} for _ in range(4))
 for s in seeds[:5]:
@@ -546,8 +548,8 @@ for s in seeds[:5]:
         run = distill(new_student(s, given.context), None, world, labels_only(), seed=s, **budget)
         student = run.student
         greedy, beam = greedy_and_beam(student, unseen, room=given.context - 3)
-        by_student = [log_probability(student, tokens, prompt_length=4) for tokens in (greedy, beam)]
-        gaps[label].append((by_student[1] - by_student[0]).mean().item())
+        found, plain = (log_probability(student, text, prompt_length=4) for text in (beam, greedy))
+        gaps[label].append((found - plain).mean().item())
         agreement[label].append((greedy == beam).all(1).float().mean().item())
         judged[label].append(log_probability(teacher, greedy, prompt_length=4).mean().item())
         cost[label].append(bits_per_character(student, given.held_out))
