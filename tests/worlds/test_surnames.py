@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kd_lab.worlds import surnames
-from kd_lab.worlds.surnames import NAMES_ON_FILE, ROUNDING, census_table
+from kd_lab.worlds.surnames import NAMES_ON_FILE, ROUNDING, census_table, letters_of
 
 
 def texts(world, batch):
@@ -89,3 +89,9 @@ def test_weights_that_are_no_frequencies_are_refused(weights, message):
     weights = weights if len(weights) == 3 else weights[:1].expand(len(world.train))
     with pytest.raises(ValueError, match=message):
         replace(world, weights=weights)
+
+
+def test_a_name_loses_what_is_no_letter_and_keeps_what_is():
+    assert letters_of("  D’Àngelo-Müller Jr. ") == "dangelomullerjr"
+    with pytest.raises(ValueError, match="Latin letters"):
+        letters_of("李")

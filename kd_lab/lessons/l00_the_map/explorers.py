@@ -15,6 +15,7 @@ from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
 from kd_lab.worlds import Vocabulary
+from kd_lab.worlds.surnames import letters_of
 
 MOST_NATS = 10.0  # the height of the right-hand axis; a taller step is cut there, with an arrow and its number
 
@@ -62,7 +63,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
         }
 
     def update(artists, step: int, text: str) -> str:
-        text = text.strip().lower()
+        text = letters_of(text)
         if len(text) >= model.context:
             raise ValueError(
                 f"the text {text!r} has {len(text)} letters; expected at most {model.context - 1}, the longest that "

@@ -1,5 +1,6 @@
 """Exercises of lesson 02: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
@@ -46,6 +47,26 @@ def _mean_of_text_means(student_logits, teacher_logits, mask):
     return (gap.sum(1) / mask.sum(1)).mean()
 
 
+def _one_position_at_a_time(student_logits, teacher_logits, mask):
+    """In Python's own loops, with sums that start at 0."""
+    total, count = 0, 0
+    for student, teacher, counts in zip(student_logits, teacher_logits, mask, strict=True):
+        for t in range(len(counts)):
+            if counts[t]:
+                p, q = teacher[t].softmax(0), student[t].softmax(0)
+                total = total + (p * (p / q).log()).sum()
+                count += 1
+    return total / count
+
+
+def _double_numpy(student_logits, teacher_logits, mask):
+    """In numpy and double precision; a number comes back and no tensor."""
+    student, teacher = (np.asarray(logits.detach(), dtype=np.float64) for logits in (student_logits, teacher_logits))
+    student_logp, teacher_logp = (x - np.log(np.exp(x).sum(-1, keepdims=True)) for x in (student, teacher))
+    gap = (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
+    return float(gap[mask.numpy()].mean())
+
+
 def _one_position():
     """p = (0.7, 0.2, 0.1) and q = (0.2, 0.2, 0.6), as logits that do not happen to be normalised."""
     student, teacher = torch.tensor([[[0.2, 0.2, 0.6]]]).log(), torch.tensor([[[0.7, 0.2, 0.1]]]).log()
@@ -69,6 +90,7 @@ WORD_LEVEL = Exercise(
         Case("one position, p = (0.7, 0.2, 0.1), q = (0.2, 0.2, 0.6)", _one_position),
         Case("two texts of three and one counted positions, V = 4", _two_texts),
     ),
+    unusual=(_one_position_at_a_time, _double_numpy),
     mistakes=(
         Mistake(
             "direction reversed",
@@ -189,6 +211,28 @@ def _probabilities_added(logits, tokens):
     return -chosen.masked_fill(_is_padding(targets), 0.0).sum(1).log()
 
 
+def _text_by_text(logits, tokens):
+    """A loop that stops at the first end mark, with sums that start at 0."""
+    prices = []
+    for row, text in zip(logits, tokens, strict=True):
+        price = 0
+        for t, target in enumerate(text[1:].tolist()):
+            price = price - row[t].log_softmax(0)[target]
+            if target == END:
+                break
+        prices.append(price)
+    return torch.stack(prices)
+
+
+def _cross_entropy_by_position(logits, tokens):
+    """torch's cross-entropy in double precision, times a mask of floats that is made by a product."""
+    targets = tokens[:, 1:].clone()
+    each = torch.nn.functional.cross_entropy(logits.double().transpose(1, 2), targets, reduction="none")
+    going = torch.ones_like(each)
+    going[:, 1:] = (targets != END).double().cumprod(1)[:, :-1]
+    return (each * going).sum(1)
+
+
 def _one_letter_text():
     """q(a) = ½, then q(END) = ¼ and, after the end, logits that nobody should read. The text "a", padded once."""
     logits = torch.tensor([[[0.25, 0.5, 0.25], [0.25, 0.25, 0.5], [0.1, 0.3, 0.6]]]).log() + 1.0
@@ -212,6 +256,7 @@ SEQUENCE_NLL = Exercise(
         Case("the text “a”, q(a) = ½ and then q(END) = ¼, one END of padding", _one_letter_text),
         Case("texts of three letters and of one, V = 5", _two_lengths),
     ),
+    unusual=(_text_by_text, _cross_entropy_by_position),
     mistakes=(
         Mistake(
             "end mark dropped",
@@ -308,6 +353,25 @@ def _worst_first(scores, logp, width):
     return best.flip(0), parent.flip(0), token.flip(0)
 
 
+def _sorted_in_python(scores, logp, width):
+    """A list of all children, sorted; lists come back."""
+    children = [
+        (float(score) + float(value), parent, token)
+        for parent, (score, row) in enumerate(zip(scores, logp, strict=True))
+        for token, value in enumerate(row)
+    ]
+    best = sorted(children, reverse=True)[:width]
+    return [one[0] for one in best], [one[1] for one in best], [one[2] for one in best]
+
+
+def _argsort_and_unravel(scores, logp, width):
+    """In numpy: argsort and unravel_index; arrays come back."""
+    children = np.asarray(scores)[:, None] + np.asarray(logp.detach())
+    order = np.argsort(-children, axis=None, kind="stable")[:width]
+    parents, tokens = np.unravel_index(order, children.shape)
+    return children[parents, tokens], parents, tokens
+
+
 def _two_parents():
     """After “a” (0.5) the way forks in three; after “c” (0.4) it does not: the best child comes from the second."""
     return (
@@ -332,6 +396,7 @@ EXTEND = Exercise(
         Case("width 2, two hypotheses of probability 0.5 and 0.4, V = 3", _two_parents),
         Case("width 2, hypotheses of probability 0.3 and 0.1, V = 4", _one_family),
     ),
+    unusual=(_sorted_in_python, _argsort_and_unravel),
     mistakes=(
         Mistake(
             "one child each",
@@ -416,6 +481,27 @@ def _first_columns(student_logits, kept_ids, kept_logp):
     return bucket_loss(student_logits, positions, kept_logp)
 
 
+def _bucket_as_one_more_token(student_logits, kept_ids, kept_logp):
+    """Both sides as distributions over K + 1 outcomes, compared by torch's kl_div."""
+    q = student_logits.softmax(-1)
+    kept = torch.zeros_like(q).scatter(-1, kept_ids, 1.0).bool()
+    q_rest = q.masked_fill(kept, 0.0).sum(-1, keepdim=True)
+    p_rest = 1 - kept_logp.exp().sum(-1, keepdim=True)
+    student = torch.cat([q.gather(-1, kept_ids), q_rest], -1).log()
+    teacher = torch.cat([kept_logp, p_rest.log()], -1)
+    return torch.nn.functional.kl_div(student, teacher, log_target=True, reduction="none").sum(-1)
+
+
+def _position_by_position(student_logits, kept_ids, kept_logp):
+    """A loop over positions in double precision; the student's rest is 1 less its kept probabilities."""
+    losses = []
+    for logits, ids, logp in zip(student_logits.double(), kept_ids, kept_logp.double(), strict=True):
+        q, p = logits.softmax(0)[ids], logp.exp()
+        rest_p, rest_q = 1 - p.sum(), 1 - q.sum()
+        losses.append((p * (p / q).log()).sum() + rest_p * (rest_p / rest_q).log())
+    return torch.stack(losses)
+
+
 def _one_position_kept():
     """p = (0.2, 0.5, 0.3), of which the last two are kept; q = (0.05, 0.5, 0.45) is too sure of them."""
     kept = torch.tensor([[0.5, 0.3]]).log()
@@ -438,6 +524,7 @@ BUCKET = Exercise(
         Case("V = 3, p = (0.2, 0.5, 0.3), kept: the last two; q = (0.05, 0.5, 0.45)", _one_position_kept),
         Case("two positions, V = 5, two tokens kept at each", _two_positions_kept),
     ),
+    unusual=(_bucket_as_one_more_token, _position_by_position),
     mistakes=(
         Mistake(
             "tail forgotten",

@@ -1,159 +1,36 @@
-"""A beam search as a tree: what it kept, what it cut, and which text came out best."""
+"""The still pictures and tables of lesson 02."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
-from kd_lab.viz.style import BASELINE, FAINT, INK, TEACHER
-from kd_lab.where.beam import Hypothesis, Step
-
-END = 0  # in every vocabulary of the lesson
-
-Tokens = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class BeamTree:
-    """Where each hypothesis of a search stands: x is the number of tokens written, y in 0 … 1 with the best above."""
-
-    root: Tokens  # the prompt
-    place: dict[Tokens, tuple[float, float]]
-    kept: frozenset[Tokens]
-    best: Hypothesis
-    leaves: int  # rows that the drawing needs
-
-    def edges(self, nodes: Sequence[Tokens]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-        """The line from its parent to each of these nodes."""
-        return [(self.place[node[:-1]], self.place[node]) for node in nodes]
-
-
-def beam_tree(prompt: Sequence[int], trace: Sequence[Step], found: Sequence[Hypothesis], most_cut: int = 2) -> BeamTree:
-    """Lay a search out: siblings by log-probability, best above, one row for each end of a path.
-
-    Args:
-        prompt: the ids that the search was given.
-        trace: what `beam_search` appended to its `trace`.
-        found: what it returned, best first. A text that ended and was displaced later counts as cut.
-        most_cut: of what a step cut, the best so many are drawn.
-    """
-    last = {one.tokens for one in found}
-    growing = [one for step in trace for one in step.kept if not one.ended]
-    cut = [
-        one
-        for step in trace
-        for one in sorted(
-            (*step.cut, *(one for one in step.kept if one.ended and one.tokens not in last)),
-            key=lambda one: -one.logp,
-        )[:most_cut]
-    ]
-    logp = {one.tokens: one.logp for one in (*cut, *growing, *found)}
-    root = tuple(prompt)
-    children: dict[Tokens, list[Tokens]] = {}
-    for tokens in sorted(logp, key=logp.get, reverse=True):
-        children.setdefault(tokens[:-1], []).append(tokens)
-
-    rows: dict[Tokens, float] = {}
-    leaves = 0
-
-    def put(tokens: Tokens) -> float:
-        nonlocal leaves
-        if tokens not in children:
-            rows[tokens], leaves = float(leaves), leaves + 1
-        else:
-            heights = [put(child) for child in children[tokens]]
-            rows[tokens] = heights[0]  # a path that stays the best of its family runs straight
-        return rows[tokens]
-
-    put(root)
-    height = max(leaves - 1, 1)
-    place = {tokens: (float(len(tokens) - len(root)), 1 - row / height) for tokens, row in rows.items()}
-    kept = frozenset(one.tokens for one in (*growing, *found))
-    return BeamTree(root, place, kept, found[0], leaves)
-
-
-def create_beam_tree(axes: Axes, depth: int, most_nodes: int = 160) -> SimpleNamespace:
-    """Empty artists of a tree `depth` tokens deep, for `update_beam_tree` to fill."""
-    axes.set(xlim=(-0.4, depth + 2.4), ylim=(-0.06, 1.06), xlabel="tokens written", yticks=[])
-    axes.set_xticks(range(depth + 1))
-    axes.spines["left"].set_visible(False)
-
-    def lines(color: str, style: str | tuple, width: float, order: float) -> LineCollection:
-        drawn = LineCollection([], colors=color, linestyles=[style], linewidths=width, zorder=order)
-        axes.add_collection(drawn, autolim=False)
-        return drawn
-
-    def dots(face: str, edge: str, label: str, order: float) -> PathCollection:
-        return axes.scatter([], [], s=130, facecolor=face, edgecolor=edge, linewidth=1.0, zorder=order, label=label)
-
-    artists = SimpleNamespace(
-        depth=depth,
-        cut_edges=lines(FAINT, (0, (1, 1.5)), 1.0, 1),
-        kept_edges=lines(TEACHER.color, "-", 1.2, 2),
-        best_edges=lines(TEACHER.color, "-", 4.5, 3),
-        cut=dots("white", BASELINE.color, "cut", 4),
-        kept=dots(TEACHER.color, TEACHER.color, "kept", 5),
-        letters=[
-            axes.text(0, 0, "", ha="center", va="center_baseline", fontsize=8.5, zorder=6) for _ in range(most_nodes)
-        ],
-        result=axes.text(0, 0, "", ha="left", va="center_baseline", fontsize=10, color=INK, weight="bold", zorder=6),
-    )
-    artists.best_edges.set_label("best text")
-    axes.legend(handles=[artists.best_edges, artists.kept, artists.cut], loc="lower right")
-    return artists
-
-
-def update_beam_tree(artists: SimpleNamespace, tree: BeamTree, symbols: str) -> None:
-    """Move the artists of `create_beam_tree` to a tree. `symbols[i]` is drawn for token i, a square for the end mark.
-
-    Raises:
-        ValueError: the tree is deeper, or has more nodes, than the artists were made for.
-    """
-    nodes = [tokens for tokens in tree.place if tokens != tree.root]
-    if len(nodes) + 1 > len(artists.letters) or max(x for x, _ in tree.place.values()) > artists.depth:
-        raise ValueError(
-            f"the tree has {len(nodes)} nodes; expected at most {len(artists.letters) - 1} and at most "
-            f"{artists.depth} tokens on a path: create the artists with a larger depth or most_nodes"
-        )
-    best = [tree.best.tokens[:end] for end in range(len(tree.root) + 1, len(tree.best.tokens) + 1)]
-    kept = [tokens for tokens in nodes if tokens in tree.kept]
-    cut = [tokens for tokens in nodes if tokens not in tree.kept]
-    artists.cut_edges.set_segments(tree.edges(cut))
-    artists.kept_edges.set_segments(tree.edges(kept))
-    artists.best_edges.set_segments(tree.edges(best))
-    artists.kept.set_offsets(_points(tree, [tree.root, *kept]))
-    artists.cut.set_offsets(_points(tree, cut))
-
-    # neighbours in a column are one row apart: dots and letters shrink before they touch
-    axes = artists.kept.axes
-    room = axes.bbox.height / axes.figure.dpi * 72 / (1.12 * max(tree.leaves, 1))
-    size = min(11.5, max(room, 5.0))
-    for dots in (artists.kept, artists.cut):
-        dots.set_sizes([size**2])
-    for text in artists.letters:
-        text.set_visible(False)
-    for text, tokens in zip(artists.letters, [tree.root, *nodes], strict=False):
-        text.set_text("" if tokens == tree.root else "■" if tokens[-1] == END else symbols[tokens[-1]])
-        text.set_position(tree.place[tokens])
-        text.set_color("white" if tokens == tree.root or tokens in tree.kept else BASELINE.color)
-        text.set_fontsize(0.74 * size)
-        text.set_visible(True)
-    x, y = tree.place[tree.best.tokens]
-    written = "".join(symbols[token] for token in tree.best.tokens[len(tree.root) :] if token != END)
-    artists.result.set_position((x + 0.35, y))
-    artists.result.set_text(written)
-
-
-def _points(tree: BeamTree, nodes: Sequence[Tokens]) -> np.ndarray:
-    return np.array([tree.place[node] for node in nodes], dtype=float).reshape(-1, 2)
-
+from kd_lab.lessons.l02_word_and_sequence.trees import SearchTree, create_tree, update_tree
+from kd_lab.viz.seeds import draw_seeds
+from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, course_style, new_figure
+from kd_lab.worlds import Batch, Vocabulary
 
 _PAPER_TO_TEACHER = LinearSegmentedColormap.from_list("paper_to_teacher", ["#ffffff", TEACHER.color])
+
+
+def targets_figure(teacher: nn.Module, vocabulary: Vocabulary, text: str) -> Figure:
+    """The two signals about one text: the teacher's distributions, and the text alone."""
+    tokens = vocabulary.encode([text])
+    with torch.no_grad():
+        dense = teacher(tokens[:, :-1])[0].softmax(-1)
+    sparse = torch.nn.functional.one_hot(tokens[0, 1:], len(vocabulary)).float()
+    figure = new_figure(760, 420)
+    with course_style():
+        panels = zip(figure.subplots(1, 2), (dense, sparse), ("word level", "sequence level"), strict=True)
+        for axes, targets, title in panels:
+            draw_targets(axes, targets.numpy(), [*text, "■"], ["■", *vocabulary.symbols[1:]])
+            axes.set_title(f"{title}: {int((targets > 0).sum())} numbers")
+    return figure
 
 
 def draw_targets(axes: Axes, targets: Float[np.ndarray, "T V"], text: Sequence[str], symbols: Sequence[str]) -> None:
@@ -168,8 +45,129 @@ def draw_targets(axes: Axes, targets: Float[np.ndarray, "T V"], text: Sequence[s
     # the square root keeps small probabilities visible beside large ones
     axes.imshow(np.sqrt(targets.T), cmap=_PAPER_TO_TEACHER, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_xticks(range(len(text)), text)
-    axes.set_yticks(range(len(symbols)), symbols, fontsize=7)
+    axes.set_yticks(range(len(symbols)), symbols, fontsize=8)
     axes.tick_params(length=0)
     for edge in np.arange(len(text) - 1) + 0.5:
         axes.axvline(edge, color="white", linewidth=1.5)
     axes.set_xlabel("the token that came next")
+
+
+def searches_figure(searches: Mapping[str, SearchTree], symbols: str, depth: int) -> Figure:
+    """Whole searches below one another, each with its title, in rows of one height."""
+    heights = [one.rows + 2.5 for one in searches.values()]
+    figure = new_figure(780, round(21 * sum(heights)))
+    with course_style():
+        panels = figure.subplots(len(searches), 1, height_ratios=heights)
+        for axes, (title, search) in zip(panels, searches.items(), strict=True):
+            update_tree(create_tree(axes, depth), search, depth, symbols)
+            axes.set(title=title, xlabel="")
+        panels[-1].set_xlabel("tokens written")
+    return figure
+
+
+def estimates_figure(errors: Float[Tensor, "repeats sizes"], sizes: Sequence[int], exact: float) -> Figure:
+    """Estimates of a loss from N texts each, around its exact value."""
+    figure = new_figure(760, 300)
+    jitter = np.linspace(0.88, 1.14, len(errors))
+    n = np.logspace(0.5, 3.1, 50)
+    spread = 2 * float(errors[:, -1].square().mean().sqrt()) * np.sqrt(sizes[-1] / n)
+    with course_style():
+        axes = figure.subplots()
+        for size, column in zip(sizes, errors.T.numpy(), strict=True):
+            label = "one estimate from N texts" if size == sizes[0] else None
+            axes.plot(size * jitter, exact + column, ".", color=STUDENT.color, markersize=4, label=label)
+        band = {"color": TEACHER.color, "alpha": 0.12, "linewidth": 0}
+        axes.fill_between(n, exact - spread, exact + spread, label="± 2 typical errors, by 1/√N", **band)
+        axes.axhline(exact, **TEACHER.line, label="exact, over all sequences")
+        axes.set(xscale="log", xlabel="teacher texts N", ylabel="loss, nats per text", xlim=(3, 1300))
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
+        axes.minorticks_off()
+        axes.legend(loc="upper right", markerscale=2)
+    return figure
+
+
+def bits_figure(bits: Mapping[str, Sequence[float]], teacher_bits: float) -> Figure:
+    """Held-out bits of each kind of student, a marker per seed, and the teacher's as a line."""
+    figure = new_figure(760, 230)
+    with course_style():
+        axes = figure.subplots()
+        draw_seeds(axes, bits, [STUDENT] * len(bits))
+        axes.axvline(teacher_bits, color=TEACHER.color, linestyle=":", linewidth=1.5)
+        axes.text(teacher_bits, 1.0, " teacher", color=TEACHER.color, va="center")
+        axes.set_xlabel("bits per character on held-out names (lower is better)")
+    return figure
+
+
+def decoding_figure(gaps: Mapping[str, Sequence[float]], judged: Mapping[str, Sequence[float]]) -> Figure:
+    """Every seed as a dot: the gap between beam and greedy text, and the teacher's opinion of the greedy text."""
+    looks = (BASELINE, DIVERGENCES["jsd"], STUDENT)
+    figure = new_figure(760, 260)
+    with course_style():
+        left, right = figure.subplots(1, 2, sharey=True)
+        draw_seeds(left, gaps, looks)
+        draw_seeds(right, judged, looks)
+        left.axvline(0, color=INK, linewidth=0.8)
+        left.set(xlabel="nats per text (0: greedy = beam)", title="log q(beam) − log q(greedy)")
+        right.set(xlabel="nats per text (higher is better)", title="log p of the greedy texts")
+    return figure
+
+
+def storage_table(own: Mapping[str, float], real: Mapping[str, float], heads: tuple[str, str]) -> str:
+    """Markdown: bytes per token on disk, a row per way to store them."""
+    lines = [f"| bytes per token on disk | {heads[0]} | {heads[1]} |", "|---|---|---|"]
+    lines += [f"| {name} | {own[name]:,.1f} | {real[name]:,.1f} |" for name in own]
+    return "\n".join(lines)
+
+
+def optima_table(tails: Mapping[str, Tensor], distances: Mapping[str, Tensor], tail: float) -> str:
+    """Markdown: what each cache's students leave to the tokens that were not kept, and how far they end from p."""
+    lines = ["| cache | outside K, student | outside K, teacher | total variation, student to teacher |"]
+    lines += ["|---|---|---|---|"]
+    lines += [f"| {name} | {tails[name].mean():.3f} | {tail:.3f} | {distances[name].mean():.3f} |" for name in tails]
+    return "\n".join(lines)
+
+
+def summary_table(
+    texts: Batch,
+    vocabulary: int,
+    own: Mapping[str, float],
+    real: tuple[int, Mapping[str, float]],
+    bits: Mapping[str, Sequence[float]],
+    noise: Sequence[float],
+) -> str:
+    """Markdown: both levels by what they match, need, tell and store.
+
+    Args:
+        texts: of the teacher.
+        vocabulary: V here.
+        own: bytes per token at this V.
+        real: a real V, and bytes per token there.
+        bits: held-out bits by kind of student.
+        noise: how much farther a batch of tokens strays than one of distributions, squared.
+    """
+    nodes = {
+        tuple(row[: t + 1].tolist())
+        for row, counts in zip(texts.tokens, texts.mask, strict=True)
+        for t in range(int(counts.sum()))
+    }
+    positions = int(texts.mask.sum())
+    apart = abs(np.mean(bits["text, over HTTP"]) - np.mean(bits["text, in process"]))
+    told = bits["probabilities"]  # for the first few seeds alone
+    gain = np.mean(bits["text, in process"][: len(told)]) - np.mean(told)
+    factor = np.exp(np.mean(np.log(noise)))
+    return "\n".join(
+        [
+            "| | word-level KD | sequence-level KD |",
+            "|---|---|---|",
+            f"| matches | {positions:,} distributions, at {len(nodes):,} different nodes | "
+            f"{len(texts):,} paths through the same nodes |",
+            f"| teacher access | logits: {positions * vocabulary:,} numbers; a text-only teacher is refused | text: "
+            f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.3f} bits per character |",
+            f"| signal density | {vocabulary} numbers per position, worth {gain:.2f} bits per character | 1 number per "
+            f"position; the gradient of a batch strays {factor:.1f} times as far (squared) |",
+            f"| storage, V = {vocabulary} | {own['all logits']:.0f} bytes per token | {own['token ids']:.0f} bytes per "
+            "token |",
+            f"| storage, V = {real[0]:,} | {real[1]['all logits']:,.0f} bytes per token | {real[1]['token ids']:.0f} "
+            "bytes per token |",
+        ]
+    )

@@ -4,37 +4,32 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "02.a": Prediction(
-        "Word-level targets for all nine positions of “martinez■”: how often does the teacher have to run?",
+        "The student needs word-level targets for all nine positions of “martinez■”. How often does the teacher run?",
         options=(
             "once",
             "nine times, once per position",
             "243 times, once per number",
         ),
         right="once",
-        because=(
-            "A text that is already written is read in one pass, and a causal model answers at all positions at the "
-            "same time."
-        ),
+        because="The text is already there, and a causal model answers at all of its positions in one pass.",
     ),
     "02.b": Prediction(
-        "The teacher writes four times as many texts. The typical error of the estimate becomes …",
+        "The teacher writes four times as many texts. What becomes of the typical error of the estimate?",
         options=(
-            "a quarter",
-            "a half",
-            "no smaller",
+            "It falls to a quarter.",
+            "It falls to a half.",
+            "It stays, while most of the possible texts are unseen.",
         ),
-        right="a half",
-        because="Independent errors average out like 1/√N, whatever the number of possible texts.",
+        right="It falls to a half.",
+        because="Independent errors average out like 1/√N, however many texts are possible.",
     ),
     "02.c": Prediction(
-        (
-            "A student is trained on the mode alone. How much likelier, by its own judgement, is what a beam finds "
-            "for it than what greedy decoding writes?"
-        ),
+        "By its own judgement, how much likelier is what a beam finds for the student of modes than what it writes "
+        "greedily?",
         options=(
-            "as much as for a student of sampled text",
-            "hardly at all",
-            "far more",
+            "about as much as for the student of samples",
+            "less than a third as much as for the student of samples",
+            "more than for the student of samples",
         ),
         because=(
             "Its distribution has one tall path per prompt. Where every step is almost certain, the likeliest step "
@@ -42,61 +37,78 @@ PREDICTIONS = {
         ),
     ),
     "02.d": Prediction(
-        "The student follows this gradient to its end. How much probability does it leave to the tokens outside K?",
+        "A student follows this gradient to its end. How much probability does it leave to the tokens outside K?",
         options=(
-            "as much as the teacher",
+            "as much as the teacher does",
             "none",
-            "an equal share for each token",
+            "an equal share for each of them",
         ),
         right="none",
-        because="A token outside K is pushed down by the softmax at every step and pulled up by nothing.",
+        because="The softmax pushes a token outside K down at every step, and nothing pulls it up.",
     ),
 }
 
 QUIZ = (
     Question(
-        "A provider returns text and no probabilities. Which loss can you use?",
+        "A provider returns text and no probabilities. Which loss can you still use?",
         {
-            "sequence-level KD on sampled texts": "Yes: −log q of a text asks the teacher for the text alone.",
-            "word-level KD with τ = 2": "A temperature needs the logits, and so does any word-level target.",
-            "top-k with a bucket": "The log-probabilities of the k tokens would have to come with the text.",
+            "sequence-level KD on sampled texts": "Its loss, −log q of a text, asks the teacher for the text alone.",
+            "word-level KD with a temperature of 2": "A temperature needs logits, and so does any word-level target.",
+            "a top k with a tail bucket": "The log-probabilities of the k tokens would have to come with the text.",
         },
         right="sequence-level KD on sampled texts",
     ),
     Question(
-        "kl_div with reduction='batchmean' on [B, T, V] …",
+        "On tensors [B, T, V], what does kl_div with reduction='batchmean' do?",
         {
-            "sums over positions": "Yes: it divides by B alone, so texts of twice the length weigh twice as much.",
-            "averages over positions": (
+            "It sums over the positions.": "It divides by B alone, so texts of twice the length weigh twice as much.",
+            "It averages over the positions.": (
                 "It divides by the first axis, which is B here. Select the counted positions first, [n, V], and it "
-                "is the token mean."
+                "becomes the mean over positions."
             ),
-            "averages over V": "That is what reduction='mean' adds.",
+            "It averages over the vocabulary.": "That is what reduction='mean' does, besides averaging over the rest.",
         },
-        right="sums over positions",
+        right="It sums over the positions.",
     ),
     Question(
-        "Pad and end of text share one id. The mask for the loss is …",
+        "Padding and the end of a text share one id. Which positions belong in the loss?",
         {
             "everything up to and including the first end mark": (
-                "Yes: the first one is part of the text, the others fill the row."
+                "The first one belongs to the text; the others fill the row."
             ),
-            "targets != END": "Then no end is ever learned, and the student does not stop.",
-            "all positions": "Then the row's width changes the loss.",
+            "every position whose target is not the end mark": "Then no end is learned, and the student never stops.",
+            "every position of the row, the padding included": "Then the same text costs more in a wider batch.",
         },
         right="everything up to and including the first end mark",
     ),
     Question(
-        "After hard sequence-level KD, a wide beam adds little because …",
+        "After hard sequence-level KD, a wide beam adds little. Why?",
         {
-            "the student's distribution is peaked on one path per prompt": (
-                "Yes: where every step is nearly certain, greedy steps stay on the likeliest path."
+            "The student's distribution has one tall path per prompt.": (
+                "Where every step is nearly certain, greedy steps stay on the likeliest path."
             ),
-            "the student has learned to search": "It has learned one answer per prompt. Nothing in it looks ahead.",
-            "beam search never helps small models": (
-                "It helps the student that learned from names, by the gap measured above."
+            "The student has learned to search, since its teacher searched.": (
+                "It has learned one answer per prompt. Nothing in it looks ahead."
+            ),
+            "It learned from text that a teacher wrote, whichever text that was.": (
+                "So did the student of samples, and it kept a gap several times as wide."
             ),
         },
-        right="the student's distribution is peaked on one path per prompt",
+        right="The student's distribution has one tall path per prompt.",
+    ),
+    Question(
+        "You store k = 4 sampled ids per position, once, and train on them for many epochs. What do you get?",
+        {
+            "At each position four draws, however often they are read": (
+                "Reading the same draws again adds no information; unbiased is a statement about fresh ones."
+            ),
+            "The teacher's distribution, since sampled ids are unbiased": (
+                "On average over draws, yes. These four were drawn once, and one position learns these four."
+            ),
+            "The same as from the four likeliest tokens with a bucket": (
+                "A bucket keeps exact probabilities of four tokens and of the rest; four draws keep neither."
+            ),
+        },
+        right="At each position four draws, however often they are read",
     ),
 )
