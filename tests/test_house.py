@@ -21,7 +21,8 @@ LIBRARY = ("contracts", "worlds", "models", "what", "how", "where", "methods", "
 LIBRARY_FILES, LIBRARY_LINES = 86, 9_500
 CAPABILITIES = {  # files and lines that each has added
     "Hugging Face models and their tokenizers": (2, 400),
-    "heads that are never materialised in a recipe": (1, 50),
+    "heads that are never materialised in a recipe, with the scales and caps of their families": (1, 85),
+    "writing without the logits of the prompt": (0, 25),
     "heads sharded over ranks": (1, 200),
     "long runs: parts, precision, schedules, checkpoints that resume bit for bit": (1, 430),
     "data parallel training": (1, 165),

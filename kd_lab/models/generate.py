@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.models.reading import device_of, evaluating
+from kd_lab.models.reading import device_of, evaluating, last_logits
 
 
 def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p: float = 1.0) -> Float[Tensor, "*N V"]:
@@ -95,14 +95,15 @@ def generate(
     given = columns < lengths[:, None]
     tokens[:, :width] = prompts.where(given[:, :width], model.end)
     going = torch.ones(batch_size, dtype=torch.bool, device=device)
+    read = last_logits(model)
     with evaluating(model):
         cache = model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
         for t in range(int(lengths.min()), tokens.shape[1]):
-            logits = model(tokens[:, cache.length : t], cache=cache) if cached else model(tokens[:, :t])
+            logits = read(tokens[:, cache.length : t], cache=cache) if cached else read(tokens[:, :t])
             if greedy:
-                new = logits[:, -1].argmax(-1)
+                new = logits.argmax(-1)
             else:
-                weights = sampling_logp(logits[:, -1], temperature, top_p).exp()
+                weights = sampling_logp(logits, temperature, top_p).exp()
                 new = torch.multinomial(weights, 1, generator=generator)[:, 0]
             tokens[:, t] = tokens[:, t].where(given[:, t], new.where(going, model.end))
             going &= given[:, t] | (new != model.end)

@@ -33,8 +33,8 @@ class Heads:
         for role, model in (("student", student), ("teacher", teacher)):
             if not hasattr(model, "factors"):
                 raise ValueError(
-                    f"the {role} is a {type(model).__name__}, which gives its logits as a whole; expected "
-                    "HuggingFace models on both sides: from others copy Logits(), whose vocabularies are small"
+                    f"the {role} is a {type(model).__name__}, which gives its logits as a whole; expected a GPT or a "
+                    "HuggingFace model on both sides: from others copy Logits(), whose vocabularies are small"
                 )
 
         def read(batch: Batch) -> tuple[Head, Head]:
