@@ -37,6 +37,12 @@ class Heads:
                     "HuggingFace model on both sides: from others copy Logits(), whose vocabularies are small"
                 )
 
+        for model in (student, teacher):
+            if hasattr(model, "unshard"):  # by fully_shard, which brings weights together for `forward` alone
+                from torch.distributed.fsdp import register_fsdp_forward_method  # only now: it takes long to import
+
+                register_fsdp_forward_method(model, "factors")
+
         def read(batch: Batch) -> tuple[Head, Head]:
             with torch.no_grad():
                 teacher_factors = teacher.factors(batch.inputs)
