@@ -37,8 +37,8 @@ def softmax_kl(
     (1 − w)·τ²·D(q, p) + w·CE(labels),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
 
     Value and gradient carry the same τ², which keeps the gradient of one size as τ grows. Total variation shrinks as
-    1/τ and not as 1/τ², so it carries no factor. The cross-entropy with the labels is taken at temperature 1; on the
-    CPU it costs no sweep of its own.
+    1/τ and not as 1/τ², so it carries no factor. The cross-entropy with the labels is taken at temperature 1, in the
+    same sweep; alone, at w = 1, it comes from the formula on a GPU.
 
     The gradient flows to the student alone; the teacher's logits are detached. There is a first derivative on every
     backend and a second one on "reference" only; the table in `kd_lab.how.backends` says which transforms work where.
@@ -102,6 +102,8 @@ def softmax_kl_with_statistics(
     student_logits: Float[Tensor, "... V"], teacher_logits: Float[Tensor, "... V_teacher"], **options: Any
 ) -> tuple[Float[Tensor, "..."], Statistics]:
     """`softmax_kl`, and the figures that its one pass over the logits can give besides.
+
+    The one pass is that of the CPU. On a GPU the loss comes from the kernel, and labels and figures from the formula.
 
     Args:
         student_logits, teacher_logits, options: as in `softmax_kl`.
