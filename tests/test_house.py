@@ -57,6 +57,7 @@ FOR_ONE_LESSON = {
 }
 
 LISTS_OF_DIVERGENCES = {
+    "kd_lab.bench.losses": "the formulas as others write them, against which ours are timed",
     "kd_lab.viz.style": "colour and line for each name; tests/viz/test_style.py holds it against the table",
     "kd_lab.lessons.l06_gkd.experiment": "the β of each divergence in the stored grid, which is data",
 }
