@@ -21,6 +21,7 @@ BENT = {  # families whose logits are more than a product, with the option that 
     "HyperCLOVAX": {"logits_scaling": 3.0, "head_dim": 8},  # multiplies
     "Phi": {},  # has a bias
 }
+BENT = {family: options for family, options in BENT.items() if hasattr(transformers, f"{family}Config")}
 
 
 def tiny_tokenizer(letters: str = LETTERS, **marks: str) -> transformers.PreTrainedTokenizerFast:
