@@ -96,7 +96,10 @@ def peak_memory(run: Callable[[], object]) -> int | None:
 
 
 def table(title: str, paths: dict[str, Callable[[], object]], unit: int, rounds: int) -> str:
-    """One line per path: seconds, how often they go into the first path's, and peak memory in `unit` bytes."""
+    """One line per path: seconds, how often they go into the first path's, and peak memory in `unit` bytes.
+
+    Where the last path is that before it with labels, another line compares the two.
+    """
     costs = in_turns(paths, measure, rounds)
     first = next(iter(paths))
     lines = []
@@ -108,8 +111,9 @@ def table(title: str, paths: dict[str, Callable[[], object]], unit: int, rounds:
             f" {median(c.cpu_seconds for c in costs[name]):8.4f} s {cpu_ratio:7.2f} ×"
             f" {'not known' if peak is None else f'{peak / unit:9.2f}'}"
         )
-    if "+ labels" in paths:
-        ratio, cpu_ratio = _ratios(costs["+ labels"], costs["chunked"])
+    *_, alone, last = paths
+    if last == "+ labels":
+        ratio, cpu_ratio = _ratios(costs[last], costs[alone])
         lines.append(f"{title:<28} labels make it {ratio:.2f} times as long, {cpu_ratio:.2f} in CPU seconds")
     return "\n".join(lines)
 
@@ -177,6 +181,7 @@ def linear_paths(n: int, v: int, width: int) -> dict[str, Callable[[], object]]:
     generator = torch.Generator().manual_seed(0)
     hidden, teacher_hidden = (torch.randn(n, width, generator=generator) for _ in range(2))
     weight, teacher_weight = (torch.randn(v, width, generator=generator) / width**0.5 for _ in range(2))
+    labels = torch.randint(v, (n,), generator=generator)
 
     def step(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         loss(hidden.detach().requires_grad_(), weight.detach().requires_grad_()).backward()
@@ -187,7 +192,11 @@ def linear_paths(n: int, v: int, width: int) -> dict[str, Callable[[], object]]:
     def fused(h: Tensor, w: Tensor) -> Tensor:
         return linear_softmax_kl(h, w, teacher_hidden, teacher_weight, temperature=TEMPERATURE)
 
-    return {"unfused": partial(step, unfused), "linear": partial(step, fused)}
+    def mixed(h: Tensor, w: Tensor) -> Tensor:
+        options = {"temperature": TEMPERATURE, "labels": labels, "label_weight": LABEL_WEIGHT}
+        return linear_softmax_kl(h, w, teacher_hidden, teacher_weight, **options)
+
+    return {"unfused": partial(step, unfused), "linear": partial(step, fused), "+ labels": partial(step, mixed)}
 
 
 def _status(field: str) -> int:
