@@ -124,8 +124,20 @@ class Head(NamedTuple):
     hidden: Float[Tensor, "B T W"]
     weight: Float[Tensor, "V W"]
     bias: Float[Tensor, " V"] | None = None
-    logit_scale: float = 1.0  # Cohere's and muP's
-    softcap: float | None = None  # Gemma 2's
+    logit_scale: float = 1.0  # Cohere's, Granite's and muP's
+    softcap: float | None = None  # Gemma's
+
+    def logits(self, dtype: torch.dtype = torch.float32) -> Float[Tensor, "... V"]:
+        """All the logits in `dtype`, under autocast too; differentiable.
+
+        >>> head = Head(torch.tensor([[1.0, 2.0]]), torch.eye(2), logit_scale=0.5, softcap=1.0)
+        >>> head.logits()  # tanh ½, tanh 1
+        tensor([[0.4621, 0.7616]])
+        """
+        bias = None if self.bias is None else self.bias.to(dtype)
+        with torch.autocast(self.hidden.device.type, enabled=False):
+            logits = nn.functional.linear(self.hidden.to(dtype), self.weight.to(dtype), bias) * self.logit_scale
+        return logits if self.softcap is None else self.softcap * (logits / self.softcap).tanh()
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ LIBRARY = ("contracts", "worlds", "models", "what", "how", "where", "methods", "
 LIBRARY_FILES, LIBRARY_LINES = 80, 9_500
 CAPABILITIES = {  # files and lines that each has added
     "Hugging Face models and their tokenizers": (2, 400),
-    "heads that are never materialised in a recipe": (1, 50),
+    "heads that are never materialised in a recipe, with the scales and caps of their families": (1, 92),
+    "writing without the logits of the prompt": (0, 25),
     "heads sharded over ranks": (1, 200),
     "long runs: parts, precision, schedules, checkpoints that resume bit for bit": (1, 430),
-    "data parallel training": (1, 165),
+    "data parallel training, one coin for all ranks": (1, 175),
     "teachers that are caches: of logits, of top-k or sampled ids": (2, 215),
     "cached top-k files that are checked, ragged caches, tails in log space": (2, 370),
     "cache keys that hash functions with their arguments": (1, 150),
@@ -53,6 +54,7 @@ FOR_ONE_LESSON = {
 }
 
 LISTS_OF_DIVERGENCES = {
+    "kd_lab.bench.losses": "the formulas as others write them, against which ours are timed",
     "kd_lab.viz.style": "colour and line for each name; tests/viz/test_style.py holds it against the table",
     "kd_lab.lessons.l06_gkd.experiment": "the β of each divergence in the stored grid, which is data",
 }

@@ -14,6 +14,14 @@ CHAT = (
 )
 MARKS = ("<end>", "<pad>", "<begin>", "<system>", "<user>", "<assistant>")
 FAMILIES = ("llama", "qwen2", "qwen3", "gpt2")
+BENT = {  # families whose logits are more than a product, with the option that makes it plain
+    "Gemma2": {"final_logit_softcapping": 1.5, "head_dim": 8},
+    "Cohere": {"logit_scale": 0.25},
+    "Granite": {"logits_scaling": 3.0},  # divides
+    "HyperCLOVAX": {"logits_scaling": 3.0, "head_dim": 8},  # multiplies
+    "Phi": {},  # has a bias
+}
+BENT = {family: options for family, options in BENT.items() if hasattr(transformers, f"{family}Config")}
 
 
 def tiny_tokenizer(letters: str = LETTERS, **marks: str) -> transformers.PreTrainedTokenizerFast:
@@ -57,4 +65,9 @@ def tiny_model(family: str = "llama", vocab_size: int = 15, width: int = 16, see
             case "gpt2":
                 del shape["intermediate_size"], shape["num_key_value_heads"]  # GPT-2 has none
                 return transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape | options))
-    raise AssertionError(family)
+            case _:
+                config = getattr(transformers, f"{family}Config")(**shape | BENT[family] | options)
+                model = getattr(transformers, f"{family}ForCausalLM")(config)
+                if family == "Phi":
+                    torch.nn.init.normal_(model.lm_head.bias)
+                return model

@@ -7,6 +7,8 @@ BENCHMARKS = {
     "losses": "softmax_kl on the CPU against eager torch and torch.compile: seconds and peak memory",
     "gpu": "the fused kernels against eager torch, torch.compile and Liger, where there is a GPU",
     "models": "training and generation against a plain GPT and its uncached loop",
+    "imports": "seconds of an import and MiB of an installation, without torch",
+    "parallel": "two processes against one: gradients and steps per second",
     "methods": "a training step on-policy against off-policy",
     "explorer": "milliseconds from a slider's value to its picture",
 }

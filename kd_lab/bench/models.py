@@ -9,6 +9,7 @@ and a loop that reads the whole text again for each new token.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -166,6 +167,31 @@ def generation(rounds: int, batch_size: int, one_by_one: bool = False) -> str:
     )
 
 
+def overhead(rounds: int, batch_size: int = 1) -> str:
+    """The share of a cached step that is no arithmetic, and the ratio that no cache can pass because of it.
+
+    A model of the same depth and width 8 calls as many operations from as many modules, and has next to nothing to
+    multiply. Its seconds are those of Python and of starting operations: less than the wide model spends on them, whose
+    operations touch more memory as well.
+    """
+    torch.manual_seed(0)
+    baseline, ours = Baseline(SHAPE).eval(), never_ending(GPT(SHAPE))
+    empty = never_ending(GPT(replace(SHAPE, width=8)))
+    start, chance = torch.full((batch_size, 1), ours.end), torch.Generator().manual_seed(0)
+    paths = {
+        "uncached": lambda: uncached_loop(baseline, start, NEW_TOKENS, chance),
+        "cached": lambda: generate(ours, start, NEW_TOKENS, generator=chance),
+        "empty": lambda: generate(empty, start, NEW_TOKENS, generator=chance),
+    }
+    seconds = seconds_in_turns(paths, rounds)
+    share, limit = (median(seconds[a] / seconds[b]) for a, b in (("empty", "cached"), ("uncached", "empty")))
+    return (
+        f"generation, batch {batch_size:2d}: {1e3 * median(seconds['cached']) / NEW_TOKENS:.2f} ms per token, of which "
+        f"at least {share:.0%} starts operations (width 8 instead of {SHAPE.width}); with those alone the ratio would "
+        f"be {limit:.2f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="turns of both sides; the ratio is the median of them")
@@ -180,6 +206,7 @@ def main() -> None:
     for batch_size in (1, 16, 64):
         print(generation(arguments.rounds, batch_size))
     print(generation(arguments.rounds, 10, one_by_one=True))
+    print(overhead(arguments.rounds))
 
 
 if __name__ == "__main__":

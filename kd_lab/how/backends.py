@@ -7,6 +7,8 @@
 | second derivatives, Hessians | yes | refused | refused |
 | torch.func: grad, vmap, jvp, hessian; forward-mode AD | yes | the reference takes over | the reference takes over |
 | torch.compile(fullgraph=True) | yes | yes, one graph for all temperatures | yes |
+| labels in the sweep of the divergence | no | yes | yes; `label_weight=1`, which has no divergence: the formula |
+| statistics in the sweep of the divergence | no | yes | no: the formula, five tensors as large as the logits |
 | memory beside the logits, in gradients | five or more | 1.1 | 1 |
 """
 

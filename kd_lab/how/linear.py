@@ -27,7 +27,6 @@ from kd_lab.how.checks import (
     check_weights,
 )
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.linear_sweep import head_logits
 from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import in_transform, reference_softmax_kl
 
@@ -145,8 +144,8 @@ def _by_the_formula(
         return list(tensor.split(max(1, linear_sweep.LOGITS // len(student.weight))))
 
     def losses(h: Tensor, h_teacher: Tensor, chosen: Tensor | None = None) -> Tensor:
-        logits = head_logits(student._replace(hidden=h), dtype)
-        teacher_logits = head_logits(teacher._replace(hidden=h_teacher), dtype)
+        logits = student._replace(hidden=h).logits(dtype)
+        teacher_logits = teacher._replace(hidden=h_teacher).logits(dtype)
         apart = reference_softmax_kl(logits, teacher_logits, **gap, mask=None)
         if chosen is None:
             return apart

@@ -205,19 +205,6 @@ def _common_factor(upstream: Float[Tensor, "..."], expected: Float[Tensor, "..."
     return lowest.item() if lowest == highest else None
 
 
-def head_logits(head: Head, dtype: torch.dtype) -> Float[Tensor, "... V"]:
-    """All the logits in `dtype`, under autocast too; differentiable.
-
-    >>> head = Head(torch.tensor([[1.0, 2.0]]), torch.eye(2), logit_scale=0.5, softcap=1.0)
-    >>> head_logits(head, torch.float32)  # tanh ½, tanh 1
-    tensor([[0.4621, 0.7616]])
-    """
-    bias = None if head.bias is None else head.bias.to(dtype)
-    with torch.autocast(head.hidden.device.type, enabled=False):
-        logits = torch.nn.functional.linear(head.hidden.to(dtype), head.weight.to(dtype), bias) * head.logit_scale
-    return logits if head.softcap is None else head.softcap * (logits / head.softcap).tanh()
-
-
 def _logits_of_rows(head: Head, rows: slice | Int[Tensor, " N"], room: Float[Tensor, "R V"]) -> Float[Tensor, "N V"]:
     """The logits of some rows of a matrix of hidden states, in fp32 from the first product on, made in `room`."""
     inputs = head.hidden[rows].float()

@@ -35,15 +35,15 @@ def softmax_kl(
 
     (1 − w)·τ²·D(q, p) + w·CE(labels),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
 
-    The gradient flows to the student alone and carries the same τ², which keeps its size as τ grows. Total variation
-    shrinks as 1/τ and not as 1/τ², and carries no factor. The cross-entropy is taken at τ = 1, in the same sweep.
+    The gradient flows to the student alone and carries the same τ², which keeps its size as τ grows; total variation
+    shrinks as 1/τ and carries no factor. The cross-entropy is taken at τ = 1 in the same sweep, or alone at w = 1.
 
     Args:
         student_logits: any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
         teacher_logits: of the same shape; the dtype may differ.
         divergence: "forward_kl" KL(p‖q), "reverse_kl" KL(q‖p), "jsd", "skew_kl", "skew_reverse_kl" or
             "total_variation"; the functions of these names say where each is zero and infinite.
-        beta: the teacher's share of the mixture m, strictly between 0 and 1; read by "jsd" and the skew divergences.
+        beta: the teacher's share of the mixture m, 0 < β < 1; read by "jsd" and the skew divergences.
         temperature: τ > 0, softens both sides.
         mask: True where a position counts. What stands elsewhere is never read into the loss or the gradient.
         reduction: "mean" over the positions that count, 0 where none does; "sum" over them; or "none": one loss each.
@@ -80,6 +80,8 @@ def softmax_kl_with_statistics(
     student_logits: Float[Tensor, "... V"], teacher_logits: Float[Tensor, "... V_teacher"], **options: Any
 ) -> tuple[Float[Tensor, "..."], Statistics]:
     """`softmax_kl`, and the figures that its one pass over the logits can give besides.
+
+    The one pass is that of the CPU. On a GPU the loss comes from the kernel, and labels and figures from the formula.
 
     Args:
         student_logits, teacher_logits, options: as in `softmax_kl`.

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from kd_lab.contracts import Source, Where, derive
+from kd_lab.where import Mixture
 from kd_lab.worlds import World
 
 
@@ -89,11 +90,14 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
     """This rank's share of a source: asked for n texts, it returns n of the size · n that all ranks get together.
 
     Texts that the student does not write are cheap to draw: each rank draws them all and keeps its own, so that the run
-    is that of one process. A text that the student writes is written once, by one rank, from that rank's own stream. A
-    mixture so throws a coin on each rank, and draws from a teacher's set of the rank's own.
+    is that of one process. A text that the student writes is written once, by one rank, from that rank's own stream:
+    another draw of the same distribution. A mixture throws one coin for all ranks, that of one process, so that a batch
+    is the student's as a whole or not at all.
     """
     if ranks.size == 1:
         return where.bind(world, student, teacher, seed)
+    if isinstance(where, Mixture):
+        return where.between(*(bind_part(side, world, student, teacher, seed, ranks) for side in where.sides), seed)
     if where.written_by == "student":
         source = where.bind(world, student, teacher, derive(seed, f"rank {ranks.rank}"))
 

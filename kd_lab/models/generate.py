@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.models.reading import device_of, evaluating
+from kd_lab.models.reading import device_of, evaluating, last_logits
 
 
 def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p: float = 1.0) -> Float[Tensor, "*N V"]:
@@ -66,7 +66,7 @@ def generate(
         generator: the source of chance, on the device of the model; needed unless greedy.
         temperature, top_p: see `sampling_logp`.
         greedy: take the most likely token (the first of equals) instead of drawing one.
-        cached: read each token once. False reads the whole text again for every token: slow, and the same tokens.
+        cached: read each token once; False reads the whole text again for every token.
 
     Returns:
         Prompts with their continuations on the device of the model; the model's end fills each row behind its own.
@@ -92,10 +92,10 @@ def generate(
     tokens[:, :width] = prompts.where(given[:, :width], model.end)
     going = torch.ones(batch_size, dtype=torch.bool, device=device)
     with evaluating(model):
-        cache = model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
+        read, cache = last_logits(model), model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
         for t in range(int(lengths.min()), tokens.shape[1]):
-            logits = model(tokens[:, cache.length : t], cache=cache) if cached else model(tokens[:, :t])
-            new = logits[:, -1].argmax(-1) if greedy else _drawn(logits[:, -1], temperature, top_p, generator)
+            logits = read(tokens[:, cache.length : t], cache=cache) if cached else read(tokens[:, :t])
+            new = logits.argmax(-1) if greedy else _drawn(logits, temperature, top_p, generator)
             tokens[:, t] = tokens[:, t].where(given[:, t], new.where(going, model.end))
             going &= given[:, t] | (new != model.end)
             if not going.any():

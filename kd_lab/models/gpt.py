@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from kd_lab.contracts import Head
+
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -180,18 +182,34 @@ class GPT(nn.Module):
         return KVCache(*([self.head.new_empty(shape) for _ in self.blocks] for _ in ("keys", "values")))
 
     def forward(
-        self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None, return_hidden: bool = False
-    ) -> Float[Tensor, "B T V"] | tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B T W"]]]:
+        self,
+        tokens: Int[Tensor, "B T"],
+        cache: KVCache | None = None,
+        return_hidden: bool = False,
+        last_only: bool = False,
+    ) -> Float[Tensor, "B _ V"] | tuple[Float[Tensor, "B _ V"], list[Float[Tensor, "B T W"]]]:
         """Logits of the token after each position, unnormalised.
 
         Args:
             tokens: ids in [0, V).
             cache: continue the texts that this cache has read, and add these tokens to it.
             return_hidden: also return the stream after each block. The logits are `norm(hidden[-1]) @ head.T`.
+            last_only: of the last position alone, [B, 1, V]: all that writing needs.
 
         Raises:
             ValueError: past and new tokens together exceed the context or the cache.
         """
+        hidden = self.stream(tokens, cache)
+        last = self.norm(hidden[-1][:, -1:] if last_only else hidden[-1])
+        logits = F.linear(last, self.head)
+        return (logits, hidden) if return_hidden else logits
+
+    def factors(self, tokens: Int[Tensor, "B T"]) -> Head:
+        """The two factors of the logits, so that `linear_softmax_kl` need never hold their product."""
+        return Head(self.norm(self.stream(tokens)[-1]), self.head)
+
+    def stream(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> list[Float[Tensor, "B T W"]]:
+        """The stream after each block; `forward` says what is read and what is refused."""
         past = cache.length if cache else 0
         room = min(self.context, cache.keys[0].shape[2]) if cache else self.context
         if past + tokens.shape[1] > room:
@@ -213,5 +231,4 @@ class GPT(nn.Module):
             hidden.append(x)
         if cache:
             cache.length += tokens.shape[1]
-        logits = F.linear(self.norm(x), self.head)
-        return (logits, hidden) if return_hidden else logits
+        return hidden

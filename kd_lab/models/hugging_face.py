@@ -4,11 +4,13 @@ transformers itself is imported only where a cache is made; everything else asks
 """
 
 import copy
+import math
 import sys
+from collections.abc import Iterator
+from inspect import signature
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -80,6 +82,8 @@ class HuggingFace(nn.Module):
         known = isinstance(tokenizer, HuggingFaceTokenizer)
         self.tokenizer = tokenizer if known else HuggingFaceTokenizer(tokenizer, end)
         self.model = model
+        bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._cuts_logits = "logits_to_keep" in signature(bare.forward).parameters
         head = model.get_output_embeddings()
         if head is None:
             raise ValueError(
@@ -122,8 +126,12 @@ class HuggingFace(nn.Module):
         return HuggingFaceCache(DynamicCache(config=self.config), length)
 
     def forward(
-        self, tokens: Int[Tensor, "B T"], cache: HuggingFaceCache | None = None, return_hidden: bool = False
-    ) -> Float[Tensor, "B T V"] | tuple[Float[Tensor, "B T V"], list[Float[Tensor, "B T W"]]]:
+        self,
+        tokens: Int[Tensor, "B T"],
+        cache: HuggingFaceCache | None = None,
+        return_hidden: bool = False,
+        last_only: bool = False,
+    ) -> Float[Tensor, "B _ V"] | tuple[Float[Tensor, "B _ V"], list[Float[Tensor, "B T W"]]]:
         """Logits of the token after each position, unnormalised, in fp32.
 
         Args:
@@ -132,11 +140,49 @@ class HuggingFace(nn.Module):
                 part of the first reading.
             return_hidden: also return the stream after each block, as transformers gives it: most models norm the
                 last one, whose product with `head` is then the logits.
+            last_only: of the last position alone, [B, 1, V]; the others are not made where the model has
+                `logits_to_keep`.
 
         Raises:
             ValueError: past and new tokens together exceed the context or the cache, or an id is none of the
                 tokenizer's.
         """
+        output = self._read(tokens, cache, return_hidden, last_only)
+        logits = output.logits[:, -1 if last_only else 0 :, : self.vocab_size].float()
+        return (logits, list(output.hidden_states[1:])) if return_hidden else logits
+
+    def factors(self, tokens: Int[Tensor, "B T"]) -> Head:
+        """The two factors of the logits, so that `linear_softmax_kl` need never hold their product.
+
+        Bias, scale and softcap are those of the model, held against its own logits of the last position.
+
+        Raises:
+            ValueError: the logits are something else, or the head trains more than its own weight, as with LoRA on it;
+                or as in `forward`.
+        """
+        output = self._read(tokens, None, return_hidden=True, last_only=True)
+        head = self.model.get_output_embeddings()
+        bias = getattr(head, "bias", None)
+        plain = Head(output.hidden_states[-1], self.head, None if bias is None else bias[: self.vocab_size])
+        with torch.no_grad():
+            logits = output.logits[:, -1:, : self.vocab_size].float()
+            last = plain._replace(hidden=plain.hidden[:, -1:])
+            bends = list(_bends(self.config))
+            errors = [(last._replace(**bend).logits() - logits).abs().max().item() for bend in bends]
+        half = head.weight.dtype.itemsize < 4 or torch.is_autocast_enabled(tokens.device.type)
+        others = {id(weight) for weight in head.parameters() if weight.requires_grad} - {id(head.weight), id(bias)}
+        if others or not min(errors) <= (0.02 if half else 1e-3) * logits.abs().max().item():
+            raise ValueError(
+                f"the logits of {type(self.model).__name__} are not its last hidden state times its head, with the "
+                "scale and softcap of its configuration, but something more; expected no further layer or adapter on "
+                "the head: copy Logits() and not Heads()"
+            )
+        return plain._replace(**bends[errors.index(min(errors))])
+
+    def _read(
+        self, tokens: Int[Tensor, "B T"], cache: HuggingFaceCache | None, return_hidden: bool, last_only: bool
+    ) -> Any:
+        """The output of the model, in the names of transformers."""
         past, new = (0 if cache is None else cache.length), tokens.shape[1]
         room = self.context if cache is None else min(self.context, cache.room)
         if past + new > room:
@@ -148,11 +194,12 @@ class HuggingFace(nn.Module):
         if cache is not None:
             cache.padding = padding
         try:
-            output = self.model(
+            return self.model(
                 input_ids=tokens,
                 past_key_values=None if cache is None else cache.past,
                 use_cache=cache is not None,
                 output_hidden_states=return_hidden,
+                **({"logits_to_keep": 1} if last_only and self._cuts_logits else {}),
                 **_places(padding, past, new, tokens.device),
             )
         except IndexError as error:
@@ -160,33 +207,6 @@ class HuggingFace(nn.Module):
                 f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}: "
                 "encode the text with the tokenizer that the model was made for"
             ) from error
-        logits = output.logits[..., : self.vocab_size].float()
-        return (logits, list(output.hidden_states[1:])) if return_hidden else logits
-
-    def factors(self, tokens: Int[Tensor, "B T"]) -> Head:
-        """The two factors of the logits, so that `linear_softmax_kl` need never hold their product.
-
-        Raises:
-            ValueError: the logits are not that product, as with Gemma 2 that bends them or LoRA on the head.
-        """
-        output = self.model(
-            input_ids=tokens,
-            use_cache=False,
-            output_hidden_states=True,
-            logits_to_keep=1,
-            **_places(self._padding(tokens), 0, tokens.shape[1], tokens.device),
-        )
-        head = self.model.get_output_embeddings()
-        bias = None if head.bias is None else head.bias[: self.vocab_size]
-        factors = Head(output.hidden_states[-1], self.head, bias)
-        product = F.linear(factors.hidden[:, -1:], factors.weight, bias)
-        logits = output.logits[..., : self.vocab_size]
-        if (product - logits).abs().max() > 0.02 * logits.abs().max():
-            raise ValueError(
-                f"the logits of {type(self.model).__name__} are not its last hidden state times its head but "
-                "something more; expected a plain head: copy Logits() and not Heads()"
-            )
-        return factors
 
     def _padding(self, tokens: Int[Tensor, "B T"]) -> Int[Tensor, " B"] | None:
         """The number of padding ids that lead each row, or None where none does."""
@@ -208,6 +228,20 @@ class HuggingFace(nn.Module):
                 "the same ids, since logits are compared id by id: take a student and a teacher of one family, or let "
                 "the teacher write texts alone (sequence_level with a TextTeacher)"
             )
+
+
+_FACTORS = ("logit_scale", "lm_head_multiplier", "output_multiplier")  # Cohere, FalconH1, muP
+_CAPS = ("final_logit_softcapping", "output_logit_soft_cap", "softcap")  # Gemma, xLSTM
+_AMBIGUOUS = "logits_scaling"  # Granite divides by it and HyperCLOVA multiplies
+
+
+def _bends(config: Any) -> Iterator[dict[str, float | None]]:
+    """The scales and the softcap that a configuration may mean for the logits, as `Head` names them."""
+    scale = math.prod(float(getattr(config, name, None) or 1) for name in _FACTORS)
+    softcap = next((float(cap) for name in _CAPS if (cap := getattr(config, name, None))), None)
+    either_way = float(getattr(config, _AMBIGUOUS, None) or 1)
+    for logit_scale in dict.fromkeys((scale / either_way, scale * either_way)):
+        yield {"logit_scale": logit_scale, "softcap": softcap}
 
 
 def _places(padding: Int[Tensor, " B"] | None, past: int, new: int, device: torch.device) -> dict[str, Tensor]:

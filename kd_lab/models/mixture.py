@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kd_lab.contracts import Cache, LanguageModel
+from kd_lab.models.reading import last_logits
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,13 @@ class MixtureModel(nn.Module):
         """An empty cache for both."""
         return PairCache(self.first.new_cache(batch_size, length), self.second.new_cache(batch_size, length))
 
-    def forward(self, tokens: Int[Tensor, "B T"], cache: PairCache | None = None) -> Float[Tensor, "B T V"]:
-        """log p̃ of the token after each position, normalised."""
-        first = self.first(tokens, cache=cache.first if cache else None).log_softmax(-1)
-        second = self.second(tokens, cache=cache.second if cache else None).log_softmax(-1)
+    def forward(
+        self, tokens: Int[Tensor, "B T"], cache: PairCache | None = None, last_only: bool = False
+    ) -> Float[Tensor, "B _ V"]:
+        """log p̃ of the token after each position, or after the last one alone, normalised."""
+        caches = (cache.first, cache.second) if cache else (None, None)
+        first, second = (
+            (last_logits(model)(tokens, cache=own)[:, None] if last_only else model(tokens, cache=own)).log_softmax(-1)
+            for model, own in zip((self.first, self.second), caches, strict=True)
+        )
         return torch.logaddexp(first + math.log(self.share), second + math.log1p(-self.share))

@@ -1,7 +1,8 @@
 """Reading text with a model: in eval mode, on the device of the model, as normalised log-probabilities."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from itertools import chain
 
 import torch
@@ -31,6 +32,20 @@ def device_of(model: nn.Module) -> torch.device:
     """
     first = next(chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if first is None else first.device
+
+
+def last_logits(model: nn.Module) -> Callable[..., Float[Tensor, "B V"]]:
+    """The model as a function to the logits after the last position, from the arguments that it takes itself.
+
+    A model whose `forward` has the option `last_only` makes no others: with a large vocabulary the logits of a whole
+    prompt are larger than all else that reads it.
+
+    >>> from kd_lab.models import TabularModel
+    >>> last_logits(TabularModel.uniform(vocab_size=4, context=2))(torch.tensor([[0, 3]])).shape
+    torch.Size([1, 4])
+    """
+    options = {"last_only": True} if "last_only" in signature(model.forward).parameters else {}
+    return lambda tokens, **cache: model(tokens, **cache, **options)[:, -1]
 
 
 def next_token_logp(

@@ -33,9 +33,15 @@ class Heads:
         for role, model in (("student", student), ("teacher", teacher)):
             if not hasattr(model, "factors"):
                 raise ValueError(
-                    f"the {role} is a {type(model).__name__}, which gives its logits as a whole; expected "
-                    "HuggingFace models on both sides: from others copy Logits(), whose vocabularies are small"
+                    f"the {role} is a {type(model).__name__}, which gives its logits as a whole; expected a GPT or a "
+                    "HuggingFace model on both sides: from others copy Logits(), whose vocabularies are small"
                 )
+
+        for model in (student, teacher):
+            if hasattr(model, "unshard"):  # by fully_shard, which brings weights together for `forward` alone
+                from torch.distributed.fsdp import register_fsdp_forward_method  # only now: it takes long to import
+
+                register_fsdp_forward_method(model, "factors")
 
         def read(batch: Batch) -> tuple[Head, Head]:
             with torch.no_grad():

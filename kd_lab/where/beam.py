@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kd_lab.models import device_of, evaluating
+from kd_lab.models.reading import last_logits
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def beam_search(
     prompt = prompt.to(device_of(model))
     growing = [Hypothesis(tuple(prompt.tolist()), 0.0, 0.0, ended=False)]
     finished: list[Hypothesis] = []
+    read = last_logits(model)
     with evaluating(model):
-        cache = model.new_cache(1, len(prompt) + max_new_tokens - 1)
-        inputs = prompt[None]
+        cache, inputs = model.new_cache(1, len(prompt) + max_new_tokens - 1), prompt[None]
         for length in range(1, max_new_tokens + 1):
-            logp = model(inputs, cache=cache)[:, -1].double().log_softmax(-1)
+            logp = read(inputs, cache=cache).double().log_softmax(-1)
             candidates = _continuations(growing, logp, model.end, length**length_penalty, most=2 * width)
             # where there is no room to grow, what is unfinished is judged as it stands
             leaving = [pair for pair in candidates if pair[0].ended or length == max_new_tokens]

@@ -53,10 +53,17 @@ class Mixture:
     def __str__(self) -> str:
         return f"mix, λ = {self.on_policy_fraction:g}"
 
+    @property
+    def sides(self) -> tuple[Corpus | TeacherRollouts, StudentRollouts]:
+        """The two that the coin decides between: off-policy and on-policy."""
+        return self.otherwise, StudentRollouts(self.temperature)
+
     def bind(self, world: World, student: nn.Module, teacher: object, seed: int) -> Source:
         """A source that throws the coin for every batch. Coin, student and the rest draw from streams of their own."""
-        off_policy = self.otherwise.bind(world, student, teacher, seed)
-        on_policy = StudentRollouts(self.temperature).bind(world, student, teacher, seed)
+        return self.between(*(side.bind(world, student, teacher, seed) for side in self.sides), seed)
+
+    def between(self, off_policy: Source, on_policy: Source, seed: int) -> Source:
+        """The source that throws the coin of `seed` for every batch."""
         coin = stream(seed, "coin")
 
         def draw(batch_size: int) -> Batch:

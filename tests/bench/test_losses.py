@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from kd_lab.bench.losses import TEMPERATURE, eager, linear_paths, logits_paths, peak_memory, table
+from kd_lab.bench import losses
+from kd_lab.bench.losses import EAGER, TEMPERATURE, eager, linear_paths, logits_paths, peak_memory, small_paths, table
 from kd_lab.how import softmax_kl
 
 
-@pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "jsd"])
+@pytest.mark.parametrize("divergence", EAGER)
 def test_the_eager_formula_is_the_same_loss(divergence):
     student, teacher = torch.randn(5, 40, requires_grad=True), torch.randn(5, 40)
     ours, theirs = (
@@ -28,6 +29,20 @@ def test_peak_memory_sees_a_tensor_that_came_and_went():
 
 
 def test_a_line_for_every_path():
-    for paths in (logits_paths("jsd", 8, 50, compiled=False), linear_paths(8, 50, 4)):
-        lines = table("small", paths, 4 * 8 * 50, rounds=1).splitlines()
-        assert [line.split()[1] for line in lines] == list(paths)
+    paths = small_paths("jsd", 8, 50, calls=2)
+    lines = table("small", paths, 4 * 8 * 50, rounds=1).splitlines()
+    assert [line.split()[1] for line in lines] == list(paths)
+
+
+def test_the_mixture_with_labels_is_held_against_the_divergence_alone():
+    for paths in (logits_paths("jsd", 8, 50, compiled=False, dtype=torch.bfloat16), linear_paths(8, 50, 4)):
+        *lines, last = table("small", paths, 2 * 8 * 50, rounds=1).splitlines()
+        assert len(lines) == len(paths) == 3
+        assert "labels make it" in last
+
+
+def test_one_line_can_be_asked_for(monkeypatch, capsys):
+    options = "--divergence skew_kl --vocabulary 50 --rows 8 --dtype bfloat16 --rounds 1 --no-compile"
+    monkeypatch.setattr("sys.argv", ["losses", *options.split()])
+    losses.main()
+    assert capsys.readouterr().out.count("skew_kl 8 × 50 bf16") == 4

@@ -2,7 +2,7 @@
 
 import torch
 
-from kd_lab.bench.models import NEW_TOKENS, SHAPE, Baseline, compare, never_ending, uncached_loop
+from kd_lab.bench.models import NEW_TOKENS, SHAPE, Baseline, compare, never_ending, overhead, uncached_loop
 from kd_lab.models import GPT, generate
 
 
@@ -22,3 +22,9 @@ def test_a_ratio_says_how_many_times_the_baseline_s_seconds_are_ours():
     slow, fast, ratio = compare(lambda: sum(range(200_000)), lambda: sum(range(2_000)), rounds=5)
     assert slow > fast
     assert ratio > 5
+
+
+def test_a_model_without_arithmetic_shows_what_a_step_costs_in_any_case():
+    line = overhead(rounds=1)
+    assert "at least" in line
+    assert "ms per token" in line

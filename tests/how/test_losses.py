@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from kd_lab.contracts import Head
 from kd_lab.how import Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl, top_k
 from kd_lab.how.divergences import DIVERGENCES
-from kd_lab.how.linear_sweep import head_logits
 from kd_lab.worlds import Batch
 
 P = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
@@ -114,7 +113,7 @@ def test_a_divergence_of_heads_is_that_of_their_logits_with_scale_cap_and_labels
     ]
     batch = Batch(torch.randint(7, (2, 4), generator=generator), torch.tensor([[True] * 3, [True, False, True]]))
     how = Divergence("jsd", temperature=2.0, label_weight=label_weight)
-    logits = [head_logits(head, torch.float32) for head in sides]
+    logits = [head.logits() for head in sides]
     torch.testing.assert_close(how(*sides, batch), how(*logits, batch))
 
 

@@ -20,8 +20,8 @@ from kd_lab.how import Divergence, NegativeLogLikelihood
 from kd_lab.methods import NonFiniteLoss, Recipe, Term, distill, fitnets, on_policy, word_level
 from kd_lab.methods.parallel import Ranks, bind_part
 from kd_lab.models import GPT, GPTConfig
-from kd_lab.what import Logits, Sequences
-from kd_lab.where import Corpus, Mixture, StudentRollouts
+from kd_lab.what import Heads, Logits, Sequences
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch, language
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this build of torch has no torch.distributed")
@@ -35,6 +35,7 @@ TWO_TERMS = Recipe(
         Term(Sequences(), NegativeLogLikelihood(), Corpus(), weight=0.5),
     ),
 )
+HEADS = Recipe("heads", Heads(), Divergence(), Corpus())
 QUIET = {"progress": False, "batch_size": 8}
 
 
@@ -132,11 +133,13 @@ def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
     return weights(student), result.history
 
 
-def test_a_sharded_student_is_trained_as_it_is(answers):
+@pytest.mark.parametrize("recipe", ["sharded", "sharded heads"])
+def test_a_sharded_student_is_trained_as_it_is(recipe, answers):
+    """Also by its factors, which are read beside `forward`."""
     alone = train(word_level())
-    for got, history in answers["sharded"]:
+    for got, history in answers[recipe]:
         for ours, expected in zip(got, weights(alone.student), strict=True):
-            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
         assert history["gradient_norm"] == pytest.approx(alone.history["gradient_norm"], rel=1e-5)
 
 
@@ -242,6 +245,7 @@ JOBS = {
     **{recipe.name: (trained, recipe, {"accumulate": 2}) for recipe in (word_level(), fitnets(), TWO_TERMS)},
     "own texts": (gradients_on_own_texts,),
     "sharded": (sharded, word_level(), {}),
+    "sharded heads": (sharded, HEADS, {}),
     "resumed whole": (resumed, "whole"),
     "resumed sharded": (resumed, "sharded"),
     "interrupted by signal": (interrupted_on_one, "signal"),
@@ -265,3 +269,17 @@ def test_texts_that_others_wrote_are_shared_out_row_by_row():
     bound = (WORLD, gpt(), None, 0)
     parts = [bind_part(Corpus(), *bound, Ranks(rank, 3))(2).tokens for rank in range(3)]
     assert torch.equal(torch.stack(parts, 1).flatten(0, 1), bind_part(Corpus(), *bound, Ranks())(6).tokens)
+
+
+@pytest.mark.parametrize("otherwise", [Corpus(), TeacherRollouts(size=32)], ids=str)
+def test_one_coin_for_all_decides_who_writes_the_whole_batch(otherwise):
+    """A batch is every rank's share of the batch of one process, or written by the student on every rank."""
+    where, bound = Mixture(0.5, otherwise), (WORLD, gpt(), gpt(24, seed=1), 0)
+    ranks = [bind_part(where, *bound, Ranks(rank, 2)) for rank in range(2)]
+    alone, kinds = bind_part(where, *bound, Ranks()), set()
+    for _ in range(8):
+        parts, whole = [rank(2).tokens for rank in ranks], alone(4).tokens
+        given = torch.equal(torch.stack(parts, 1).flatten(0, 1), whole)
+        assert given or not any(torch.equal(part, whole[rank::2]) for rank, part in enumerate(parts))
+        kinds.add(given)
+    assert kinds == {True, False}

@@ -36,6 +36,21 @@ def test_every_earlier_token_matters(model, tokens):
         assert (model(changed)[:, -1] - before).abs().max() > 1e-6
 
 
+def test_the_factors_of_the_logits_give_them_and_their_gradient(model, tokens):
+    logits, head = model(tokens), model.factors(tokens)
+    torch.testing.assert_close(head.logits(torch.float64), logits, rtol=0, atol=1e-12)
+    made = (logits, head.logits(torch.float64))
+    gradients = [torch.autograd.grad(each.square().sum(), model.parameters()) for each in made]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
+
+
+def test_the_logits_of_the_last_position_alone(model, tokens):
+    logits, hidden = model(tokens, return_hidden=True, last_only=True)
+    assert logits.shape == (3, 1, 11)
+    torch.testing.assert_close(logits, model(tokens)[:, -1:], rtol=0, atol=1e-12)
+    assert hidden[-1].shape == (3, 12, 16)
+
+
 def test_one_block_against_the_formula(tokens):
     """Softmax attention written out, for one layer of one head."""
     model = GPT(GPTConfig(vocab_size=11, context=12, layers=1, heads=1, width=8), seed=2).double()

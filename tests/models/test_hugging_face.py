@@ -9,7 +9,7 @@ from kd_lab.where.beam import beam_search
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
 
-from tiny_transformers import FAMILIES, tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
+from tiny_transformers import BENT, FAMILIES, tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
 
 MARKS = [{}, {"pad_token": "<pad>"}, {"bos_token": "<begin>"}, {"pad_token": "<pad>", "bos_token": "<begin>"}]
 
@@ -163,3 +163,39 @@ def test_another_tokenizer_is_refused_by_name() -> None:
     model.check_tokenizer(model.tokenizer)
     with pytest.raises(ValueError, match=r"the teacher does not share the tokenizer.*id 8.*'x'.*'c'"):
         other.check_tokenizer(model.tokenizer, "teacher")
+
+
+# ---- logits that nobody needs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("cached", [True, False])
+def test_writing_makes_the_logits_of_the_last_position_alone(family: str, cached: bool) -> None:
+    """With 152 thousand tokens the logits of a prompt of 4,096 are 2.5 GB per row."""
+    model, shapes = wrapped(family, vocab_size=20), set()
+    model.model.get_output_embeddings().register_forward_hook(lambda *call: shapes.add(tuple(call[2].shape)))
+    generate(model, some_tokens(rows=3, length=6), 4, greedy=True, cached=cached)
+    assert shapes == {(3, 1, 20)}
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *BENT])
+def test_the_factors_of_the_logits_give_them_and_their_gradient(family: str) -> None:
+    model, tokens = wrapped(family, vocab_size=20), some_tokens()
+    logits = model(tokens)
+    head = model.factors(tokens)
+    torch.testing.assert_close(head.logits(), logits)
+    assert (family in BENT) == (head[2:] != (None, 1.0, None))
+    gradients = [torch.autograd.grad(made.square().sum(), model.model.parameters()) for made in (logits, head.logits())]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+def test_the_factors_of_half_precision_are_held_to_its_rounding() -> None:
+    for family in BENT:
+        model, tokens = wrapped(family), some_tokens()
+        model.model.to(torch.bfloat16)
+        torch.testing.assert_close(model.factors(tokens).logits(), model(tokens), rtol=0.02, atol=0.02)
+
+
+def test_factors_refuse_what_the_logits_refuse() -> None:
+    with pytest.raises(ValueError, match=r"33 tokens came after 0; expected at most 32"):
+        wrapped().factors(some_tokens(length=33))

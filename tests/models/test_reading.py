@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from kd_lab.models import GPT, GPTConfig, TabularModel, device_of, next_token_logp, target_logp
+from kd_lab.models import GPT, GPTConfig, MixtureModel, TabularModel, device_of, next_token_logp, target_logp
+from kd_lab.models.reading import last_logits
 from kd_lab.worlds import Batch, language
 
 ECHO = language("echo")
@@ -45,3 +47,12 @@ def test_target_logp_is_the_language_s_own():
 @pytest.mark.parametrize("model", [nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False), nn.Identity()])
 def test_the_device_is_that_of_a_weight_or_a_buffer_or_the_cpu(model):
     assert device_of(model) == torch.device("cpu")
+
+
+def test_the_last_logits_are_those_of_the_whole_reading():
+    """Also of a model that makes them all, and of two that write together."""
+    gpt, table = GPT(GPTConfig(7, 6, layers=1, heads=1, width=8)), TabularModel(ECHO.logp).float()
+    tokens = F.pad(ECHO.sample(10, torch.Generator().manual_seed(0))[:, :4], (1, 0))
+    for model in (gpt, table, MixtureModel(gpt, table, share=0.3)):
+        torch.testing.assert_close(last_logits(model)(tokens), model(tokens)[:, -1])
+    assert MixtureModel(gpt, table, share=0.3)(tokens, last_only=True).shape == (10, 1, 7)
