@@ -64,8 +64,8 @@ TEXT_LOGP = Exercise(
     mistakes=(
         Mistake(
             "shift by one",
-            "Each distribution is asked for the token that was read last. At position t the model has read tokens 0 … t: "
-            "which token does it predict?",
+            "Each distribution is asked for the token that was read last. At position t the model has read tokens "
+            "0 … t: which token does it predict?",
             _not_shifted,
         ),
         Mistake(

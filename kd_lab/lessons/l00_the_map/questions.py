@@ -4,7 +4,7 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "00.a": Prediction(
-        "Three of these stand far down on the census list; the teacher made up the fourth, which is not on it. Which one?",
+        "Three of these stand far down on the census list; the fourth was made up by the teacher. Which one is it?",
         because="The model predicts one letter at a time, and that is enough to sound like a name.",
     ),
     "00.b": Prediction(
@@ -74,7 +74,10 @@ QUIZ = (
         right="Each position told it more.",
     ),
     Question(
-        "A student is trained with the ordinary loss on text that a teacher wrote. Which knobs of labels_only does this turn?",
+        (
+            "A student is trained with the ordinary loss on text that a teacher wrote. Which knobs of labels_only does "
+            "this turn?"
+        ),
         {
             "WHERE": "The tokens now come from the teacher's texts; the loss and the signal stay as they were.",
             "HOW": "The loss is −log q of the token, as before.",
