@@ -172,8 +172,8 @@ EXERCISES = {
             ),
             Mistake(
                 "mean over V",
-                "The terms are averaged over the vocabulary. The weights p already sum to 1, so the sum of the terms is "
-                "an expectation; a mean divides it by V once more.",
+                "The terms are averaged over the vocabulary. The weights p already sum to 1, so the sum of the terms "
+                "is an expectation; a mean divides it by V once more.",
                 lambda student_logp, teacher_logp: forward_kl(student_logp, teacher_logp) / student_logp.shape[-1],
             ),
             Mistake(

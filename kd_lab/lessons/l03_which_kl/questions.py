@@ -69,7 +69,7 @@ QUIZ = (
         right="KL(b‖a)",
     ),
     Question(
-        "A student writes only what its teacher might write, but a third of the teacher's repertoire is missing. It was …",
+        "A student writes only what its teacher might write, but a third of the repertoire is missing. It was …",
         {
             "trained with forward KL": "Forward KL pays for each sentence that is missing.",
             "trained with reverse KL": "Where it says nothing it pays nothing, so it could drop that third.",
