@@ -4,7 +4,7 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "00.a": Prediction(
-        "Three of these stand far down on the census list; the fourth was made up by the teacher. Which one is it?",
+        "Three of these stand far down on the census list; one was made up by the teacher. Which one?",
         because="The model predicts one letter at a time, and that is enough to sound like a name.",
     ),
     "00.b": Prediction(
