@@ -13,9 +13,9 @@ from kd_lab.worlds import Batch
 def text_logp(logits, tokens, mask):
     """log p of each text, in nats: logits [B, T, V], tokens [B, T + 1], mask [B, T] -> [B]."""
     logp = logits.log_softmax(-1)
-    # Row t of the logits was computed after reading tokens 0 … t, so it speaks about token t + 1.
+    # Row t of the logits was computed after reading tokens 0 … t, so it predicts token t + 1.
     chosen = logp.gather(-1, tokens[:, 1:, None]).squeeze(-1)
-    # A product of probabilities is a sum of logarithms; what stands behind the end mark is padding and no event.
+    # The log of a product is a sum of logarithms; what comes after the end mark is padding, not an event.
     return (chosen * mask).sum(-1)
 
 
@@ -64,8 +64,8 @@ TEXT_LOGP = Exercise(
     mistakes=(
         Mistake(
             "shift by one",
-            "Each distribution is asked for the token that it has just read. Position t has read tokens 0 … t: about "
-            "which token does it speak?",
+            "Each distribution is asked for the token that was read last. At position t the model has read tokens "
+            "0 … t: which token does it predict?",
             _not_shifted,
         ),
         Mistake(
@@ -76,8 +76,8 @@ TEXT_LOGP = Exercise(
         ),
         Mistake(
             "padding counted",
-            "Positions behind the end mark are added too. After its end a text makes no more choices: whatever the "
-            "model says there is about nothing.",
+            "Positions after the end mark are added too. After its end a text makes no more choices: whatever the "
+            "model predicts there is no part of it.",
             lambda logits, tokens, mask: _chosen(logits, tokens).sum(-1),
         ),
         Mistake(
@@ -113,7 +113,7 @@ def tree_kl(student, teacher):
     """KL between two trees, in nats; student and teacher are lists of tables [V**t, V] of log-probabilities."""
     total, path_logp = 0.0, torch.zeros(1)  # one prefix of no tokens, and it is certain
     for student_table, teacher_table in zip(student, teacher, strict=True):
-        # The teacher walks: a node counts as often as the teacher comes by.
+        # The teacher walks: a node counts as often as the teacher reaches it.
         total = total + (path_logp.exp() * forward_kl(student_table, teacher_table)).sum()
         path_logp = (path_logp[:, None] + teacher_table).flatten()
     return total
@@ -182,7 +182,7 @@ TREE_KL = Exercise(
     mistakes=(
         Mistake(
             "no weights",
-            "Every node counts the same here, also those where the teacher hardly ever comes. How often does a text "
+            "Every node counts the same here, even those that the teacher hardly ever reaches. How often does a text "
             "of the teacher pass through a node?",
             lambda student, teacher: _weighted(student, teacher, lambda depth, path_logp: 1.0),
         ),
@@ -194,7 +194,7 @@ TREE_KL = Exercise(
         ),
         Mistake(
             "student's prefixes",
-            "The nodes are weighed by how often the student comes by. KL(P‖Q) is an expectation over texts of the "
+            "The nodes are weighted by how often the student reaches them. KL(P‖Q) is an expectation over texts of the "
             "teacher. (On the student's own prefixes it is another quantity, and a later lesson is about it.)",
             _student_walks,
         ),
@@ -206,20 +206,20 @@ TREE_KL = Exercise(
         ),
         Mistake(
             "last step only",
-            "A node is weighed by the probability of its last token alone. To reach it the teacher has to make every "
+            "A node is weighted by the probability of its last token alone. To reach it the teacher has to make every "
             "choice on the way.",
             _last_step_only,
         ),
         Mistake(
             "log-probability as weight",
             "The weights are log-probabilities, so the root counts nothing and the rest counts negatively. An "
-            "expectation is weighed by probabilities.",
+            "expectation is weighted by probabilities.",
             lambda student, teacher: _weighted(student, teacher, lambda depth, path_logp: path_logp),
         ),
         Mistake(
             "mean over depths",
-            "The depths are averaged. Each depth adds its own gap to the whole; divided by L it would be a gap per "
-            "token.",
+            "The depths are averaged. Each depth adds its own gap to the whole; dividing by L gives the gap per token "
+            "instead.",
             lambda student, teacher: tree_kl(student, teacher) / len(student),
         ),
         Mistake(
@@ -234,7 +234,7 @@ TREE_KL = Exercise(
 
 
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, a step for each batch; returns the losses in nats per position."""
+    """Train the student by word-level distillation, one step per batch; return the losses in nats per position."""
     losses = []
     for batch in batches:
         with torch.no_grad():  # the teacher is read, not taught
@@ -334,7 +334,7 @@ DISTIL = Exercise(
     explanation=(
         "All of knowledge distillation is in the line of the loss: where a language model is usually given the token "
         "that came, this student is given the teacher's whole distribution over the tokens that could have come. The "
-        "rest is the training loop that you know."
+        "rest is the usual training loop."
     ),
     cases=(
         Case(
@@ -349,7 +349,7 @@ DISTIL = Exercise(
     mistakes=(
         Mistake(
             "direction reversed",
-            "This measures KL(q‖p): the student weighs the terms. forward_kl takes the student first, as torch's "
+            "This measures KL(q‖p), whose terms the student weighs. forward_kl takes the student first, as torch's "
             "losses take their input before their target.",
             _mistaken(_reversed_loss),
         ),
@@ -366,34 +366,34 @@ DISTIL = Exercise(
         ),
         Mistake(
             "no softmax",
-            "The divergence is fed with logits. It compares distributions: what has to be done to a row of logits?",
+            "The divergence is given logits. It compares distributions: what turns a row of logits into one?",
             _mistaken(_unnormalised),
         ),
         Mistake(
             "mean over V",
             "The loss is divided by the size of the vocabulary too. The sum over symbols is an expectation already; "
-            "what is averaged is positions.",
+            "only positions are averaged.",
             _mistaken(_mean_over_symbols),
         ),
         Mistake(
             "padding counted",
-            "Positions behind the end of a text count here as well. batch.mask says which ones do.",
+            "Positions after the end of a text count here as well. batch.mask says which ones should.",
             _mistaken(_unmasked_loss),
         ),
         Mistake(
             "sum over positions",
-            "The positions are summed and not averaged, so that the step grows with the number of tokens in the batch.",
+            "The positions are summed, not averaged, so the step grows with the number of tokens in the batch.",
             _mistaken(_summed_loss),
         ),
         Mistake(
             "gradients pile up",
             "The first losses are right and a later one is not: backward() adds to the gradients that are there, and "
-            "those of the earlier steps are there still.",
+            "those of the earlier steps are still there.",
             _mistaken(_kl_loss, zero=False),
         ),
         Mistake(
             "no update",
-            "The student never moves: gradients are computed and nobody takes the step.",
+            "The student never moves: gradients are computed, but no step is taken.",
             _mistaken(_kl_loss, update=False),
         ),
     ),

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 · The map: an LLM is a tree of distributions
 #
-# After this lesson you can read a language model as a tree, say how far apart two trees are, and you have distilled a small model yourself.
+# After this lesson you can read a language model as a tree and say how far apart two trees are, and you will have distilled a small model yourself.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l00_the_map.figures import likely_paths, tree_figure
@@ -50,7 +50,7 @@ seed = setup("00", threads=1)
 # Writing is walking: draw a token from the distribution, append it, read again.
 #
 # That is how the teacher writes names.
-# It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census.
+# It was trained on nine tenths of the 20,000 most frequent surnames in the 1990 US census.
 # The other tenth, the **held-out** names, it has never seen.
 
 # %%
@@ -78,7 +78,7 @@ Markdown(
 
 # %% [markdown]
 # **Explore.** Walk the tree yourself.
-# Press the arrow keys on *step*, then type your own surname; accents and punctuation are dropped.
+# Move *step* with the arrow keys, then type your own surname; accents and punctuation are dropped.
 # Look for two things: where the model is nearly certain, and what it costs to stop too early.
 
 # %%
@@ -94,11 +94,11 @@ walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
 # **Derive.** Write a text as tokens $y = (y_1, \dots, y_T)$, where the last one, $y_T$, is the end mark.
 # Its first $t-1$ tokens are the prefix $y_{<t}$.
 # The model gives the **conditionals** $p(y_t \mid y_{<t})$, one distribution at each node.
-# To write $y$ it has to take each branch of its path, so
+# To write $y$ the model has to take every branch on the path of $y$, so
 #
 # $$p(y) = \prod_{t=1}^{T} p(y_t \mid y_{<t}), \qquad \log p(y) = \sum_{t=1}^{T} \log p(y_t \mid y_{<t}).$$
 #
-# $p(y)$ is the **joint** probability: that of the whole text.
+# $p(y)$ is the **joint** probability, that is, the probability of the whole text.
 # With the natural logarithm, $\log p(y)$ is measured in **nats**; one bit is $\ln 2 \approx 0.69$ nats.
 #
 # **By hand, three tokens** (`.` is the end mark):
@@ -109,7 +109,7 @@ walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
 # | a | ½ | ½ | 0 |
 # | b | ½ | ¼ | ¼ |
 #
-# The text “b” is the path *b*, then *end*: $p = \frac14 \cdot \frac12 = \frac18$, and $\log p = -3 \ln 2 = -2.08$ nats. Without its last factor we would have the probability that a text *begins* with b, which is ¼.
+# The text “b” is the path *b*, then *end*: $p = \frac14 \cdot \frac12 = \frac18$, and $\log p = -3 \ln 2 = -2.08$ nats. Without the last factor, the end mark's, we would have the probability that a text *begins* with b, which is ¼.
 
 # %% [markdown]
 # ### Exercise 00.1 · The log-probability of a text (●○○, 8 minutes)
@@ -130,7 +130,7 @@ def text_logp(logits, tokens, mask):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# A row of logits becomes a distribution by a softmax over the last axis; `log_softmax(-1)` gives its logarithm. About which token does the row at position 0 speak?
+# A softmax over the last axis turns a row of logits into a distribution; `log_softmax(-1)` gives its logarithm. Which token does the row at position 0 predict?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -186,11 +186,11 @@ counter.filmstrip(["exact language", "surnames", "a sentence", "a paragraph"])
 # %% [markdown]
 # So the joint of a real model is never written down.
 # It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals).
-# All that follows does one of the three.
+# Every method in this course does one of the three.
 #
-# But a language may be so small that all of its texts can be listed.
+# But a language can be small enough for all of its texts to be listed.
 # Then every claim about a joint can be checked to the last digit.
-# *echo* is such a language: seven symbols, six tokens, and a rule that reaches from the first letter to the last.
+# *echo* is such a language: seven symbols, texts of six tokens, and a rule that ties the last letter to the first.
 
 # %%
 from kd_lab.worlds import language
@@ -221,16 +221,16 @@ Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{b
 # ## 3 · How far apart are two trees?
 #
 # Distillation pulls a **student** $q$ toward a **teacher** $p$, so we need a measure of the gap between trees.
-# At one node it is the **Kullback–Leibler divergence**: the student's mean surprise at the teacher's tokens, beyond the teacher's own surprise,
+# At one node it is the **Kullback–Leibler divergence**. Call −log of a token's probability the *surprise* at it; the divergence is the student's mean surprise at the teacher's tokens, less the teacher's own:
 #
 # $$\mathrm{KL}(p \| q) = \sum_{v} p(v) \log \frac{p(v)}{q(v)} \ \ge\ 0,$$
 #
 # where $v$ runs over the vocabulary and a token with $p(v) = 0$ adds nothing.
 # It is zero only if $p = q$.
-# For whole texts the same formula holds with the joints $P$ and $Q$: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ sequences.
+# For whole texts the formula is the same, with the joints $P$ of the teacher and $Q$ of the student: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ sequences.
 #
 # Now take a student that equals the teacher *echo* at all nodes but one.
-# After a first letter z, which opens one text in 200, it knows nothing and gives every symbol the same probability.
+# After the letter z, with which one text in 200 begins, the student knows nothing and gives every symbol the same probability.
 
 # %%
 from kd_lab.how import forward_kl
@@ -274,13 +274,13 @@ reveal(
 # | after b | ¼ | ½ ln 2 + ¼ ln ½ = ¼ ln 2 |
 #
 # The sum is $\frac14 \ln 2 + \frac14 \cdot \frac14 \ln 2 = \frac{5}{16} \ln 2 \approx 0.217$ nats.
-# The student itself would reach b half of the time: whose prefixes are visited is a choice, and we shall come back to it.
+# The student itself would reach b half of the time. Whose prefixes we visit is therefore a choice, and section 5 comes back to it.
 
 # %% [markdown]
 # ### Exercise 00.2 · The KL of two trees (●●○, 10 minutes)
 #
 # A tree is a list of tables.
-# Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column per token, holding log-probabilities.
+# Table `t` holds log-probabilities, with one row for each of the $V^t$ prefixes of `t` tokens and one column per next token.
 # Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table.
 # `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
 
@@ -308,8 +308,8 @@ def tree_kl(student, teacher):
 # solution
 
 # %% [markdown]
-# **Experiment.** Three small GPTs learn a little echo, each from another seed.
-# For each one the KL is computed twice: by listing every sequence, and by the chain rule.
+# **Experiment.** Three small GPTs are briefly trained on *echo*, each from a different seed.
+# For each of them the KL is computed twice: by listing every sequence, and by the chain rule.
 
 # %%
 from kd_lab.measure import conditionals, gap_by_position, reach
@@ -363,10 +363,10 @@ show(
 #
 # A language model usually learns from **labels**: at each position it is told the one token that came.
 # A teacher can tell more.
-# Where the name Martin goes on from “mar”, the label is t and nothing else; the teacher gives the probabilities of all 27 symbols.
-# Copying them at every position of a fixed set of texts is **word-level distillation**.
+# Where the name Martin continues after “mar”, the label is t and nothing else; the teacher gives the probabilities of all 27 symbols.
+# Copying these probabilities at every position of a fixed set of texts is **word-level distillation**.
 #
-# Two copies of one small student compete: the same initial weights, the same names in the same order, the same number of steps.
+# Two copies of one small student compete: they start from the same weights, read the same names in the same order, and take the same number of steps.
 # One is told the label, the other the teacher's distribution.
 # Then both are tested on held-out names.
 
@@ -379,7 +379,7 @@ predict("00.d")
 # By hand, with $q = (\frac12, \frac14, \frac14)$:
 #
 # - the label says *end*: $-\log \frac12 = 0.69$ nats, zero only if the student becomes certain as well;
-# - the teacher says (¾, ⅛, ⅛): $\frac34 \log \frac32 + \frac14 \log \frac12 = 0.13$ nats, zero as soon as the student hesitates as the teacher does.
+# - the teacher says (¾, ⅛, ⅛): $\frac34 \log \frac32 + \frac14 \log \frac12 = 0.13$ nats, zero as soon as the student is exactly as undecided as the teacher.
 
 # %% [markdown]
 # ### Exercise 00.3 · The whole training loop (●●○, 10 minutes)
@@ -434,7 +434,7 @@ Markdown(
 
 # %% [markdown]
 # **Explore.** Watch one node while two students learn from 250 names, 400 steps each.
-# Above, a student with labels, beside the letters that really followed this prefix in its 250 names; below, a student with a teacher, beside what the teacher says there.
+# The upper panel shows the student with labels, beside the letters that really followed this prefix in its 250 names; the lower one shows the student with a teacher, beside the teacher's own distribution.
 
 # %%
 from kd_lab.lessons.l00_the_map.experiment import beliefs
@@ -451,7 +451,7 @@ node.show()
 node.filmstrip([{"step": 0}, {"step": 100}, {"step": 400}])
 
 # %% [markdown]
-# **Experiment.** Five seeds, two sets of names, with and without the teacher; 400 steps of 32 names in all four.
+# **Experiment.** Five seeds, two sets of names, with and without the teacher: each of these four settings gets 400 steps of 32 names.
 
 # %%
 from kd_lab.lessons.l00_the_map.experiment import contest, judged_names
@@ -507,12 +507,12 @@ claim(
 
 # %% [markdown]
 # **What this shows, and what it does not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names.
-# Through it, a student with 250 names hears about the rest.
+# Through the teacher, a student with 250 names hears about the rest.
 # That is no flaw of the contest; it is what distillation is for.
 # The knowledge was paid for once, when the teacher was trained, and it reaches the student through 27 numbers per letter.
-# The contest does not show that soft targets would help if the teacher knew no more than the student's own data; lesson 01 asks that.
+# The contest does not show whether soft targets would help if the teacher had seen no more data than the student; lesson 01 asks why they help.
 #
-# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher.
+# Nor do the runs cost the same time: with all names, each step also runs the teacher.
 # On 250 names the teacher was read once, at the price of storing 27 numbers per letter.
 
 # %% tags=["timing"]
@@ -533,13 +533,13 @@ Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms per step" for name, millise
 # Every method of distillation makes one choice for each:
 #
 # - **WHAT** is copied: the teacher's distributions here; elsewhere its hidden features, or nothing but its text.
-# - **HOW** the gap is measured: KL(p‖q) here; the other direction and others behave differently.
+# - **HOW** the gap is measured: KL(p‖q) here; the other direction, KL(q‖p), and other divergences behave differently.
 # - **WHERE** the prefixes come from: a fixed set of names here; elsewhere the teacher writes them, or the student itself.
 #
 # $$\mathcal{L}(\theta) = \mathbb{E}_{y \sim \text{WHERE}} \; \sum_t \; \text{HOW}\big(\text{WHAT}(\text{teacher}, y_{<t}),\ \text{WHAT}(\text{student}_\theta, y_{<t})\big)$$
 #
 # $\theta$ stands for the student's weights, $\mathcal{L}$ for the loss that they minimise.
-# The table below is not typed by hand: the library prints it from the recipes that it runs.
+# The table below is not typed by hand: the library prints it from its own recipes.
 
 # %%
 from kd_lab.methods import Recipe
@@ -547,7 +547,7 @@ from kd_lab.methods import Recipe
 Markdown(Recipe.table())
 
 # %% [markdown]
-# Which knobs did the contest of section 4 turn? Print the two recipes and compare.
+# Which knobs did the contest of section 4 turn? Print its two recipes and compare.
 # Then build one that cannot work, and read what the library says.
 
 # %%
@@ -567,16 +567,16 @@ except ValueError as refusal:
 # Nothing here is special to names.
 # GPT-2 is the same tree with 50,257 branches per node and prefixes of up to 1,024 tokens; its joint is never written down either.
 # Hinton, Vinyals and Dean coined the word distillation in 2015 for copying a large classifier, or an ensemble, into a small model through its soft outputs.
-# Kim and Rush carried it to texts in 2016, at each position and for whole sequences.
+# Kim and Rush brought it to the generation of text in 2016, at each position and for whole sequences.
 # What our toy shares with today's models is the tree, the three knobs and the arithmetic.
-# What it lacks is scale: with 27 symbols a full distribution is cheap to store, with 50,000 it is not, and lesson 02 looks at what is then kept.
+# What it lacks is scale: a full distribution over 27 symbols is cheap to store, one over 50,000 is not, and lesson 02 looks at what to keep of it.
 #
 # ## Discuss
 #
 # *For two people, ten minutes.*
 #
 # 1. The chain rule weights nodes by the teacher's visits. A student writes its own prefixes once it is deployed. Where in the tree could it be bad without this KL noticing?
-# 2. Word-level distillation visits the census names, which neither teacher nor student wrote. Is the loss that it minimises the sequence-level KL? What would have to change?
+# 2. Word-level distillation visits the census names, which neither teacher nor student wrote. Is its loss the sequence-level KL? What would have to change?
 # 3. You may store, for each of 250 names, either the teacher's 27 probabilities per letter or a hundred more names that the teacher wrote. Which would you take, and what does your answer depend on?
 
 # %% [markdown] tags=["teacher"]
@@ -588,7 +588,7 @@ except ValueError as refusal:
 # 1. A language model is a tree: a distribution at each node, a text for each path, and $\log p(y)$ the sum along it, the end mark included.
 # 2. There are $V^L$ paths, so the joint of a real model is sampled, searched or constrained node by node, and never listed.
 # 3. The KL between two trees is the sum of the KLs at their nodes, each weighted by the probability that the teacher reaches it.
-# 4. A distilled student gets the teacher's whole distribution where another gets one label. With few names that is the difference between learning and memorising.
+# 4. A distilled student gets the teacher's whole distribution where an ordinary student gets one label. With few names that is the difference between learning and memorising.
 # 5. Every method is one choice of WHAT, HOW and WHERE.
 #
 # ## Quiz

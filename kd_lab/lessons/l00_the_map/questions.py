@@ -4,11 +4,11 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "00.a": Prediction(
-        "Three of these are on the census list, far down; one was put together by the teacher and is not. Which one?",
-        because="The model knows nothing but the next letter, and that is enough to sound like a name.",
+        "Three of these stand far down on the census list; one was made up by the teacher. Which one?",
+        because="The model predicts one letter at a time, and that is enough to sound like a name.",
     ),
     "00.b": Prediction(
-        "How many digits does the number of those sequences have, 50,000 to the power of 200?",
+        "There are 50,000 to the power of 200 such sequences. How many digits does that number have?",
         options=(
             "about 50",
             "about 200",
@@ -58,7 +58,7 @@ QUIZ = (
         {
             "the same": "The chain rule weights each node by how often the teacher reaches it.",
             "a thousandth": "That is its weight in the chain rule.",
-            "zero": "It is small but not zero: the teacher does reach the node.",
+            "zero": "The KL is small but not zero: the teacher does reach the node.",
         },
         right="a thousandth",
     ),
@@ -74,9 +74,12 @@ QUIZ = (
         right="Each position told it more.",
     ),
     Question(
-        "Training on text that a teacher wrote, with the ordinary loss, turns which knobs of labels_only?",
+        (
+            "A student is trained with the ordinary loss on text that a teacher wrote. Which knobs of labels_only does "
+            "this turn?"
+        ),
         {
-            "WHERE": "The tokens now come from texts of the teacher; loss and signal stay what they were.",
+            "WHERE": "The tokens now come from the teacher's texts; the loss and the signal stay as they were.",
             "HOW": "The loss is −log q of the token, as before.",
             "WHAT and HOW": "The signal is still a sequence of tokens, and the loss its −log q.",
         },

@@ -28,7 +28,7 @@ def reverse_kl_gradient(student_logp, teacher_logp):
     """Gradient of KL(q‖p) with respect to the student's logits: [..., V], [..., V] -> [..., V]."""
     q = np.exp(student_logp)
     log_ratio = student_logp - teacher_logp
-    # Only what is worse than the student's own average goes down; the average itself is the reverse KL.
+    # Descent lowers only tokens whose log-ratio exceeds the student's own average, which is the reverse KL.
     return q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
 
 
@@ -140,8 +140,8 @@ EXERCISES = {
     "03.1": Exercise(
         reference=forward_kl,
         explanation=(
-            "The distribution in front of the sum, p, is the one whose misses are costly. The sum runs over the tokens "
-            "and over nothing else, so each position keeps its own number. Where p is 0 the term is 0 by convention "
+            "The distribution in front of the logarithm, p, decides where an error is costly. The sum runs over the "
+            "tokens and nothing else, so each position keeps its own number. Where p is 0 the term is 0 by convention "
             "(t·log t → 0 as t → 0); `where=` keeps NumPy from computing 0·∞. Where p > 0 and q = 0 the answer is "
             "infinite, and rightly so. Reverse KL needs no second function: it is this one with its arguments "
             "exchanged."
@@ -172,8 +172,8 @@ EXERCISES = {
             ),
             Mistake(
                 "mean over V",
-                "The terms are averaged over the vocabulary. The weights p already sum to 1, so that their sum is an "
-                "expectation; a mean divides by V once more.",
+                "The terms are averaged over the vocabulary. The weights p already sum to 1, so the sum of the terms "
+                "is an expectation; a mean divides it by V once more.",
                 lambda student_logp, teacher_logp: forward_kl(student_logp, teacher_logp) / student_logp.shape[-1],
             ),
             Mistake(
@@ -201,8 +201,8 @@ EXERCISES = {
         explanation=(
             "Set the derivatives of −∫ p·log q to zero: the mean of q must be the mean of p, and the variance of q "
             "the variance of p. Nothing else about p matters, neither how many hills it has nor what lies between "
-            "them. The variance about the common mean is w₁σ₁² + w₂σ₂² + w₁w₂d², so that the distance d between the "
-            "hills comes in with its square."
+            "them. The variance about the common mean is w₁σ₁² + w₂σ₂² + w₁w₂d², so the distance d between the hills "
+            "enters as its square."
         ),
         cases=(
             Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid),
@@ -244,7 +244,7 @@ EXERCISES = {
         reference=reverse_kl_gradient,
         explanation=(
             "With q = softmax(z), ∂qᵢ/∂zⱼ = qᵢ(δᵢⱼ − qⱼ). So ∂/∂zⱼ Σ qᵢ·log(qᵢ/pᵢ) = qⱼ·(log(qⱼ/pⱼ) + 1) − "
-            "qⱼ·Σ qᵢ·(log(qᵢ/pᵢ) + 1), and the two ones cancel. What stays is q times log(q/p) less its own average. "
+            "qⱼ·Σ qᵢ·(log(qᵢ/pᵢ) + 1), and the two ones cancel. What remains is q times (log(q/p) less its mean). "
             "The factor q in front is the whole story of this lesson: where the student gives nothing, nothing pulls "
             "it back, even where the teacher gives much."
         ),
@@ -259,7 +259,7 @@ EXERCISES = {
             ),
             Mistake(
                 "baseline missing",
-                "The softmax is missing: raising one logit lowers all other probabilities. The parts of a gradient "
+                "The softmax is missing: raising one logit lowers all other probabilities. The entries of a gradient "
                 "with respect to logits sum to 0, because adding a constant to every logit changes nothing; these do "
                 "not.",
                 lambda student_logp, teacher_logp: np.exp(student_logp) * (student_logp - teacher_logp),

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · HOW: which KL
 #
-# After this lesson you can look at a student that hedges, or at one that has dropped half of what its teacher knew, and say which divergence made it so.
+# After this lesson you can look at a student that hedges, or at one that has dropped half of what its teacher knew, and say which divergence made it that way.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.figures import hook_figure
@@ -44,9 +44,9 @@ seed = setup("03")
 # $$\underbrace{\mathrm{KL}(p\|q)=\int p\,\log\frac pq}_{\text{forward: the teacher weighs}}\qquad
 # \underbrace{\mathrm{KL}(q\|p)=\int q\,\log\frac qp}_{\text{reverse: the student weighs}}$$
 #
-# Both are never negative, and zero exactly when $q=p$.
-# A student that can equal its teacher ends there in either direction.
-# Ours cannot: it is a single Gaussian, and the teacher has two modes, hills that may be moved apart.
+# Neither is ever negative, and each is zero exactly when $q=p$.
+# A student that can equal its teacher ends up there in either direction.
+# Ours cannot: it is a single Gaussian, and its teacher has two modes, hills that can be moved apart.
 #
 # Two words need an exact meaning.
 # The **valley** is the middle half of the gap between the modes.
@@ -60,8 +60,8 @@ predict("03.b")
 # **Explore: drag the second mode away.**
 # The upper panel shows the teacher and the best student in each direction.
 # The lower one shows what each student pays at each point, before the integral adds it up.
-# The students are found anew for every setting, so the picture depends on the sliders and not on the way you came.
-# Of two students that are equally good, the left one is shown.
+# The students are fitted afresh at every setting, so only the position of the sliders counts, not how they got there.
+# If two students are equally good, the left one is shown.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.explorers import mode_explorer
@@ -82,12 +82,12 @@ reveal("03.b")
 # Press *far apart* and look at the lower panel.
 #
 # - **Forward**, $p\log(p/q)$: over both modes it is positive, since $q<p$ there. In the valley it is almost zero, although the student is wrong there: the weight is $p$, and $p\approx0$. *Where the teacher is silent, the student may say what it likes.* So it fills the valley.
-# - **Reverse**, $q\log(q/p)$: over the lost mode it is zero, although the teacher is likely there: the weight is $q$, and $q\approx0$. *Where the student is silent, it pays nothing.* So a mode can go.
+# - **Reverse**, $q\log(q/p)$: over the lost mode it is zero, although the teacher is likely there: the weight is $q$, and $q\approx0$. *Where the student is silent, it pays nothing.* So it can drop a mode.
 #
-# Each direction is costly without bound in one place only.
+# Each direction can cost without bound, but only in one kind of place.
 # For forward KL it is where $p>0$ and $q\to0$: there $q$ must not vanish, and the direction is called **zero-avoiding**.
 # For reverse KL it is where $q>0$ and $p\to0$: there $q$ has to vanish, and the direction is called **zero-forcing**.
-# Two tokens are enough to see it: one side says each with probability ½, the other lets one of them vanish.
+# Two tokens are enough to see it: one of the two models gives each token probability ½, the other lets one of them vanish.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.figures import BOTH, cliffs_figure
@@ -129,7 +129,7 @@ for what, grows, stays, sentence in (
 # %% [markdown]
 # ### By hand, with three tokens
 #
-# The teacher says *left* or *right*, hardly ever *middle*: $p=(0.49,\,0.02,\,0.49)$.
+# The three tokens are *left*, *middle* and *right*, and the teacher hardly ever says *middle*: $p=(0.49,\,0.02,\,0.49)$.
 # There are two students: *cover* $=(\tfrac13,\tfrac13,\tfrac13)$ and *commit* $=(0.96,\,0.02,\,0.02)$.
 #
 # | | *cover* pays | *commit* pays |
@@ -138,11 +138,11 @@ for what, grows, stays, sentence in (
 # | reverse | $2\cdot\frac13\ln\frac{1/3}{0.49}+\frac13\ln\frac{1/3}{0.02}$ | $0.96\ln\frac{0.96}{0.49}+0+0.02\ln\frac{0.02}{0.49}$ |
 #
 # Work out the four numbers and say which student each direction prefers.
-# Then write the function that checks you.
+# Then write the function that checks them.
 #
 # ### Exercise 03.1 · Forward KL (●○○, 8 minutes)
 #
-# From log-probabilities `[..., V]` to one number per position, `[...]`, in nats.
+# Turn log-probabilities `[..., V]` into one number per position, `[...]`, in nats.
 # A log-probability may be `-inf`.
 
 
@@ -161,7 +161,7 @@ def forward_kl(student_logp, teacher_logp):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `p = np.exp(teacher_logp)`; take the difference of the logs only `where=p > 0` (`np.subtract` has such an argument, and `out=` for what stands elsewhere).
+# `p = np.exp(teacher_logp)`; take the difference of the logs only `where=p > 0` (`np.subtract` has this argument, and `out=` supplies the values elsewhere).
 #
 # </details>
 
@@ -189,12 +189,12 @@ print(f"reverse   {reverse_kl(cover, p):.3f}   {reverse_kl(commit, p):.3f}")
 #
 # **Two counterfeits.**
 # (1) `torch.nn.functional.kl_div(input, target)` is KL(target‖input): forward KL if `input` is the student's log-probability.
-# Exchange the two and it still runs, and trains the other student.
+# Exchange the two and the code still runs, but trains the other student.
 # (2) The loss called `forward_kl` in a public code base for distillation ([DistiLLM, losses.py](https://github.com/jongwooko/distillm/blob/17c0f98bc263b1861a02d5df578c84aea652ee65/distillm/losses.py)) returns $-\sum p\log q$.
-# That is the cross-entropy: it has the same gradient and another value, which is not zero at $q=p$.
-# Training does not change, until someone compares this value with another divergence's or mixes the two by their sizes.
+# That is the cross-entropy: it has the same gradient but a different value, which is not zero at $q=p$.
+# Training is the same, until someone compares this value with that of another divergence or weights the two by their values.
 #
-# The next cell holds your numbers against the library's and torch's.
+# The next cell compares your numbers with the library's and torch's.
 
 # %%
 import torch
@@ -214,15 +214,15 @@ print(f"at q = p: cross-entropy {cross_entropy:.6f}, forward KL {forward_kl(p3, 
 # ## 2 · Fit them
 #
 # Which Gaussian $q=\mathcal N(\mu,\sigma^2)$ has the least forward KL?
-# Only $-\int p\log q=\int p\,\big(\tfrac{(x-\mu)^2}{2\sigma^2}+\log\sigma\big)+\text{const}$ depends on the student.
+# Of forward KL, only $-\int p\log q=\int p\,\big(\tfrac{(x-\mu)^2}{2\sigma^2}+\log\sigma\big)+\text{const}$ depends on the student.
 # Set both derivatives to zero: $\mu$ is the teacher's mean and $\sigma^2$ its variance.
 #
-# With two modes of weights $w_1, w_2$ and widths $\sigma_1,\sigma_2$ that stand $d$ apart, this variance is $w_1\sigma_1^2+w_2\sigma_2^2+w_1w_2d^2$.
+# For a teacher whose two modes have weights $w_1, w_2$ and widths $\sigma_1,\sigma_2$ and stand $d$ apart, this variance is $w_1\sigma_1^2+w_2\sigma_2^2+w_1w_2d^2$.
 # For distant modes the student's width grows in proportion to the distance.
 #
 # ### Exercise 03.2 · Forward KL's Gaussian (●○○, 5 minutes)
 #
-# `x` are the midpoints of the cells of a grid, `cell` is their width, and `teacher_logp` is $\log p$ at `x`.
+# `x` holds the midpoints of a grid's cells, `cell` is the width of each cell, and `teacher_logp` is $\log p$ at `x`.
 # Return the mean and the standard deviation, which we call the width.
 
 
@@ -276,15 +276,15 @@ claim(
 )
 
 # %% [markdown]
-# Reverse KL has no such formula: the student walks downhill.
-# Per point, the slope of either loss is a weight times the **score**, the change of $\log q$ with a parameter:
+# Reverse KL has no such formula, so its student has to walk downhill.
+# At each point, the slope of either loss is a weight times the **score**, the derivative of $\log q$ with respect to a parameter $\theta$, here $\mu$ or $\sigma$:
 #
 # $$\frac{\partial}{\partial\theta}\mathrm{KL}(p\|q)=\int -p\;\frac{\partial\log q}{\partial\theta},\qquad
 # \frac{\partial}{\partial\theta}\mathrm{KL}(q\|p)=\int q\log\frac qp\;\frac{\partial\log q}{\partial\theta}$$
 #
-# Forward KL averages over the teacher, reverse KL over the student, which learns nothing about places where it is not.
+# Forward KL averages over the teacher, reverse KL over the student, which therefore learns nothing about places where it has no mass.
 # Our teacher here has two equal modes, 4 apart.
-# We start 24 students at random, and do so five times.
+# We start 24 students at random, five times over.
 
 # %%
 predict("03.c")
@@ -354,8 +354,8 @@ print(f"Of forward KL's student {outside(np.exp(wide.logpdf(GRID)), p_grid):.0%}
 
 # %% [markdown]
 # **Explore: choose a start and walk.**
-# The map on the left holds every Gaussian; the sliders place the start, a white square.
-# The map belongs to the direction, and so does the path.
+# Each point of the map on the left is a Gaussian; the sliders place the start, a white square.
+# Change the direction, and both the map and the path change.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.explorers import descent_explorer
@@ -369,11 +369,11 @@ walk.filmstrip([{"mean": -1.0}, "narrow, in the middle", "wide, in the middle", 
 # %% [markdown]
 # ## 3 · The same with tokens
 #
-# A language model's student is no Gaussian.
+# A student that is a language model is no Gaussian.
 # It is a softmax over $V$ tokens, and its logits, one row per context, form a matrix of low rank: hidden states times output embeddings, plus a bias.
 #
-# Our teacher writes 20 letters.
-# After each letter three are plausible and share 96 %; the other 17 share 4 %.
+# Our teacher has an alphabet of 20 letters.
+# After each letter three letters are plausible and share 96 % of the probability; the other 17 share 4 %.
 # A student of rank 2 cannot place three independent peaks in 20 rows.
 # Will it hedge, or drop tokens?
 #
@@ -395,7 +395,7 @@ def reverse_kl_gradient(student_logp, teacher_logp):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Differentiate $\sum_i q_i\log(q_i/p_i)$ with respect to $q_i$ first, then send it through the softmax. The entries of a gradient in logits sum to 0: check yours.
+# Differentiate $\sum_i q_i\log(q_i/p_i)$ with respect to $q_i$ first, then apply the chain rule through the softmax. The entries of a gradient with respect to logits sum to 0: check yours.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -467,7 +467,7 @@ claim(
 # ### What they write
 #
 # A table of next letters is a small language model: draw a letter, look up its row, draw the next.
-# Bold capitals are letters that the teacher finds implausible after the one before.
+# Bold capitals mark letters that the teacher finds implausible after the preceding one.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.writing import writing_table
@@ -476,13 +476,13 @@ display(Markdown(writing_table(shown, plausible[0], seed)))
 display(Markdown("The last two columns are counted over 2,000 letters."))
 
 # %% [markdown]
-# Forward KL's student says nearly all that the teacher says, and much that it never would.
-# Reverse KL's makes hardly a mistake, and repeats itself: it has part of the teacher's repertoire.
-# In a single text the second looks better. In a thousand of them something is missing.
+# Forward KL's student says nearly all that the teacher says, and much that the teacher hardly ever would.
+# Reverse KL's makes few mistakes, but it repeats itself: it has only part of the teacher's repertoire.
+# In a single text the second looks better. In a thousand texts something is missing.
 #
 # **When does it not matter?**
-# Give the student more rank.
-# At rank 20 its logits can be anything, so that $q=p$ is within reach, and both directions have the same optimum.
+# Give the student a higher rank.
+# At rank 20 its logits can be anything, so $q=p$ is within reach, and both directions have the same optimum.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03_which_kl.figures import capacity_figure
@@ -504,7 +504,7 @@ claim(
 
 # %% [markdown]
 # Remember this when someone reports that one direction "is better".
-# That depends on how far the student is from being able to copy, and on how long it is trained: [Wu et al. 2024](https://arxiv.org/abs/2404.02657) make this point for language models.
+# That depends on how far the student is from being able to copy, and on how long it is trained: [Wu et al. 2024](https://arxiv.org/abs/2404.02657) make the second point for language models.
 #
 # **Last check: the plane.**
 # Three modes in a triangle, one round Gaussian, 16 random starts in each of five draws.
@@ -554,28 +554,28 @@ claim(
 # Its abstract gives our reason: to keep the student from "overestimating the low-probability regions of the teacher distribution", the valley of this lesson.
 # GKD's abstract (2023) gives our condition: other losses than forward KL "may be useful when the student lacks the expressivity to mimic the teacher's distribution", the left side of the rank figure.
 #
-# Not to be carried over from our toy: how much.
-# A real student's hidden state has hundreds of entries and not two, its vocabulary tens of thousands of tokens and not twenty, and both papers also change whose text is read, which is [lesson 05](05_where.ipynb).
+# What does not carry over from our toy is the size of the effect.
+# A real student's hidden state has hundreds of entries or more, not two, and its vocabulary tens of thousands of tokens, not twenty. Both papers also change whose texts the student learns from, which is the subject of [lesson 05](05_where.ipynb).
 #
 # ## Discuss
 #
 # *For two people, ten minutes.*
 # A company distils two students from one teacher.
-# One drafts replies that a person edits; the other answers medical questions without anyone reading along.
+# One drafts replies that a person edits; the other answers medical questions, and nobody checks its answers.
 # Which direction would you choose for each, and what would make you change your mind?
 # What would you measure to find out that you were wrong?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** The drafts want coverage: a missing phrasing is a loss, an odd one is edited away, so forward KL. The answers want precision: an invented token is costly, a missing variant is not, so reverse KL. Minds should change if the student has capacity enough (then the direction hardly matters, as the rank experiment shows), or if the answers must keep rare but vital cases (reverse KL forgets exactly those: mass on the rare modes is what to measure). Good measures: mass on implausible tokens (precision), share of plausible tokens kept (recall), both per position and on the students' own texts. A common misconception: "reverse KL is better because its samples look better". It is the same student that has dropped part of the answers; look at recall. Timing: 45 minutes alone, 60 in a class; the two explorers carry a lecture of 20 minutes by themselves.
+# **Expected answers.** The drafts want coverage: a missing phrasing is a loss, an odd one is edited away, so forward KL. The answers want precision: an invented token is costly, a missing variant is not, so reverse KL. Minds should change if the student has enough capacity (then the direction hardly matters, as the rank experiment shows), or if the answers must keep rare but vital cases (reverse KL forgets exactly those: mass on the rare modes is what to measure). Good measures: mass on implausible tokens (precision), share of plausible tokens kept (recall), both per position and on the students' own texts. A common misconception: "reverse KL is better because its samples look better". That same student has dropped part of the answers; look at recall. Timing: 45 minutes alone, 60 in a class; the two explorers alone fill a lecture of 20 minutes.
 
 # %% [markdown]
 # ## Recap
 #
-# 1. The distribution in front of the logarithm decides what is costly: the teacher's in forward KL, the student's in reverse KL.
+# 1. The distribution in front of the logarithm decides where an error is costly: the teacher's in forward KL, the student's in reverse KL.
 # 2. Forward KL must not miss what the teacher says: it covers, and fills valleys.
 # 3. Reverse KL must not say what the teacher does not: it commits, and drops modes. Which one it keeps depends on the start.
 # 4. With tokens it is the same: a student of low rank writes implausible letters under forward KL, and too few of the plausible ones under reverse KL.
-# 5. The direction matters as far as the student cannot copy. With capacity enough both have one optimum.
+# 5. The direction matters only as far as the student cannot copy. With enough capacity both directions have the same optimum.
 #
 # ## Quiz
 
@@ -599,5 +599,5 @@ quiz("03")
 #
 # ## Next
 #
-# [Lesson 03b](03b_between_the_kls.ipynb) stands between the two: JSD, temperature, and how to compare losses of different size.
+# [Lesson 03b](03b_between_the_kls.ipynb) is about what lies between the two: JSD, temperature, and how to compare losses of different size.
 # [Lesson 04](04_fused_softmax_kl.ipynb) makes them fast; [lesson 05](05_where.ipynb) asks on whose text they should be measured.

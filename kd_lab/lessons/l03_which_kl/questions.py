@@ -11,7 +11,7 @@ PREDICTIONS = {
             "it stops halfway",
         ),
         right="it stretches over both modes",
-        because="Wherever p is large, a small q is costly; the price of leaving a mode out has no bound.",
+        because="Wherever p is large, a small q is costly; the price of leaving out a mode has no bound.",
     ),
     "03.b": Prediction(
         "And the student trained with reverse KL?",
@@ -22,8 +22,8 @@ PREDICTIONS = {
         ),
         right="it covers both at first, then lets one go",
         because=(
-            "Beyond a certain distance the valley costs more than the log 2 of saying only half of what the teacher "
-            "says."
+            "Beyond a certain distance covering the valley costs more than ln 2 nats, the price of saying only half of "
+            "what the teacher says."
         ),
     ),
     "03.c": Prediction(
@@ -46,7 +46,7 @@ PREDICTIONS = {
             "the one trained with reverse KL",
             "both give them the same",
         ),
-        because="It would rather say what is implausible than miss what is plausible.",
+        because="Under forward KL it is cheaper to say what is implausible than to miss what is plausible.",
     ),
 }
 
@@ -69,10 +69,10 @@ QUIZ = (
         right="KL(b‖a)",
     ),
     Question(
-        "A student writes only what its teacher might write, but never a third of what the teacher writes. It was …",
+        "A student writes only what its teacher might write, but a third of the repertoire is missing. It was …",
         {
             "trained with forward KL": "Forward KL pays for each sentence that is missing.",
-            "trained with reverse KL": "Where it says nothing it pays nothing, so the third could go.",
+            "trained with reverse KL": "Where it says nothing it pays nothing, so it could drop that third.",
             "trained for too short a time": "Then it would also write what the teacher does not.",
         },
         right="trained with reverse KL",
@@ -80,7 +80,7 @@ QUIZ = (
     Question(
         "Student and teacher have the same architecture and the student is trained long enough. Forward or reverse?",
         {
-            "it hardly matters": "Both are zero at q = p only, which is within reach. They differ in the way there.",
+            "it hardly matters": "Both are zero only at q = p, which is within reach. They differ in the path to it.",
             "forward, or it drops modes": "Only a student that cannot hold all modes has to drop some.",
             "reverse, or it hedges": "Only a student that cannot leave the valley empty has to fill it.",
         },

@@ -14,7 +14,7 @@ def kl(of, to):
 
 def jsd(student_logp, teacher_logp, beta):
     """JSD(β) = β·KL(p‖m) + (1−β)·KL(q‖m), m = βp + (1−β)q, in nats: [..., V], [..., V] -> [...]."""
-    # logaddexp is the log of a sum of probabilities; the sum of logs would be another distribution's.
+    # logaddexp is the log of a sum of probabilities; a weighted sum of logs is the log of something else.
     mixture_logp = np.logaddexp(np.log(beta) + teacher_logp, np.log1p(-beta) + student_logp)
     return beta * kl(teacher_logp, mixture_logp) + (1 - beta) * kl(student_logp, mixture_logp)
 
@@ -24,7 +24,7 @@ def jsd_gradient(student_logp, teacher_logp, beta):
     q = np.exp(student_logp)
     mixture_logp = np.logaddexp(np.log(beta) + teacher_logp, np.log1p(-beta) + student_logp)
     log_ratio = student_logp - mixture_logp
-    # Reverse KL's gradient with m in p's place, and 1 − β in front; what m owes to q cancels.
+    # Reverse KL's gradient with m in p's place, and 1 − β in front; the terms from m's dependence on q cancel.
     return (1 - beta) * q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
 
 
@@ -187,8 +187,8 @@ EXERCISES = {
             ),
             Mistake(
                 "KLs to the mixture reversed",
-                "These are KL(m‖p) and KL(m‖q): the mixture weighs. In JSD each of the two weighs its own KL, and the "
-                "mixture stands behind the bars; that is what keeps it bounded.",
+                "These are KL(m‖p) and KL(m‖q): the mixture weighs. In JSD, p and q each weigh their own KL, and the "
+                "mixture is the second argument; that is what keeps it bounded.",
                 quiet(kls_reversed),
             ),
             Mistake(
@@ -211,9 +211,9 @@ EXERCISES = {
     "03b.2": Exercise(
         reference=jsd_gradient,
         explanation=(
-            "Differentiate with respect to q first. Of β·KL(p‖m) comes −β(1−β)·p/m, of (1−β)·KL(q‖m) comes "
-            "(1−β)·(log(q/m) + 1 − (1−β)·q/m). The two fractions add up to −(1−β)·m/m, which the 1 cancels: what stays "
-            "is (1−β)·log(q/m). Sent through the softmax it is q times that, less its own average under q. So the "
+            "Differentiate with respect to q first. β·KL(p‖m) gives −β(1−β)·p/m, and (1−β)·KL(q‖m) gives "
+            "(1−β)·(log(q/m) + 1 − (1−β)·q/m). The fractions add up to −(1−β)·m/m, which cancels against the 1: what "
+            "remains is (1−β)·log(q/m). The softmax turns it into q times (that less its average under q). So the "
             "gradient is reverse KL's towards m, times 1 − β: at β near 1 it is a small multiple of reverse KL's, and "
             "near 0 the ratio q/m itself is near 1."
         ),
@@ -236,7 +236,7 @@ EXERCISES = {
             ),
             Mistake(
                 "baseline missing",
-                "The softmax is missing: raising one logit lowers all other probabilities. The parts of a gradient "
+                "The softmax is missing: raising one logit lowers all other probabilities. The entries of a gradient "
                 "with respect to logits sum to 0; these do not.",
                 lambda student_logp, teacher_logp, beta: (
                     (1 - beta) * np.exp(student_logp) * (student_logp - log_mixture(student_logp, teacher_logp, beta))
@@ -252,8 +252,8 @@ EXERCISES = {
             ),
             Mistake(
                 "β for 1 − β",
-                "The factor in front is β. The teacher's half, β·KL(p‖m), reaches the student only through m, and "
-                "what it adds there cancels: 1 − β stays.",
+                "The factor in front is β. The teacher's half, β·KL(p‖m), depends on the student only through m, and "
+                "that part cancels: 1 − β remains.",
                 lambda student_logp, teacher_logp, beta: (
                     jsd_gradient(student_logp, teacher_logp, beta) * beta / (1 - beta)
                 ),
@@ -272,7 +272,7 @@ EXERCISES = {
             "With u = z/τ, forward KL's gradient in u is q_τ − p_τ, and ∂u/∂z = 1/τ. For large τ the exponentials are "
             "nearly linear: q_τ ≈ 1/V + (z − z̄)/(Vτ), and so the gradient is about (z_q − z_p)/(Vτ²), for logits "
             "whose mean is 0 on both sides. One τ comes from the chain rule, the other from the softened "
-            "distributions, which draw closer. Hinton's factor τ² undoes both."
+            "distributions, which move closer. Hinton's factor τ² undoes both."
         ),
         cases=(
             Case(
@@ -289,15 +289,15 @@ EXERCISES = {
             Mistake(
                 "1/τ missing",
                 "This is q_τ − p_τ, the gradient with respect to the softened logits z/τ. The parameters are the "
-                "logits z: the chain rule has one factor more.",
+                "logits z: the chain rule brings one factor more.",
                 lambda student_logits, teacher_logits, temperature: (
                     temperature * softened_gradient(student_logits, teacher_logits, temperature)
                 ),
             ),
             Mistake(
                 "times τ²",
-                "The factor τ² of Hinton's loss is in it. Here the gradient is asked for as it is, so that we see what "
-                "the factor has to make good.",
+                "The factor τ² of Hinton's loss is in it. Leave it out: we want to see what the factor has to make up "
+                "for.",
                 lambda student_logits, teacher_logits, temperature: (
                     temperature**2 * softened_gradient(student_logits, teacher_logits, temperature)
                 ),

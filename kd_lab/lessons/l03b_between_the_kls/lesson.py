@@ -23,11 +23,11 @@ show(
 # **You will be able to**
 #
 # - write JSD(β) and its gradient, and say what its β does and does not do;
-# - tell bounded divergences from unbounded ones, and what follows for a mode that is far away;
+# - tell bounded divergences from unbounded ones, and say what follows for a mode that is far away;
 # - predict what temperature does to a student, in either direction;
 # - compare losses at equal gradient norm.
 #
-# **Before this:** [lesson 03](03_which_kl.ipynb), for forward and reverse KL, their gradients, and the students of low rank that come back here.
+# **Before this:** [lesson 03](03_which_kl.ipynb), for forward and reverse KL, their gradients, and the students of low rank that return here.
 #
 # **Time:** 45 minutes to read and do. {{measured}}
 
@@ -47,13 +47,13 @@ seed = setup("03b")
 #
 # $$\mathrm{JSD}_\beta=\beta\,\mathrm{KL}(p\|m)+(1-\beta)\,\mathrm{KL}(q\|m)$$
 #
-# Since $m\ge\beta p$, no ratio $p/m$ exceeds $1/\beta$, and likewise for $q$.
-# So there is no cliff on either side: JSD is at most $-\beta\ln\beta-(1-\beta)\ln(1-\beta)$, which is $\ln2$ at $\beta=\tfrac12$, where JSD is symmetric.
+# Since $m\ge\beta p$, no ratio $p/m$ exceeds $1/\beta$; likewise, no $q/m$ exceeds $1/(1-\beta)$.
+# So neither side has a cliff, a place where the divergence grows without bound: JSD is at most $-\beta\ln\beta-(1-\beta)\ln(1-\beta)$. At $\beta=\tfrac12$ this bound is $\ln2$, and JSD is symmetric.
 #
 # The two halves are used alone as well.
 # **Skew KL**, $\mathrm{KL}(p\|m)$ with a small $\beta$, is forward KL with its cliff cut off.
-# **Skew reverse KL**, $\mathrm{KL}(q\|m)$ with a large $\beta$, is reverse KL likewise.
-# The sixth of the family is the **total variation**, $\tfrac12\sum|p-q|$, which is at most 1.
+# **Skew reverse KL**, $\mathrm{KL}(q\|m)$ with a large $\beta$, is likewise reverse KL without its cliff.
+# The sixth member of the family is the **total variation**, $\tfrac12\sum|p-q|$, which is at most 1.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.figures import cliffs_figure
@@ -70,8 +70,8 @@ predict("03b.a")
 # %% [markdown]
 # **Explore: one divergence at a time.**
 # The teacher has a hill at −2 and another that you move; the student is the nearest Gaussian.
-# The lower panel has its own scale for JSD, whose integrand is a fifth as tall as a KL's and never negative.
-# Total variation is left out: its corner at $q=p$ stops the search for the nearest Gaussian.
+# The lower panel has its own scale for JSD, whose integrand is about a fifth as tall as a KL's and never negative.
+# Total variation is left out: it has a kink at $q=p$, on which the search for the nearest Gaussian gets stuck.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import family_explorer
@@ -112,10 +112,10 @@ claim(
 )
 
 # %% [markdown]
-# Every *bounded* divergence lets go in the end.
+# Every *bounded* divergence lets go in the end, though for a small β only beyond the distances of the table.
 # Giving up a mode costs a fixed amount, which lies below the bound.
-# Covering both costs ever more, up to the bound itself, as the student grows thin over the modes.
-# For forward KL it is the other way round: giving up costs without bound.
+# Covering both costs ever more, up to the bound itself, because the student spreads ever thinner over the modes.
+# Under forward KL it is the other way round: the price of giving up a mode has no bound.
 #
 # ### Exercise 03b.1 · JSD(β) (●●○, 8 minutes)
 #
@@ -156,8 +156,8 @@ def jsd(student_logp, teacher_logp, beta):
 # An early version of TRL's GKD trainer ([this file](https://github.com/huggingface/trl/blob/03a860c1da364ff11a6a2a5e3c3483221f181d33/trl/trainer/gkd_trainer.py)) took `beta * teacher_log_probs + (1 - beta) * student_log_probs`, a mixture of logs, for the log of the mixture.
 # It also gave β to KL(q‖m) instead of KL(p‖m).
 # The check of your exercise names both mistakes.
-# Both losses are zero at $q=p$, and no loss curve shows them; they have long been corrected.
-# So D(p, p) = 0 is no test of a divergence. Symmetry and a bound are:
+# With either mistake the loss is still zero at $q=p$, so no loss curve reveals it; both have long been corrected.
+# So D(p, p) = 0 is not enough of a test for a divergence. Symmetry and the bound say more:
 
 # %%
 import torch
@@ -212,16 +212,16 @@ claim(
 # %% [markdown]
 # ## 2 · Temperature and direction
 #
-# Softening divides the logs by τ and normalises again: $p_\tau\propto p^{1/\tau}$.
-# It is often said that softening makes a forward-KL student hedge twice, and hands a reverse-KL student a cleaner peak.
+# Softening at a **temperature** τ > 1 divides the log-probabilities by τ and normalises again: $p_\tau\propto p^{1/\tau}$.
+# It is often said that softening makes a forward-KL student hedge twice over, and hands a reverse-KL student a cleaner peak.
 # Does it?
 #
 # There are two ways to do it.
 #
-# - Soften **the teacher only**, and the student is to become $p_\tau$.
+# - Soften **the teacher only**: the student is trained towards $p_\tau$.
 # - Soften **both**, as Hinton's loss does: train $q_\tau$ towards $p_\tau$, and use the student at τ = 1 afterwards.
 #
-# A Gaussian of variance $\sigma^2$ softens to one of variance $\tau\sigma^2$. So in the second way the student is used √τ times as narrow as it was trained.
+# A Gaussian of variance $\sigma^2$ softens to one of variance $\tau\sigma^2$. So in the second way the student is narrower in use than it was in training, by a factor of √τ.
 
 # %%
 predict("03b.b")
@@ -293,7 +293,7 @@ claim(
 
 # %% [markdown]
 # So the second half of the saying fails as it stands: heat *un*locks the student.
-# A softened mode is √τ times as wide, and so the modes have to stand about √τ times as far apart before the student lets one go:
+# A softened mode is √τ times as wide, so the modes have to stand about √τ times as far apart before the student lets one go:
 
 # %%
 from kd_lab.lessons.l03b_between_the_kls.hills import soften
@@ -307,9 +307,9 @@ for t in (1, 2, 3, 4):
 #
 # $$\mathrm{KL}(q\|p_\tau)=\tfrac1\tau\big(\mathbb E_q[-\log p]-\tau\,H(q)\big)+\text{const},\qquad H(q)=-\textstyle\int q\log q$$
 #
-# Against a softened teacher, reverse KL is a free energy: τ sets what the entropy $H$ is worth, and entropy buys width.
+# Against a softened teacher, reverse KL has the form of a physicist's free energy, energy minus temperature times entropy: τ sets what the entropy $H$ is worth, and a wider student has more of it.
 # What does become cleaner is the *landscape*.
-# A ragged peak, with several small summits, offers a cold student a choice of wrong ones.
+# On a ragged peak, with several small summits, a student trained at τ = 1 can end on a wrong one.
 
 # %%
 predict("03b.c")
@@ -340,13 +340,13 @@ claim(
 
 # %% [markdown]
 # In short: softening *the teacher* widens both students.
-# For forward KL that is more hedging, as the saying has it.
-# For reverse KL the peak is cleaner in that it has fewer false summits, and less of a peak.
+# For forward KL that means more hedging, as the saying has it.
+# For reverse KL the peak is cleaner in that it has fewer false summits, but it is also wider and flatter.
 #
 # ## 3 · Size
 #
 # Back to the zigzag.
-# Two losses with one learning rate are two step lengths.
+# At one learning rate, two losses take steps of two different lengths.
 #
 # ### Exercise 03b.2 · The gradient of JSD(β) (●●●, 10 minutes)
 #
@@ -370,7 +370,7 @@ def jsd_gradient(student_logp, teacher_logp, beta):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# What stays is $(1-\beta)\log(q/m)$. Sent through the softmax it becomes $q$ times the difference between itself and its average under $q$.
+# What remains is $(1-\beta)\log(q/m)$. The chain rule through the softmax turns it into $q$ times the difference between it and its average under $q$.
 #
 # </details>
 
@@ -381,7 +381,7 @@ def jsd_gradient(student_logp, teacher_logp, beta):
 predict("03b.d")
 
 # %% [markdown]
-# **The same contest twice**: at the rate 4 for all, and then at rates that make the first steps equally long.
+# **The same contest twice**: first at the rate 4 for every loss, then at rates that make the first steps equally long.
 
 # %%
 teachers = contest.teachers_of(seed)
@@ -440,8 +440,8 @@ claim(
 
 # %% [markdown]
 # **Is that a fact about divergences, or about one step length?**
-# All of this was trained at the rate 4.
-# Take it again at 1, 2, 8 and 16, the first gradients made equal at each.
+# All of this rests on one rate, 4.
+# Repeat the second contest with three of the losses at 1, 2, 8 and 16, at each rate with first steps of equal length.
 
 # %%
 rates, rivals = [1.0, 2.0, 4.0, 8.0, 16.0], ["forward KL", "JSD(0.98)", "reverse KL"]
@@ -473,8 +473,8 @@ claim(
 )
 
 # %% [markdown]
-# So equal norms at the start make steps comparable as long as they are short enough for both losses to settle.
-# A ranking made beyond that would be one of step lengths again.
+# So equal norms at the start make losses comparable only while the steps are short enough for both to settle.
+# Beyond that, a ranking is one of step lengths again.
 #
 # ### Temperature changes the size too
 #
@@ -501,7 +501,7 @@ def softened_gradient(student_logits, teacher_logits, temperature):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A difference of two softmaxes over τ. Subtract the largest logit first, and nothing overflows.
+# It is a difference of two softmaxes, divided by τ. Subtract the largest logit first, and nothing overflows.
 #
 # </details>
 
@@ -517,17 +517,17 @@ for t in (1, 2, 4, 8, 16):
     print(f"{t:4d}    {norm:20.4f}    {t * norm:7.3f}    {t**2 * norm:8.2f}")
 
 # %% [markdown]
-# For large τ the gradient falls like 1/τ²: one τ from the chain rule, one because the softened distributions draw closer.
+# For large τ the gradient falls like 1/τ²: one τ from the chain rule, one because the softened distributions move closer together.
 # With the factor τ² its size stays within a factor of 1.6 from τ = 1 to 16.
-# Adam forgives a constant factor, because it divides by the size of the gradient, but not in a mixture of losses or where gradients are clipped.
+# Adam forgives a constant factor, because it divides by the size of the gradient; but in a mixture of losses, or where gradients are clipped, the factor matters.
 # So: **before you compare divergences, compare gradient norms.**
 #
 # ## In the wild
 #
 # TRL's [`GKDConfig`](https://github.com/huggingface/trl/blob/07d63cd230288a26c51c53627c7cdf1318c5b43a/trl/experimental/gkd/gkd_config.py) has `beta=0.5` by default, and documents β = 0 as "the KL divergence" and β = 1 as "the Inverse KL Divergence": a jump at both ends.
 # [DistiLLM](https://github.com/jongwooko/distillm/blob/17c0f98bc263b1861a02d5df578c84aea652ee65/arguments.py) has `skew-alpha` 0.1 for both skew KLs: our β = 0.1 and 0.9.
-# Gradients are clipped there at a norm of 1, which shortens large losses' steps only.
-# Not to be carried over: our plain gradient descent. DistiLLM uses AdamW.
+# It clips gradients at a norm of 1, which shortens long gradients only.
+# What does not carry over is our plain gradient descent: DistiLLM uses AdamW.
 #
 # ## Discuss
 #
@@ -537,7 +537,7 @@ for t in (1, 2, 4, 8, 16):
 # When would you use JSD even if it came out second?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Runs: the same at gradient norms made equal (or without clipping), a sweep of the learning rate for each loss, and each loss divided by β(1−β) or by its own first value; also a student large enough to copy, where all should agree. JSD is worth having where a cliff is dangerous: teachers with zeros (top-k caches, other vocabularies), noisy labels, half precision; it is bounded, and so are its gradients. The price is that it too lets modes go. **Misconceptions:** "JSD(0.5) is the safe middle" (it is bounded, which is why it drops distant modes); "β near 0 is forward KL" (its slope is); "Adam makes the size irrelevant" (not with a mixed loss, clipping, or weight decay); "softening sharpens the reverse-KL student" (it widens it). Timing: 45 minutes alone, 60 in a class; the family explorer alone carries ten minutes.
+# **Expected answers.** Runs: the same at gradient norms made equal (or without clipping), a sweep of the learning rate for each loss, and each loss divided by β(1−β) or by its own first value; also a student large enough to copy, where all should agree. JSD is worth having where a cliff is dangerous: teachers with zeros (top-k caches, other vocabularies), noisy labels, half precision; it is bounded, and so are its gradients. The price is that it too lets modes go. **Misconceptions:** "JSD(0.5) is the safe middle" (it is bounded, which is why it drops distant modes); "β near 0 is forward KL" (its slope is); "Adam makes the size irrelevant" (not with a mixed loss, clipping, or weight decay); "softening sharpens the reverse-KL student" (it widens it). Timing: 45 minutes alone, 60 in a class; the family explorer alone fills ten minutes.
 
 # %% [markdown]
 # ## Recap
@@ -545,7 +545,7 @@ for t in (1, 2, 4, 8, 16):
 # 1. JSD(β) compares teacher and student with their mixture. It is bounded, and so it lets a distant mode go in the end.
 # 2. At β = 0 and 1 JSD is 0 for every student. Only its slopes there are the KLs.
 # 3. Softening the teacher alone widens both students. With heat enough a reverse-KL student covers modes that it would have dropped.
-# 4. Softening both and using the student at τ = 1 makes forward KL's student narrower.
+# 4. Softening both and using the student at τ = 1 makes the forward-KL student narrower.
 # 5. β and τ change the size of a loss as well as its shape: compare at equal gradient norm, and at more than one rate.
 #
 # ## Quiz

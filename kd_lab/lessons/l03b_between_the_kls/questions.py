@@ -6,12 +6,12 @@ PREDICTIONS = {
     "03b.a": Prediction(
         "JSD(½) has no cliff. As the second mode moves away, its student …",
         options=(
-            "covers both for ever, as with forward KL",
+            "covers both for ever, as under forward KL",
             "covers both longer than reverse KL, then lets go too",
             "lets go sooner than reverse KL",
         ),
         right="covers both longer than reverse KL, then lets go too",
-        because="JSD(½) lets go at a distance of {jsd:.2f}, reverse KL at {reverse_kl:.2f}.",
+        because="JSD(½) lets go at a distance of {jsd:.2f}, reverse KL already at {reverse_kl:.2f}.",
     ),
     "03b.b": Prediction(
         "The teacher is softened to τ = 4 (the student is not). Its modes are 4 apart. The reverse-KL student …",
@@ -40,7 +40,7 @@ PREDICTIONS = {
             "it is stuck in a worse optimum",
         ),
         right="its gradient is short, so it has hardly moved",
-        because="Its first gradient is {times:.0f} times as short as reverse KL's, and so are its steps.",
+        because="Its first gradient is shorter than reverse KL's by a factor of {times:.0f}, and so are its steps.",
     ),
 }
 
@@ -65,7 +65,7 @@ QUIZ = (
         "A divergence is never larger than ln 2. What does its student do when the modes are moved far enough apart?",
         {
             "it keeps one and lets the other go": "Covering costs ever more, up to the bound; letting go costs less.",
-            "it covers both, at any distance": "That takes a price without bound for leaving a mode out.",
+            "it covers both, at any distance": "That would take an unbounded price for leaving out a mode.",
             "it stops between the two of them": "A narrow student in an empty valley pays the bound itself.",
         },
         right="it keeps one and lets the other go",
@@ -73,7 +73,7 @@ QUIZ = (
     Question(
         "The teacher is softened to τ = 2, and the reverse-KL student stays on its mode. How does the student change?",
         {
-            "it gets narrower: the peak is cleaner": "Cleaner in that false summits are gone, but the peak is wider.",
+            "it gets narrower: the peak is cleaner": "It is cleaner in that false summits are gone, but it is wider.",
             "it gets wider, by about √2": "A Gaussian of variance σ² softens to one of variance τσ².",
             "its width stays, only its place moves": "It copies the softened mode, which is wider than the mode.",
         },
@@ -86,10 +86,10 @@ QUIZ = (
                 "The losses differ in size as well as in shape; only the shape belongs to the divergence."
             ),
             "the order again with more seeds, all at the same learning rate": (
-                "More seeds make the same step lengths surer. They stay different."
+                "More seeds narrow the intervals. The step lengths stay different."
             ),
             "the values of both losses at the end, whichever of them is less": (
-                "Values of different divergences are not comparable: a tenth of a loss is a tenth as large."
+                "Values of different divergences are not comparable: a tenth of the same loss is a tenth as large."
             ),
         },
         right="the order again with gradient norms made equal, at several rates",

@@ -15,7 +15,7 @@ from kd_lab.worlds import Batch
 
 
 def gkd_step(student, teacher, read, write, share, coin, divergence):
-    """The loss of one step, in nats a counted position. `read()` and `write()` give a batch; λ is `share`."""
+    """The loss of one step, in nats per counted position. `read()` and `write()` give a batch; λ is `share`."""
     # The coin comes first: a rollout costs more than everything else in the step, and is made only if it is used.
     batch = write() if coin < share else read()
     with torch.no_grad():
@@ -74,7 +74,7 @@ def _step_inputs(share, coin):
 
 
 def _check_step(candidate):
-    """The part that values cannot show: how often the student had to write, and through what a gradient flows."""
+    """The part that values cannot show: how often the student had to write, and where a gradient flows."""
     written = []
 
     def write():
@@ -92,14 +92,14 @@ def _check_step(candidate):
             raise Misconception(
                 "The loss is right, but the student is asked to write "
                 + ("although its text is not used" if expected == 0 else "more than once")
-                + ". Writing is the costly part of the step: throw the coin first.",
+                + ". Writing is the costly part of the step: toss the coin first.",
                 (f"share = 0.5, coin = {coin}", f"write() was called {len(written)} times, expected {expected}"),
             )
         loss.backward()
         if any(parameter.grad is not None for parameter in teacher.parameters()):
             raise Misconception(
-                "The loss is right, but a gradient flows into the teacher. It is the yardstick: nothing about it is "
-                "learned, and its graph would double the memory.",
+                "The loss is right, but a gradient flows into the teacher. The teacher is the yardstick: it learns "
+                "nothing, and its graph only takes up memory.",
                 ("after loss.backward() the teacher's parameters have a gradient", "expected: none"),
             )
 
@@ -107,7 +107,7 @@ def _check_step(candidate):
 GKD_STEP = Exercise(
     reference=gkd_step,
     explanation=(
-        "Only the prefixes depend on the coin; student, teacher and divergence meet on them in the same way. A loss "
+        "Only the prefixes depend on the coin; student, teacher and divergence treat them alike. A loss "
         "blended from both batches has the same expectation and less variance, and costs a rollout at every step: "
         "at λ = 0.25 four times as many. The mask counts each text up to its end, in either batch."
     ),
@@ -126,7 +126,7 @@ GKD_STEP = Exercise(
         ),
         Mistake(
             "coin turned over",
-            "The student writes where the fixed batch should be taken, and the other way round: λ is the share of the "
+            "The student writes where the fixed batch should be read, and the other way round: λ is the share of the "
             "student's own texts.",
             lambda *inputs: _step(lambda share, coin: coin >= share, *inputs),
         ),
@@ -138,17 +138,17 @@ GKD_STEP = Exercise(
         ),
         Mistake(
             "direction reversed",
-            "The divergence got the teacher where it takes the student. Student first, teacher second.",
+            "The divergence was given the teacher where it expects the student. Student first, teacher second.",
             lambda student, teacher, *rest: _step(_heads, teacher, student, *rest),
         ),
         Mistake(
             "padding counted",
-            "Positions behind the end of a text are counted. The batch has a mask.",
+            "Positions after the end of a text are counted. The batch has a mask.",
             lambda *inputs: _step(_heads, *inputs, mean=lambda values, mask: values.mean()),
         ),
         Mistake(
             "mean over texts",
-            "Each text is averaged on its own first, so that a token of a short text weighs more than one of a long "
+            "Each text is averaged on its own first, so a token of a short text weighs more than one of a long "
             "text. Here every counted token weighs the same.",
             lambda *inputs: _step(
                 _heads, *inputs, mean=lambda values, mask: ((values * mask).sum(1) / mask.sum(1)).mean()
@@ -156,8 +156,8 @@ GKD_STEP = Exercise(
         ),
         Mistake(
             "trained on its own tokens",
-            "This is −log q of the batch's tokens. On the student's own text there is no teacher in it: what judges "
-            "each prefix is the whole distribution of the teacher.",
+            "This is −log q of the batch's tokens, with no teacher in it. It is the teacher's whole distribution "
+            "that should judge each prefix, on the student's own texts too.",
             lambda *inputs: _step(
                 _heads,
                 *inputs,
@@ -196,7 +196,7 @@ def _geometric(q, p, beta):
 GENERALISED_JSD = Exercise(
     reference=generalised_jsd,
     explanation=(
-        "β stands twice, and both times with the teacher: as its share of the mixture and as the weight of its KL. So "
+        "β occurs twice, both times with the teacher: as its share of the mixture and as the weight of its KL. So "
         "JSD(β) goes to 0 at both ends, and only JSD(β)/β and JSD(β)/(1−β) tend to the KLs. `logaddexp` adds two "
         "probabilities that are known by their logarithms, without ever forming a probability that underflows."
     ),
@@ -225,8 +225,8 @@ GENERALISED_JSD = Exercise(
     mistakes=(
         Mistake(
             "outer weights swapped",
-            "The mixture is right, the weights of the two KLs are exchanged. This is another divergence, one that does "
-            "tend to forward KL at β = 0 and to reverse KL at β = 1; GKD's does not.",
+            "The mixture is right, but the weights of the two KLs are exchanged. That is a different divergence, which "
+            "tends to forward KL at β = 0 and to reverse KL at β = 1; GKD's does not.",
             lambda q, p, beta: _jsd(q, p, beta, outer=1 - beta),
         ),
         Mistake(
@@ -252,8 +252,8 @@ GENERALISED_JSD = Exercise(
         ),
         Mistake(
             "KLs reversed",
-            "The two KLs run from the mixture, KL(m‖p) and KL(m‖q). Both start at p and at q: that is what keeps them "
-            "finite. (F.kl_div(input, target) is KL(target‖input).)",
+            "The two KLs run from the mixture, KL(m‖p) and KL(m‖q). They have to run from p and from q to m, which "
+            "keeps them finite. (F.kl_div(input, target) is KL(target‖input).)",
             lambda q, p, beta: _jsd(q, p, beta, reverse=True),
         ),
         Mistake(
@@ -368,10 +368,10 @@ def _named(function, name):
 RECOGNISE = Exercise(
     reference=recognise,
     explanation=(
-        "Training sees gradients and nothing else, so two losses are one if their gradients agree on logits that are "
-        "not special: away from q = p, where every divergence has gradient zero, and with more than one position. A "
+        "Training sees gradients and nothing else, so two losses are one if their gradients agree on generic "
+        "logits: away from q = p, where every divergence has gradient zero, and with more than one position. A "
         "factor is a difference (it changes the step under SGD, the clipping, and the weight beside another loss); a "
-        "constant is none. And where nothing agrees, “nothing” is the answer."
+        "constant is none. And where no candidate agrees, the answer is None."
     ),
     cases=(
         Case("a JSD whose λ = 0.9 is the student's share", _recognise_inputs(_named(_student_share, "student_share"))),
@@ -407,8 +407,8 @@ RECOGNISE = Exercise(
         ),
         Mistake(
             "never",
-            "It recognises nothing here. Are numbers compared that went different ways through floating point? "
-            "Allow for rounding.",
+            "It recognises nothing here. Equal gradients that were computed in different ways differ by rounding: "
+            "compare with a tolerance.",
             lambda theirs, candidates, q, p: candidates.get(None),
         ),
     ),

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · GKD: two orthogonal knobs
 #
-# After this lesson you can turn the two dials of generalised distillation on purpose, which divergence and how many of the texts the student writes itself, and say where another project's settings stand on them.
+# After this lesson you can set the two dials of generalised distillation on purpose, the divergence and the share of texts that the student writes itself, and say where another project's settings stand on them.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.figures import two_judges
@@ -21,7 +21,7 @@ show(
 #
 # - write the step of GKD, and name the methods that are special cases of it;
 # - compute JSD(β) in log space, and say what happens to its gradient at both ends;
-# - read a grid of divergence × share with its intervals, and say which of its findings carry over to another world or judge;
+# - read a grid of divergence × share with its intervals, and say which of its findings carry over to another world or another judge;
 # - translate the settings of TRL, DistiLLM, verl and others, and test a translation instead of trusting a name;
 # - tell from its curves and its texts which fault a training loop has.
 #
@@ -43,18 +43,18 @@ seed = setup("06", threads=1)
 #
 # A prefix $y_{<t}$ is the beginning of a text.
 # Teacher and student each have a distribution over the next token there, $p_t$ and $q_t$.
-# Generalised knowledge distillation (GKD) leaves two things open: the divergence $D$ between them, and whose prefixes are visited,
+# Generalised knowledge distillation (GKD) leaves two things open: the divergence $D$ between $p_t$ and $q_t$, and the share $\lambda$ of texts $y$ that the student writes itself. Its loss is
 #
 # $$L=(1-\lambda)\;\mathbb E_{y\sim\text{fixed texts}}\Big[\sum_t D(p_t,q_t)\Big]+\lambda\;\mathbb E_{y\sim\text{student}}\Big[\sum_t D(p_t,q_t)\Big].$$
 #
-# The algorithm turns the two expectations into a coin: in each step the student writes the batch with probability $\lambda$; otherwise the batch comes from the fixed texts.
+# The algorithm replaces the two expectations by the toss of a coin: at each step the student writes the batch with probability $\lambda$; otherwise the batch comes from the fixed texts.
 # No gradient flows through the student's writing; lesson 07 is about what that leaves out.
 #
 # | $D$ | λ | is known as |
 # |---|---|---|
 # | forward KL, $\mathrm{KL}(p\|q)$ | 0 | word-level distillation |
-# | reverse KL, $\mathrm{KL}(q\|p)$ | 1 | on-policy reverse KL, the core of MiniLLM without its future |
-# | JSD(½) | ½ | a default of libraries |
+# | reverse KL, $\mathrm{KL}(q\|p)$ | 1 | on-policy reverse KL, or MiniLLM without its term for the future |
+# | JSD(½) | ½ | the default of TRL's `GKDConfig` |
 
 # %%
 predict("06.a")
@@ -64,7 +64,7 @@ predict("06.a")
 #
 # `student` and `teacher` map tokens `[B, T]` to logits `[B, T, V]`.
 # `read()` gives a batch of fixed texts, `write()` lets the student write one; a batch has `.inputs` `[B, T]` and `.mask` `[B, T]`.
-# `share` is λ, and `coin` a random number with 0 ≤ coin < 1.
+# `share` is λ, and `coin` is a random number, 0 ≤ coin < 1.
 # `divergence(student_logp, teacher_logp)` gives `[B, T]`.
 # Return the mean over counted positions; `masked_mean(values, mask)` is at hand.
 
@@ -97,7 +97,7 @@ def gkd_step(student, teacher, read, write, share, coin, divergence):
 # **Experiment.** Two worlds.
 # *surnames* is real: a teacher that has read eighteen thousand names, and a student of 28,000 weights that may read a hundred of them.
 # *echo* is exact: a small language whose every text can be listed; its student has 3,300 weights and 300 texts.
-# Two corners of the table above are now trained, by GKD and by the method that each is said to be.
+# The first two rows of the table above are now trained twice: by GKD, and by the method that the row names.
 
 # %%
 from kd_lab.lessons.l06_gkd.corners import largest_difference
@@ -130,8 +130,8 @@ reveal("06.a")
 # %% [markdown]
 # That compared one recipe of the library with another.
 # Is its gradient also the one that the formula asks for?
-# On *echo* the expectation over the student's texts can be written out: every prefix, times the student's probability of reaching it, times the reverse KL there, the first factor held fixed.
-# We compare it with the gradient that the recipe makes of texts really drawn.
+# On *echo* the expectation over the student's texts can be written out: the reverse KL at every prefix, weighted by the student's probability of reaching it, with the weights held fixed.
+# We compare its gradient with the one that the recipe computes from drawn texts.
 
 # %%
 from kd_lab.lessons.l06_gkd.corners import share_of_listed_gradient
@@ -153,15 +153,15 @@ claim(
 #
 # $$\mathrm{JSD}(\beta)=\beta\,\mathrm{KL}(p\|m)+(1-\beta)\,\mathrm{KL}(q\|m),\qquad m=\beta p+(1-\beta)q .$$
 #
-# **By hand, three tokens.** Let $p=(\tfrac12,\tfrac12,0)$ and $q=(\tfrac12,0,\tfrac12)$. Both KLs are infinite.
+# **By hand, three tokens.** Let $p=(\tfrac12,\tfrac12,0)$ and $q=(\tfrac12,0,\tfrac12)$. Both KLs between them are infinite.
 # At $\beta=\tfrac12$ the mixture is $(\tfrac12,\tfrac14,\tfrac14)$.
 # So $\mathrm{KL}(p\|m)=\tfrac12\ln\tfrac{1/2}{1/2}+\tfrac12\ln\tfrac{1/2}{1/4}=\tfrac12\ln2$; the other KL is the same, and JSD(½) = ½ ln 2 ≈ 0.35.
 # At $\beta=0.1$ the mixture is $(0.5,\,0.05,\,0.45)$, and $0.1\cdot\tfrac12\ln10+0.9\cdot\tfrac12\ln\tfrac{0.5}{0.45}\approx0.115+0.047=0.16$.
 #
-# **Derive.** As $\beta\to0$ the mixture becomes $q$, and the second term vanishes faster than the first: $\mathrm{JSD}(\beta)\approx\beta\,\mathrm{KL}(p\|q)$.
-# That is the *direction* of forward KL with a vanishing length.
+# **Derive.** Let both KLs be finite. As $\beta\to0$ the mixture becomes $q$, and the second term vanishes faster than the first: $\mathrm{JSD}(\beta)\approx\beta\,\mathrm{KL}(p\|q)$.
+# So the gradient keeps forward KL's *direction* while its length vanishes.
 # As $\beta\to1$ the same happens with reverse KL.
-# In TRL `beta=0` and `beta=1` are special cases: they are the two KLs at full length.
+# TRL treats `beta=0` and `beta=1` as special cases: there the loss is the KL itself, at full length.
 
 # %%
 predict("06.b")
@@ -186,12 +186,12 @@ def generalised_jsd(student_logp, teacher_logp, beta):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# β belongs to the teacher, twice. Which of the two KLs runs from which distribution *to* the mixture?
+# β belongs to the teacher, twice: as its share of the mixture, and as the weight of one KL. Which KL is it, and which argument of it is the mixture?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `torch.logaddexp(a, b)` is $\log(e^a+e^b)$, and a factor of a probability is a summand of its logarithm.
+# `torch.logaddexp(a, b)` is $\log(e^a+e^b)$, and multiplying a probability by a factor adds to its logarithm.
 #
 # </details>
 
@@ -217,13 +217,13 @@ explorer.filmstrip([{"the number": 0.9, "read as": reading} for reading in READI
 # %% [markdown]
 # **A popular trap.** Three readings of one number are in circulation.
 # In GKD, TRL and DistiLLM-2 it is the teacher's share; in DistiLLM's `jsd` it is the student's.
-# Others expect a dial from forward to reverse KL and exchange the outer weights. That is another divergence, with other gradients in between; it was [proposed to TRL](https://github.com/huggingface/trl/issues/6780) and [to ms-swift](https://github.com/modelscope/ms-swift/pull/10213) as a fix.
+# Some expect a dial from forward to reverse KL and exchange the outer weights. That is a different divergence, with other gradients in between; it was [proposed to TRL](https://github.com/huggingface/trl/issues/6780) and [to ms-swift](https://github.com/modelscope/ms-swift/pull/10213) as a fix.
 # TRL itself had its mixture the wrong way round [until March 2025](https://github.com/huggingface/trl/pull/3043).
-# In a recipe of verl `beta: 1.0` silently gives a loss of nearly zero, as [an issue reports](https://github.com/verl-project/verl-recipe/issues/151).
+# In one of verl's recipes `beta: 1.0` silently gives a loss of nearly zero, as [an issue reports](https://github.com/verl-project/verl-recipe/issues/151).
 #
 # The vanishing length hardly matters with Adam, which rescales a gradient that is always small.
 # It matters with SGD, with clipping, and beside a second loss.
-# So compare divergences at equal gradient norm, or with an optimiser that ignores it, as the grid below does.
+# So compare divergences at equal gradient norm, or with an optimiser that ignores the norm, as the grid below does.
 
 # %%
 pairs = []  # logits of student and teacher at one position, over eight tokens
@@ -264,13 +264,13 @@ reveal("06.b")
 # %% [markdown]
 # ## 3 · The grid
 #
-# Six divergences × five shares × eight seeds, in both worlds, with one budget.
-# All cells of a seed begin with the same student, which has learned from the labels for a while: GKD's authors ask for a student that can already write.
-# Training takes half an hour on one core, so the results are stored.
+# Six divergences × five shares × eight seeds, in both worlds, with one budget for each world.
+# All cells of a seed begin with the same student, which has learned from labels for a while: GKD's authors ask for a student that can already write.
+# Training them all takes half an hour on one core, so the results are stored.
 #
-# Two judges. $\mathrm{KL}(P\|Q)$ over whole texts asks whether the student can say all that the teacher says; $\mathrm{KL}(Q\|P)$ asks whether the teacher could have said what the student says.
-# Each is 0 for a perfect student only.
-# On *echo* both are summed over all texts; on *surnames* they are averages over 512 drawn ones.
+# Two judges. Let $P$ and $Q$ be the teacher's and the student's distributions over whole texts. $\mathrm{KL}(P\|Q)$ asks whether the student can say all that the teacher says; $\mathrm{KL}(Q\|P)$ asks whether the teacher could have said what the student says.
+# Each is 0 only for a perfect student.
+# On *echo* both are summed over all texts; on *surnames* they are averages over 512 drawn texts.
 
 # %%
 predict("06.c")
@@ -293,9 +293,9 @@ walk.filmstrip(
 reveal("06.c", best_cells=best_cells(grid))
 
 # %% [markdown]
-# **Is the file true?** One row of it, JSD on *echo*, is trained again now with three of its seeds.
+# **Can the file be trusted?** One of its rows, JSD on *echo*, is trained again now, with three of its seeds.
 # On the machine that made the file every digit agrees.
-# On another one rounding differs and training amplifies it; what has to agree are means within their intervals.
+# On another machine rounding differs and training amplifies the difference; there the means have to agree within their intervals.
 
 # %%
 from kd_lab.lessons.l06_gkd.experiment import train_cell
@@ -318,8 +318,8 @@ claim(
 )
 
 # %% [markdown]
-# **What decides?** First between divergences, at λ = ½.
-# Runs of one seed began with the same student, so they are compared in pairs.
+# **What decides between divergences?** First at λ = ½.
+# Runs with the same seed began with the same student, so they are compared in pairs.
 
 # %% tags=["hide-input"]
 MEASURES = tuple(KINDS)
@@ -341,10 +341,10 @@ for world in grid.worlds:
 
 # %% [markdown]
 # On *surnames* each KL wins under its own judge, with every seed.
-# On *echo* eight seeds do not decide.
-# Reverse KL forces zeros there, and how much of the language it gives up differs from seed to seed by a factor of three.
+# On *echo* eight seeds do not decide: a verdict asks for a mean two half-widths of its interval away from the threshold.
+# Reverse KL forces zeros there, and how much of the language it gives up, its KL(P‖Q), differs severalfold from seed to seed.
 #
-# A judge that asks for quality alone always likes reverse KL: the bits that the teacher needs for a student's names, below, do not ask what is missing.
+# A judge of quality alone favours reverse KL: the bits that the teacher needs for a student's names, printed below, say nothing about what is missing.
 
 # %% tags=["hide-input"]
 needs = grid.final("surnames", "judgement")[:, HALF].mean(-1)
@@ -374,14 +374,14 @@ claim(
 # %% [markdown]
 # **The world decides about λ.**
 # On *surnames* a hundred names are soon read; what the student writes is new at every step, and the teacher has something new to say about it.
-# On *echo* three hundred texts, drawn from the teacher itself, are nearly the whole language, and own texts take the place of better ones.
+# On *echo* three hundred texts, drawn from the teacher itself, cover nearly the whole language, and the student's own texts take the place of better ones.
 #
-# The chain rule gives each judge a corner of its own.
+# The chain rule gives each judge its own corner of the grid.
 # $\mathrm{KL}(P\|Q)$ *is* forward KL summed along the teacher's prefixes, and those are what λ = 0 visits on *echo*; $\mathrm{KL}(Q\|P)$ *is* reverse KL summed along the student's, at λ = 1.
-# But a corner that minimises a judge's own sum in the end need not win after 150 steps.
-# On *echo*, skew reverse KL at λ = 0 ends nearest by both judges, and by KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
+# But the corner that minimises a judge's own sum in the long run need not win after 150 steps.
+# On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
-# **A robust default?** *Regret* is how many times as far from the teacher a cell ends as the best cell does, in one world and before one judge.
+# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world and under one judge.
 # The worst case of a cell is its largest regret; a default is good if its worst case is low.
 
 # %% tags=["hide-input"]
@@ -425,19 +425,19 @@ claim(
 )
 
 # %% [markdown]
-# So the sentence is half true here.
-# On *surnames* the *row* is safe: JSD and both skew KLs do well by both judges, where forward and reverse KL are each disliked by one.
-# The *column* is not: on *echo* own texts cost nearly everyone who is judged by KL(P‖Q).
+# So the saying about JSD with λ = ½ is half true here.
+# On *surnames* the *row* is safe: JSD and both skew KLs do well under both judges, where forward and reverse KL each do badly under one.
+# The *column* is not safe: on *echo* the student's own texts cost nearly every divergence something under KL(P‖Q).
 # Over both worlds the safest cell is skew KL at λ = 0. Eight seeds just fail to prove it safer than JSD with λ = ½, and it was picked after the fact, which flatters it.
 #
 # GKD's authors, too, find that the best divergence depends on the task.
-# What carries over to other students is the method, two judges and a worst case, and not the cell.
+# What carries over to other students is not the cell but the method: two judges and a worst case.
 #
 # ## 4 · Dialects
 #
 # The same losses go by other names in other projects.
 # A table of translations, such as the one below, is only as good as its test.
-# The test is the same for every project: *take logits that are not special, and compare gradients.*
+# The test is the same for every project: *take generic logits, and compare gradients.*
 #
 # ### Exercise 06.3 · Recognise a loss by what it does (●●●, 10 minutes)
 #
@@ -455,7 +455,7 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# What does the optimiser see of a loss? A public "forward KL" may be larger than ours by the teacher's entropy and still be the same loss.
+# What does the optimiser see of a loss? A public "forward KL" may be larger than ours by the teacher's entropy and still train the same.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -494,12 +494,12 @@ display(Markdown(dialect_table()))
 
 # %% [markdown]
 # Four differences remain that no divergence shows.
-# **Temperature:** TRL's 0.9 softens nothing in the loss; it is how the student writes. At 0.9 its texts are likelier than its own, so λ = 1 is not quite on-policy.
+# **Temperature:** TRL's 0.9 softens nothing in the loss; it is the temperature at which the student writes. At 0.9 it writes likelier texts than at 1, so λ = 1 is not quite on-policy.
 # **Reduction:** TRL, DistiLLM and this library average over tokens. DistiLLM-2 averages first over each text's tokens and then over texts, so a token of a short text weighs more.
-# **The coin:** one per batch here and in TRL, a buffer of old student texts in DistiLLM, both halves at every step in DistiLLM-2.
+# **The coin:** here and in TRL one toss per batch; DistiLLM keeps a buffer of old student texts, and DistiLLM-2 uses both halves at every step.
 # **Flags:** MiniLLM's `--length-norm` changes what is logged; the loss is normalised either way.
 #
-# **Explore.** Paste the settings of a run, your own or a paper's. What says nothing about the two dials is named and left out.
+# **Explore.** Paste the settings of a run, your own or a paper's. Settings that have nothing to do with the two dials are listed and ignored.
 
 # %%
 theirs = configuration_explorer(grid)
@@ -521,12 +521,12 @@ theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 # | mask in the sum only | masked values, mean over all positions |
 # | padding counted | no mask at all |
 # | off by one | position t learns what the teacher says at t − 1 |
-# | end dropped | mask made of `tokens != pad`, where pad is the end mark, which also leaves the softmax |
+# | end dropped | mask made of `tokens != pad`, where pad is the end mark; the softmax drops that token too |
 # | teacher softened alone | τ = 2 for the teacher, τ = 1 for the student |
 # | teacher in train mode | its dropout is on |
 #
-# Only the first panel is what a training log shows you.
-# Some faults cannot be seen there at all, and one changes the number by a factor while its student is as good as the healthy one.
+# A training log shows you only the first panel.
+# Some faults cannot be seen there at all; others change the number by a factor, and their students are as good as the healthy one.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.faults import LETTERS, lettered
@@ -548,12 +548,12 @@ reveal("06.e")
 #
 # A mask in the sum only · B off by one · C batchmean · D end dropped · E direction swapped · F teacher in train mode · G padding counted · H teacher softened alone.
 #
-# A and C only rescale the loss, and Adam does not care; SGD, clipping and a second loss would.
-# B looks perfect in its own log: it learns its shifted task as well as the healthy run learns the right one.
-# D learns every letter and never stops; look at the length.
-# E trades one judge for the other, as in section 3.
-# F is a healthy run with a noisier teacher.
-# G spends a part of its few weights on prefixes that no name has.
+# A and C only rescale the loss, which Adam undoes; SGD, clipping and a second loss do not.
+# B looks perfect in its own log: it learns the shifted task as well as the healthy run learns the right one.
+# D learns every letter but never when to stop; look at the length.
+# E pays under KL(P‖Q) and keeps up under KL(Q‖P), the judge that forgives what is missing.
+# F is a healthy run with a noisier teacher, and a little worse under both judges.
+# G spends some of its few weights on prefixes that no name has.
 # H becomes as undecided as the softened teacher: its loss is the *lowest* of all.
 #
 # </details>
@@ -561,16 +561,16 @@ reveal("06.e")
 # ## In the wild
 #
 # The Qwen3 report (2025) describes strong-to-weak distillation in two phases: first off-policy, on texts that larger models wrote; then on-policy, where the student writes and its logits are fitted to the teacher's by a KL divergence.
-# On our dials that is a walk from λ = 0 to λ = 1 in the course of one training.
+# On our dials that is roughly a walk from λ = 0 to λ = 1 in the course of one training.
 # TRL's defaults differ between its own two trainers, as the table shows: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
-# What our grid shares with such runs are the two dials and the judges; what it lacks is scale, and a use for which the student is finally judged.
+# Our grid shares with such runs the two dials and the judges; it lacks scale, and a use by which the student is judged in the end.
 #
 # ## Discuss
 #
 # *For two people, ten minutes.* You have the budget for three runs, a teacher of 70B, a student of 3B and ten thousand prompts with answers from elsewhere. Which three cells of the grid do you train, and which number decides between them? What would have to be true of your data for λ = 0 to win?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** One good plan: forward KL at λ = 0 (cheap, the baseline that every claim needs), JSD(½) at λ = ½, and reverse KL or skew KL at λ = 1. The judge must be named *before*, and it should be the use: sampled answers that a person reads call for KL(Q‖P) or a task score at the deployed temperature; coverage (diversity, further training, speculative drafts) calls for KL(P‖Q). Report both. λ = 0 wins where the fixed texts cover what the student will visit: many of them, from the teacher's own distribution, few forks (*echo*); or where the student cannot write yet. λ > 0 wins where fixed texts are few or from elsewhere (*surnames*): own texts are fresh at every step. A good answer asks for the cost too: a step with a rollout costs more, at LLM lengths several times as much. **Misconceptions:** "JSD(β) with β near 1 is reverse KL" (its direction, without its size); "on-policy is always better" (*echo*); "a loss of 0.02 is nearly solved" (compare gradients, not values); "λ is mixed within a batch" (one coin per batch, or one per sample: say which); "the run with the lowest loss is the best" (run H). **Timing:** 50 minutes alone, 65 in a class; the hook, section 2's explorer, the grid and the faults make a lecture of 25 minutes.
+# **Expected answers.** One good plan: forward KL at λ = 0 (cheap, the baseline that every claim needs), JSD(½) at λ = ½, and reverse KL or skew KL at λ = 1. The judge must be named *beforehand*, and it should follow from the use: sampled answers that a person reads call for KL(Q‖P) or a task score at the deployed temperature; coverage (diversity, further training, speculative drafts) calls for KL(P‖Q). Report both. λ = 0 wins where the fixed texts cover what the student will visit: many of them, from the teacher's own distribution, few forks (*echo*); or where the student cannot write yet. λ > 0 wins where fixed texts are few or from elsewhere (*surnames*): own texts are fresh at every step. A good answer asks for the cost too: a step with a rollout costs more, and at the lengths of LLM answers several times as much. **Misconceptions:** "JSD(β) with β near 1 is reverse KL" (its direction, without its size); "on-policy is always better" (*echo*); "a loss of 0.02 is nearly solved" (compare gradients, not values); "λ is mixed within a batch" (one coin per batch, or one per sample: say which); "the run with the lowest loss is the best" (run H). **Timing:** 50 minutes alone, 65 in a class; the hook, section 2's explorer, the grid and the faults fill a lecture of 25 minutes.
 
 # %% [markdown]
 # ## Recap
@@ -579,7 +579,7 @@ reveal("06.e")
 # 2. JSD(β) goes to 0 at both ends: near them it has a KL's direction and hardly any length. β is the teacher's share here, the student's in DistiLLM.
 # 3. A divergence may do best under its own judge and badly under another. Name the judge first, and report two.
 # 4. Which λ is best depends on how well the fixed texts cover what the student visits. JSD with λ = ½ is a robust choice in one of the two worlds here.
-# 5. A name is no definition, and a loss curve is no diagnosis. Compare gradients on logits that are not special; read what the student writes.
+# 5. A name is no definition, and a loss curve is no diagnosis. Compare gradients on generic logits; read what the student writes.
 #
 # ## Quiz
 

@@ -11,12 +11,12 @@ PREDICTIONS = {
         options=(
             "the same, bit for bit",
             "the same up to rounding",
-            "different: GKD has thrown coins in between",
+            "different: GKD has tossed coins in between",
         ),
         right="the same, bit for bit",
         because=(
-            "The coins have a random stream of their own, so that throwing them disturbs nothing. A library that "
-            "draws both from one stream gives you the second or the third."
+            "The coins have a random stream of their own, so tossing them disturbs nothing. A library that draws coins "
+            "and batches from one stream gives you the third."
         ),
     ),
     "06.b": Prediction(
@@ -27,11 +27,11 @@ PREDICTIONS = {
             "of another direction",
         ),
         right="of the same direction, and less than a twentieth as long",
-        because="Near the end JSD(β) is (1 − β)·KL(q‖p): the direction of reverse KL, and 0.02 of it.",
+        because="Near that end JSD(β) is about (1 − β)·KL(q‖p): reverse KL's direction, and about 0.02 of its length.",
     ),
     "06.c": Prediction(
         (
-            "JSD with λ = ½ is called the robust default. Two worlds and two judges make four tables of thirty cells. "
+            "JSD with λ = ½ is often called robust. Two worlds and two judges make four tables of thirty cells. "
             "In how many of them is it the best cell?"
         ),
         options=("in all four", "in two", "in none"),
@@ -46,8 +46,8 @@ PREDICTIONS = {
         options=("padding counted", "batchmean", "teacher softened alone", "direction swapped"),
         right="batchmean",
         because=(
-            "A sum over positions divided by texts is the mean times the positions per text, about seven with the end "
-            "mark. Adam divides the factor out again."
+            "A sum over positions, divided by the number of texts, is the mean times the positions per text: about "
+            "seven, with the end mark. Adam divides the factor out again."
         ),
     ),
     "06.e": Prediction(
@@ -57,7 +57,7 @@ PREDICTIONS = {
         ),
         options=("end dropped", "off by one", "direction swapped", "teacher in train mode"),
         right="direction swapped",
-        because="It minimises the other KL, which is kind to a student that leaves things out: see its own judge.",
+        because="It minimises reverse KL, which forgives a student that leaves things out; so does the judge KL(Q‖P).",
     ),
 }
 
@@ -86,7 +86,7 @@ QUIZ = (
         "λ = 1, and the student writes at temperature 0.7. Its prefixes are …",
         {
             "likelier than those it will visit at temperature 1": (
-                "Yes: on-policy for a student that is deployed at 0.7, and for no other."
+                "Yes: λ = 1 is on-policy only for a student that is deployed at 0.7."
             ),
             "its own": "Only if it is deployed at 0.7 as well.",
             "the teacher's": "The teacher only judges them.",
@@ -100,7 +100,7 @@ QUIZ = (
         ),
         {
             "that forward KL was minimised": ("Yes: it wins under its own judge. Ask for a second one."),
-            "that forward KL is the better loss": "Another judge may turn the order round.",
+            "that forward KL is the better loss": "Another judge may reverse the order.",
             "nothing": "It does show that training worked, and by how much.",
         },
         right="that forward KL was minimised",

@@ -14,7 +14,7 @@ def test_text_logp_names_the_missing_shift(assert_rejects):
                     total[row] += logp[row, t, tokens[row, t]]
         return total
 
-    assert_rejects("00.1", not_shifted, "just read")
+    assert_rejects("00.1", not_shifted, "read last")
 
 
 def test_text_logp_names_the_forgotten_end(assert_rejects):
@@ -33,7 +33,7 @@ def test_text_logp_names_the_counted_padding(assert_rejects):
     def everything(logits, tokens, mask):
         return -cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none").sum(1)
 
-    assert_rejects("00.1", everything, "behind the end mark")
+    assert_rejects("00.1", everything, "after the end mark")
 
 
 def test_text_logp_names_the_mean(assert_rejects):
@@ -73,7 +73,7 @@ def test_tree_kl_names_the_students_walk(assert_rejects):
             weight = (weight[:, None] * q.exp()).reshape(-1)
         return total
 
-    assert_rejects("00.2", student_walks, "how often the student comes by")
+    assert_rejects("00.2", student_walks, "how often the student reaches")
 
 
 def test_tree_kl_names_the_reversed_divergence(assert_rejects):
@@ -150,7 +150,7 @@ def test_distill_by_hand_names_the_counted_padding(assert_rejects):
 
         return trained(student, teacher, batches, optimizer, loss)
 
-    assert_rejects("00.3", no_mask, "behind the end")
+    assert_rejects("00.3", no_mask, "after the end")
 
 
 def forward_kl_loss(q, p, batch):

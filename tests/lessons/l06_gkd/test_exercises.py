@@ -51,7 +51,7 @@ def test_gkd_step_names_counted_padding(assert_rejects):
         batch = write() if coin < share else read()
         return gap_on(batch, student, teacher, divergence).mean()
 
-    assert_rejects("06.1", unmasked, "behind the end")
+    assert_rejects("06.1", unmasked, "after the end")
 
 
 def test_gkd_step_names_training_on_own_tokens(assert_rejects):
@@ -69,7 +69,7 @@ def test_gkd_step_sees_the_needless_rollout(assert_rejects):
         batch = own if coin < share else read()
         return gap_on(batch, student, teacher, divergence)[batch.mask].mean()
 
-    assert_rejects("06.1", always_writes, "throw the coin first")
+    assert_rejects("06.1", always_writes, "toss the coin first")
 
 
 def test_gkd_step_sees_a_gradient_in_the_teacher(assert_rejects):
