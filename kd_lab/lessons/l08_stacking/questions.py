@@ -36,8 +36,8 @@ PREDICTIONS = {
     ),
     "08.c": Prediction(
         (
-            "Weights and activations are in 8 bits. One channel of 128 is 300 times as loud as before, and the function "
-            "is the same. The loss in bits per character …"
+            "Weights and activations are in 8 bits. One channel of 128 is 300 times as loud as before, and the "
+            "function is the same. The loss in bits per character …"
         ),
         options=(
             "stays near zero: 8 bits are enough",
