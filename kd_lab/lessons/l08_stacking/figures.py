@@ -63,7 +63,7 @@ def ladder(runs: Runs, names: int = 9) -> Figure:
 def loud_channel(
     reaches: Mapping[str, Float[Tensor, " C"]], lost: Mapping[str, Sequence[float]], limit: float = 4
 ) -> Figure:
-    """What one layer reads when one channel is loud, and the loss of each case.
+    """The inputs of one layer when one channel is loud, and the loss of each case.
 
     Args:
         reaches: "as it came" and "smoothed" → the largest |x| of each channel.
@@ -90,7 +90,7 @@ def loud_channel(
 
 
 def after_training(rounded_only: Sequence[float], trained: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
-    """What each student has lost against itself before any rounding and training, one row per kind of run.
+    """The loss of each student against itself before any rounding and training, one row per kind of run.
 
     Args:
         rounded_only: bits per character lost by rounding alone.
