@@ -287,10 +287,10 @@ claim(
 )
 claim(
     "C08a",
-    "GPTQ alone leaves the cliff: at 2 bits the students still lose more than a quarter of a bit per character.",
+    "GPTQ alone leaves a cliff: at 2 bits the students still lose more than a fifth of a bit per character.",
     compensated[1:],
     unit="bits per character lost by eight students",
-    above=0.25,
+    above=0.2,
 )
 
 # %% [markdown]
