@@ -42,8 +42,8 @@ seed = setup("08", threads=1)
 #
 # $$\text{cost}\;\approx\;\underbrace{\text{parameters}}_{\text{distil, prune}}\;\times\;\underbrace{\text{bits per parameter}}_{\text{quantize}}\;\times\;\underbrace{\text{work per parameter}}_{\text{kernels that skip zeros}}.$$
 #
-# The first two factors are *bytes*: what lies on disk, and what crosses from memory to the processor for every token.
-# The first and the third are *multiplications*.
+# The first two factors make the *bytes*: what lies on disk, and what crosses from memory to the processor for every token.
+# The first and the third make the *multiplications*.
 # A third limit appears in none of the factors: layers run one after another, and none takes less than the time it needs to start.
 # Which of **memory**, **arithmetic** and **latency** you wait for depends on the machine.
 #
@@ -164,7 +164,7 @@ rounding.show()
 rounding.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
 
 # %% [markdown]
-# **Experiment.** The teacher is rounded, and so are eight students of 26,000 parameters that learned from it: does a small model have less to spare?
+# **Experiment.** We round the teacher, and eight students of 26,000 parameters that learned from it: does a small model have less to spare?
 # On the symmetric grid a step is $1/127$, $1/7$, $1/3$ and $1/1$ of the largest weight at 8, 4, 3 and 2 bits.
 # The files are real: two codes of 4 bits share one byte, and eight codes of 3 bits share three.
 #
@@ -249,15 +249,15 @@ claim(
 # %% [markdown]
 # **Even without training there is more to do than round.**
 # So far each weight went to *its* nearest point.
-# But the output of the layer is what counts, and there the errors of many weights add up.
+# But what counts is the output of the layer, and there the errors of many weights add up.
 # **GPTQ** reads the inputs $X$ of a layer on some texts and rounds one column after another.
-# After each, it moves the columns that are still to come so that they compensate for the error.
+# After each column, it moves those still to come so that they compensate for the error.
 # With $H=X^\top X$, $U$ the upper Cholesky factor of $H^{-1}$, and $i$ the column just rounded:
 #
 # $$w_j\;\leftarrow\;w_j-\frac{w_i-\hat w_i}{U_{ii}}\,U_{ij}\qquad\text{for all }j>i.$$
 #
 # The grid and the file size stay the same.
-# GPTQ reads 64 training names here, drawn five times.
+# Here GPTQ reads 64 training names; five such samples are drawn.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l08_stacking.trials import output_errors
@@ -296,7 +296,7 @@ claim(
 # %% [markdown]
 # ## 3 · One channel that spoils the scale
 #
-# Small files are half of it.
+# Small files are only half of the gain.
 # To *multiply* in 8 bits, the numbers that flow between layers, the **activations**, have to be rounded too.
 # Their range is not known in advance.
 # It is **calibrated** on some texts: the largest $|x|$, or a percentile beyond which values are clipped.
@@ -648,8 +648,8 @@ claim(
 #
 # A head with $F$ features takes part in four places.
 # Let $H$ be the number of heads and $W$ the width of the stream.
-# The head has $F$ rows in each of $Q$, $K$, $V$, which stand one above the other in one matrix $[3HF, W]$ (all queries, then all keys, then all values).
-# And it has $F$ columns in the output projection $[W, HF]$, which reads what the heads have gathered, side by side.
+# The head has $F$ rows in each of $Q$, $K$, $V$, which are stacked in one matrix $[3HF, W]$ (all queries, then all keys, then all values).
+# It also has $F$ columns in the output projection $[W, HF]$, which reads what the heads have gathered, side by side.
 #
 # ### Exercise 08.3 · A head leaves (●●○, 10 minutes)
 #
@@ -776,7 +776,7 @@ claim(
 # So make it the teacher: **prune, then distil from the original**.
 #
 # We cut the teacher to a sixth: two of four layers, and in those half the heads and a quarter of the channels.
-# It is healed both ways, on the same 1,500 names in the same order.
+# Then it is healed in both ways, on the same 1,500 names in the same order.
 
 # %%
 predict("08.g")
@@ -831,7 +831,7 @@ claim(
 #
 # ## 7 · The stack
 #
-# Three tools, three factors.
+# Three tools cut three factors.
 # The original is the teacher in 16-bit numbers.
 # Every rung of the stack makes three choices:
 #
@@ -864,7 +864,7 @@ print(f"on record: {rung.bytes:,} bytes, {rung.bits_per_character[0]:.3f} bits p
 print(f"predicted: {predicted:,.0f} bytes")
 
 # %% [markdown]
-# **Explore.** Take away with the slider, then change where you start and how many bits you keep.
+# **Explore.** Remove heads and channels with the slider, then change where you start and how many bits you keep.
 # The middle compares the cost model's prediction (grey) with the measurement.
 # *Time* is that of reading many names at once, predicted from the multiplications alone.
 # Right, names that this rung writes.
@@ -933,7 +933,7 @@ claim(
 # - nothing but the teacher's text → sequence-level distillation;
 # - as small as possible → the whole stack.
 #
-# `advise` holds each against a measurement.
+# `advise` checks each rule against a measurement.
 # For the first we take a layer of 4096 × 4096 weights.
 # The baseline of all these speeds is float32, in which this layer takes 64 MB; in INT8 it takes 16 MB.
 # Bytes alone explain a factor of four at most, and only where the processor's cache is smaller than the layer: the cell prints its size.
