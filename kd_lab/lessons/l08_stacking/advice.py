@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
+
+from kd_lab.lessons.l08_stacking.experiment import Runs
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,30 @@ layers 1.3 ×, quantize 0.9 ×)
     ranking = sorted(measured, key=measured.__getitem__, reverse=True)
     numbers = ", ".join(f"{move} {measured[move]:.1f} ×" for move in ranking)
     return Advice(first, f"{reason} (measured: {numbers})", ranking[0] == first)
+
+
+SINGLE = {
+    "quantize": lambda rung: not rung.distilled and not rung.pruned,
+    "prune": lambda rung: not rung.distilled and rung.bits == 16,
+    "distil": lambda rung: not rung.pruned and rung.bits == 16,
+    "the whole stack": lambda rung: rung.distilled and rung.pruned and rung.bits < 16,
+}
+"""Stage → whether a rung belongs to it."""
+
+
+def smallest_files(runs: Runs, within: float) -> dict[str, float]:
+    """How many times smaller than the original each stage gets, within so many bits per character of its quality."""
+    original = runs.at(False, 0, 16)
+    limit = fmean(original.bits_per_character) + within
+    good = [rung for rung in runs.rungs if fmean(rung.bits_per_character) < limit]
+    return {
+        stage: original.bytes / min(rung.bytes for rung in [original, *filter(belongs, good)])
+        for stage, belongs in SINGLE.items()
+    }
+
+
+def advice_table(advice: Mapping[str, Advice]) -> str:
+    """Advice by bottleneck, in markdown: a row for each."""
+    agrees = {True: "yes", False: "no", None: "–"}
+    rows = [f"| {name} | {one.first} | {one.reason} | {agrees[one.agrees]} |" for name, one in advice.items()]
+    return "\n".join(["| short of | first | because | measured so |", "|---|---|---|---|", *rows])

@@ -1,13 +1,20 @@
-"""Explorers of lesson 08: the three factors of cost, and the rungs of a stack."""
+"""Explorers of lesson 08: the three factors of cost, rounding in groups, and the rungs of a stack."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from torch import Tensor
 
 from kd_lab.compress.cost import DEVICES, Cost, bottleneck, factors, roofline, token_cost
+from kd_lab.compress.quantize import QuantizedMatrix, QuantizedModel
 from kd_lab.models import GPTConfig
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look
@@ -125,6 +132,83 @@ def shrunk(original: Cost, parameters: float, bits: float, work: float) -> Cost:
     return replace(original, parameters=round(original.parameters * parameters), bits=bits, work=original.work * work)
 
 
+# ---- rounding --------------------------------------------------------------------------------------------------------
+
+SHARED = {
+    "32 neighbours": (32, STUDENT),
+    "channel": ("channel", DIVERGENCES["forward_kl"]),
+    "tensor": ("tensor", DIVERGENCES["reverse_kl"]),
+}
+"""Name → the weights that share a scale, as `Scheme` takes it, and how the curve is drawn."""
+
+BITS = range(2, 9)
+REACH = 0.42  # the weights that the staircase spans
+
+
+def stairs(matrix: QuantizedMatrix, weights: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """The points that weights would be rounded to on the symmetric grid of a matrix's first group."""
+    scale, most = matrix.scale[0, 0].float(), 2 ** (matrix.scheme.bits - 1) - 1
+    return scale * (weights / scale).round().clamp(-most, most)
+
+
+def rounding_explorer(
+    rounded: Mapping[tuple[str, int], QuantizedModel], lost: Mapping[tuple[str, int], float], weights: Tensor, name: str
+) -> Explorer:
+    """An explorer of rounding to nearest: one group on its staircase, and the loss of the whole model.
+
+    Args:
+        rounded: (name in `SHARED`, bits) → the model, rounded on symmetric grids.
+        lost: the same keys → bits per character lost.
+        weights: the first 32 weights of a matrix.
+        name: of that matrix.
+    """
+    ramp = torch.linspace(-REACH, REACH, 841)
+
+    def create(figure: Figure) -> SimpleNamespace:
+        left, right = figure.subplots(1, 2)
+        left.plot(ramp, ramp, color="black", linewidth=0.8, linestyle=":")
+        (steps,) = left.plot(ramp, 0 * ramp, color=BASELINE.color, linewidth=1)
+        (dots,) = left.plot(weights, 0 * weights, "o", color=STUDENT.color, markersize=4)
+        left.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xlabel="weight", ylabel="rounded weight")
+        left.set_title("one group")
+        for shared, (_, look) in SHARED.items():
+            right.plot(BITS, [lost[shared, bits] for bits in BITS], **look.points, label=shared)
+        right.set(xlabel="bits of a code", ylabel="bits per character lost", title="a scale is shared by …")
+        right.set_yscale("symlog", linthresh=0.01)
+        right.set_ylim(-0.01, 4)
+        right.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+        right.legend()
+        (here,) = right.plot([2], [1], "o", markersize=15, markerfacecolor="none", markeredgecolor="black")
+        return SimpleNamespace(steps=steps, dots=dots, here=here)
+
+    def update(artists: SimpleNamespace, bits: int, shared: str) -> str:
+        model = rounded[shared, bits]
+        matrix = model.matrices[name]
+        artists.steps.set_ydata(stairs(matrix, ramp))
+        artists.dots.set_ydata(stairs(matrix, weights))
+        artists.here.set_data([bits], [lost[shared, bits]])
+        off = ((stairs(matrix, weights) - weights).norm() / weights.norm()).item()
+        group = "run of 32 neighbours" if shared == "32 neighbours" else shared
+        return (
+            f"{bits} bits, one scale for each {group}: {model.bits_per_weight:.2f} bits per weight with the share of "
+            f"the scales. These 32 weights are {off:.0%} off, and the model loses {lost[shared, bits]:.3f} bits per "
+            "character."
+        )
+
+    return Explorer(
+        name="rounding",
+        controls=[Slider("bits", 2, 8, 1, start=4), Choice("scale shared by", list(SHARED), start="32 neighbours")],
+        create=create,
+        update=update,
+        presets={
+            "3 bits": {"bits": 3},
+            "3 bits, one scale": {"bits": 3, "scale shared by": "tensor"},
+            "2 bits": {"bits": 2},
+        },
+        size=(760, 320),
+    )
+
+
 # ---- the stack -------------------------------------------------------------------------------------------------------
 
 STARTS = {False: "teacher", True: "student"}
@@ -178,6 +262,13 @@ def _mean(rung: Measured) -> float:
     return float(np.mean(rung.bits_per_character))
 
 
+def name_column(axes: Axes, rows: int) -> list[Text]:
+    """Empty lines at equal distances, whatever letters they will hold, on axes without a frame."""
+    axes.set_axis_off()
+    heights = 1 - (np.arange(rows) + 0.5) / rows
+    return [axes.text(0, height, "", va="center_baseline", transform=axes.transAxes, color=INK) for height in heights]
+
+
 def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name: str = "stack") -> Explorer:
     """An explorer of stored rungs: place, size, time and names of the chosen one.
 
@@ -203,10 +294,8 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         middle.set_yticks([0.5, 2.5], ["size", "time"])
         looks = (BASELINE, TEACHER, BASELINE, TEACHER)
         bars = [middle.barh(i, 1, 0.8, left=5e-3, **look.area)[0] for i, look in enumerate(looks)]
-        right.set_axis_off()
         right.set_title("it writes")
-        names = right.text(0, 0.98, "", va="top", linespacing=1.35, transform=right.transAxes, color=INK)
-        return {"here": here, "bars": bars, "names": names}
+        return {"here": here, "bars": bars, "names": name_column(right, 10)}
 
     def update(artists, pruned: int, start: str, bits: int) -> str:
         rung = by_choice[pruned, start == STARTS[True], bits]
@@ -214,7 +303,8 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         values = (rung.predicted_size, rung.measured_size, rung.predicted_time, rung.measured_time)
         for bar, value in zip(artists["bars"], values, strict=True):
             bar.set_width(value - 5e-3)
-        artists["names"].set_text("\n".join(rung.samples[:10]))
+        for line, written in zip(artists["names"], rung.samples, strict=False):
+            line.set_text(written)
         return (
             f"{rung.name}: {rung.bytes:,} bytes, {original.bytes / rung.bytes:.1f} times smaller; "
             f"{rung.writing:,.0f} tokens per second, {rung.writing / original.writing:.1f} times the original's; "

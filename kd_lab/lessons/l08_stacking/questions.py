@@ -6,16 +6,16 @@ PREDICTIONS = {
     "08.a": Prediction(
         (
             "A model of 6.6 billion parameters writes one text on an H100. Its weights go from 16 to 4 bits. The "
-            "most tokens per second …"
+            "number of tokens per second that it can reach at most …"
         ),
         options=(
-            "stay: the arithmetic is the same",
-            "double",
-            "more than triple",
+            "stays: the arithmetic is the same",
+            "doubles",
+            "more than triples",
         ),
         because=(
-            "{before:.1f} times. For one text, every weight crosses the bus for two operations: the machine waits "
-            "for memory, and bits are bytes. It is not four times, since the launch of the kernels is the next limit."
+            "{before:.1f} times as many. For one text, every weight crosses the bus for two operations: the machine "
+            "waits for memory, and bits are bytes. It is not four times, since launching the kernels is the next limit."
         ),
     ),
     "08.b": Prediction(
@@ -30,14 +30,14 @@ PREDICTIONS = {
             "2 bits",
         ),
         because=(
-            "A bit less doubles the step and more, so the squared error grows five- to ninefold; soon there is "
+            "One bit less more than doubles the step, so the squared error grows five- to ninefold. At 2 bits there is "
             "nothing left to round to but −1, 0 and 1."
         ),
     ),
     "08.c": Prediction(
         (
-            "Weights and activations in 8 bits. One channel of 128 is 300 times as loud as before, the function is "
-            "the same. The loss in bits per character …"
+            "Weights and activations are in 8 bits. One channel of 128 is 300 times as loud as before, and the "
+            "function is the same. The loss in bits per character …"
         ),
         options=(
             "stays near zero: 8 bits are enough",
@@ -50,15 +50,15 @@ PREDICTIONS = {
         ),
     ),
     "08.d": Prediction(
-        "2 bits, 100 steps through the rounding. Who teaches better?",
+        "A student in 2 bits trains for 100 steps through the rounding. Which signal teaches it better?",
         options=(
             "the labels",
             "the large teacher",
-            "no difference: the names are the same",
+            "both alike: the names are the same",
         ),
         because=(
-            "A label is one letter, drawn from what the teacher knows; with few names per step, the noise of the "
-            "draw is most of the gradient. None of that comes from the rounding: the twin gains as well."
+            "A label is one letter out of all those that could have followed, so with few names per step much of the "
+            "gradient is noise. None of that comes from the rounding: the twin in full precision gains even more."
         ),
     ),
     "08.e": Prediction(
@@ -71,28 +71,28 @@ PREDICTIONS = {
         because="{in_model:.2f} times as fast. The kernel multiplies by every zero.",
     ),
     "08.f": Prediction(
-        "Both models have lost half of their blocks. One text is written, token by token. Which one is faster?",
+        (
+            "Two models have lost half of their weights: one half of every layer, the other half of its layers. One "
+            "text is written, token by token. Which of them is faster?"
+        ),
         options=(
-            "half of every layer",
-            "half of the layers",
+            "the one with narrower layers",
+            "the one with fewer layers",
             "both alike",
         ),
         because=(
             "One token is so little work that a layer takes about as long to start as to compute. Half a layer takes "
-            "nearly as long; a layer that is left out takes no time."
+            "nearly as long as a whole one; a layer that has gone takes no time."
         ),
     ),
     "08.g": Prediction(
-        "Which healing leaves fewer bits per character after 40 steps?",
+        "The cut model is healed for 40 steps. Which signal leaves it with fewer bits per character?",
         options=(
-            "labels",
-            "the original as a teacher",
+            "the labels",
+            "the original as teacher",
             "both alike: the names are the same",
         ),
-        because=(
-            "A label says which letter came. The original says how likely each of the 27 was, at the same price in "
-            "texts."
-        ),
+        because=("A label says which letter came. The original says how likely each of the 27 was, on the same texts."),
     ),
     "08.h": Prediction(
         (
@@ -105,8 +105,8 @@ PREDICTIONS = {
             "a factor of two",
         ),
         because=(
-            "{off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a small model: the "
-            "factors are only nearly independent."
+            "The product is off by {off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a "
+            "small model: the factors are only nearly independent."
         ),
     ),
 }
@@ -115,31 +115,27 @@ QUIZ = (
     Question(
         "A model of 80 % zeros runs on an ordinary GPU kernel. What has become smaller?",
         {
-            "neither its file nor its time, unless something is told where the zeros are": (
-                "Yes: a zero is stored and multiplied like any number."
+            "neither its file nor its time": (
+                "A zero is stored and multiplied like any number, unless format and kernel are told where it stands."
             ),
-            "its time, by five": "Only a kernel that skips zeros does less, and at 80 % even that may not pay.",
-            "its file, by five": "As dense numbers a zero takes as many bytes as any other.",
+            "its time, to a fifth": "Only a kernel that skips zeros does less, and at 80 % even that may not pay.",
+            "its file, to a fifth": "Stored densely, a zero takes as many bytes as any other number.",
         },
-        right="neither its file nor its time, unless something is told where the zeros are",
+        right="neither its file nor its time",
     ),
     Question(
-        "A chatbot serves one user at a time from a large model. First step?",
+        "A chatbot serves one user at a time from a large model. What do you cut first?",
         {
-            "fewer bits per weight": (
-                "Yes: for one text the weights cross the bus at every token, and bits are bytes."
-            ),
-            "unstructured pruning": "The zeros cross the bus as well.",
-            "a larger batch": "It shares the weights among texts, and there is only one.",
+            "the bits of each weight": "For one text all weights cross the bus at every token, and bits are bytes.",
+            "four of five weights, to zero": "The zeros cross the bus as well.",
+            "the cost per text, by a larger batch": "It shares the weights among texts, and there is only one.",
         },
-        right="fewer bits per weight",
+        right="the bits of each weight",
     ),
     Question(
         "You remove a head from Q, K and V and leave the output projection as it is. What happens?",
         {
-            "the shapes no longer fit": (
-                "Yes: the projection has a column for every feature that a head has gathered."
-            ),
+            "the shapes no longer fit": ("The projection has a column for every feature that a head has gathered."),
             "nothing: a missing head contributes zero": (
                 "That would be silencing it. Removed, its columns have nothing to multiply."
             ),
@@ -148,11 +144,11 @@ QUIZ = (
         right="the shapes no longer fit",
     ),
     Question(
-        "A student of a tenth of the parameters, pruned by half, 4 bits instead of 16. How large is it?",
+        "A student has a tenth of the parameters, is pruned by half and rounded from 16 to 4 bits. How large is it?",
         {
-            "1/80 of the original": "Yes: 1/10 · 1/2 · 1/4.",
-            "1/16": "The factors multiply; they do not add.",
-            "that depends on the order of the three": "The quality does. The product does not.",
+            "1/80 of the original": "1/10 · 1/2 · 1/4.",
+            "1/16 of the original": "That adds 10, 2 and 4. The factors multiply.",
+            "it depends on the order of the steps": "The quality does; the product does not.",
         },
         right="1/80 of the original",
     ),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kd_lab.lessons.l08_stacking.advice import RULES, advise
+from kd_lab.lessons.l08_stacking.advice import RULES, advice_table, advise, smallest_files
+from kd_lab.lessons.l08_stacking.experiment import stored_runs
 
 
 def test_every_rule_is_found_and_held_against_what_was_measured():
@@ -15,3 +16,21 @@ def test_every_rule_is_found_and_held_against_what_was_measured():
         advise("speed")
     with pytest.raises(ValueError, match="expected 'quantize' among them"):
         advise("memory", {"prune": 2.0})
+
+
+def test_the_smallest_files_are_those_of_the_stored_rungs():
+    runs = stored_runs()
+    smallest = smallest_files(runs, within=0.25)
+    assert max(smallest, key=smallest.get) == "the whole stack"
+    assert smallest_files(runs, within=-1.0) == dict.fromkeys(smallest, 1.0)
+    original = runs.at(False, 0, 16).bytes
+    assert smallest["distil"] == original / runs.at(True, 0, 16).bytes
+
+
+def test_the_table_has_a_row_per_bottleneck():
+    table = advice_table(
+        {"memory": advise("memory", {"quantize": 2.0, "zeros": 1.0}), "text only": advise("text only")}
+    )
+    rows = table.splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["memory", "text only"]
+    assert [row.split("|")[4].strip() for row in rows] == ["yes", "–"]

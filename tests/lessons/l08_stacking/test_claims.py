@@ -1,4 +1,4 @@
-"""The measurements of lesson 08: bits, zeros, heads and layers, and all of them together.
+"""What lesson 08 measured about bits, zeros, heads and layers, and all of them together.
 
 Speeds depend on the machine and its load. Of those claims the tests assert that they say what their number says, and a
 gain only where half of the arithmetic is gone.
@@ -12,51 +12,38 @@ def measured(claims):
     return claims("08")
 
 
+def verdicts(claims):
+    return [one.verdict for one in claims]
+
+
 @pytest.mark.claim("C08a")
 def test_eight_bits_are_free_four_are_cheap_and_two_are_a_cliff(measured):
-    free, cheap, cliff, compensated = measured["C08a"]
-    assert free.holds
-    assert abs(free.mean) < 0.005
-    assert cheap.holds
-    assert cheap.high < 0.05
-    assert cliff.holds
-    assert cliff.low > 0.25
+    free, cheap, cliff, small, compensated, still_a_cliff = measured["C08a"]
+    assert verdicts([free, cheap, cliff, small]) == ["holds"] * 4
     assert cliff.mean > 10 * cheap.mean
-    assert compensated.holds
-    assert compensated.mean < 0.8
+    assert verdicts([compensated, still_a_cliff]) == ["holds", "holds"]
+    assert still_a_cliff.mean < cliff.mean
 
 
 @pytest.mark.claim("C08b")
 def test_a_channel_300_times_as_loud_spoils_a_shared_scale_and_two_remedies_undo_it(measured):
     spoiled, moderate, per_channel, smoothed = measured["C08b"]
-    assert spoiled.holds
-    assert spoiled.low > 1
-    assert moderate.holds
-    assert moderate.high < 0.05
-    assert per_channel.holds
-    assert per_channel.high < 0.02
-    assert smoothed.holds
-    assert smoothed.high < 0.02
+    assert verdicts([spoiled, moderate, per_channel, smoothed]) == ["holds"] * 4
 
 
 @pytest.mark.claim("C08c")
 def test_training_through_the_rounding_recovers_and_the_teacher_is_ahead_at_either_precision(measured):
     with_labels, at_two_bits, in_full_precision, cost_of_rounding = measured["C08c"]
-    assert with_labels.holds
-    assert with_labels.high < 0.6
-    assert at_two_bits.holds
-    assert at_two_bits.low > 0
-    assert in_full_precision.holds
-    assert in_full_precision.low > 0
-    assert cost_of_rounding.holds
-    assert cost_of_rounding.high > 0
+    assert verdicts([with_labels, at_two_bits, in_full_precision]) == ["holds"] * 3
+    assert all(len(one.values) >= 6 for one in measured["C08c"])
+    assert in_full_precision.mean > at_two_bits.mean
+    assert cost_of_rounding.verdict == "holds"
 
 
 @pytest.mark.claim("C08d")
 def test_zeros_are_no_speed_on_dense_kernels(measured):
     criteria, in_model, in_matrix, half_sparse = measured["C08d"]
-    assert criteria.holds
-    assert criteria.mean < 0.2
+    assert criteria.verdict == "holds"
     assert in_model.holds == (in_model.mean < 1.3)
     assert in_matrix.holds == (in_matrix.mean < 1.3)
     assert half_sparse.holds == (half_sparse.mean < 1)
@@ -74,20 +61,15 @@ def test_a_model_without_heads_channels_or_layers_is_faster(measured):
 @pytest.mark.claim("C08f")
 def test_the_original_heals_better_than_labels(measured):
     (gain,) = measured["C08f"]
-    assert gain.holds
-    assert gain.low > 0
+    assert gain.verdict == "holds"
 
 
 @pytest.mark.claim("C08g")
 def test_the_factors_compose(measured):
     predicted, live, parts, quality = measured["C08g"]
-    assert predicted.holds
+    assert verdicts([predicted, live, parts, quality]) == ["holds"] * 4
     assert abs(predicted.mean) < 0.05
-    assert live.holds
     assert abs(live.mean) < 0.05
-    assert parts.holds
-    assert quality.holds
-    assert quality.high < 1 / 3
 
 
 @pytest.mark.claim("C08h")

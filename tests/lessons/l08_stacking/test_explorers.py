@@ -3,9 +3,24 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from kd_lab.compress.cost import DEVICES, bottleneck, token_cost
-from kd_lab.lessons.l08_stacking.explorers import LARGE, cost_calculator, draw_front, pareto, shrunk, stack_explorer
+from kd_lab.compress.quantize import Scheme, round_matrix, round_to_nearest
+from kd_lab.lessons.l08_stacking.explorers import (
+    BITS,
+    LARGE,
+    SHARED,
+    cost_calculator,
+    draw_front,
+    name_column,
+    pareto,
+    rounding_explorer,
+    shrunk,
+    stack_explorer,
+    stairs,
+)
+from kd_lab.models import GPT, GPTConfig
 from kd_lab.viz import new_figure
 
 
@@ -59,6 +74,33 @@ def test_shrinking_moves_a_large_gpu_from_memory_to_latency():
     whole = token_cost(LARGE, bits=16)
     assert bottleneck(whole, DEVICES["H100 SXM"]) == "memory"
     assert bottleneck(shrunk(whole, 0.05, 2, 1.0), DEVICES["H100 SXM"]) == "latency"
+
+
+def test_stairs_are_where_the_library_rounds_to():
+    weights = torch.linspace(-0.4, 0.4, 32)
+    for bits in BITS:
+        matrix = round_matrix(weights[None], Scheme(bits, 32))
+        torch.testing.assert_close(stairs(matrix, weights), matrix.dequantize()[0])
+
+
+def test_the_rounding_explorer_says_how_far_off_the_weights_are():
+    model = GPT(GPTConfig(vocab_size=4, context=4, layers=1, heads=2, width=32))
+    weight = model.blocks[0].expand.weight.detach()
+    weight[0] = torch.tensor([-0.4, 0.0, 0.15, 0.4] * 8)
+    rounded = {
+        (name, bits): round_to_nearest(model, bits, group) for name, (group, _) in SHARED.items() for bits in BITS
+    }
+    explorer = rounding_explorer(rounded, dict.fromkeys(rounded, 0.25), weight[0], "blocks.0.expand.weight")
+    frame = explorer.draw(explorer.presets["2 bits"])
+    # the grid −0.4, 0, 0.4 misses 0.15 alone: √(0.15² / (0.4² + 0.15² + 0.4²)) = 0.256
+    assert frame.sentence.startswith("2 bits, one scale for each run of 32 neighbours: 2.50 bits per weight")
+    assert "These 32 weights are 26% off, and the model loses 0.250 bits" in frame.sentence
+    explorer.close()
+
+
+def test_names_stand_at_equal_distances_whatever_their_letters():
+    heights = [line.get_position()[1] for line in name_column(new_figure().subplots(), 4)]
+    assert heights == pytest.approx([0.875, 0.625, 0.375, 0.125])
 
 
 def test_the_explorer_names_the_rung_that_was_chosen():
