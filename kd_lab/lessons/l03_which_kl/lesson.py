@@ -491,7 +491,7 @@ mass = {name: np.array([implausible_mass(q, teachers) for q in by.values()]) for
 recall = {name: np.array([peaks_kept(q) for q in by.values()]) for name, by in students.items()}
 show(
     capacity_figure(ranks, mass, recall),
-    "The two directions differ by what the student cannot do. With rank enough they meet at the teacher. Bands are 95 % intervals over 5 teachers.",
+    "The two directions differ by what the student cannot do. With enough rank they meet at the teacher. Bands are 95 % intervals over 5 teachers.",
     alt="Mass on implausible tokens and share of plausible tokens kept against the rank, for forward and reverse KL; the curves meet at rank 20.",
 )
 claim(

@@ -60,7 +60,7 @@ from kd_lab.lessons.l03b_between_the_kls.figures import cliffs_figure
 
 show(
     cliffs_figure(),
-    "Two tokens: one side says each with probability ½, the other lets one of them vanish. The two KLs leave the picture, each on its own side; the other four stay bounded on both.",
+    "Two tokens: one model gives each probability ½, the other lets one of them vanish. The two KLs leave the picture, each on its own side; the other four stay bounded on both.",
     alt="Two panels of divergence against a vanishing probability: forward KL leaves the left panel at the top, reverse KL the right one; JSD, both skew KLs and the total variation stay below 1.",
 )
 
@@ -285,7 +285,7 @@ claim(
 )
 claim(
     "C03f",
-    "Softening does not keep a reverse-KL student on one mode: with heat enough it covers both.",
+    "Softening does not keep a reverse-KL student on one mode: with enough heat it covers both.",
     (~stays).sum(),
     unit=f"of {stays.size} settings of the table cover both modes, none of them at τ = 1",
     holds=(~stays).any() and stays[:, 0].all(),
@@ -544,7 +544,7 @@ for t in (1, 2, 4, 8, 16):
 #
 # 1. JSD(β) compares teacher and student with their mixture. It is bounded, and so it lets a distant mode go in the end.
 # 2. At β = 0 and 1 JSD is 0 for every student. Only its slopes there are the KLs.
-# 3. Softening the teacher alone widens both students. With heat enough a reverse-KL student covers modes that it would have dropped.
+# 3. Softening the teacher alone widens both students. With enough heat a reverse-KL student covers modes that it would have dropped.
 # 4. Softening both and using the student at τ = 1 makes the forward-KL student narrower.
 # 5. β and τ change the size of a loss as well as its shape: compare at equal gradient norm, and at more than one rate.
 #

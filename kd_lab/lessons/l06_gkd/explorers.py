@@ -277,7 +277,7 @@ def beta_explorer(
         artists["marker"].set_data([number], [size / unit])
         set_bars(artists["here"], force / size)
         return (
-            f"{number:g} read as {reading}: the gradient is {size / unit:.2f} times as long as forward KL's; its "
+            f"{number:g} read as {reading}: the gradient is {size / unit:.2g} times as long as forward KL's; its "
             f"cosine with forward KL's is {cosine(force, ends['forward_kl']):.2f}, with reverse KL's "
             f"{cosine(force, ends['reverse_kl']):.2f}."
         )

@@ -12,7 +12,7 @@ grid = load_grid()
 show(
     two_judges(grid),
     f"Thirty ways to distil one teacher of surnames, each trained {len(grid.seeds)} times. A row is a divergence; a column is the share of "
-    "texts that the student writes itself. Left and right are the same students before two judges; bright is near the best.",
+    "texts that the student writes itself. Left and right are the same students under two judges; bright is near the best.",
     alt="Two heat maps of six divergences by five shares. Judged by KL(P‖Q) the top row, forward KL, is best; judged by KL(Q‖P) the row of reverse KL.",
 )
 
@@ -392,7 +392,7 @@ worst = {world: np.max([regrets[world, measure] for measure in MEASURES], axis=0
 worst["both"] = np.max(list(worst.values()), axis=0)
 show(
     worst_cases(grid, worst),
-    "The worst case over both judges, as a multiple of the best cell; means over seeds; bright is safest. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
+    "The worst case over both judges, as a multiple of the best cell; means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
     alt="Three heat maps of worst-case regret, for surnames, echo and both.",
 )
 corners = [("forward_kl", NONE), ("forward_kl", ALL), ("reverse_kl", NONE), ("reverse_kl", ALL)]
