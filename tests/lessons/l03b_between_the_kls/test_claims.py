@@ -30,12 +30,12 @@ def test_softening_the_teacher_widens_the_forward_student(found):
 
 @pytest.mark.claim("C03f")
 def test_softening_gives_reverse_kl_fewer_summits_but_no_crisper_peak(found):
-    """The saying in full does not hold: with heat enough the student covers both modes, and the lesson says so."""
+    """The saying in full does not hold: with enough heat the student covers both modes, and the lesson says so."""
     assert one(found["C03f"], "fewer wrong summits").verdict == "holds"
     crisper = one(found["C03f"], "does not get crisper")
     assert crisper.verdict == "holds"
     assert crisper.mean == pytest.approx(math.sqrt(2), rel=0.05)
-    assert one(found["C03f"], "with heat enough it covers both").verdict == "holds"
+    assert one(found["C03f"], "with enough heat it covers both").verdict == "holds"
 
 
 @pytest.mark.claim("C03g")
