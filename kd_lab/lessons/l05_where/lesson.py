@@ -18,7 +18,7 @@ RECIPES = {"off-policy": word_level(), "on-policy": on_policy("forward_kl")}
 first_pair = {label: train(new_student(0), tune, world, recipe, 0) for label, recipe in RECIPES.items()}
 show(
     roads_figure(first_pair, tune, world),
-    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip equally often and were trained for equally "
+    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip at the same rate and were trained for equally "
     "many steps with the same loss; only one of them has ever been shown what to do after a slip.",
     alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, short orange dashes only.",
 )
