@@ -715,7 +715,7 @@ relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
 # - **Logits** at τ = 1 give the best predictions, and of all methods raise CKA least. To be alike inside and to speak alike are two different things.
 #
 # For predicting the next letter only the last column matters. Relations were made for retrieval, where distances between items *are* the output.
-# Here, at full weight, they compete with the likelihood for the capacity of a small model: whether the student ends ahead of labels or behind them depends on the weight.
+# Here they compete with the likelihood for the capacity of a small model; their weight decides whether the student ends ahead of labels or behind them.
 #
 # <details><summary>In the wild</summary>
 #
