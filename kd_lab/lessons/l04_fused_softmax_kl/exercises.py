@@ -658,8 +658,8 @@ EXERCISES = {
                     "shrink; and before the first block, from −∞, they must shrink to nothing."
                 ),
                 "the new block rescaled too": (
-                    "The factor falls on the new block as well. Its terms are already relative to the new maximum; only "
-                    "what was there before has to shrink."
+                    "The factor falls on the new block as well. Its terms are already relative to the new maximum; "
+                    "only what was there before has to shrink."
                 ),
                 "maximum of the last block": (
                     "The maximum is the last block's and not the largest so far. On paper the rescaling corrects that; "
