@@ -26,10 +26,10 @@ def _soft(student, teacher, tau, *, student_tau=None, teacher_tau=None, power=2,
 SOFT_LOSS = Exercise(
     reference=soft_loss,
     explanation=(
-        "Temperature divides logits, on both sides alike: the student is asked to be right about the softened teacher "
-        "when it is softened itself. Dividing log-probabilities by τ and normalising again gives the same, since the "
-        "softmax forgets what is added to all logits. The factor τ² is no part of the KL; it keeps the loss's weight "
-        "beside other terms while you turn τ. If you reach for torch's `F.kl_div(input, target)`: it computes "
+        "Temperature divides the logits on both sides: the softened student has to match the softened teacher. "
+        "Dividing log-probabilities by τ and normalising again gives the same, since the softmax ignores a constant "
+        "added to all logits. The factor τ² is no part of the KL; it keeps the loss's weight beside other terms while "
+        "you change τ. If you reach for torch's `F.kl_div(input, target)`: it computes "
         "KL(target‖input) from the *log*-probabilities of the input, so the student stands first, and its "
         '`reduction="mean"` divides by V too.'
     ),
@@ -56,8 +56,8 @@ SOFT_LOSS = Exercise(
         ),
         Mistake(
             "τ once",
-            "The factor is τ. One τ is lost where the logits are divided, and another because the two softened "
-            "distributions come closer; both have to be given back.",
+            "The factor here is τ. One τ is lost where the logits are divided, and another because the two softened "
+            "distributions come closer: the loss needs both back.",
             lambda q, p, tau: _soft(q, p, tau, power=1),
         ),
         Mistake(
@@ -73,7 +73,7 @@ SOFT_LOSS = Exercise(
         ),
         Mistake(
             "direction reversed",
-            "This is τ²·KL(q‖p): here the student weighs the terms. The one who knows should.",
+            "This is τ²·KL(q‖p): here the student's probabilities weigh the terms. They should be the teacher's.",
             lambda q, p, tau: _soft(p, q, tau),
         ),
         Mistake(
@@ -102,7 +102,7 @@ SOFT_LOSS = Exercise(
 def limit_gradient(student_logits, teacher_logits):
     """The limit of the gradient of τ²·KL with respect to the student's logits as τ → ∞: [..., V] -> [..., V]."""
     difference = student_logits - teacher_logits
-    # A constant added to all logits changes no distribution, so the gradient cannot hear it.
+    # A constant added to all logits changes no distribution, so the gradient cannot depend on it.
     return (difference - difference.mean(-1, keepdim=True)) / difference.shape[-1]
 
 
@@ -127,7 +127,7 @@ LIMIT_GRADIENT = Exercise(
     mistakes=(
         Mistake(
             "sign",
-            "The sign is turned: a step against this gradient would lower the logits that the teacher puts higher.",
+            "The sign is reversed: a step against this gradient would lower the logits that the teacher has higher.",
             lambda q, p: -limit_gradient(q, p),
         ),
         Mistake(
@@ -246,13 +246,13 @@ HINT_LOSS = Exercise(
         ),
         Mistake(
             "padding counted",
-            "Padding is counted: the student would be taught what the teacher thinks after the end of a name.",
+            "Padding is counted: the student would copy the teacher's features from behind the end of a name.",
             lambda *inputs: _hint(*inputs, masked=False),
         ),
         Mistake(
             "mask only in the sum",
-            "Padding is left out of the sum and still counted in the number by which it is divided: a batch with more "
-            "padding would have a smaller loss.",
+            "Padding is left out of the sum but still counted in the divisor: a batch with more padding would have a "
+            "smaller loss.",
             lambda student, projector, teacher, mask: _hint(student, projector, teacher, mask) * mask.float().mean(),
         ),
         Mistake(
@@ -306,8 +306,9 @@ DISTANCE_RELATION = Exercise(
     explanation=(
         "A text is the mean of the states that count, so that long and short names can be compared. Dividing by the "
         "mean distance takes the unit out: a student whose features are all ten times as large, turned or shifted has "
-        "the same relations. That is why no projector is needed, and the widths may differ. To train through it takes "
-        "one more care: the root is infinitely steep at zero, so the library keeps its argument a hair above."
+        "the same relations. That is why no projector is needed, and the widths may differ. Training "
+        "through it takes one precaution: the root is infinitely steep at zero, so the library keeps its argument "
+        "slightly above."
     ),
     cases=(
         Case(
@@ -322,8 +323,8 @@ DISTANCE_RELATION = Exercise(
     mistakes=(
         Mistake(
             "diagonal in the mean",
-            "The mean runs over all B² entries, also over the diagonal: a text's distance from itself is always zero "
-            "and makes the mean depend on the batch size.",
+            "The mean runs over all B² entries, the diagonal among them: a text's distance from itself is always zero, "
+            "and counting it makes the mean depend on the batch size.",
             lambda hidden, mask: _relation(hidden, mask, diagonal=True),
         ),
         Mistake(

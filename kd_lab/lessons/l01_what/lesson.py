@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 · WHAT: logits, features, relations
 #
-# After this lesson you can copy a teacher in three places, at its outputs, inside it and between its texts, and say what each of them brings and what it does not.
+# After this lesson you can copy three things from a teacher, its outputs, its features and the relations between its texts, and say what each of them is good for.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l01_what.figures import three_signals
@@ -14,7 +14,7 @@ show(
     three_signals(teacher, world.vocabulary),
     "Three things that one teacher can show about names. "
     "Left: at each position 27 probabilities, one for each thing that may come next. "
-    "Middle: 128 numbers of its last block at each position, here seen from their widest side, letter by letter through two names. "
+    "Middle: 128 numbers of its last block at each position, here in the plane in which they vary most, letter by letter through two names. "
     "Right: one number for each pair of names, how far apart the teacher keeps them; dark is near.",
     alt="Left a bar chart of letters after sm, middle two paths of letters through a plane of features, right a matrix of distances among ten surnames.",
 )
@@ -43,7 +43,7 @@ seed = setup("01", threads=1)
 #
 # Take “sm” in Smith. The label says *i* and nothing else. The teacher finds *i* and *a* about equally likely, then *e* and *o*, and rules *x* out. Hinton called what lies below the top **dark knowledge**: how likely each wrong answer is, compared with the other wrong ones.
 #
-# Lesson 00 showed *that* soft targets help. *Why* they help is disputed, for two explanations compete:
+# Lesson 00 showed *that* soft targets help. *Why* they help is disputed; two explanations compete:
 #
 # - The student is told which wrong letters are nearly right.
 # - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
@@ -52,7 +52,7 @@ seed = setup("01", threads=1)
 #
 # - **permuted** keeps the top letter and its probability, and permutes the other 26 at random (Furlanello and others, 2018);
 # - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature;
-# - **top + usual** does the same with letters as frequent as they are in the 500 names, so that its tail is plausible.
+# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible.
 
 # %%
 from torch.nn.functional import one_hot
@@ -96,11 +96,14 @@ show(
 )
 
 # %% [markdown]
-# **Experiment.** Eight students for labels and for the whole teacher, five for each doctored target, with the same starts and the same names in the same order: 160 steps of 32 names. A `CachedTeacher` repeats answers that it has given, or doctored ones that it was told.
+# **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same names in the same order.
+# A `CachedTeacher` repeats answers that it has given before, or doctored ones that it was told.
 #
 # Two yardsticks on held-out names: **bits per character** judge the whole distribution, **accuracy** asks how often the first choice is the letter that came.
 #
-# A doctored target has a handicap: it denies part of the truth, and a student that believes it can only lose bits. So two students also get half the label and half a target. What they learn from the other half comes on top.
+# A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
+# So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
+# There the truth is always in the mix, and what the target knows comes on top.
 
 # %%
 predict("01.a")
@@ -206,9 +209,11 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **What this shows and what not.** In bits, softness by itself buys nothing that we could measure here. At equal entropy, and with a plausible tail, what pays is knowing which other letters are likely *at this place*. In accuracy the teacher's first choice alone already helps: a teacher who has read 18,000 names knows better than one name does what usually follows.
+# **What this shows, and what it does not.** In bits, softness by itself buys nothing that we could measure here.
+# What pays is knowing which other letters are likely *at this place*: targets of equal entropy that lack it, even with a plausible tail, are worse than labels.
+# In accuracy the teacher's first choice alone already helps: a teacher that has read 18,000 names knows better than a single name what usually follows.
 #
-# **Others found otherwise.** Furlanello and others (2018) saw a role for both the predicted and the other classes in images. Yuan and others (2020) argue that the regularising effect of soft targets is “equally or even more important” than similarities between classes: a poorly trained teacher helped, and so did none. Tang and others (2020) find smoothing, class relations and the weighting of examples at work together.
+# **Others found otherwise.** Furlanello and others (2018) saw a role for both the predicted and the other classes in images. Yuan and others (2020) argue that the regularising effect of soft targets is “equally or even more important” than similarities between classes: even a poorly trained teacher helped, and so did a hand-made one. Tang and others (2020) find smoothing, class relations and the weighting of examples at work together.
 #
 # <details><summary>How both can be right</summary>
 #
@@ -223,7 +228,8 @@ claim(
 #
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
-# **Explore.** Press the arrow keys on τ. Watch the bars on the left (the axis is a square root, so that small ones show) and the two dots on the right, then type a prefix of your own.
+# **Explore.** Move τ with the arrow keys.
+# Watch the bars on the left (their axis is a square root, which keeps small ones visible) and the two dots on the right, then type a prefix of your own.
 
 # %%
 predict("01.b")
@@ -246,11 +252,12 @@ with torch.no_grad():
 reveal("01.b", ratio=bare_norm[0] / bare_norm[1])
 
 # %% [markdown]
-# **Derive.** The gradient of a softmax's cross-entropy is *q − p*, and the inner derivative of $z/\tau$ adds $1/\tau$:
+# **Derive.** The gradient of KL, as of the cross-entropy, with respect to the logits of $q$ is *q − p*, and the inner derivative of $z/\tau$ brings in a factor $1/\tau$:
 #
 # $$\frac{\partial}{\partial z_v}\,\tau^2\,\mathrm{KL}(p_\tau\|q_\tau)=\tau^2\cdot\frac1\tau\,\big(q_\tau(v)-p_\tau(v)\big)=\tau\,\big(q_\tau(v)-p_\tau(v)\big).$$
 #
-# One factor $1/\tau$ is lost in the chain rule. A second one goes because the two distributions approach each other, and both are what $\tau^2$ gives back.
+# The chain rule shrinks the gradient by $1/\tau$, and the two distributions approach each other, which shrinks it by about $1/\tau$ once more.
+# The factor $\tau^2$ makes up for both.
 #
 # **By hand, with three tokens.** Let $u=(\ln 4,0,0)$, so $p=(\tfrac23,\tfrac16,\tfrac16)$, and $z=(0,0,0)$, so $q_\tau=(\tfrac13,\tfrac13,\tfrac13)$ at every τ. The first component of the gradient:
 #
@@ -260,12 +267,12 @@ reveal("01.b", ratio=bare_norm[0] / bare_norm[1])
 # | 2 | ½, ¼, ¼ | −¹⁄₁₂ | −⅓ |
 # | ∞ | ⅓, ⅓, ⅓ | 0 | −(2/9)·ln 4 = −0.31 |
 #
-# The last row is what you will work out in exercise 01.2.
+# You will derive the last row in exercise 01.2.
 
 # %% [markdown]
 # ### Exercise 01.1 · Soft targets (●○○, 6 minutes)
 #
-# The loss above at every position, in nats. Both logits are `[..., V]`.
+# Write the loss above for every position, in nats. Both logits are `[..., V]`.
 
 
 # %%
@@ -278,7 +285,7 @@ def soft_loss(student_logits, teacher_logits, temperature):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Who is softened, and who weighs the terms? What should come out where student and teacher agree?
+# Which side is softened, and whose probabilities weigh the terms? What should the loss be where student and teacher agree?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -319,7 +326,9 @@ def limit_gradient(student_logits, teacher_logits):
 # solution
 
 # %% [markdown]
-# **Experiment.** Your loss must be the library's. In the library `softmax_kl` carries the $\tau^2$ already (`scale_by_t2=True`), so multiplying once more is a popular mistake. Then the gradient, over every prefix of 100 held-out names, by three students.
+# **Experiment.** First, your loss must equal the library's.
+# The library's `softmax_kl` contains the $\tau^2$ already (`scale_by_t2=True`); multiplying by it once more is a popular mistake.
+# Then the gradient is measured at every prefix of 100 held-out names, for the eight students of labels.
 
 # %%
 from kd_lab.how import softmax_kl
@@ -387,7 +396,8 @@ claim(
     below=0.6,
 )
 # %% [markdown]
-# So a large τ asks for something else: no longer the probabilities, but all logits alike, those of letters that never come as much as those that do. Is that a better lesson? Hinton's teachers were sure of their digits, and softening uncovered what they knew.
+# So a large τ asks for something else: no longer for the probabilities but for all logits alike, those of letters that never come as much as those of letters that do.
+# Is that a better lesson? Hinton's teachers were sure of their digits, and softening uncovered what they knew.
 
 # %%
 predict("01.c")
@@ -407,22 +417,25 @@ claim(
 # %% [markdown]
 # ## 3 · Features: a hint through a projector
 #
-# On its way to 27 logits the teacher makes 128 numbers per position in each of its blocks, its **features**. FitNets (Romero and others, 2015) lets the student copy them: let $h_t$ be the student's features at position $t$, here 48 of them, and $g_t$ the teacher's 128. A **projector** $W$, a matrix of 128 rows and 48 columns, is learned beside the student and thrown away after training:
+# On its way to 27 logits the teacher makes 128 numbers per position in each of its blocks, its **features**. FitNets (Romero and others, 2015) lets the student copy them: let $h_t$ be the student's features at position $t$, here 48 of them, and $g_t$ the teacher's 128. A **projector** $W$, a matrix of 128 rows and 48 columns, is learned together with the student and thrown away after training:
 #
 # $$\mathcal L_{\text{hint}}=\frac1n\sum_{t}\tfrac12\,\|W h_t-g_t\|^2,$$
 #
-# the mean taken over the $n$ positions that count. The likelihood of the text is added, or else the head would learn nothing.
+# averaged over the $n$ positions that count.
+# The negative log-likelihood of the text is added, because the hint teaches the head nothing.
 #
-# The first position is left out. Its state has read only the start mark, yet in our teacher its norm is six times that of the others. It would rule the loss and every measure below: knowing which position is first would “explain” most variance.
+# The first position is left out.
+# Its state has read only the start mark, yet in our teacher its norm is six times that of the others.
+# It would dominate the loss and every measure below: merely knowing which position comes first would “explain” most of the variance.
 #
 # **By hand.** $h=(1,2)$, $W$ with the rows $(1,0),(0,1),(1,1)$, so $Wh=(1,2,3)$. With $g=(1,0,3)$ the hint costs $\tfrac12(0+4+0)=2$, and its gradient with respect to $Wh$ is $(0,2,0)$.
 #
-# The student's features need not *equal* the teacher's, since the widths differ. The teacher's must only be *read off* them by a linear map.
+# The student's features cannot *equal* the teacher's, since the widths differ. It is enough that a linear map can *read off* the teacher's from them.
 
 # %% [markdown]
 # ### Exercise 01.3 · A hint (●●○, 8 minutes)
 #
-# `student_hidden` is `[B, T, 48]`, `projector` `[128, 48]`, `teacher_hidden` `[B, T, 128]`; `mask` `[B, T]` is true where a position counts. Return one number. The teacher must not be moved by it.
+# `student_hidden` is `[B, T, 48]`, `projector` `[128, 48]`, `teacher_hidden` `[B, T, 128]`; `mask` `[B, T]` is true where a position counts. Return one number. No gradient may reach the teacher.
 
 
 # %%
@@ -448,14 +461,15 @@ def hint_loss(student_hidden, projector, teacher_hidden, mask):
 # solution
 
 # %% [markdown]
-# **Experiment.** The recipe `fitnets` guides the last block by the teacher's last one. Its weight is such that the hint starts at about as many nats as the likelihood.
+# **Experiment.** The recipe `fitnets` guides the student's last block by the teacher's last one.
+# Its weight is chosen so that the hint starts at about as many nats as the likelihood.
 #
-# To judge by the trained loss would be circular. Two other measures, on held-out names:
+# To judge by the loss that was trained would be circular. We take two other measures, on held-out names:
 #
 # - **unexplained**: the share of the teacher's variance that the best linear map (fitted on one half of the positions, tried on the other) cannot read off the student;
-# - **CKA**: a similarity of two sets of features that ignores axes and scale, 1 where they agree up to a rotation.
+# - **CKA**: a similarity of two sets of features, 1 where they agree up to rotation, shift and scale.
 #
-# Two rows show what comes for free: an **untrained** student, and the **letter only**, the last letter read, one of 27.
+# Two rows show what comes for free: an **untrained** student, and **letter only**, the last letter read as a one-hot vector of 27.
 
 # %%
 from kd_lab.what.features import says_something
@@ -562,22 +576,23 @@ claim(
     above=0,
 )
 # %% [markdown]
-# Which layer is copied matters: a last block stands one norm and one matrix away from the logits, so a hint there is nearly the logits in another dress. FitNets itself takes a layer in the middle, and trains hints first and the rest after.
+# Which layer is copied matters: the last block is only one norm and one matrix away from the logits, so a hint there is nearly a copy of the logits.
+# FitNets itself takes a layer in the middle, and trains on the hint first and on the outputs afterwards.
 #
 # ## 4 · Relations: no projector at all
 #
-# Relational distillation (Park and others, 2019) asks for less. Never mind *where* the teacher puts a name: copy which names it puts *near one another*. Let $x_i$ be one vector for each name of a batch, the mean of its features over the positions that count, the first again left out. Then
+# Relational distillation (Park and others, 2019) asks for less. Never mind *where* the teacher puts a name: copy which names it puts *near one another*. Let $x_i$ be one vector for each of the $B$ names of a batch, the mean of its features over the positions that count, the first again left out. Then
 #
 # $$\psi_{ij}=\frac{\|x_i-x_j\|}{\mu},\qquad\mu=\frac{1}{B(B-1)}\sum_{i\ne j}\|x_i-x_j\|,$$
 #
-# and the student's $\psi$ is pulled toward the teacher's, pair by pair, by a Huber loss (squared for small differences, linear for large ones). A second term does the same for the cosine of the angle at $x_j$ in every triple. Both are numbers without a width: turn, shift or stretch all features, and nothing changes.
+# and the student's $\psi$ is pulled toward the teacher's, pair by pair, by a Huber loss (squared for small differences, linear for large ones). A second term does the same for the cosine of the angle at $x_j$ in every triple. Neither depends on the width of the features: rotate, shift or scale them all, and nothing changes.
 #
 # **By hand.** Three names at the corners of a triangle with the sides 3, 4 and 5: μ = 4, so ψ = ¾, 1 and 1¼.
 
 # %% [markdown]
 # ### Exercise 01.4 · How names stand to one another (●●○, 10 minutes)
 #
-# From `hidden` `[B, T, W]` and `mask` `[B, T]` to the matrix ψ `[B, B]`, the diagonal zero.
+# Compute the matrix ψ `[B, B]`, with a diagonal of zeros, from `hidden` `[B, T, W]` and `mask` `[B, T]`.
 
 
 # %%
@@ -603,7 +618,7 @@ def distance_relation(hidden, mask):
 # solution
 
 # %% [markdown]
-# **Experiment.** `rkd` with the weights of the paper (25 for distances, 50 for angles) and with a fifth of them. The yardstick: the correlation of distances between student and teacher over all pairs of 200 held-out names, none of which was in any batch.
+# **Experiment.** `rkd` with the weights of the paper (25 for distances, 50 for angles) and with a fifth of them. The yardstick is the correlation between the student's and the teacher's distances, over all pairs of 200 held-out names.
 
 # %%
 predict("01.e")
@@ -692,17 +707,19 @@ relations_explorer.show()
 relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
 
 # %% [markdown]
-# **What came out.** Read each row against *untrained* and *letter only*. The last letter read, with no model at all, correlates with the teacher's distances better than a student of labels does.
+# **What came out.** Compare each row with *untrained* and *letter only*.
+# The last letter read, with no model at all, correlates with the teacher's distances better than a student of labels does.
 #
-# - **Hints** move what they copy and more: a student that stands where the teacher stands also keeps the teacher's distances.
-# - **Relations** bring the distances, and at a fifth of the weight most of the way in CKA too, without a projector.
-# - **Logits** give the best predictions, and of all methods raise CKA least. To look alike inside and to speak alike are two things.
+# - **Hints** transfer more than they copy: a student whose features lie where the teacher's lie also has the teacher's distances.
+# - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA, without a projector.
+# - **Logits** at τ = 1 give the best predictions, and of all methods raise CKA least. To be alike inside and to speak alike are two different things.
 #
-# For the next letter the last column decides. Relations were made for retrieval, where distances between items *are* the output. Here their full weight competes with the likelihood in a model of 30,000 weights; whether it ends ahead of labels or behind them depends on the weight, and the intervals say how surely.
+# For predicting the next letter only the last column matters. Relations were made for retrieval, where distances between items *are* the output.
+# Here they compete with the likelihood for the capacity of a small model; their weight decides whether the student ends ahead of labels or behind them.
 #
 # <details><summary>In the wild</summary>
 #
-# The loud first position is no quirk of our teacher. Sun and others (2024) found activations up to 100,000 times larger than others in LLMs; in LLaMA2-7B they sit in two feature dimensions, at the starting token and the first period or newline, and hardly depend on the text. A hint that averages over all positions copies them first. Features and relations have been distilled at scale: DistilBERT adds a cosine loss on hidden states to soft targets and labels, is 40 % smaller than BERT and keeps 97 % of its language understanding; MiniLM copies relations *between the positions of one text*, inside self-attention, where ours are between texts. What does not carry over is our scale: one block, 27 tokens.
+# The loud first position is no quirk of our teacher. Sun and others (2024) found activations up to 100,000 times larger than others in LLMs; in LLaMA2-7B they sit in two feature dimensions, at the starting token and the first period or newline, and hardly depend on the text. A hint that averages over all positions copies them first. Features and relations have been distilled at scale: DistilBERT adds a cosine loss on hidden states to soft targets and labels, is 40 % smaller than BERT and keeps 97 % of its language understanding; MiniLM copies relations *between the positions of one text*, inside self-attention; ours are between texts. What does not carry over from this page is its scale: one block, 27 tokens.
 #
 # </details>
 #
@@ -718,9 +735,9 @@ relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
 #
 # 1. WHAT can be copied: the logits of each position, the features inside, the relations between texts.
 # 2. Soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place. In images, others found softness to matter as much.
-# 3. τ²·KL keeps its gradient's size; for large τ it becomes regression on centred logits, over V. With a teacher as unsure as ours, τ = 4 taught worse than τ = 1.
+# 3. The factor τ² keeps the gradient's size; for large τ the loss becomes regression on centred logits, divided by V. With a teacher as unsure as ours, τ = 4 taught worse than τ = 1.
 # 4. Hints through a projector bring features close and help to predict; relations bring distances close and, with a light weight, features too. Leave the first position out of both.
-# 5. Judge by something that was not trained, on texts that were not seen, beside an untrained student and one without the method.
+# 5. Judge by a measure that was not trained on, with texts that were not seen, and beside an untrained student and one trained without the method.
 #
 # ## Quiz
 

@@ -6,12 +6,12 @@ PREDICTIONS = {
     "01.a": Prediction(
         (
             "500 names, one small student. The whole teacher's targets gain some held-out bits over labels. How much "
-            "of that gain is left with targets as soft, in which the teacher's top letter stands before the usual ones?"
+            "of that gain is left with equally soft targets: the teacher's top letter, and behind it the usual ones?"
         ),
         options=("nearly all of it", "about half of it", "none of it"),
         because=(
-            "The whole teacher puts its student {gain:.2f} bits ahead of labels; the control of the same entropy "
-            "leaves it {left_over:.2f} {ahead}."
+            "The whole teacher puts its student {gain:.2f} bits ahead of labels; targets of the same entropy leave it "
+            "{left_over:.2f} {ahead}."
         ),
     ),
     "01.b": Prediction(
@@ -31,7 +31,7 @@ PREDICTIONS = {
             "no clear difference",
             "no: worse",
         ),
-        because="Nothing was hidden that softening could uncover, and effort goes into letters that never come.",
+        because="There was nothing hidden for softening to uncover, and effort goes into letters that never come.",
     ),
     "01.d": Prediction(
         (
@@ -50,13 +50,11 @@ PREDICTIONS = {
     ),
     "01.e": Prediction(
         (
-            "Relations leave rotation, shift and scale free, and speak of names, not of positions. What CKA does a "
+            "Relations fix neither rotation nor shift nor scale, and compare names, not positions. What CKA does a "
             "student trained on them reach?"
         ),
         options=("as high as with hints", "between labels and hints", "no higher than with labels"),
-        because=(
-            "To keep names at the teacher's distances, the student has to move the states of which they are the means."
-        ),
+        because=("To bring names to the teacher's distances, the student has to move the states whose means they are."),
     ),
 }
 
@@ -67,10 +65,10 @@ QUIZ = (
             "gradient is …"
         ),
         {
-            "16 times too large": "Yes: the factor is then there twice.",
+            "16 times too large": "Yes: the factor is then in it twice.",
             "right": "It was right before.",
             "unchanged, as Adam divides by its size": (
-                "Adam does hide it where this is the only term; beside labels the balance is off by 16."
+                "Adam does hide it where this is the only term; beside a term for labels the balance is off by 16."
             ),
         },
         right="16 times too large",
@@ -80,7 +78,7 @@ QUIZ = (
         {
             "the teacher's logits up to a constant": "Yes: the gradient is the centred difference over V.",
             "the uniform distribution": (
-                "Both softened sides go there, but τ² magnifies what is left of their difference."
+                "Both softened sides do tend to it, but τ² magnifies what is left of their difference."
             ),
             "the teacher's first choice": "That is the other end, τ → 0.",
         },

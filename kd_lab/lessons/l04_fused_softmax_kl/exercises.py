@@ -64,7 +64,7 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
         total_s = total_s * tl.exp(top_s - new_s) + tl.sum(tl.exp(x - new_s), 0)
         weight, shrink = tl.exp(y - new_t), tl.exp(top_t - new_t)
         total_t = total_t * shrink + tl.sum(weight, 0)
-        # The teacher weighs, so it is the teacher's maximum that the accumulator hangs on. Beyond the row y − x is
+        # The teacher weighs, so the accumulator is relative to the teacher's maximum. Beyond the row y − x is
         # −∞ − (−∞), which is NaN, and a weight of 0 does not undo that.
         excess = excess * shrink + tl.sum(weight * tl.where(weight > 0, y - x, 0.0), 0)
         top_s, top_t = new_s, new_t
@@ -580,10 +580,10 @@ EXERCISES = {
         run=run_softmax,
         explanation=(
             "A program owns a row, so it begins at `tl.program_id(0) * vocabulary`. A block is as long as the "
-            "compiler was told, a row is as long as the vocabulary, so the last block has lanes without a column: the"
-            " mask keeps them from reading and writing, and `other=-inf` makes them count as tokens of probability 0."
-            " The maximum leaves the quotient as it is and keeps `exp` below its overflow at 88. Three visits, since "
-            "the sum needs the maximum and the quotient needs the sum."
+            "compiler was told, a row is as long as the vocabulary, so the last block has lanes without a column: the "
+            "mask keeps them from reading and writing, and `other=-inf` makes them count as tokens of probability 0. "
+            "Subtracting the maximum leaves the quotient as it is and keeps `exp` below its overflow near 88.7. Three "
+            "visits, since the sum needs the maximum and the quotient needs the sum."
         ),
         cases=(
             case("one row of four", steps(FOUR)),
@@ -614,7 +614,7 @@ EXERCISES = {
                     "not change."
                 ),
                 "sum of the last block": (
-                    "The sum starts anew in every block, so that the row is divided by its last block's share only."
+                    "The sum starts anew in every block, so the row is divided by the sum of its last block only."
                 ),
                 "a softmax per block": (
                     "Each block is normalised by itself, so that a row of two blocks sums to 2. Maximum and sum belong "
@@ -658,7 +658,7 @@ EXERCISES = {
                     "shrink; and before the first block, from −∞, they must shrink to nothing."
                 ),
                 "the new block rescaled too": (
-                    "The factor falls on the new block as well. Its terms are relative to the new maximum already; "
+                    "The factor falls on the new block as well. Its terms are already relative to the new maximum; "
                     "only what was there before has to shrink."
                 ),
                 "maximum of the last block": (
@@ -683,8 +683,8 @@ EXERCISES = {
         run=run_forward_kl,
         check=reads_once(run_forward_kl, case("one row of eight, τ = 1", *KL_RISING, 1.0), sides=2),
         explanation=(
-            "Three sums hang on two maxima: `total_s` on the student's, `total_t` and `excess` on the teacher's. "
-            "Whatever hangs on a maximum shrinks when that maximum moves. At the end excess/total_t is Σ p·(y − x), "
+            "Three sums are relative to two maxima: `total_s` to the student's, `total_t` and `excess` to the "
+            "teacher's. Each shrinks when its own maximum rises. At the end excess/total_t is Σ p·(y − x), "
             "the mean difference of the logits under the teacher, and the two normalisers turn it into Σ p·(log p − "
             "log q). The softened logits are made at the load, so that everything after it is at τ = 1."
         ),
@@ -703,15 +703,15 @@ EXERCISES = {
                 ),
                 "the student's factor": (
                     "The KL accumulator is rescaled with the student's factor. Its weights are the teacher's, e^(y − "
-                    "top of y), so it hangs on the teacher's maximum."
+                    "top of y), so it must follow the teacher's maximum."
                 ),
                 "the student weighs": (
                     "This is KL(q‖p), the reverse KL: the weights in the accumulator are the student's. In forward KL "
                     "the teacher weighs."
                 ),
                 "not divided by the sum": (
-                    "The accumulator is not divided by the teacher's sum, so that its weights e^(y − top) are no "
-                    "probabilities yet."
+                    "The accumulator is not divided by the teacher's sum: its weights e^(y − top) are not yet "
+                    "probabilities."
                 ),
                 "normalisers left out": (
                     "This is the mean of y − x under the teacher. Logits are log-probabilities only up to a constant "
@@ -723,7 +723,7 @@ EXERCISES = {
                 ),
                 "NaN beyond the row": (
                     "There is a NaN from the lanes beyond the row: there y − x is −∞ − (−∞), and 0 · NaN is NaN. "
-                    "Choose the difference where the weight is positive, before you multiply."
+                    "Take the difference only where the weight is positive, before you multiply."
                 ),
                 "temperature ignored": "τ is not used: both sides are softened at the load, x = s/τ and y = t/τ.",
                 "normalisers not stored": (
@@ -746,7 +746,7 @@ EXERCISES = {
         explanation=(
             "With both log Σ e^x kept from the forward pass, q and p are one exponential each, and no maximum is "
             "needed: x − lse(x) is never above 0. The gradient of KL(p‖q) in x is q − p (lesson 01); x = s/τ brings "
-            "the factor 1/τ, and whatever comes from above multiplies the row. The τ² of the loss comes from above, "
+            "the factor 1/τ, and whatever comes from above multiplies the row. The τ² of the loss comes from above "
             "too."
         ),
         cases=(
@@ -757,9 +757,9 @@ EXERCISES = {
         mistakes=slips(
             backward_with,
             {
-                "sign": "This is p − q, the way downhill. A gradient points uphill; the optimiser puts the minus.",
+                "sign": "This is p − q, the way downhill. A gradient points uphill; the optimiser supplies the minus.",
                 "1/τ missing": (
-                    "The factor 1/τ is missing: q depends on s through x = s/τ, and the chain rule asks for dx/ds."
+                    "The factor 1/τ is missing: q depends on s through x = s/τ, and the chain rule brings in dx/ds."
                 ),
                 "τ multiplied": (
                     "The gradient is multiplied by τ where dx/ds = 1/τ divides it. (With the τ² that multiplies the "
@@ -770,16 +770,16 @@ EXERCISES = {
                     "for each row through `upstream`."
                 ),
                 "row 0's upstream": (
-                    "Every row is multiplied by row 0's upstream: `upstream` points to a number per row, and program n "
-                    "needs the n-th."
+                    "Every row is multiplied by row 0's upstream: `upstream` points to N numbers, and program n needs "
+                    "the n-th."
                 ),
                 "logits not softened": (
-                    "The logits are not divided by τ, while both lse are those of the softened ones: e^(s − lse) is no "
-                    "probability."
+                    "The logits are not divided by τ, while both lse are those of the softened ones: e^(s − lse) is "
+                    "not a probability."
                 ),
                 "softened once more": (
-                    "Both lse are of the softened logits already, log Σ e^(s/τ): dividing them by τ again makes "
-                    "something that does not sum to 1."
+                    "Both lse are of the softened logits already, log Σ e^(s/τ): divided by τ again, they no longer "
+                    "normalise anything."
                 ),
                 "store without a mask": STORE_WITHOUT_MASK,
             },
@@ -804,15 +804,15 @@ EXERCISES = {
             steady_kl_with,
             {
                 "Σ p·d alone": (
-                    "This is Σ p·d: right on paper, and as wrong as the normalisers are. Let p and q, whose sums are "
-                    "equal on paper, take the error out again."
+                    "This is Σ p·d: right on paper, but it inherits the full error of the normalisers. On paper Σ p "
+                    "and Σ q are equal, so −p + q adds nothing; in fp32 it cancels that error."
                 ),
                 "signs of p and q": (
                     "The signs of p and q are exchanged: the error of the normalisers is doubled instead of cancelled."
                 ),
                 "ratio upside down": "The ratio is upside down: d = log(p/q) = log p − log q.",
                 "NaN beyond the row": (
-                    "There is a NaN from the lanes beyond the row, where p is 0 and d is ∞ − ∞. Choose before you add: "
+                    "There is a NaN from the lanes beyond the row, where p is 0 and d is ∞ − ∞. Select before you add: "
                     "where p is 0 the product counts as 0."
                 ),
             },

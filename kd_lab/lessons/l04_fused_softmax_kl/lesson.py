@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · HOW: a fused softmax-KL in Triton
 #
-# After this lesson you can write the loss of knowledge distillation as a GPU kernel, hold its value and gradient against fp64, and tell a kernel that is right from one that only looks right.
+# After this lesson you can write the loss of knowledge distillation as a GPU kernel, check its value and gradient against fp64, and tell a kernel that is right from one that only looks right.
 
 # %% tags=["hide-input"]
 import os
@@ -30,7 +30,8 @@ show(
 #
 # **Time:** 75 minutes to read and do, 60 of them for five exercises. Sections 1 to 3 are a lesson of their own, if you have 45. {{measured}}
 #
-# **Triton** has wheels for Linux only. On macOS and Windows your kernels run in a small stand-in written in NumPy.
+# **Triton** has wheels for Linux only.
+# On macOS and Windows your kernels run in a small stand-in written in NumPy.
 
 # %%
 from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
@@ -42,7 +43,7 @@ seed = setup("04")
 # %% [markdown]
 # ## 1 · A kernel
 #
-# A GPU computes far faster than it reads: what a loss costs is decided by how often its logits travel between memory and chip.
+# A GPU computes far faster than it reads, so the cost of a loss is set by how often its logits travel between memory and chip.
 # Student and teacher logits have shape $[N, V]$, with $N$ positions and $V$ tokens in the vocabulary.
 # At $N=8192$ and $V=128256$, as in Llama 3, each of the two holds a billion numbers.
 #
@@ -50,13 +51,13 @@ seed = setup("04")
 # In Triton you write it for one **program**; the launch `kernel[(N,)](…)` starts $N$ of them, and `tl.program_id(0)` tells each one its number.
 # We give each program one row.
 #
-# A program handles a **block** of columns at a time.
-# `tl.arange(0, BLOCK)` is a block of numbers, and arithmetic acts on all its **lanes** at once.
+# A program handles one **block** of columns at a time.
+# `tl.arange(0, BLOCK)` is a block of numbers, `BLOCK` a power of two, and arithmetic acts on all its **lanes** at once.
 # Tensors arrive as pointers to their first element: `tl.load(pointer + offsets)` fetches a block, `tl.store` puts one back.
 #
 # $V$ is seldom a multiple of `BLOCK`.
 # The last block then has lanes without a column, and a **mask** keeps these from touching memory.
-# Here is all of it in one kernel.
+# The next kernel uses all of this.
 
 # %%
 import torch
@@ -79,8 +80,8 @@ print(out)
 
 # %% [markdown]
 # Here Triton's **interpreter** runs the kernel in NumPy, one program after another.
-# It is slow and exact, and can say what went wrong; its *time* says nothing about a GPU.
-# `BLOCK` is a `constexpr`: the compiler knows it, and makes another kernel for another value.
+# It is slow, but it can say what went wrong; its *time* tells nothing about a GPU.
+# `BLOCK` is a `constexpr`, known when the kernel is compiled: each value gets a compiled kernel of its own.
 #
 # ### Exercise 04.1 · Softmax in three passes (●○○, 12 minutes)
 #
@@ -89,7 +90,7 @@ print(out)
 # The first pass finds $m$, the second the sum, the third writes the quotients.
 #
 # You need `tl.max(x, 0)`, `tl.sum(x, 0)`, `tl.maximum(a, b)` and `tl.exp(x)`.
-# `float("-inf")` may be a value, and an `other`.
+# `float("-inf")` may serve as an initial value and as `other`.
 
 
 # %%
@@ -125,11 +126,11 @@ print(f"loaded {traffic.loaded / logits.nbytes:.0f} times the logits,", end=" ")
 print(f"stored {traffic.stored / logits.nbytes:.0f} times")
 
 # %% [markdown]
-# Equal to PyTorch's softmax, and we know what it moved: `count_bytes` watches every load and store, and leaves masked lanes out.
+# The result equals PyTorch's softmax, and we know what it moved: `count_bytes` watches every load and store, and leaves masked lanes out.
 #
 # From here on one line loads a block.
 # `load_block(row, start, vocabulary, BLOCK)` is the load that you just wrote, with $-\infty$ beyond the row.
-# It also turns 16-bit logits into fp32 *before* any arithmetic: the rounding of a 16-bit probability exceeds the whole gradient of a student that is nearly done.
+# It also turns 16-bit logits into fp32 *before* any arithmetic: the rounding error of a 16-bit probability can exceed the whole gradient of a student that is nearly trained.
 #
 # ## 2 · One pass
 #
@@ -141,10 +142,10 @@ predict("04.a")
 
 # %% [markdown]
 # **Explore.** Read a row block by block.
-# The left panel holds a row of logits; what has not been read yet is pale.
-# A kernel remembers only a few numbers: the largest $y$ so far, the sum of $e^{y-\text{top}}$, and the *KL accumulator*, which is the sum of $e^{y-\text{top}}(y-x)$.
-# All are relative to the maximum, and the maximum moves.
-# The lower panel compares the value that they give with the KL of what was read.
+# The left panel shows one row of the student's logits $x$ and the teacher's $y$; what has not been read yet is pale.
+# A kernel remembers only a few numbers, among them *top*, the largest $y$ so far, the sum of $e^{y-\text{top}}$, and the *KL accumulator*, the sum of $e^{y-\text{top}}(y-x)$.
+# Both sums are relative to the maximum, so they have to be rescaled whenever it moves.
+# The lower panel compares the KL that they give with the true KL of what was read.
 #
 # Then let the kernel *forget* to rescale one sum, or both.
 
@@ -161,12 +162,12 @@ online.filmstrip(["all read", "accumulator forgotten"])
 reveal("04.a")
 
 # %% [markdown]
-# Where the row *falls*, its maximum comes first and the slip costs nothing: no test with such a row finds it.
-# Where it *rises*, the terms of early blocks keep weights from a time when their logits were the largest.
+# Where the row *falls*, its maximum comes first and forgetting costs nothing: no test with such a row finds the bug.
+# Where it *rises*, the terms of early blocks keep the weights that they had when their logits were the largest.
 #
 # **Derive.** The remedy is one multiplication.
 # If the maximum moves from $m$ to $m'$, then $e^{y-m'}=e^{m-m'}e^{y-m}$ for every old term.
-# So the old *sum* times $e^{m-m'}$ is the new one.
+# So the old *sum*, restated for the new maximum, is $e^{m-m'}$ times what it was.
 #
 # By hand, blocks of two: $y=(0,1\,|\,3,2)$.
 # After the first block $m=1$, and the sum is $e^{-1}+1=1.368$.
@@ -175,7 +176,7 @@ reveal("04.a")
 #
 # ### Exercise 04.2 · The online pass (●●○, 10 minutes)
 #
-# Write $\mathrm{lse}=\log\sum_v e^{x_v}$ of each row, and read each logit once. The check counts.
+# Store $\mathrm{lse}=\log\sum_v e^{x_v}$ of each row, and read each logit only once: the check counts.
 
 
 # %%
@@ -189,7 +190,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# In the loop: load a block, find the new maximum, bring the old sum to it, add the block's own terms. In this order, and with the old maximum still at hand.
+# In the loop: load a block, find the new maximum, bring the old sum to it, add the block's own terms. Keep this order, and keep the old maximum until the sum is rescaled.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -209,7 +210,8 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 #
 # $$\mathrm{KL}(p\|q)=\sum_v p_v(\log p_v-\log q_v)=\frac{\sum_v e^{y_v-m_t}(y_v-x_v)}{\sum_v e^{y_v-m_t}}-(\mathrm{lse}_t-\mathrm{lse}_s)$$
 #
-# Three sums, two maxima, one pass.
+# Here $m_t=\max_v y_v$, and $\mathrm{lse}_t$ and $\mathrm{lse}_s$ are those of $y$ and $x$.
+# Three sums and two maxima are enough, in one pass.
 # Each sum is relative to one of the maxima, and is rescaled when that one moves.
 #
 # By hand, three tokens: $y=(2,1,0)$, $x=(1,1,1)$.
@@ -219,7 +221,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 # ### Exercise 04.3 · Forward KL in one pass (●●●, 20 minutes)
 #
 # Divide by $\tau$ right after the load, so that everything after it is at $\tau=1$.
-# Store three numbers per row: KL, without $\tau^2$, and both lse, which the backward pass will want.
+# Store three numbers per row: KL, without $\tau^2$, and both lse, which the backward pass will need.
 # Mind the lanes beyond the row.
 
 
@@ -251,8 +253,8 @@ def forward_kl(
 # %% [markdown]
 # ## 4 · The backward pass
 #
-# The gradient of KL(p‖q) in $x$ is $q-p$, as in [lesson 01](01_what.ipynb), and $x=s/\tau$ brings a factor $1/\tau$.
-# What arrives from above is called *upstream*: one number per row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$.
+# The gradient of KL(p‖q) with respect to $x$ is $q-p$, as in [lesson 01](01_what.ipynb), and $x=s/\tau$ brings a factor $1/\tau$.
+# What arrives from the layers above is called *upstream*: one number per row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$.
 # It carries the $1/N$ of a mean, a mask, a weight, and the $\tau^2$.
 #
 # With both lse at hand no maximum is needed: $q_v=e^{x_v-\mathrm{lse}_s}$ cannot overflow.
@@ -289,7 +291,7 @@ def forward_kl_backward(
 # solution
 
 # %% [markdown]
-# **Explore.** Here is the map of the first picture again, of *your* kernels.
+# **Explore.** Here is the map of the first picture again, now for *your* kernels.
 # The interpreter sees every access.
 
 # %% tags=["hide-input"]
@@ -305,7 +307,7 @@ lanes.filmstrip(["all of 04.3 forward KL", "all of 04.4 gradient"])
 
 # %% [markdown]
 # Two kernels make a loss that PyTorch can differentiate; `own_loss` connects them.
-# First, how often does it touch memory?
+# First, how often does the loss touch memory?
 
 # %%
 from kd_lab.lessons.l04_fused_softmax_kl.judge import own_loss
@@ -325,9 +327,9 @@ claim(
 )
 
 # %% [markdown]
-# **Is it right?** The judge is fp64, double precision, for the value and for the gradient.
+# **Is it right?** Value and gradient are compared with fp64, double precision.
 # Every row gets a weight of its own, so that a wrong upstream shows.
-# The library's kernels are judged beside yours, for all six divergences.
+# The library's kernels for all six divergences are tested beside yours.
 
 # %%
 from functools import partial
@@ -376,15 +378,15 @@ claim(
 # %% [markdown]
 # ## 5 · Almost zero
 #
-# That was a student far from its teacher. Training ends, with luck, near it.
+# That student was far from its teacher. With luck, training ends near it.
 
 # %%
 predict("04.b")
 
 # %% [markdown]
 # The formula subtracts $\mathrm{lse}_t-\mathrm{lse}_s$ from a mean difference of logits.
-# Each lse is near 31 here, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
-# A difference of such numbers cannot know what $5\cdot10^{-7}$ is, however carefully it was summed.
+# In the rows that we test below each lse is near 31, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
+# A difference of two such numbers cannot resolve $5\cdot10^{-7}$, however carefully each of them was summed.
 #
 # **Derive.** There is another formula. With $d=\log(p/q)$,
 #
@@ -394,13 +396,14 @@ predict("04.b")
 # But suppose that rounding made $\mathrm{lse}_t$ too large by $\varepsilon$.
 # Then every $p_v$ is too small by the factor $e^{-\varepsilon}$, and every $d_v$ too small by $\varepsilon$.
 # To first order $\sum p\,d$ loses $\varepsilon(1+\mathrm{KL})$, and $-\sum p$ gains $\varepsilon$.
-# What is left is $\varepsilon\cdot\mathrm{KL}$, which vanishes with the KL, and a term of second order, $\varepsilon^2/2$, which does not: at $\varepsilon=10^{-6}$ it is $5\cdot10^{-13}$.
+# What is left is a loss of $\varepsilon\cdot\mathrm{KL}$, which vanishes with the KL, and a term of second order, $\varepsilon^2/2$, which does not: at $\varepsilon=10^{-6}$ it is $5\cdot10^{-13}$.
 #
 # Besides, each term is $p\,(e^{-d}-1+d)\ge0$: only the rounding of the terms themselves can still make the sum negative.
 #
 # ### Exercise 04.5 · A steady sum (●●○, 8 minutes)
 #
-# In the backward pass $p$, $q$ and $d$ are in registers anyway. One of the check's cases hands you an lse that is off by a hundredth.
+# The backward pass has $p$, $q$ and $d$ in registers anyway.
+# One case of the check gives you an lse that is off by a hundredth.
 
 
 # %%
@@ -490,9 +493,9 @@ claim(
 )
 
 # %% [markdown]
-# Is that all? It took care of the normalisers.
-# But $p$ and $q$ are rounded too, each for itself, and $q-p$ shows it.
-# A teacher that is sure of a few tokens is the harder test: no average over many tokens smooths the rounding.
+# Is that all? The steady sum cancels the error of the normalisers.
+# But $p$ and $q$ are rounded too, independently of each other, and $q-p$ inherits both errors.
+# A teacher that is sure of a few tokens is the harder test: their rounding errors do not average out.
 
 # %%
 peaked = measure(5e-7, spread=4)
@@ -512,27 +515,27 @@ claim(
 )
 
 # %% [markdown]
-# Here the steady sum has no digit left either, and some values are negative.
+# Here the steady sum has no correct digit either, and some values are negative.
 #
-# The library's kernels compute no $q-p$ there.
-# They carry the mean of $y-x$ along as a pivot and add up $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, of what deviates from it.
-# Nothing cancels, and one pass is enough; `kd_lab/how/kernels/tile.py` derives it.
+# The library's kernels never compute that $q-p$.
+# They carry the mean of $y-x$ along as a pivot; for a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, weighted by $p$.
+# Nothing cancels, and one pass suffices; `kd_lab/how/kernels/tile.py` derives it.
 #
-# A *loss* that is wrong here can be forgiven: the gradient comes from $q-p$ and not from the value.
-# A *measurement* cannot.
+# A wrong *loss* can be forgiven: the gradient comes from $q-p$ and not from the value.
+# A wrong *measurement* cannot.
 # Early stopping, final KLs, the loss of a quantised model: all live at this end of the axis.
 #
 # ## In the wild
 #
 # The rescaled sum is the online softmax of Milakov and Gimelshein (2018), up to 1.3 times faster than the usual one.
-# FlashAttention (2022) carries a weighted sum along in the same way, with attention's values where we have $y-x$; its authors trained GPT-2, at 1,024 tokens, three times faster than before.
-# As vocabularies grew, losses became worth the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936 with padding.
-# Liger Kernel (2024), which fuses losses, norms and activations in Triton, reports 20 % more throughput and 60 % less memory on average.
-# Your kernels share the mathematics, and not the speed: so far they have only been interpreted.
+# FlashAttention (2022) carries a weighted sum along in the same way, with attention's values where we have $y-x$; its authors trained GPT-2, at 1,024 tokens, three times faster than with Hugging Face.
+# As vocabularies grew, losses deserved the same care: GPT-2 has 50,257 tokens, Llama 3 128,256, Qwen3 151,936 with padding.
+# Liger Kernel (2024), with losses, norms and activations fused in Triton, reports 20 % more throughput and 60 % less memory on average.
+# Your kernels share the mathematics; of their speed the interpreter tells nothing.
 #
 # ## Discuss
 #
-# *For two people, ten minutes.* Your kernel passes its test: ten random rows, $V=1000$, tolerance $10^{-3}$. Which mistakes of this lesson can still be in it? Design five inputs that find them.
+# *For two people, ten minutes.* Your kernel passes its test: ten random rows, $V=1000$, tolerance $10^{-3}$. Which mistakes of this lesson can it still contain? Design five inputs that expose them.
 
 # %% [markdown] tags=["teacher"]
 # **Expected answers.** Still possible: an accumulator that is not rescaled, if the rows are short or one block holds them; a missing mask, if BLOCK divides V or what lies behind the row is harmless; a wrong upstream, if all weights are 1; τ on the value and not in the gradient, if τ = 1; overflow, if logits are small; a wrong row offset, if N = 1; no correct digit near zero, as the tolerance is absolute. Inputs: a row that rises by 100 over several blocks and one that falls; V prime, with NaN in the memory behind each row; weights that differ by row, and τ = 2; `loss.sum()`, whose upstream has stride 0; student = teacher plus noise of 10⁻³, held against fp64 *relatively*. Good further answers: −inf logits, 16-bit logits, N·V > 2³¹, logits that are a slice with another stride. **Misconceptions:** "the interpreter was slow, so the kernel is slow"; "a KL that is slightly negative is a bug in the mathematics" (it is rounding); "clamping repairs it". **Timing:** 75 minutes alone; in a class leave 04.4 and 04.5 for homework and do 04.3 together at the board, with the first explorer on the screen.
@@ -541,9 +544,9 @@ claim(
 # ## Recap
 #
 # 1. A kernel is written for one program. It loads blocks, and a mask keeps the lanes beyond the row from reading, from counting, and from writing.
-# 2. Sums relative to a maximum can be made in one pass: when the maximum moves, everything relative to it is rescaled, the KL accumulator too.
+# 2. Sums relative to a maximum can be computed in one pass: when the maximum moves, everything relative to it is rescaled, the KL accumulator too.
 # 3. The gradient needs one more visit and two numbers per row. Upstream, 1/τ and the mask of the store are where it goes wrong.
-# 4. A difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and gains two digits; for a peaked teacher it takes φ by its series to keep any.
+# 4. A difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and gains about two digits; for a peaked teacher only φ, computed from its series, keeps any.
 # 5. Test with rows that rise, a V that no block divides, a weight per row, a τ that is not 1, and a student that is nearly its teacher.
 #
 # ## Quiz
@@ -563,7 +566,7 @@ quiz("04")
 # - Tillet, Kung & Cox, "Triton: an intermediate language and compiler for tiled neural network computations", MAPL 2019.
 # - Hsu et al., "Liger Kernel", [2410.10989](https://arxiv.org/abs/2410.10989): fused and chunked losses for training.
 # - Hinton, Vinyals & Dean, [1503.02531](https://arxiv.org/abs/1503.02531), equations 2 to 4: the gradient (q − p)/τ and the factor τ².
-# - Schulman, "Approximating KL divergence", 2020, [joschu.net](http://joschu.net/blog/kl-approx.html): the same zero, Σ(q − p), used against noise instead of rounding.
+# - Schulman, "Approximating KL divergence", 2020, [joschu.net](http://joschu.net/blog/kl-approx.html): the same zero, Σ(q − p), used against sampling noise instead of rounding.
 #
 # ## Next
 #

@@ -15,7 +15,7 @@ PREDICTIONS = {
         ),
         right="once",
         because=(
-            "Three sums and two maxima in registers are all that the value needs. The gradient needs a second visit."
+            "Three sums and two maxima in registers are all that the value needs. The gradient needs a second read."
         ),
     ),
     "04.b": Prediction(
@@ -37,7 +37,7 @@ QUIZ = (
     Question(
         (
             "A kernel's KL is right on all your test rows, whose logits fall from the first column to the last, and "
-            "wrong on a real teacher's. A likely cause?"
+            "wrong on a real teacher's. What is a likely cause?"
         ),
         {
             "an accumulator is not rescaled": (
@@ -52,7 +52,7 @@ QUIZ = (
         "Your training log shows KL = −3·10⁻⁷. What do you do first?",
         {
             "compute the value as Σ(p·d − p + q), or in fp64": (
-                "The sign says that no digit of it is right. The gradient may be fine."
+                "The sign shows that not one digit is right. The gradient may be fine."
             ),
             "clamp it at zero": "Then it shows 0 and is as wrong as before.",
             "lower the learning rate": (
@@ -68,7 +68,7 @@ QUIZ = (
                 "The last block has 24 lanes beyond the row, and in memory the next row begins there."
             ),
             "nothing: those lanes hold −∞ and add nothing": "They add nothing to a sum. A store still writes them.",
-            "the launch stops with an error": "A GPU does not check; a store behind the last row may stop it, or not.",
+            "the launch stops with an error": "A GPU does not check. At most a store behind the last row may crash.",
         },
         right="row n overwrites the first numbers of row n + 1",
     ),

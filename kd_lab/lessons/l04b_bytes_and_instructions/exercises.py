@@ -8,7 +8,7 @@ from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
 def bytes_per_logit(sweeps: int, size: int, kept: float) -> float:
-    """Bytes moved per logit, forward and backward, by so many sweeps over both rows; a share `kept` stays on chip."""
+    """Bytes moved per logit, forward and backward, by `sweeps` passes over both rows; a share `kept` stays on chip."""
     first = 2 * size  # student and teacher
     later = 2 * size * (sweeps - 1) * (1 - kept)
     return first + later + size  # and the gradient
@@ -30,7 +30,7 @@ def bytes_from_the_bound(sweeps: int, size: int, kept: float) -> float:
 
 
 def least_seconds(bytes_moved: float, exponentials: float, bandwidth: float, rate: float) -> float:
-    """Seconds, at the least, for so many bytes and exponentials at `bandwidth` and `rate`, both per second."""
+    """The fewest seconds for these bytes and exponentials at `bandwidth` and `rate`, both per second."""
     return max(bytes_moved / bandwidth, exponentials / rate)
 
 
@@ -49,7 +49,7 @@ def seconds_by_comparison(bytes_moved: float, exponentials: float, bandwidth: fl
 
 
 def first_lost_row(vocabulary: int) -> int:
-    """The first row n whose beginning, element n·V, is no number of 32 bits with a sign: above 2³¹ − 1."""
+    """The first row n whose beginning, element n·V, does not fit into a signed 32-bit number: above 2³¹ − 1."""
     return -(-(2**31) // vocabulary)
 
 
@@ -76,15 +76,15 @@ SHORTER = (
     "In this case that is the shorter of the two times. Bytes and exponentials both have to be done: the slower of "
     "the two decides, whichever it is."
 )
-ROUNDED_DOWN = "This row still begins rightly: n·V fits into 32 bits. Round 2³¹/V up, not down."
+ROUNDED_DOWN = "This row still begins at the right place: its n·V fits into 32 bits. Round 2³¹/V up, not down."
 
 EXERCISES = {
     "04b.1": Exercise(
         reference=bytes_per_logit,
         explanation=(
-            "The first sweep reads both rows from memory, whatever is kept afterwards. Each later sweep reads what is "
-            "no longer on the chip. The gradient of the student's logits is written once, in the logits' own size. "
-            "(The teacher gets none, and a loss per row is nothing beside a row.)"
+            "The first sweep reads both rows from memory, whatever is kept afterwards. Each later sweep reads only "
+            "what is no longer on the chip. The gradient of the student's logits is written once, in the logits' own "
+            "size. (The teacher gets none, and the one loss per row is negligible.)"
         ),
         cases=(
             case("two sweeps, 2 bytes per number, a fifth kept", 2, 2, 0.2),
@@ -174,7 +174,7 @@ EXERCISES = {
     "04b.3": Exercise(
         reference=first_lost_row,
         explanation=(
-            "A signed number of 32 bits ends at 2³¹ − 1. The first multiple of V beyond that belongs to row ⌈2³¹/V⌉. "
+            "The largest signed 32-bit number is 2³¹ − 1. The first multiple of V above it belongs to row ⌈2³¹/V⌉. "
             "In Python, `-(-a // b)` rounds up without a detour through floating point."
         ),
         cases=(
@@ -187,18 +187,18 @@ EXERCISES = {
             Mistake("rounded down", ROUNDED_DOWN, lambda vocabulary: 2**31 // vocabulary),
             Mistake(
                 "2³¹ taken for a 32-bit number",
-                "2³¹ itself is taken for a number of 32 bits with a sign. The largest one is 2³¹ − 1: see a V that "
-                "divides 2³¹.",
+                "This takes 2³¹ itself for a signed 32-bit number. The largest one is 2³¹ − 1: try a V that divides "
+                "2³¹.",
                 lambda vocabulary: 2**31 // vocabulary + 1,
             ),
             Mistake(
                 "without a sign",
-                "This is the limit of numbers without a sign, 2³². `mul.lo.s32` has one, and loses a bit to it.",
+                "This is the limit of unsigned numbers, 2³². `mul.lo.s32` is signed, and loses one bit to the sign.",
                 lambda vocabulary: -(-(2**32) // vocabulary),
             ),
             Mistake(
                 "bytes",
-                "This counts bytes of 16-bit numbers. A pointer of Triton's counts elements, and knows their size.",
+                "This counts bytes of 16-bit numbers. Offsets of a Triton pointer count elements; it knows their size.",
                 lambda vocabulary: -(-(2**30) // vocabulary),
             ),
         ),

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04b · HOW: bytes, limits and instructions
 #
-# After this lesson you can count the bytes that a loss moves, say which limit of a GPU it meets first, and read in the compiler's output what became of your kernel, all of it without a GPU.
+# After this lesson you can count the bytes that a loss moves, say which limit of a GPU it meets first, and read from the compiler's output what became of your kernel, all without a GPU.
 
 # %% tags=["hide-input"]
 import os
@@ -48,8 +48,8 @@ seed = setup("04b")
 # %% [markdown]
 # ## 1 · Counting bytes
 #
-# A GPU computes far faster than it reads, so that a loss over $N\times V$ logits costs what it moves.
-# The function that was counted above is written as in most training code.
+# A GPU computes far faster than it reads, so the cost of a loss over $N\times V$ logits is mostly that of the bytes it moves.
+# The function whose bytes the picture counts is written as in most training code.
 
 # %%
 import inspect
@@ -58,7 +58,7 @@ print(inspect.getsource(eager_forward_kl))
 
 # %% [markdown]
 # **Eager** means one operation after another: each reads its inputs from memory and writes its result back.
-# A `Ledger` adds up what they read and write, as if no cache helped; for tensors larger than the cache, none does.
+# Below, `count` adds up these bytes as if no cache helped; for tensors larger than the cache, none does.
 
 # %%
 predict("04b.a")
@@ -74,16 +74,17 @@ reveal("04b.a", fp32=eager["fp32"].moved / ELEMENTS)
 
 # %% [markdown]
 # **Derive.** How little would do?
-# With 16-bit logits it is 2 bytes for each of the two logits and 2 for the gradient, **6** in all, if a row stays on the chip between its two visits.
-# The registers of a multiprocessor hold a row of some ten thousand columns; a kernel for such rows works on a **single tile**.
-# A longer row is read again from memory, once in each **sweep**; such a kernel **streams**.
-# Forward KL needs two sweeps, one for both lse and one for the gradient. JSD, skew KL and total variation need a third between them, as their terms want both lse.
+# With 16-bit logits, 2 bytes for each of the two logits and 2 for the gradient, **6** in all, if the rows stay on the chip between the loss and its gradient.
+# The registers of a multiprocessor hold rows of some ten thousand columns; a kernel for such rows works on a **single tile**.
+# Longer rows have to be read again from memory in each **sweep** over them; such a kernel **streams**.
+# Forward KL needs two sweeps, one for both lse and one for the gradient.
+# JSD, skew KL and total variation need a third between them, because each of their terms needs both lse.
 #
 # ### Exercise 04b.1 · Bytes per logit (●○○, 5 minutes)
 #
 # A kernel sweeps over both rows `sweeps` times and writes the gradient in the last sweep.
 # A number takes `size` bytes.
-# Between one sweep and the next a share `kept` of both rows stays on the chip.
+# From each sweep to the next a share `kept` of both rows stays on the chip.
 
 
 # %%
@@ -96,7 +97,7 @@ def bytes_per_logit(sweeps, size, kept):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Count the first sweep, the later ones, and the gradient apart. What can be on the chip before the first sweep?
+# Count the first sweep, the later ones, and the gradient separately. What can be on the chip before the first sweep?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -123,8 +124,9 @@ for (divergence, vocabulary, _), wanted in designed.items():
 
 # %% [markdown]
 # Do the library's kernels keep to that? The interpreter counts what they load and store.
-# `"none"` returns a loss for each row, so that the gradient has to wait for what comes from upstream.
-# With `"mean"` upstream is known beforehand, and the second sweep can run backwards: it begins with the block that is still on the chip.
+# `reduction="none"` returns one loss per row, so the gradient has to wait for the upstream gradient.
+# With `"mean"` the upstream is known beforehand, up to one common factor, and the second sweep can follow at once.
+# It runs backwards, beginning with the blocks that are still on the chip.
 
 # %%
 if HAS_TRITON:
@@ -169,10 +171,10 @@ else:
 # ## 2 · In gigabytes
 #
 # **Chunking**, the remedy of many training libraries, runs the plain operations on a few rows at a time.
-# It *holds* less at once. It *moves* as much as before, unless a chunk fits into a cache.
+# It *holds* less memory at once. It *moves* as much as before, unless a chunk fits into a cache.
 #
-# **Explore.** Set the size of a batch and see the two costs apart.
-# The axes are logarithmic, so that equal distances are equal factors.
+# **Explore.** Set the size of a batch and watch the two costs separately.
+# The axes are logarithmic: equal distances are equal factors.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l04b_bytes_and_instructions.explorers import traffic_explorer
@@ -190,16 +192,16 @@ traffic.filmstrip([{}, "small vocabulary"])
 # ## 3 · In milliseconds
 #
 # A kernel can be no faster than its memory, and no faster than its arithmetic.
-# The arithmetic that counts here is the **exponential**.
-# Special units make it, 16 to a multiprocessor that has 64 or 128 units for multiplications.
+# The arithmetic that matters here is the **exponential**.
+# Special units compute it: a multiprocessor has 16 of them, against 64 or 128 for multiplications.
 #
-# Your kernels make four per column: two for both lse, then $q$ and $p$.
-# So does eager, and so does the library's single tile, which keeps the raw logits of its row.
-# Four is no bound: a tile that kept $e^{x-m_s}$ and $e^{y-m_t}$ from its first visit would need two, and registers for twice as many bytes.
+# The kernels of lesson 04 compute four exponentials per column: one for each lse, then $q$ and $p$.
+# So does eager, and so does the library's single tile, which keeps the raw logits of its rows.
+# Four is not the minimum: a tile that kept $e^{x-m_s}$ and $e^{y-m_t}$ from its first visit, in fp32, would need two, and registers for twice as many bytes.
 #
 # ### Exercise 04b.2 · The roof (●○○, 5 minutes)
 #
-# How long does a computation take at the least, if bytes and exponentials each have their own speed and both units work at the same time?
+# How long does a computation take at least, if memory and the units for exponentials each have their own speed and work at the same time?
 
 
 # %%
@@ -212,7 +214,7 @@ def least_seconds(bytes_moved, exponentials, bandwidth, rate):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Compute both times. While one unit is still at work, does the other have to wait for it?
+# Compute both times. Does one of them have to wait until the other has finished?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -232,9 +234,9 @@ for design, moved in {"eager": eager["bf16"].moved / ELEMENTS, "streaming": 10.0
     print(f"{design:9s} at least {milliseconds:5.1f} ms on an H100")
 
 # %% [markdown]
-# **Explore.** The same as a picture, the **roofline**: the slope is bandwidth, the ceiling the rate of exponentials.
+# **Explore.** The same as a picture, the **roofline**: its slope is the bandwidth, its ceiling the rate of exponentials.
 # Bandwidths and fp32 rates are those that the manufacturers publish; the ceiling is derived from them.
-# *Tile of weights* is the single tile that would keep its exponentials.
+# *Tile of weights* is the hypothetical single tile that keeps its exponentials.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l04b_bytes_and_instructions.explorers import roof_explorer
@@ -247,17 +249,17 @@ roof.filmstrip([{}, "B200, small vocabulary"])
 
 # %% [markdown]
 # All these times are lower limits: no kernel quite reaches the published bandwidth.
-# What to take away is the *place* under the roof.
-# Eager stands far down the slope, where faster arithmetic would not help it at all.
-# The kernels stand much nearer to the corner.
-# On B200, whose memory grew faster than its special units, our single tile with four exponentials is past the corner.
-# The next saving there is not a byte but an exponential; with two of them memory would be the limit again.
+# What matters is the *place* under the roof.
+# Eager lies far down the slope, where faster arithmetic would not help at all.
+# The kernels lie much nearer to the corner.
+# On a B200, whose bandwidth grew more than its rate of exponentials, our single tile with its four exponentials is past the corner.
+# To get faster there, it must save exponentials and not bytes; with two of them per column, memory would be the limit again.
 #
 # ## 4 · What the compiler made of it
 #
-# The interpreter proves values, not speed.
-# But Triton can compile for a GPU that is not here.
-# Below is the kernel of 04.3. **Put your own in its place** if you have it at hand.
+# The interpreter checks values, not speed.
+# But Triton can compile for a GPU that this machine does not have.
+# Below is the kernel of exercise 04.3. **Put your own in its place** if you have it at hand.
 
 
 # %%
@@ -286,9 +288,9 @@ def forward_kl(
 
 # %% [markdown]
 # The next cell sends this kernel to a process without the interpreter, compiles it for an H100 (`sm_90`) and reads three things off the result.
-# **Registers** are what a thread keeps on the chip; 255 is the most.
-# **Spills** are bytes that did not fit and go to memory after all.
-# A **vector load** brings 16 bytes at once, a scalar load one number.
+# **Registers** hold the numbers that a thread keeps on the chip, 255 at most.
+# **Spills** are bytes that did not fit into them and go to memory after all.
+# A **vector load** brings 16 bytes at once, a scalar load a single number.
 
 # %%
 predict("04b.b")
@@ -323,10 +325,11 @@ else:
 reveal("04b.b", right=found)
 
 # %% [markdown]
-# Large blocks are no gain: what does not fit into registers is written to memory and read back.
-# For an odd $V$ the library peels off the last block, and gives its gradient rows a length that 16 divides.
+# Larger blocks gain nothing here: what does not fit into registers is written to memory and read back.
+# For an odd $V$ the library handles the partial block separately, so that all others need no mask, and pads the rows of its gradient to a multiple of 16.
 #
-# The compiled text is PTX, the assembly language of NVIDIA's virtual machine. Four kinds of line are worth finding.
+# The compiled text is PTX, the assembly language of NVIDIA's virtual machine.
+# Four kinds of line are worth looking for.
 
 # %% tags=["hide-input"]
 if HAS_TRITON:
@@ -346,12 +349,12 @@ else:
     print("There is no PTX without Triton.")
 
 # %% [markdown]
-# A thread holds 4,096 / 256 = 16 columns of a block.
-# The 34 exponentials of the kernel above are two per column, as section 3 counted them for a forward pass, and two that rescale.
+# Eight warps are 256 threads, so each thread holds 4,096 / 256 = 16 columns of a block.
+# The kernel above has 34 exponentials: two per column, as section 3 counted for a forward pass, and two that rescale.
 #
-# The last line is a defect.
+# The last line is a bug.
 # `mul.lo.s32` keeps 32 bits of $n\cdot V$, one of them for the sign.
-# Beyond that the kernel reads somewhere else, without a word.
+# From $2^{31}$ on the product overflows, and the kernel silently reads somewhere else.
 #
 # ### Exercise 04b.3 · The first lost row (●○○, 4 minutes)
 #
@@ -368,7 +371,7 @@ def first_lost_row(vocabulary):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Try a $V$ that divides $2^{31}$, such as 65,536, and one that does not.
+# Try a $V$ that divides $2^{31}$, such as 65,536, and another that does not.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -386,13 +389,14 @@ print(f"V = 128,256: row {row:,}, in sequence {row // 8192 + 1} of a batch, at 8
 
 # %% [markdown]
 # A test with a hundred rows never meets it; a training step does.
-# The remedy is a 64-bit number before the product: `n = tl.program_id(0).to(tl.int64)`.
-# `make kernels` prints this table for every kernel of the library. Their rows are in 64 bits, and nothing spills.
+# The remedy is to make $n$ a 64-bit number before the product: `n = tl.program_id(0).to(tl.int64)`.
+# `make kernels` prints registers, spills and vector loads for every kernel of the library.
+# These compute their rows in 64 bits, and none spills.
 #
 # ## 5 · On this CPU
 #
-# No GPU is needed to use the idea.
-# The library's CPU path takes so few rows at a time that they stay in the cache, and makes the gradient in the same visit.
+# The idea works without a GPU too.
+# The library's CPU path takes so few rows at a time that they stay in the cache, and computes the gradient while they are there.
 
 # %%
 predict("04b.c")
@@ -465,10 +469,10 @@ for name, values in ratios.items():
 # ## In the wild
 #
 # At 32,768 tokens, a batch of 8 texts of 4,096, one tensor of 16-bit logits takes 8.4 GB for Llama 3 (128,256 tokens), 10 GB for Qwen3 (151,936) and 17 GB for Gemma 3 (262,144).
-# Distillation has two of them, and a gradient.
+# Distillation has two of these, and a gradient.
 # Liger Kernel (2024) never holds the whole: it loops over chunks of rows around the output layer's matrix product, and reports 60 % less memory and 20 % more throughput for whole models on average.
-# This is what `linear_softmax_kl` of our library does as well.
-# What does not carry over from this page is its seconds: a CPU's caches are not a GPU's.
+# Our library's `linear_softmax_kl` does the same.
+# What does not carry over from this page are the seconds: a CPU's caches are not a GPU's.
 #
 # ## Discuss
 #
@@ -480,11 +484,11 @@ for name, values in ratios.items():
 # %% [markdown]
 # ## Recap
 #
-# 1. A loss of two logits tensors is limited by memory: 6 bytes per 16-bit logit would do, plain PyTorch moves 122, and 104 if the logits are in fp32.
+# 1. A loss over two tensors of logits is limited by memory: 6 bytes per 16-bit logit would do, plain PyTorch moves 122, and 104 if the logits are in fp32.
 # 2. Moved and held are two costs. Chunking lowers what is held; a kernel that visits each logit once or twice lowers both.
-# 3. The slower of memory and arithmetic decides. Eager is far down the slope, a kernel of 6 to 10 bytes stands near the corner.
+# 3. The slower of memory and arithmetic decides. Eager lies far down the slope, a kernel that moves 6 to 10 bytes per logit near the corner.
 # 4. The compiler's output shows registers, spills and vector loads without a GPU. An odd V costs every vector load, and a block that is too large spills.
-# 5. n·V in 32 bits is lost beyond 2³¹ − 1, in the third sequence of 8,192 tokens at Llama 3's vocabulary; no small test shows it.
+# 5. n·V in 32 bits overflows beyond 2³¹ − 1, with Llama 3's vocabulary in the third sequence of 8,192 tokens; no small test shows it.
 #
 # ## Quiz
 
@@ -494,7 +498,7 @@ quiz("04b")
 # %% [markdown]
 # ## Glossary
 #
-# **Eager** one tensor operation after another, each through memory. **Tile** a block of a row that is kept on the chip. **Streaming** a row that is read block by block, once for each **sweep**. **Chunking** plain operations on a few rows at a time. **Roofline** the two limits, memory and arithmetic, over what a computation does with each byte. **Register** a number that a thread keeps on the chip. **Spill** what does not fit into registers and is put into memory. **PTX** NVIDIA's portable assembly.
+# **Eager** one tensor operation after another, each through memory. **Tile** a block of a row that is kept on the chip. **Streaming** reading rows block by block, anew in each **sweep** over them. **Chunking** plain operations on a few rows at a time. **Roofline** the two limits, memory and arithmetic, against the work that a computation does per byte. **Register** a number that a thread keeps on the chip. **Spill** what does not fit into registers and is put into memory. **PTX** NVIDIA's portable assembly.
 #
 # ## Papers
 #

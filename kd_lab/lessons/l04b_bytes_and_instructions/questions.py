@@ -15,8 +15,8 @@ PREDICTIONS = {
         ),
         right="fewer than 122",
         because=(
-            "It is {fp32:.0f}. The arithmetic is in fp32 either way; with 16-bit logits three conversions of 6 bytes "
-            "each come on top."
+            "It is {fp32:.0f}. The arithmetic is in fp32 either way; 16-bit logits add three conversions of 6 bytes "
+            "each: student, teacher and gradient."
         ),
     ),
     "04b.b": Prediction(
@@ -27,8 +27,8 @@ PREDICTIONS = {
             "for the odd V, the last block only is slower",
         ),
         because=(
-            "Row n begins at n·V elements. If V is odd, rows begin at odd places, where a 16-byte load is not allowed; "
-            "and a mask that ends in the middle of a vector forbids it once more."
+            "Row n begins at element n·V. If V is odd, seven rows out of eight begin at an address that 16 does not "
+            "divide, where a 16-byte load is not allowed. And the mask may end in the middle of a vector."
         ),
     ),
     "04b.c": Prediction(
@@ -43,7 +43,7 @@ PREDICTIONS = {
         ),
         because=(
             "Here it was {forward_kl:.1f} times for forward KL and {jsd:.1f} times for JSD. It depends on the caches, "
-            "on what it costs to ask the system for memory, and on who else uses the cores."
+            "on what the system takes to hand out memory, and on what else runs on the cores."
         ),
     ),
 }
@@ -52,7 +52,7 @@ QUIZ = (
     Question(
         "You halve the number of rows in a chunk of the plain operations on a GPU. The bytes moved per logit …",
         {
-            "stay": "As long as a chunk is larger than the cache, chunking saves what is held, not what is moved.",
+            "stay": "As long as a chunk is larger than the cache, chunking reduces what is held, not what is moved.",
             "halve": "Each logit still goes through every operation.",
             "double": "No logit is visited twice because of it.",
         },
@@ -62,7 +62,7 @@ QUIZ = (
         "A kernel's point lies on the slope of the roof, far left of the corner. What makes it faster?",
         {
             "fewer bytes per logit": "Its memory is the limit: less to move is less to wait for.",
-            "a cheaper exponential": "The exponentials wait for the bytes already.",
+            "a cheaper exponential": "The exponentials are already waiting for the bytes.",
             "more registers for each thread": "Only if they save a visit to memory.",
         },
         right="fewer bytes per logit",
@@ -70,9 +70,9 @@ QUIZ = (
     Question(
         "A larger BLOCK makes a kernel spill. What does a spill cost?",
         {
-            "registers are written to memory and read back": "The bytes that fusing saved come back by another door.",
-            "digits: the numbers are rounded to 16 bits": "They keep their size; they only live elsewhere.",
-            "nothing but a longer compilation": "The compiler is done; every run pays.",
+            "registers are written to memory and read back": "The bytes that fusing saved come back as spills.",
+            "digits: the numbers are rounded to 16 bits": "The numbers keep their 32 bits; they only live elsewhere.",
+            "nothing but a longer compilation": "Every run pays, long after the compiler is done.",
         },
         right="registers are written to memory and read back",
     ),

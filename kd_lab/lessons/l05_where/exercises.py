@@ -17,7 +17,7 @@ def roll_out(model, prompts, new_tokens, pick):
     for _ in range(new_tokens):
         new = pick(model(tokens)[:, -1]).where(going, END)
         tokens = torch.cat([tokens, new[:, None]], 1)
-        # Taken before the new token is looked at: an end mark was chosen and counts, what fills the row behind it not.
+        # Taken before the new token is looked at: a chosen end mark counts, the padding after it does not.
         counts.append(going[:, None])
         going = going & (new != END)
     return tokens, torch.cat(counts, 1)
@@ -104,13 +104,13 @@ ROLL_OUT = Exercise(
         ),
         Mistake(
             "written on behind the end",
-            "A row goes on behind its end mark: what the model says there is no text any more. Fill with END.",
+            "A row goes on after its end mark: what the model says there is no longer text. Fill with END.",
             _goes_on,
         ),
         Mistake(
             "written on and counted",
-            "A row goes on behind its end mark, and all of that counts. A text is over at its first END; the rest of "
-            "the row is padding.",
+            "A row goes on after its end mark, and all of that is counted. A text is over at its first END; the rest "
+            "of the row is padding.",
             _goes_on_and_counts,
         ),
         Mistake(
@@ -131,13 +131,13 @@ ROLL_OUT = Exercise(
         ),
         Mistake(
             "mask one place late",
-            "The mask stands one place too far to the right. Its entry t belongs to the target `tokens[:, t + 1]`.",
+            "The mask is shifted one place too far to the right. Its entry t belongs to the target `tokens[:, t + 1]`.",
             _mask_of_inputs,
         ),
         Mistake(
             "beginning taken for an end",
-            "Nothing is written: the leading END seems to be taken for the end of the text. It begins the text; only "
-            "an END that the model writes ends it.",
+            "Nothing is written: the leading END is taken for the end of the text. It begins the text; only an END "
+            "that the model writes ends it.",
             _start_is_an_end,
         ),
     ),
@@ -207,7 +207,7 @@ EXCESS = Exercise(
         ),
         Mistake(
             "only the last length",
-            "This is the excess at the full length alone. Asked is one number for every length up to there.",
+            "This is the excess at the full length alone. Return one number for every length up to it.",
             lambda own, theirs: excess(own, theirs)[-1],
         ),
         Mistake(
@@ -367,17 +367,17 @@ ON_POLICY_LOSS = Exercise(
         ),
         Mistake(
             "padding counted",
-            "Positions behind the end of a text are averaged in. The mask says which count.",
+            "Positions after the end of a text are averaged in. The mask says which positions count.",
             lambda s, t, tokens, mask: _gap(s, t, tokens[:, :-1]).mean(),
         ),
         Mistake(
             "masked, and averaged over all",
-            "Padding is set to zero and still counted in the mean. Divide by the number of positions that count.",
+            "Padding is set to zero but still counted in the mean. Divide by the number of positions that count.",
             lambda s, t, tokens, mask: (_gap(s, t, tokens[:, :-1]) * mask).mean(),
         ),
         Mistake(
             "sum over the text",
-            "The gaps of a text are summed and the texts averaged. Asked is the mean over the positions that count.",
+            "The gaps of a text are summed and the texts averaged. Take the mean over all positions that count.",
             _per_text,
         ),
     ),
@@ -391,7 +391,7 @@ ON_POLICY_LOSS = Exercise(
 def dagger(student, texts, rounds, write, fit):
     """Write, add, train, `rounds` times: a student and a list of texts -> the last student and all the texts."""
     for _ in range(rounds):
-        # The student of this round writes; what earlier ones wrote stays, so that old lessons are not unlearned.
+        # This round's student writes; what earlier ones wrote stays, so that old lessons are not unlearned.
         texts = texts + write(student)
         student = fit(student, texts)
     return student, texts
@@ -460,15 +460,15 @@ def _check_callers_list(candidate):
 DAGGER = Exercise(
     reference=dagger,
     explanation=(
-        "The data set only grows: the student of a round is trained on the teacher's first texts and on what every "
-        "student so far has written. With fresh texts alone each round would forget what the one before was taught, "
-        "and would be on-policy distillation in large steps."
+        "The data set only grows: each round trains on the teacher's first texts and on what every student so far has "
+        "written. With fresh texts alone, a round could unlearn what the one before had taught; that would be "
+        "on-policy distillation in large steps."
     ),
     cases=(
         Case(
             "two rounds; texts and students are numbers here", lambda: (1.0, [4.0, 6.0, 9.0], 2, _scribe, _mean_learner)
         ),
-        Case("no round at all", lambda: (1.0, [4.0, 6.0], 0, _scribe, _mean_learner)),
+        Case("no rounds at all", lambda: (1.0, [4.0, 6.0], 0, _scribe, _mean_learner)),
     ),
     mistakes=(
         Mistake(
@@ -488,18 +488,18 @@ DAGGER = Exercise(
         ),
         Mistake(
             "trained before writing",
-            "Each round trains first and writes afterwards, so that the last texts are never learned from, and the "
-            "first round repeats what the student knows.",
+            "Each round trains first and writes afterwards: the last texts are never learned from, and the first round "
+            "repeats what the student already knows.",
             _train_first,
         ),
         Mistake(
             "the first student writes",
-            "It is always the first student that writes. Its successor makes other mistakes, and those need labels.",
+            "The first student writes in every round. Its successors make other mistakes, and those need labels.",
             _first_writes,
         ),
         Mistake(
             "trained once",
-            "It is trained only once, at the end, so that the same student writes in every round.",
+            "The student is trained only once, at the end: the same one writes in every round.",
             _train_once,
         ),
     ),

@@ -18,7 +18,7 @@ RECIPES = {"off-policy": word_level(), "on-policy": on_policy("forward_kl")}
 first_pair = {label: train(new_student(0), tune, world, recipe, 0) for label, recipe in RECIPES.items()}
 show(
     roads_figure(first_pair, tune, world),
-    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip equally often and were trained for equally "
+    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip at the same rate and were trained for equally "
     "many steps with the same loss; only one of them has ever been shown what to do after a slip.",
     alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, short orange dashes only.",
 )
@@ -26,7 +26,7 @@ show(
 # %% [markdown] tags=["card"]
 # **You will be able to**
 #
-# - let a student write, and count the right positions of what it wrote;
+# - let a student write, and mask what counts in its text;
 # - compute ExAccErr, and tell growth like $L$ from growth like $L^2$;
 # - name the three things that feed exposure bias, and say what is left when one of them is weakened;
 # - write the on-policy loss and DAgger, and say what they cost.
@@ -47,12 +47,12 @@ numbers = range(seed, seed + 5)  # five students per experiment
 # ## 1 · One slip, and then?
 #
 # A student is trained on prefixes that somebody else wrote.
-# At work it reads its own.
-# If these look different, it is asked what it was never taught; that is **exposure bias**.
+# In use it reads its own.
+# Where the two differ, it has to predict after prefixes on which it was never trained; that is **exposure bias**.
 #
 # **Our language.** Tunes of 24 notes a, b, c, in which no note comes twice in a row.
-# After a note played twice the text is *lost*, whatever is played next, until somebody writes **!**; then it begins anew.
-# The teacher knows all that. It plays a note twice once in 50,000 notes, so that its texts hardly ever show a "!".
+# After a note played twice the text is *lost*, or off the road, whatever is played next, until somebody writes **!**; then it begins anew.
+# The teacher knows all that. It repeats a note only once in 50,000 notes, so its texts hardly ever show a "!".
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.figures import teacher_table
@@ -61,8 +61,8 @@ display(Markdown("**The teacher.**\n\n" + teacher_table(tune)))
 
 # %% [markdown]
 # **Our student** has two limits.
-# It remembers two tokens.
-# And its hand is unsteady: one token in twenty is random, however well it is trained, so that about one note in eighty is played twice.
+# It remembers only two tokens.
+# And its hand is unsteady: one token in twenty is random, however well it is trained, so about one note in eighty repeats the one before.
 #
 # Let each step be a slip with probability $\varepsilon$, and let each step off the road cost $C$ nats.
 
@@ -79,8 +79,8 @@ predict("05.a")
 # $$\text{lost for good: }\;\sum_{t=1}^{L}(t-1)\,\varepsilon C=\tfrac{L(L-1)}2\,\varepsilon C,\qquad\text{back after }u\text{ steps: }\;\approx u\,L\,\varepsilon C.$$
 #
 # These are the two bounds of imitation learning (Ross et al. 2011, theorems 2.1 and 2.2; they write $T$ for the length).
-# The first is $T^2\varepsilon$: the error $\varepsilon$ was reached on the expert's states.
-# The second is $uT\varepsilon$: it was reached on the learner's own, and a single error costs at most $u$ in all.
+# The first is $T^2\varepsilon$, where $\varepsilon$ is the error on the expert's states.
+# The second is $uT\varepsilon$, where $\varepsilon$ is the error on the learner's own, and a single error costs at most $u$ in all.
 # Both are *upper* bounds; how near a student comes has to be measured.
 
 # %% tags=["hide-input"]
@@ -91,7 +91,7 @@ reveal("05.a")
 #
 # `prompts` is `[B, P]` and begins with `END`, which also ends and pads a text.
 # `model(tokens)` gives logits `[B, T, V]`, and `pick(logits)` chooses ids `[B]` from logits `[B, V]`.
-# Write `new_tokens` more for every row, with `END` as padding behind an end.
+# Write `new_tokens` more tokens in every row, with `END` as padding after a text has ended.
 # The mask belongs to the targets `tokens[:, 1:]`: True for what the student decided, its end mark included.
 
 
@@ -121,8 +121,8 @@ def roll_out(model, prompts, new_tokens, pick):
 # solution
 
 # %% [markdown]
-# With `pick` taking the likeliest token nothing is left to chance: after each of the four signs your function writes what the library's `generate` writes.
-# With `pick` drawing from the softmax, it shows how often a student loses its way.
+# If `pick` takes the likeliest token, nothing is left to chance: after each of the four signs a, b, c and !, your function must write what the library's `generate` writes.
+# If `pick` draws from the softmax, it shows how often a student loses its way.
 
 # %%
 from kd_lab.models import generate
@@ -169,13 +169,13 @@ explorer.filmstrip([{"step": L, "student": "off-policy"}, {"step": L, "student":
 #
 # $$R(l)=\sum_{t\le l}\mathbb E_{y_{<t}\sim q}\,d_t,\qquad l\,\varepsilon(l)=\sum_{t\le l}\mathbb E_{y_{<t}\sim p}\,d_t,\qquad \mathrm{ExAccErr}(l)=\frac{R(l)-l\,\varepsilon(l)}{l\,\varepsilon(l)}$$
 #
-# The divergence and the models are the same on both sides; only the writer of the prefixes differs.
+# Divergence and models are the same in $R(l)$ and $l\,\varepsilon(l)$; only the writer of the prefixes differs.
 # Without exposure bias the measure is 0.
 # (The paper gives it in percent. From here on $\varepsilon$ is the paper's: an error per step in nats.)
 #
 # ### Exercise 05.2 · ExAccErr (●○○, 5 minutes)
 #
-# Given $\mathbb E\,d_t$ at each position, on the student's and on the teacher's prefixes, return the excess at every length, as a ratio.
+# Given $\mathbb E\,d_t$ at each position, on the student's and on the teacher's prefixes, return ExAccErr at every length, as a ratio.
 
 
 # %%
@@ -203,7 +203,7 @@ def excess(on_student, on_teacher):
 # %% [markdown]
 # **Exact, at any length.** $5^{24}$ prefixes cannot be listed.
 # But our teacher has 5 states and our student $5^2$, and what either says next depends on its state alone: the expectation over all prefixes is a sum over 125 pairs of states.
-# `pair_reach` follows their probabilities from token to token.
+# `growth` follows the probabilities of these pairs from token to token.
 # For six tokens, the next cell also lists all prefixes, as in lesson 00, and finds the same numbers.
 
 # %%
@@ -221,7 +221,7 @@ print("ExAccErr at lengths 1 to 6, listed:", "  ".join(f"{abs(x):.2f}" for x in 
 # ## 3 · Ask the teacher about your own text
 #
 # **On-policy distillation** changes where the prefixes come from.
-# In each step the student writes; at *every* prefix of that text the teacher says how it would have gone on; and the student is trained to match that:
+# In each step the student writes a text; at *every* prefix of it the teacher gives its next-token distribution; and the student is trained to match these:
 #
 # $$L(\theta)=\frac1n\sum_{t}\mathrm{KL}\big(p(\cdot\mid y_{<t})\,\big\|\,q_\theta(\cdot\mid y_{<t})\big),\qquad y\sim q_\theta,\ \text{held fixed}$$
 #
@@ -268,7 +268,7 @@ assert abs(float(yours) - float(library)) < 1e-4, "your loss and the library's d
 predict("05.b")
 
 # %% [markdown]
-# **Experiment.** Five students are trained off-policy, and five with the same beginnings on-policy; all else is equal.
+# **Experiment.** Five students are trained off-policy, and five with the same initial weights on-policy; all else is equal.
 
 # %%
 trained = {
@@ -326,9 +326,9 @@ claim(
 )
 
 # %% [markdown]
-# Nearly a line, and not a line: 2.5 is not 2.
+# Nearly a line, but not quite: 2.5 is not 2.
 # A student that remembers two tokens, and does not write its "!" at once, has forgotten one token later that it is lost.
-# Is that the reason? We give five students the teacher's memory, slipping hand and all.
+# Is that the reason? Five more students get the teacher's memory and keep the unsteady hand.
 
 # %%
 from kd_lab.models import FiniteStateModel
@@ -360,7 +360,7 @@ claim(
 # %% [markdown]
 # ### How much of it?
 #
-# GKD tosses a coin for every batch: with probability $\lambda$, the **on-policy share**, the student writes it. Three more values of $\lambda$, three seeds each; then move the slider over the stored runs.
+# GKD tosses a coin for every batch: with probability $\lambda$, the **on-policy share**, the student writes it. We train at three more values of $\lambda$, with three seeds each; move the slider to compare.
 
 # %%
 from kd_lab.methods import gkd
@@ -388,8 +388,8 @@ dial.filmstrip([{"on-policy share": 0.25}, {"on-policy share": 1.0}])
 # ## 4 · Three ingredients
 #
 # Three things feed exposure bias.
-# The student makes **mistakes**; a mistake has **consequences** that the text remembers; and the training texts do **not show** what to do then.
-# Weaken one at a time, and train off-policy as before.
+# The student makes **mistakes**; a mistake has **consequences** for the rest of the text; and the training texts do **not show** what to do then.
+# We weaken one at a time, and train off-policy as before.
 
 # %%
 predict("05.c")
@@ -423,9 +423,9 @@ reveal("05.c")
 # %% [markdown]
 # **What the table shows.** No row is free of exposure bias. Each change weakens it in a way of its own.
 #
-# - *Steady hand.* The floor under the mistakes is gone, the mistakes are not: a student that has practised for a finite time still plays a note twice now and then. Practice makes that rarer, and the nats shrink. What is left still grows like $L^2$, as each mistake is still for good.
-# - *Why above 4?* A note is played twice at the second token at the earliest, so that the third is the first to be read off the road. The sum is $(L-1)(L-2)/2$: from 12 tokens to 24 it grows by 253/55 = 4.6. The error on the road grows by 2 at most and pulls $R$ below that, the less the better the road is known.
-# - *Forgiving language.* Growth is linear. Yet the student's prefixes still cost more than the teacher's: "aa" was hardly ever read in training, and costs something until the window has moved on. That is $uL\varepsilon$ with a small $u$.
+# - *Steady hand.* There is no longer a lowest rate of mistakes, but there are still mistakes: a student that has practised for a finite time still plays a note twice now and then. Practice makes that rarer, and the nats shrink. What is left still grows like $L^2$, because each mistake still lasts to the end.
+# - *Why above 4?* A note is repeated at the second token at the earliest, so the third is the first that can be off the road. The sum is then $(L-1)(L-2)/2$: from 12 tokens to 24 it grows by 253/55 = 4.6. The error on the road only doubles and pulls the ratio below that; the better the road is known, the less.
+# - *Forgiving language.* Growth is linear. Yet the student's prefixes still cost more than the teacher's: "aa" was hardly ever read in training, and costs something until the student's window has moved past it. That is $uL\varepsilon$ with a small $u$.
 # - *Stumbling texts.* Nearly all of the excess is gone; what is left is as little as after on-policy training.
 
 # %% tags=["hide-input"]
@@ -472,21 +472,21 @@ claim(
 )
 
 # %% [markdown]
-# Two things to keep.
-# **ExAccErr is a ratio.** Three times the practice makes the steady hand much better in nats; its ExAccErr does not fall with them, because the denominator shrinks as well. Report both.
+# Two things to keep in mind.
+# **ExAccErr is a ratio.** Three times as many steps make the steady hand much better in nats; its ExAccErr does not fall with them, because the denominator shrinks as well. Report both.
 # **On-policy is one cure among others.** What matters is that mistakes are *in the data with good labels*. Disturbing the expert on purpose does that too (DART, Laskey et al. 2017), if you can guess what your student's mistakes will look like.
 #
 # ## 5 · At the forks
 #
 # The cure has an older name, **DAgger** (Ross et al. 2011, algorithm 3.1).
-# Let the learner act, let the expert label every state that it came to, *add* that to the data, train, repeat.
-# On-policy distillation is its limit of tiny rounds whose data are used once.
+# Let the learner act, let the expert label every state that the learner visited, *add* these to the data, train, repeat.
+# On-policy distillation is its limit of tiny rounds, each with fresh data that are used once.
 #
 # ### Exercise 05.4 · DAgger (●●○, 8 minutes)
 #
 # `texts` is a list.
 # `write(student)` returns a list of new texts; `fit(student, texts)` returns a student trained on a list.
-# Labels need no line of yours: `fit` asks the teacher.
+# You need not write the labels: `fit` asks the teacher for them.
 
 
 # %%
@@ -515,9 +515,9 @@ def dagger(student, texts, rounds, write, fit):
 predict("05.d")
 
 # %% [markdown]
-# **Experiment.** Each of the five off-policy students goes on for 60 steps in three ways: off-policy, on-policy, or in five rounds of DAgger of 12 steps each.
+# **Experiment.** Copies of each of the five off-policy students go on for 60 steps in three ways: off-policy, on-policy, or in five rounds of DAgger with 12 steps each.
 # The yardstick is the mean KL at the **forks**, the prefixes that end in a note played twice.
-# They are weighted by how often the student *before* came to them: the same prefixes for all.
+# The weights are how often the student visited them *before* these steps, and so the same for all three.
 
 # %%
 import copy
@@ -599,10 +599,10 @@ claim(
 # %% [markdown]
 # ## 6 · A network with no unsteady hand
 #
-# The slip was ours, to make the theory visible.
-# A transformer brings mistakes of its own when its training is short.
+# The slips were our addition, to make the theory visible.
+# A transformer makes mistakes of its own when its training is short.
 # One layer, 16 wide, the same teacher: after 100 word-level steps two copies go on for 60 more, one off-policy and one on-policy.
-# Expectations are estimates now, from 1,000 texts of either writer.
+# Expectations are now estimated, from 1,000 texts by each writer.
 
 # %%
 from kd_lab.lessons.l05_where.experiment import continue_network
@@ -645,9 +645,9 @@ claim(
 )
 
 # %% [markdown]
-# The last column is measured at the same prefixes for all: where texts of the common beginning were lost. There the cure works.
+# The last column is measured at the same prefixes for both copies: lost ones, from texts that the student wrote before they parted. There the cure works.
 # But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest.
-# Which of the two has the smaller $R$ in nats, five seeds of so short a training do not decide.
+# Five seeds of so short a training do not decide which of the two has the smaller $R$ in nats.
 # ExAccErr falls steeply all the same, because its denominator rises: a ratio again.
 # How much of its own text a student should read is a knob, and GKD makes it one.
 #
@@ -716,7 +716,7 @@ claim(
 # %% [markdown]
 # **And with fewer names?** A student that has 100 names to read sees each of them again and again; what it writes is new at every step, and the teacher has something new to say about it.
 # Own texts then do a second thing, which has nothing to do with exposure bias: they are more prefixes.
-# The table holds student and budget of lesson 06, four seeds per number, for three numbers of fixed names. It is stored; `python -m kd_lab.lessons.l05_where.few_texts` makes it again.
+# The table was made with the student and the budget of lesson 06, for three sizes of the fixed set and four seeds each. It is stored; `python -m kd_lab.lessons.l05_where.few_texts` makes it again.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.few_texts import SHARES, stored
@@ -740,10 +740,11 @@ claim(
 )
 
 # %% [markdown]
-# So both are true, here and in lesson 06: where fixed texts are plenty and mistakes are soon forgotten, own texts buy nothing and take the place of better ones; where fixed texts are few, they are the cheapest new prefixes to be had.
+# So both are true, here and in lesson 06.
+# Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing and take the place of better ones; where fixed texts are few, its own are the cheapest source of new prefixes.
 #
-# **The bill.** In an on-policy step the student first writes, one token after another, and no parallelism shortens that.
-# The recipes took turns in one process, so that their seconds can be compared on this machine.
+# **The bill.** In an on-policy step the student first writes, one token after another, and no parallelism within a text shortens that.
+# The recipes were timed in one process, so their seconds can be compared.
 
 # %% tags=["timing", "hide-input"]
 from kd_lab.methods import distill
@@ -767,11 +768,11 @@ claim(
 )
 
 # %% [markdown]
-# The price depends on who is large.
+# The price depends on which of the two is large.
 # A teacher of 0.8M parameters that reads each name once costs more than a student of 28K that writes it.
 # With tables, as in sections 1 to 5, the writing is nearly everything.
-# Whether it pays is another question.
-# The tunes' on-policy student costs a few times the seconds; section 4 gave the off-policy one three times the steps.
+# Whether that pays is another question.
+# On the tunes, an on-policy step costs a few times the seconds of an off-policy one; for comparison, section 4 gave an off-policy student three times the steps.
 
 # %% tags=["hide-input"]
 claim(
@@ -818,7 +819,7 @@ real.filmstrip([{"step": 12, "student": "word level", "text": 2}, {"step": 12, "
 #
 # 1. Off-policy training never shows what comes after the student's own mistakes. If a mistake lasts, the error of a text grows like $L^2$.
 # 2. ExAccErr compares the accumulated KL on the student's prefixes with that on the teacher's. It is a ratio: give the nats beside it.
-# 3. Three ingredients: mistakes, consequences, and texts that show neither. Rarer mistakes shrink the bias but leave it quadratic; a forgiving language makes it linear; texts with repairs remove nearly all.
+# 3. Three ingredients: mistakes, their consequences, and texts that do not show what to do then. Rarer mistakes shrink the bias but leave it quadratic; a forgiving language makes it linear; texts with repairs remove nearly all.
 # 4. On-policy: the student writes, the teacher labels every prefix, the student is trained there. DAgger keeps the old texts as well.
 # 5. It costs the seconds of writing, and some accuracy on the teacher's own prefixes. On surnames, with 18,012 names to read, it ends farther from the teacher; with 100, nearer.
 #
@@ -830,7 +831,7 @@ quiz("05")
 # %% [markdown]
 # ## Glossary
 #
-# **Exposure bias** the part of a model's error that comes from reading its own text while it was trained on another's. **Rollout** a text that a model writes by itself. **Off-policy** trained on prefixes that somebody else wrote; **on-policy** on the student's own. **Fork** the first token that the teacher would not have written; here also the prefix just behind it. **ExAccErr** accumulated error on own prefixes, relative to that on the teacher's, less 1. **DAgger** dataset aggregation: the learner acts, the expert labels, the data grow. **On-policy share** λ, the probability that the student writes a batch.
+# **Exposure bias** the part of a model's error that comes from reading its own text when it was trained on another's. **Rollout** a text that a model writes by itself. **Off-policy** trained on prefixes that somebody else wrote; **on-policy** on the student's own. **Fork** the first token that the teacher would not have written; here also the prefix that ends with it. **ExAccErr** accumulated error on own prefixes, relative to that on the teacher's, less 1. **DAgger** dataset aggregation: the learner acts, the expert labels, the data grow. **On-policy share** λ, the probability that the student writes a batch.
 #
 # ## Papers
 #
@@ -844,4 +845,4 @@ quiz("05")
 #
 # ## Next
 #
-# [Lesson 06](06_gkd.ipynb) makes two dials of it: whose text, and which divergence. [Lesson 07](07_minillm.ipynb) asks what is left out: on-policy, the student's text is data, and no gradient flows through the choice of its tokens.
+# [Lesson 06](06_gkd.ipynb) makes two dials of it: whose text, and which divergence. [Lesson 07](07_minillm.ipynb) asks what on-policy training leaves out: it treats the student's text as data, and no gradient flows through the choice of its tokens.

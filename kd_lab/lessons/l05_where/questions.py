@@ -14,7 +14,7 @@ PREDICTIONS = {
             "no larger: it is lost already",
         ),
         right="four times as large",
-        because="L(L−1)/2: twice as many steps to slip at, and twice as long to suffer from it.",
+        because="L(L−1)/2: there are twice as many steps to slip at, and each slip costs twice as long.",
     ),
     "05.b": Prediction(
         (
@@ -38,14 +38,14 @@ PREDICTIONS = {
         ),
         right="stumbling texts: one token in 20 of them is random, labelled by the teacher",
         because=(
-            "They show both the mistake and the way back. A steady hand makes mistakes rarer, the more so the longer "
-            "it practises, but not less grave; a forgiving language makes growth linear."
+            "They show both the mistake and the way back. A steady hand makes mistakes rarer, and ever rarer with "
+            "practice, but each costs as much as before; a forgiving language makes growth linear."
         ),
     ),
     "05.d": Prediction(
         (
-            "The off-policy student goes on for 60 more steps, on the teacher's texts again. At the prefixes just "
-            "behind a note played twice its KL …"
+            "The off-policy student goes on for 60 more steps, on the teacher's texts again. At prefixes that end in a "
+            "note played twice its KL …"
         ),
         options=(
             "falls by half",
@@ -60,8 +60,8 @@ PREDICTIONS = {
     ),
     "05.e": Prediction(
         (
-            "On surnames, after on-policy forward KL, held-out bits per character beside those after as many more "
-            "steps at word level are …"
+            "Surnames: a student goes on for more steps with on-policy forward KL, a copy of it for as many at word "
+            "level. The first one's held-out bits per character are …"
         ),
         options=(
             "clearly better",
@@ -69,7 +69,7 @@ PREDICTIONS = {
         ),
         right="no better",
         because=(
-            "There is little exposure bias to cure, and eighteen thousand names are never read twice here. The "
+            "There is little exposure bias to cure, and in so few steps none of the 18,012 names is read twice. The "
             "student practises on its own names, and held-out names are not like them."
         ),
     ),
@@ -79,7 +79,7 @@ QUIZ = (
     Question(
         "In on-policy distillation the student's tokens serve as …",
         {
-            "prefixes": "They decide where teacher and student are compared.",
+            "prefixes": "They decide where student and teacher are compared.",
             "labels": "Then it would be praised for whatever it wrote, mistakes included.",
             "rewards": "There is no reward here: the teacher gives whole distributions.",
         },
@@ -98,7 +98,7 @@ QUIZ = (
         "A student with a steady hand practises off-policy for longer and longer. Its exposure bias, in nats, …",
         {
             "vanishes at once: there are no slips any more": (
-                "It still errs as long as its training is finite, and each mistake is still for good."
+                "It still errs as long as its training is finite, and each mistake still lasts to the end."
             ),
             "shrinks, and goes on growing like L² with the length": (
                 "Mistakes become rarer; what a mistake costs has not changed."
@@ -114,14 +114,14 @@ QUIZ = (
         {
             "mistakes last longer in rare names": "The names are of the same kind: a wrong letter is soon forgotten.",
             "they are new prefixes where few are left": "The teacher has something new to say about each of them.",
-            "a student of few names slips more often": "A slip is no harm by itself; what counts is what is learned.",
+            "a student of few names slips more often": "A slip does no harm by itself; what counts is what is learned.",
         },
         right="they are new prefixes where few are left",
     ),
     Question(
         (
             "Scheduled sampling feeds the student its own tokens and keeps the data's next token as the label. "
-            "Behind a slip that label is …"
+            "After a slip that label is …"
         ),
         {
             "what was right in another text": "It belongs to the prefix of the data, not to the student's.",

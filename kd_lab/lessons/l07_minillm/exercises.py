@@ -26,10 +26,8 @@ FUTURE_RETURN = Exercise(
     reference=future_return,
     explanation=(
         "Reversing a row turns “from here to the end” into “from the beginning to here”, which `cumsum` computes. "
-        "What is "
-        "subtracted at the end is the position's own reward: it is not future. Padding is put to zero before "
-        "anything is "
-        "summed, else a short text would be paid for what stands behind its end."
+        "The position's own reward is subtracted at the end, because it is not in the future. Padding is set to zero "
+        "before anything is summed; otherwise a short text would be paid for what stands behind its end."
     ),
     cases=(
         Case("one text of three tokens", lambda: (tensor([[1.0, 10.0, 100.0]]), tensor([[True, True, True]]))),
@@ -51,23 +49,23 @@ FUTURE_RETURN = Exercise(
     mistakes=(
         Mistake(
             "own reward included",
-            "The reward of the position itself is counted as future. It is what the immediate term already pays for.",
+            "The reward of the position itself is counted as future. The immediate term already pays for it.",
             lambda rewards, mask: future_return(rewards, mask) + rewards.where(mask, 0.0),
         ),
         Mistake(
             "past summed",
-            "These are the rewards before each position. A choice cannot change what was said before it; ask in which "
-            "direction cumsum runs.",
+            "These are the rewards before each position. A choice cannot change what was said before it. In which "
+            "direction does cumsum run?",
             lambda rewards, mask: rewards.where(mask, 0.0).cumsum(1) - rewards.where(mask, 0.0),
         ),
         Mistake(
             "past and present summed",
-            "This is the running sum from the beginning up to and including each position. Wanted is what comes after.",
+            "This is the running sum from the beginning up to and including each position. Sum what comes after it.",
             lambda rewards, mask: rewards.where(mask, 0.0).cumsum(1),
         ),
         Mistake(
             "order left reversed",
-            "The sums are right and stand in reversed order: the row was flipped once and not flipped back.",
+            "The sums are right but in reversed order: the row was flipped once and not flipped back.",
             lambda rewards, mask: future_return(rewards, mask).flip(1),
         ),
         Mistake(
@@ -150,15 +148,14 @@ POLICY_LOSS = Exercise(
     mistakes=(
         Mistake(
             "sign",
-            "The gradient points the other way: this loss falls where the student does more of what the teacher "
-            "dislikes. "
-            "A loss goes down where return × log q goes up.",
+            "The gradient points the other way: this loss falls when the student does more of what the teacher "
+            "dislikes. It should fall when return × log q rises.",
             _mistaken(sign=1),
         ),
         Mistake(
             "return not detached",
-            "The gradient flows through the return as well, where the student's log-probability stands again. The "
-            "return only scales the push; for the gradient it is a number.",
+            "The gradient flows through the return as well, which contains the student's log-probability again. The "
+            "return only scales the push; for the gradient it is a constant.",
             _mistaken(detach=False),
         ),
         Mistake(
@@ -180,7 +177,7 @@ POLICY_LOSS = Exercise(
         ),
         Mistake(
             "padding counted",
-            "Positions behind the end of a text are pushed too. Nobody drew those tokens.",
+            "Positions after the end of a text are pushed too. Nobody drew those tokens.",
             _mistaken(masked=False),
         ),
         Mistake(
@@ -197,7 +194,7 @@ POLICY_LOSS = Exercise(
 
 def token_weight(student_logp, teacher_logp, share):
     """q/p̃ of drawn tokens, where p̃ = share·p + (1 − share)·q: [B, T], [B, T] -> [B, T]."""
-    # In logarithms throughout: a probability of 1e-40 is no number in fp32, its logarithm is.
+    # In logarithms throughout: a probability of 1e-50 underflows to 0 in fp32, its logarithm does not.
     mixed_logp = torch.logaddexp(teacher_logp + math.log(share), student_logp + math.log(1 - share))
     return (student_logp - mixed_logp).exp().detach()
 
@@ -212,7 +209,7 @@ def _check_detached(candidate):
     if torch.as_tensor(candidate(student_logp, tensor([[0.25, 0.4]]).log(), 0.2)).requires_grad:
         raise Misconception(
             "The value is right, but the weight carries a gradient: minimising would then push on the weight as well. "
-            "It corrects for who drew the token and is a number.",
+            "It corrects for who drew the token, and is a constant.",
             (
                 "student_logp = log [0.5, 0.1] requires a gradient",
                 "afterwards the weight requires one; expected: it does not",
@@ -223,9 +220,9 @@ def _check_detached(candidate):
 TOKEN_WEIGHT = Exercise(
     reference=token_weight,
     explanation=(
-        "Σ p̃·(q/p̃)·f = Σ q·f: a token that the mixture draws too often counts for less. The weight is below 1 "
-        "where the "
-        "teacher likes the token better than the student does, and never above 1/(1 − share), since p̃ ≥ (1 − share)·q."
+        "Σ p̃·(q/p̃)·f = Σ q·f for any f: a token that the mixture draws too often counts for less. The weight is below "
+        "1 where the teacher likes the token better than the student does, and never above 1/(1 − share), since "
+        "p̃ ≥ (1 − share)·q."
     ),
     cases=(
         Case(
@@ -250,7 +247,7 @@ TOKEN_WEIGHT = Exercise(
         ),
         Mistake(
             "teacher in the denominator",
-            "This is q/p, the weight of a token that the teacher drew alone. Here both had a hand in it.",
+            "This is q/p, the weight of a token that the teacher drew alone. Here both had a share in the draw.",
             lambda q, p, share: (q - p).exp(),
         ),
         Mistake(
@@ -321,7 +318,7 @@ ESTIMATORS = Exercise(
         ),
         Mistake(
             "everything reversed",
-            "Student and teacher are exchanged throughout. For x ~ q the KL whose mean can be read off is KL(q‖p).",
+            "Student and teacher are exchanged throughout. With x ~ q, KL(q‖p) is the one that a mean can estimate.",
             lambda q, p: _estimators(p, q),
         ),
         Mistake(

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · MiniLLM: the honest reverse-KL policy gradient
 #
-# After this lesson you can say what on-policy distillation leaves out of the reverse KL, put it back with a gradient that is right on average, and tell which ways of calming its noise are free and which bend it.
+# After this lesson you can say what on-policy distillation leaves out of the gradient of reverse KL, put it back with an estimate that is right on average, and tell which ways of calming its noise are free and which bend it.
 
 # %% tags=["hide-input"]
 import torch
@@ -21,9 +21,9 @@ show(
 # %% [markdown] tags=["card"]
 # **You will be able to**
 #
-# - show that on-policy token-wise reverse KL is not the gradient of the sequence's, and name what is missing;
+# - show that the gradient of on-policy token-wise reverse KL is not that of the sequence's, and name what is missing;
 # - write a loss whose gradient is the policy gradient, and test that it is right on average;
-# - measure bias and variance of a baseline and of MiniLLM's three tamers, and say when each one pays;
+# - measure bias and variance of a baseline and of the three devices by which MiniLLM tames the noise, and say when each one pays;
 # - tell what k1, k2 and k3 do when they are minimised.
 #
 # **Before this:** [lesson 00](00_the_map.ipynb) (the chain rule of KL), [lesson 03](03_which_kl.ipynb) (reverse KL); [lesson 06](06_gkd.ipynb), GKD, is the method that this one departs from.
@@ -44,19 +44,19 @@ seed = setup("07", threads=1)
 #
 # A text $y=y_1\dots y_T$ is drawn token by token.
 # The teacher gives each next token $p(\cdot\mid y_{<t})$, the student $q_\theta(\cdot\mid y_{<t})$, where $y_{<t}$ is the prefix and $\theta$ the student's weights.
-# Write $p_t, q_t$ for short, and $P(y), Q(y)$ for the product over the text.
+# Write $p_t, q_t$ for short, and $P(y), Q(y)$ for their products over the text.
 # By the chain rule,
 #
 # $$\mathrm{KL}(Q\|P)=\sum_t\;\mathbb E_{\,y_{<t}\sim Q}\big[\mathrm{KL}(q_t\|p_t)\big].$$
 #
-# $\theta$ stands here twice: in $q_t$, *what is said* at a prefix, and in $y_{<t}\sim Q$, *which prefixes come up*.
+# $\theta$ enters here twice: through $q_t$, *what is said* at a prefix, and through $y_{<t}\sim Q$, *which prefixes come up*.
 # On-policy distillation differentiates the first and holds the second fixed.
 # GKD says so openly: it does not backpropagate through sampling, for stability.
 # We measure what that costs.
 #
 # **Our language**, *fork*: words go *ax, axx, axxx, …* or *bxy, bxyxy*.
-# The teacher knows which road it is on.
-# The student is a bigram: after an *x* it cannot tell.
+# The teacher knows which of the two roads it is on.
+# The student is a bigram, which sees only the last token: after an *x* it cannot tell.
 
 # %%
 predict("07.a")
@@ -72,7 +72,7 @@ predict("07.a")
 # | $q(a)\cdot 0+q(b)\cdot 1$, prefixes held fixed | ½ | **0** |
 # | the same, prefixes free | ½ | $q(b)\,(1-q(b))$ = **¼** |
 #
-# The last two rows have the same value, and only the last one learns that *b* leads nowhere good.
+# The last two rows have the same value, but only the last has a gradient that tells the student to avoid *b*.
 #
 # **Derive.** Call $r_t=\log p(y_t\mid y_{<t})-\log q(y_t\mid y_{<t})$ the **reward** of a token, so that $\mathrm{KL}(Q\|P)=-\mathbb E_{y\sim Q}\sum_t r_t$.
 # Differentiating $\sum_y Q\log\frac QP$ leaves $\sum_y \nabla Q\,\log\frac QP$, since $\sum_y Q\,\nabla\log Q=\nabla\sum_y Q=0$.
@@ -100,7 +100,7 @@ def future_return(rewards, mask):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# What is the future return of the last token of a text? And what stands in the padding of a short text, and who should see it?
+# What is the future return of the last token of a text? And may the numbers in the padding of a short text count?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -138,7 +138,8 @@ def future_terms(student_logp):
 
 
 # %% [markdown]
-# Ten students are asked for the exact gradient, the token-wise one, and the term that your function feeds: fresh, after word-level training, and *committed*, after twenty more steps on the sequence's reverse KL.
+# For ten students we compute the exact gradient, the token-wise one, and the term that your function supplies.
+# Each is taken at three stages: *fresh*; *word-level*, after word-level training; and *committed*, after twenty more steps on the sequence's reverse KL.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l07_minillm.fork import measure, sequence_loss, student_at, token_loss
@@ -177,11 +178,11 @@ claim(
     below=0.7,
 )
 # %% [markdown]
-# The future-return term is the whole difference: with it added, nothing of the exact gradient is left over, to the last digit.
+# The future-return term is the whole difference: with it added, the sum equals the exact gradient, as the cell asserts.
 #
-# So the two are different compasses.
-# Does it matter where they lead?
-# Both are now followed exactly, without any sampling, by two kinds of student: the bigram, and a table with a row for every prefix, which *can* be its teacher.
+# So the two gradients point different ways.
+# Does it matter in the end?
+# We now follow both exactly, without any sampling, with two kinds of student: the bigram, and a table with a row for every prefix, which *can* equal its teacher.
 
 # %%
 predict("07.b")
@@ -218,14 +219,14 @@ claim(
 # %% [markdown]
 # ## 2 · Put it back, and pay in noise
 #
-# When texts are too many to list, the expectation becomes an average over drawn ones.
-# The plain **policy gradient** (REINFORCE) samples everything:
+# When there are too many texts to list, the expectation becomes an average over texts that are drawn.
+# The plain **policy gradient** (REINFORCE) samples all of it:
 #
 # $$\nabla\mathrm{KL}(Q\|P)=-\,\mathbb E_{y\sim Q}\sum_t R_t\,\nabla\log q_t(y_t),\qquad R_t=\sum_{t'\ge t}r_{t'}.$$
 #
 # $R_t$ is the **return** from position $t$ on, its own reward included.
 # An autograd framework wants a loss.
-# The loss whose gradient this is, a **surrogate**, is easy to get wrong in ways that still train.
+# A loss with this gradient, a **surrogate**, is easy to get wrong in ways that still seem to train.
 
 # %%
 predict("07.c")
@@ -233,7 +234,7 @@ predict("07.c")
 # %% [markdown]
 # ### Exercise 07.2 · A loss for the policy gradient (●●●, 12 minutes)
 #
-# The student wrote `tokens` `[B, T]`; both log-probabilities are `[B, T, V]`. Return one number, the mean over texts, whose *gradient* is the estimate above. Your check looks at the gradient and ignores the value. Your `future_return` may help.
+# The student wrote `tokens` `[B, T]`; both log-probabilities are `[B, T, V]`. Return one number, the mean over texts, whose *gradient* estimates $\nabla\mathrm{KL}(Q\|P)$ as above. The check looks at the gradient and ignores the value. Your `future_return` may help.
 
 
 # %%
@@ -246,12 +247,12 @@ def policy_loss(student_logp, teacher_logp, tokens, mask):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Where does the formula have a ∇, and where not? `gather(-1, tokens[..., None]).squeeze(-1)` picks the drawn tokens.
+# On which factor of the formula does the ∇ act, and on which not? `gather(-1, tokens[..., None]).squeeze(-1)` picks the drawn tokens.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `detach()` makes a number of a tensor. Rewards are numbers, $\log q_t(y_t)$ is not. Which sign makes the loss fall when a token with a large return becomes likelier?
+# `detach()` cuts a tensor off from the graph. Rewards are constants, $\log q_t(y_t)$ is not. Which sign makes the loss fall when a token with a large return becomes likelier?
 #
 # </details>
 
@@ -328,10 +329,10 @@ reveal("07.c", spread=spread, texts=spread**2)
 # %% [markdown]
 # ### Single-step decomposition
 #
-# The first term of the return, $r_t$, need not be sampled: its expectation over $y_t$ is a sum over $V$ tokens, and both distributions are at hand.
+# The first term of the return $R_t$, the reward $r_t$, need not be sampled: its expectation over $y_t$ is a sum over $V$ tokens, and both distributions are at hand.
 # That is the decomposition of section 1: exact $\nabla\mathrm{KL}(q_t\|p_t)$ now, sampled rewards later.
 # Nothing in it is approximate, so there is no bias.
-# The expectation of a part should lower the variance; but parts of one sum can also cancel.
+# Replacing one part by its expectation should lower the variance; but the noise of that part may have cancelled noise in the rest.
 #
 # **A trap.** If the exact KL is at hand, why not make it the reward, $-\mathrm{KL}(q_t\|p_t)$ in place of $r_t$, and hand it to a library for reinforcement learning as the advantage of token $y_t$?
 # Because it does not depend on $y_t$.
@@ -339,8 +340,8 @@ reveal("07.c", spread=spread, texts=spread**2)
 #
 # $$\mathbb E_{y_t\sim q_t}[c\,\nabla\log q_t(y_t)]=c\,\nabla\textstyle\sum q_t=0.$$
 #
-# The student learns nothing from it at its own position.
-# As a reward *for earlier tokens*, though, it is sound.
+# From such an advantage the student learns nothing at position $t$.
+# As a reward *for earlier tokens*, though, $-\mathrm{KL}(q_t\|p_t)$ is sound.
 # The table further down calls that *exact future*: no reward is sampled, only the texts are.
 
 # %%
@@ -406,17 +407,17 @@ claim(
     below=1,
 )
 # %% [markdown]
-# All of these are free of bias, which the cell asserts.
+# Single step and exact future are both free of bias, as the cell asserts.
 #
 # ### A baseline: less noise for nothing
 #
-# The identity that made the trap also gives a present.
+# The identity behind the trap is also a gift.
 # If any number $c$ drops out, we may *subtract* any number from the return, as long as it does not depend on $y_t$:
 #
 # $$\mathbb E\,\big[(R_t-b_t)\,\nabla\log q_t(y_t)\big]=\mathbb E\,\big[R_t\,\nabla\log q_t(y_t)\big].$$
 #
 # Such a $b_t$ is called a **baseline**.
-# The simplest is the mean return of all texts that get to position $t$: a token is then praised for doing *better than usual*, and not merely for a return above zero.
+# The simplest is the mean return of all texts that reach position $t$: a token is then praised for doing *better than usual*, and not merely for a return above zero.
 
 
 # %%
@@ -472,17 +473,17 @@ claim(
     below=0.5,
 )
 # %% [markdown]
-# In training the mean is taken over the *other* texts of the batch, so that the baseline does not depend on the token it judges.
+# In training the mean is taken over the *other* texts of the batch: so the baseline does not depend on the token that it judges.
 #
 # ## 3 · Two tamers that bend
 #
 # MiniLLM's equations have no baseline. They calm the noise in two other ways.
 #
-# **Length normalisation.** Rewards are negative on average, so longer texts collect lower returns and short ones look good.
-# MiniLLM (equation 6) divides the *future* return by the number of tokens that it sums over, and keeps the immediate term whole.
-# One can also divide the *whole* return $R_t$, own reward included; our `policy_surrogate(single_step=False, length_norm=True)` does.
-# Both change the objective: no amount of sampling takes that back.
-# The table shows both.
+# **Length normalisation.** Rewards are negative on average, so long texts collect low returns and short ones look good.
+# MiniLLM (equation 6) divides the *future* return by the number of tokens that it sums over, and leaves the immediate term as it is.
+# One can also divide the *whole* return $R_t$, own reward included, as our `policy_surrogate(single_step=False, length_norm=True)` does.
+# Both change the objective: no amount of sampling undoes that.
+# The table below shows both.
 
 
 # %%
@@ -496,27 +497,27 @@ def future_normalised(logp):
 whole_normalised = surrogate(single_step=False, length_norm=True)
 
 # %% [markdown]
-# **Teacher-mixed sampling.** A student that is lost writes texts from which little can be learned, or finds text that fools the teacher.
-# MiniLLM lets the teacher have a hand in each token, with a share $\alpha=0.2$:
+# **Teacher-mixed sampling.** A student that is lost writes texts from which little can be learned, or finds texts that fool the teacher.
+# MiniLLM therefore draws each token from a mixture in which the teacher has a share $\alpha=0.2$:
 #
 # $$\tilde p_t=\alpha\,p_t+(1-\alpha)\,q_t.$$
 #
-# To keep the expectation over the *student's* texts, each term is multiplied by an **importance weight**, a product of the factors $w_t=q_t(y_t)/\tilde p_t(y_t)$.
-# Three choices:
+# So that the expectation is still over the *student's* texts, each term is multiplied by an **importance weight**, a product of factors $w_t=q_t(y_t)/\tilde p_t(y_t)$.
+# There are three choices:
 #
-# | weight of the term with reward $r_{t'}$ | | |
+# | weight of the term $r_{t'}\nabla\log q_t(y_t)$ | | |
 # |---|---|---|
 # | text | $\prod_{s\le T} w_s$ | exact |
 # | per decision | $\prod_{s\le t'} w_s$ | exact too: what is drawn after $t'$ cannot have changed $r_{t'}$ |
-# | token (MiniLLM's) | $w_t$, of the token being judged | below $1/(1-\alpha)$; forgets how the prefix came about |
+# | token (MiniLLM's) | $w_t$, of the token being judged | below $1/(1-\alpha)$; ignores how the prefix and the rest came about |
 #
 # **By hand.** $q=\tfrac12$, $p=\tfrac14$, $\alpha=0.2$: $\tilde p=0.05+0.40=0.45$, so $w=0.5/0.45\approx1.11$.
 #
 # ### Exercise 07.3 · The weight of a token that two have drawn (●●○, 7 minutes)
 #
-# From $\log q$ and $\log p$ of drawn tokens.
+# Compute $w_t$ from $\log q$ and $\log p$ of drawn tokens.
 # A log-probability of the teacher may be `-inf`.
-# The weight is a number: it carries no gradient.
+# The weight carries no gradient.
 
 
 # %%
@@ -529,7 +530,7 @@ def token_weight(student_logp, teacher_logp, share):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Of whom do you want the average, and who drew? The first is on top.
+# Over whose tokens do you want the average, and who drew them? The first is the numerator.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -615,7 +616,7 @@ measured = {
 # %% [markdown]
 # **Explore.** Each dot is one estimate, the mean over $N$ texts.
 # The star is the exact gradient, at a distance of 1 from the cross.
-# Where the cloud *sits* shows the bias, how *wide* it is the variance; at small $N$ many dots lie outside the picture.
+# Where the cloud *sits* shows the bias, how *wide* it is shows the variance; at small $N$ many dots lie outside the picture.
 # Hold the arrow key on $N$, then change the estimator.
 
 # %% tags=["hide-input"]
@@ -630,7 +631,7 @@ cloud.filmstrip([{}, "quiet without bias", "MiniLLM, 32 texts", "MiniLLM, 2048 t
 
 # %% [markdown]
 # Unbiased clouds shrink onto the star.
-# Biased ones shrink beside it, and their curve turns flat at the dotted line.
+# Biased ones shrink onto a point beside it, and their error curve flattens out at the dotted line.
 # Where the curves cross, the biased estimate stops being the better one.
 # The table averages over the ten students of each stage; bias is in units of the exact gradient, variance in units of the plain one's.
 
@@ -721,8 +722,8 @@ claim(
 # %% [markdown]
 # Text weights and weights per decision have no bias.
 # A committed student rarely writes what it has given up, and those rare texts carry large returns.
-# The teacher's hand brings them up more often and weighs them down: there exact weights pay.
-# Before that, they add the noise of a product of ratios.
+# The mixture draws them more often, with a smaller weight: at this stage exact weights pay.
+# At the earlier stages they add the noise of a product of ratios.
 
 # %% tags=["hide-input"]
 tamed, free = measured["MiniLLM"], measured["exact future, baseline"]
@@ -757,10 +758,10 @@ claim(
     above=1,
 )
 # %% [markdown]
-# So noise need not be paid for with bias.
-# Against the *plain* estimate, MiniLLM looks like a bargain for small batches.
-# Against a baseline, for a word-level student, it is no bargain at any batch size: noisier, and biased too.
-# Only near the optimum does bias still buy calm that no unbiased estimate of this table has.
+# So less noise need not be paid for with bias.
+# Compared with the *plain* estimate, MiniLLM looks like a bargain for small batches.
+# Compared with *exact future, baseline*, for a word-level student, it is no bargain at any batch size: noisier, and biased too.
+# Only near the optimum does bias still buy a calm that no unbiased estimate of this table has.
 #
 # ## 4 · k1, k2, k3: readings that are taken for losses
 #
@@ -770,13 +771,13 @@ claim(
 # $$k_1=-r,\qquad k_2=\tfrac12r^2,\qquad k_3=e^r-1-r.$$
 #
 # $k_1$ and $k_3$ are unbiased, and $k_3$ is never negative.
-# $k_2$ is the leading term of both in a small $r$.
-# They were proposed as *readings*; first, how well do they read?
+# $k_2$ is the leading term of $k_3$ for small $r$.
+# All three were proposed as *readings*, for logs; first, how well do they read?
 
 # %% [markdown]
 # ### Exercise 07.4 · Three estimators (●○○, 5 minutes)
 #
-# From the log-probabilities of drawn tokens under student and teacher, $x\sim q$.
+# Compute all three from the log-probabilities of drawn tokens, $x\sim q$, under student and teacher.
 
 
 # %%
@@ -855,8 +856,8 @@ claim(
     above=1,
 )
 # %% [markdown]
-# How often $k_1$ is negative depends on the student, and so does which reading is calm.
-# Only near $q=p$ is $k_2$ sure to read well.
+# How often $k_1$ is negative depends on the student, and so does which reading has the smallest spread.
+# Only near $q=p$ is $k_2$ certain to read well.
 # $k_3$ suffers from tokens with $p\gg q$, which a committed student has left behind.
 #
 # It is tempting to *minimise* such readings.
@@ -865,7 +866,7 @@ claim(
 predict("07.e")
 
 # %% [markdown]
-# **Derive.** As losses, the sample is held fixed while the loss is differentiated, so $\nabla r=-\nabla\log q(x)$.
+# **Derive.** In a loss the sample is held fixed while we differentiate, so $\nabla r=-\nabla\log q(x)$.
 # For any function $k(r)$ the expected gradient is $-\sum_x q(x)\,k'(r)\,\nabla\log q(x)$:
 #
 # | | $k'(r)$ | expected gradient |
@@ -874,7 +875,7 @@ predict("07.e")
 # | $k_2$ | $r$ | $-\sum q\,r\,\nabla\log q=\nabla\mathrm{KL}(q\|p)$ |
 # | $k_3$ | $e^r-1$ | $-\sum q\,\tfrac pq\nabla\log q=-\sum p\,\nabla\log q=\nabla\mathrm{KL}(p\|q)$ |
 #
-# The next cell adds these sums up for five random pairs of distributions, with the library's estimators, which yours must equal.
+# The next cell computes these sums for five random pairs of distributions, with the library's estimators, which yours must equal.
 
 # %%
 from kd_lab.how import forward_kl, k1, k2, k3
@@ -907,9 +908,9 @@ claim(
 reveal("07.e")
 
 # %% [markdown]
-# **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss, and so several libraries had it.
+# **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss, and several libraries followed.
 # It *reads* as reverse KL to the reference model and *pulls* as forward KL.
-# That is a sensible penalty, but not the one that its name says.
+# That is a sensible penalty, but not the one that is logged.
 # Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)).
 #
 # To see the difference, take a student with two weights, the mean and the log-width of a bell over 41 tokens.
@@ -934,7 +935,7 @@ for reading in (k1, k2, k3):
 # %% tags=["hide-input"]
 show(
     bells_figure(learned),
-    "Four students each, two of which begin over either hill. k1 drifts without aim. k2 settles on the hill where it began and leaves the other: reverse KL. k3 "
+    "Four students each, two of which begin over each hill. k1 drifts without aim. k2 settles on the hill where it began and leaves the other: reverse KL. k3 "
     "spreads over both: forward KL, whatever its reading says.",
     alt="Three panels with a two-hilled teacher. Students trained on k1 are scattered bells, on k2 narrow bells on one hill, on k3 wide bells over both.",
 )
@@ -946,16 +947,16 @@ show(
 # Whitening subtracts a mean, one for all positions: a baseline that the equations do not mention.
 # In [TRL's `MiniLLMConfig`](https://huggingface.co/docs/trl/main/en/minillm_trainer) the discount of future rewards, `gamma`, is **0 by default**: no future counts, and what remains is token-wise.
 # [TorchRL's `DistillationLoss`](https://docs.pytorch.org/rl/main/reference/generated/torchrl.objectives.llm.DistillationLoss.html) goes in the direction "reverse" by default, as $k_3$ per token with no gradient through the sampling: by the table above it descends *forward* KL on the student's prefixes.
-# Not to be carried over from our toy: exact expectations, texts of five tokens, students of 25 weights; MiniLLM's models have 120M to 13B.
+# What does not carry over from our toy: exact expectations, texts of five tokens, students of 25 weights; MiniLLM's models have 120M to 13B.
 
 # %% [markdown]
 # ## 5 · Does it pay?
 #
 # Back to *fork*, now without exact gradients.
 # Five bigrams, trained at word level first, go on for 150 steps of 32 texts by eight recipes, each from the same start.
-# The yardstick is exact: KL(Q‖P) over all texts, which all but the first two of them set out to minimise.
-# The baseline is a HOW that the library does not have; `WithBaseline`, a short class in this lesson's folder, is all it takes.
-# From section 3: at 32 texts MiniLLM's estimate is nearer than the plain one.
+# The yardstick is exact: KL(Q‖P) over all texts, which every recipe but the first two sets out to minimise.
+# The baseline is a HOW that the library does not have; `WithBaseline`, a short class in this lesson's folder, adds it.
+# Recall section 3: at 32 texts MiniLLM's estimate is nearer to the exact gradient than the plain one.
 
 # %%
 predict("07.f")
@@ -1072,10 +1073,10 @@ claim(
 )
 
 # %% [markdown]
-# The tamed estimate is the nearer one *for one step*, and training takes many.
+# MiniLLM's estimate is the nearer one *for one step*, but training takes many.
 # Noise averages out over the steps; bias points the same way at every one of them.
-# The size of a bias at the start does not tell where the training ends.
-# For a word-level student, dividing the whole return has the larger bias of the two, and it ends nearer.
+# The size of a bias at the start does not tell where training ends.
+# Of the two length normalisations, dividing the whole return has the larger bias for a word-level student, yet it ends nearer.
 # At 32 texts the unbiased recipes differ by hundredths of a nat: noise is not what limits them here.
 # With 8 texts per step it is.
 
@@ -1100,12 +1101,12 @@ claim(
     above=0,
 )
 # %% [markdown]
-# Before this is held against MiniLLM: its texts have hundreds of tokens, where the noise of the future is far larger than in five.
-# Its updates are clipped, its loss is helped by plain language modelling, and its authors' ablation finds all three tamers of use.
+# Before you hold this against MiniLLM: its texts have hundreds of tokens, where the noise of the future is far larger than with five.
+# Its updates are clipped, its loss is helped by plain language modelling, and its authors' ablation finds all three devices useful.
 # Noise, bias and the number of steps decide, and you can measure all three.
 #
-# Nor is a low KL(Q‖P) all that one may want: look at the column beside it.
-# The student that looks ahead has given a whole road up.
+# Nor is a low KL(Q‖P) all that one may want: look at KL(P‖Q) beside it.
+# The student that looks ahead has given up a whole road.
 #
 # ## Discuss
 #
@@ -1122,8 +1123,8 @@ claim(
 #
 # 1. Sequence reverse KL depends on θ twice: in what is said at a prefix, and in which prefixes come up. Token-wise on-policy KL differentiates the first only.
 # 2. The missing term is the future return times the score. It matters to a student that cannot be its teacher.
-# 3. The policy gradient puts it back without bias and with much noise. Single-step decomposition, the exact future and a baseline calm it without bias; the first two help while the student is far from its optimum, the baseline at every stage.
-# 4. MiniLLM's length normalisation and token weights buy calm with bias: nearer for one small batch than the plain estimate, further over a whole training.
+# 3. The policy gradient puts it back without bias but with much noise. Single-step decomposition, the exact future and a baseline calm it without bias; the first two help while the student is far from its optimum, the baseline at every stage.
+# 4. MiniLLM's length normalisation and token weights add bias. Together its devices come nearer than the plain estimate for one small batch, and end further away after a whole training.
 # 5. As losses on the student's samples k1 does nothing, k2 is reverse KL, k3 is forward KL. An estimate of a value is no estimate of its gradient.
 #
 # ## Quiz

@@ -15,8 +15,8 @@ PREDICTIONS = {
         ),
         right="nothing",
         because=(
-            "At the first position q = p already, and the prefixes are held fixed. The row that could put it right is "
-            "never told."
+            "At the first position q = p already, and the prefixes are held fixed. What goes wrong after b never "
+            "reaches the row of the first letter."
         ),
     ),
     "07.b": Prediction(
@@ -30,7 +30,8 @@ PREDICTIONS = {
         ),
         right="at the teacher, as the exact gradient does",
         because=(
-            "Where every conditional can be right, each being right is enough: the future return then averages to zero."
+            "If every conditional can be right at once, it is enough to make each one right: the future return then "
+            "averages to zero."
         ),
     ),
     "07.c": Prediction(
@@ -57,8 +58,8 @@ PREDICTIONS = {
             "the same: only the bias changes",
         ),
         because=(
-            "Near the optimum the return log P/Q is nearly the same for all texts that the student still writes. "
-            "Whole, it multiplies a score whose mean is zero; taken apart, its parts no longer cancel."
+            "Near the optimum the return log P/Q is nearly the same for all texts that the student still writes: a low "
+            "reward now is made up for later. Replace the reward now by its mean, and the later ones no longer cancel."
         ),
     ),
     "07.e": Prediction(
@@ -90,7 +91,7 @@ QUIZ = (
     Question(
         "On-policy distillation with reverse KL at every token. Through what does no gradient flow?",
         {
-            "the choice of the tokens": "Yes: the prefixes are data to it, although the student made them.",
+            "the choice of the tokens": "Yes: it treats the prefixes as data, although the student wrote them.",
             "the teacher": "True of every method here, and not what sets this one apart.",
             "the student's conditionals": "These are exactly what it differentiates.",
         },
@@ -103,7 +104,7 @@ QUIZ = (
         ),
         {
             "learns nothing at that position": "Yes: it is the same for all tokens of the position, and ∇Σq = 0.",
-            "minimises reverse KL": "Then the number would have to tell a good token from a bad one.",
+            "minimises reverse KL": "For that, the number would have to tell a good token from a bad one.",
             "minimises forward KL": "No divergence at all: the expected gradient is zero.",
         },
         right="learns nothing at that position",
@@ -115,8 +116,8 @@ QUIZ = (
         ),
         {
             "the unbiased one": "Yes: variance falls as 1/N, the bias stays.",
-            "the one with less variance": "For small N. Beyond the crossing its error is all bias.",
-            "neither: both are consistent": "A biased one converges, but to another gradient.",
+            "the one with less variance": "Only for small N. For large N its error is nearly all bias.",
+            "neither: both are consistent": "The biased one converges too, but to another gradient.",
         },
         right="the unbiased one",
     ),
@@ -129,7 +130,7 @@ QUIZ = (
             "lowers the variance and adds a bias": (
                 "Length normalisation does. What is subtracted here does not depend on y_t."
             ),
-            "changes neither: it drops out": "It drops out of the mean only. In a single estimate it is there.",
+            "changes neither: it drops out": "It drops out of the mean only. In a single estimate it is still there.",
         },
         right="lowers the variance and leaves the mean",
     ),

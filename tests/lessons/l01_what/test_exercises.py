@@ -105,7 +105,7 @@ def test_limit_gradient_names_the_sign(assert_rejects):
         gap = teacher_logits - student_logits
         return (gap - gap.mean(-1, keepdim=True)) / gap.size(-1)
 
-    assert_rejects("01.2", toward, "sign is turned")
+    assert_rejects("01.2", toward, "sign is reversed")
 
 
 def test_limit_gradient_names_the_vocabulary(assert_rejects):

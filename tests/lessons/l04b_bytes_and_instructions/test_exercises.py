@@ -61,7 +61,7 @@ def test_the_lost_row_knows_the_sign(assert_rejects):
     def unsigned(vocabulary):
         return -(-(2**32) // vocabulary)
 
-    assert_rejects("04b.3", unsigned, "without a sign")
+    assert_rejects("04b.3", unsigned, "limit of unsigned numbers")
 
 
 def test_the_lost_row_counts_elements(assert_rejects):

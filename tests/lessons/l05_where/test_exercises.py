@@ -50,7 +50,7 @@ def test_roll_out_names_the_text_behind_the_end(assert_rejects):
         counted = find_exercise("05.1").reference(model, prompts, new_tokens, pick)[1]
         return tokens, counted
 
-    assert_rejects("05.1", never_stops, "no text any more")
+    assert_rejects("05.1", never_stops, "no longer text")
 
 
 def test_roll_out_names_the_counted_prompt(assert_rejects):
@@ -219,7 +219,7 @@ def test_on_policy_loss_names_the_padding(assert_rejects):
         q, p = (model(tokens[:, :-1]).log_softmax(-1) for model in (student, teacher))
         return kl_div(q, p.detach(), log_target=True, reduction="none").sum(-1).mean()
 
-    assert_rejects("05.3", unmasked, "behind the end")
+    assert_rejects("05.3", unmasked, "after the end")
 
 
 def by_torch(student, teacher, tokens, mask):
@@ -312,7 +312,7 @@ def test_dagger_names_the_first_student(assert_rejects):
             pupil = fit(pupil, kept)
         return pupil, kept
 
-    assert_rejects("05.4", one_writer, "first student that writes")
+    assert_rejects("05.4", one_writer, "first student writes")
 
 
 def test_dagger_names_the_order(assert_rejects):
