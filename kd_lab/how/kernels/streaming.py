@@ -30,8 +30,9 @@ def streaming_forward(
     """Loss of one row and, as SAVE asks, "nothing", "statistics" for `streaming_backward`, or the "gradient" itself,
     multiplied by the row's weight, where the caller knows the factor that backpropagation will bring.
 
-    Whole tiles need no mask, so that their loads are vectors for any V; the rest of the row goes first. The last HELD
-    whole tiles stay in registers for the later sweeps, which go back from there, over what the cache still has.
+    Whole tiles need no mask, so that their loads are vectors for any V whose rows are padded to 16 elements; the rest
+    of the row goes first. The last HELD whole tiles stay in registers for the later sweeps, which go back from there,
+    over what the cache still has.
     """
     LABELS: tl.constexpr = labels is not None
     KEPT: tl.constexpr = 4 if LABELS else 3  # numbers per row

@@ -190,7 +190,7 @@ for name, words in (
     ("permuted", "With its dark part permuted the same softness puts the student behind labels."),
     (
         "top + usual",
-        "Also with a plausible tail, the usual letters, equal entropy alone leaves the student behind labels.",
+        "Even with a plausible tail, the usual letters, equal entropy alone leaves the student behind labels.",
     ),
 ):
     claim("C01a", words, bits[name] - bits["label"][:5], unit="bits per character behind labels", above=0)

@@ -756,7 +756,7 @@ for _ in range(5):
         clock[label].append(np.median(np.diff(history["seconds"])))
 seconds = {label: [np.median(np.diff(p[label].seconds)) for p in pupils] for label in WAYS}
 for text, times in (("tunes", clock), ("surnames", seconds)):
-    each = ",  ".join(f"{label} {1000 * np.median(one):.0f} ms per step" for label, one in times.items())
+    each = ",  ".join(f"{label} {1000 * np.median(one):.1f} ms per step" for label, one in times.items())
     print(f"{text:8}  {each}")
 claim(
     "C05c",

@@ -165,7 +165,7 @@ display(Markdown(
 ))  # fmt: skip
 claim(
     "C07a",
-    "On-policy token-wise reverse KL is not the gradient of the sequence's reverse KL: it points elsewhere.",
+    "The gradient of on-policy token-wise reverse KL is not that of the sequence's reverse KL: it points elsewhere.",
     cosines["word-level"],
     unit="cosine between the two, after word-level training",
     below=0.9,
@@ -1095,7 +1095,7 @@ claim(
 )
 claim(
     "C07e",
-    "Whether a baseline from the seven other texts, on its own, speeds up 8 texts per step: ten seeds do not decide it.",
+    "With 8 texts per step, a baseline from the seven other texts alone ends nearer to the teacher.",
     few["single step only"][:, 3] - few["single step, baseline"][:, 3],
     unit="nats lower than single step only after 60 steps",
     above=0,
