@@ -51,6 +51,19 @@ def as_array(value: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array.dtype.kind in "biuf" else None
 
 
+def finite(value: Any) -> bool:
+    """Whether every number in an answer is finite.
+
+    >>> finite({"kl": torch.ones(2)}), finite((1.0, float("nan"))), finite("a word")
+    (True, False, True)
+    """
+    if isinstance(value, Mapping):
+        return all(map(finite, value.values()))
+    if (array := as_array(value)) is not None:
+        return bool(np.isfinite(array).all())
+    return not isinstance(value, list | tuple) or all(map(finite, value))
+
+
 def difference(got: Any, expected: Any, tolerance: float = 1e-5, names: Sequence[str] = ()) -> str:
     """A sentence for an answer that no known mistake explains.
 
@@ -60,7 +73,7 @@ def difference(got: Any, expected: Any, tolerance: float = 1e-5, names: Sequence
         names: of the entries of a tuple; by default they are counted.
 
     >>> difference({"kl": 1.0, "lse": 2.0}, {"kl": 1.5, "lse": 2.0})
-    '`kl` differs; `lse` is right. The value differs in this case. Work it out by hand and see where your lines part from it.'
+    '`kl` differs; `lse` is right. The value differs in this case. Work it out by hand ...'
     """
     if got is None:
         return "It returns None: the return statement is missing, or this case does not reach it."

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kd_lab.classroom.answers import brief, close, difference
+from kd_lab.classroom.answers import brief, close, difference, finite
 from kd_lab.classroom.parts import part_of
 
 
@@ -155,20 +155,28 @@ def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any
 def recognise(exercise: Exercise, candidate: Callable[..., Any], case: Case, got: Any) -> Mistake | None:
     """The known mistake that answers as the candidate does on every case, of which `case` is the first that differs.
 
-    On one small case mistakes agree by coincidence: a maximum and a sum without its end mark are both a ½ somewhere.
+    On one small case mistakes agree by coincidence. A case on which the candidate breaks for a reason of its own, a
+    logarithm of 0 perhaps, speaks for no mistake and against none; but one case alone names none.
     """
-    alike = [
-        mistake for mistake in exercise.mistakes if agree(exercise, got, answer_to(exercise, mistake.function, case))
-    ]
-    for other in exercise.cases:
-        if alike and other is not case:
-            own = answer_to(exercise, candidate, other)
-            alike = [mistake for mistake in alike if agree(exercise, own, answer_to(exercise, mistake.function, other))]
-    return alike[0] if alike else None
+    own = {
+        other.description: got if other is case else answer_to(exercise, candidate, other) for other in exercise.cases
+    }
+
+    def alike(mistake: Mistake) -> bool:
+        agreed = 0
+        for other in exercise.cases:
+            one, theirs = own[other.description], answer_to(exercise, mistake.function, other)
+            if close(one, theirs, exercise.tolerance):
+                agreed += 1
+            elif other is case or finite(one) or not finite(theirs):
+                return False
+        return agreed >= min(2, len(exercise.cases))
+
+    return next(filter(alike, exercise.mistakes), None)
 
 
-BROKEN = object()
-"""The answer of a function that stops with an error, or never ends."""
+BROKEN = float("nan")
+"""The answer of a function that stops with an error, or never ends: no number."""
 
 
 def answer_to(exercise: Exercise, function: Callable[..., Any], case: Case) -> Any:
@@ -177,11 +185,6 @@ def answer_to(exercise: Exercise, function: Callable[..., Any], case: Case) -> A
             return asked(exercise, function)(*case.inputs())
     except Exception:
         return BROKEN
-
-
-def agree(exercise: Exercise, one: Any, other: Any) -> bool:
-    """Whether two answers are one; two functions that break on a case agree there."""
-    return one is other or (one is not BROKEN and other is not BROKEN and close(one, other, exercise.tolerance))
 
 
 def call(

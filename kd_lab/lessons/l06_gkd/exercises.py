@@ -131,6 +131,12 @@ GKD_STEP = Exercise(
             lambda *inputs: _step(lambda share, coin: coin >= share, *inputs),
         ),
         Mistake(
+            "coin turned over, and strictly",
+            "The student writes where the fixed batch should be taken, and the other way round. Of many coins, the "
+            "share λ lies below λ: those are the student's.",
+            lambda *inputs: _step(lambda share, coin: coin > share, *inputs),
+        ),
+        Mistake(
             "both blended",
             "Both batches are judged and their losses blended. The expectation is the same, but then the student "
             "writes at every step. One coin chooses one batch.",

@@ -23,15 +23,23 @@ def round_in_groups(weight, bits, group):
     return (scale * (codes - zero)).flatten(1)
 
 
-def _on_a_grid(groups, bits, *, steps=None, axis=-1, zero=None, rounding=torch.round, with_zero=True, shift=0):
+def _on_a_grid(
+    groups, bits, *, steps=None, axis=-1, zero=None, rounding=torch.round, with_zero=True, shift=0, when_zero=1.0
+):
     """Rounding with one thing done otherwise."""
     highest, lowest = groups.amax(axis, keepdim=True), groups.amin(axis, keepdim=True)
     if with_zero:
         highest, lowest = highest.clamp(min=0), lowest.clamp(max=0)
     scale = (highest - lowest) / (2**bits - 1 if steps is None else steps)
+    scale = scale.where(scale > 0, when_zero)
     zero = (-lowest / scale).round() if zero is None else zero(-lowest / scale)
     codes = (rounding(groups / scale) + zero).clamp(0, 2**bits - 1)
     return scale * (codes - zero - shift)
+
+
+def _of_a_range(scale):
+    """1 for a group of zeros."""
+    return scale.where(scale > 0, 1.0)
 
 
 def _a_point_too_many(weight, bits, group):
@@ -51,13 +59,13 @@ def _zero_point_not_round(weight, bits, group):
 
 
 def _divided_by_zero(weight, bits, group):
-    return _on_a_grid(weight.unflatten(1, (-1, group)), bits).flatten(1)
+    return _on_a_grid(weight.unflatten(1, (-1, group)), bits, when_zero=0.0).flatten(1)
 
 
 def _zero_between_points(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     highest, lowest = groups.amax(-1, keepdim=True), groups.amin(-1, keepdim=True)
-    scale = (highest - lowest) / (2**bits - 1)
+    scale = _of_a_range((highest - lowest) / (2**bits - 1))
     return (((groups - lowest) / scale).round() * scale + lowest).flatten(1)
 
 
@@ -81,7 +89,7 @@ def _one_grid_for_all(weight, bits, group):
 def _around_zero(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     most = 2 ** (bits - 1) - 1
-    scale = groups.abs().amax(-1, keepdim=True) / most
+    scale = _of_a_range(groups.abs().amax(-1, keepdim=True) / most)
     return (scale * (groups / scale).round().clamp(-most, most)).flatten(1)
 
 
@@ -92,7 +100,7 @@ def _cut_off(weight, bits, group):
 def _codes(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     highest, lowest = groups.amax(-1, keepdim=True).clamp(min=0), groups.amin(-1, keepdim=True).clamp(max=0)
-    scale = (highest - lowest) / (2**bits - 1)
+    scale = _of_a_range((highest - lowest) / (2**bits - 1))
     return ((groups / scale).round() + (-lowest / scale).round()).clamp(0, 2**bits - 1).flatten(1)
 
 
