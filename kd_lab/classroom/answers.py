@@ -51,6 +51,32 @@ def as_array(value: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array.dtype.kind in "biuf" else None
 
 
+def alike(got: Any, form: Any) -> Any:
+    """A right answer in the form of another one: a tensor, an array, a number, a list or a tuple of such.
+
+    Numbers keep their values and tensors their gradients; what cannot take the form stays as it is.
+
+    >>> alike(0.5, torch.zeros(())), alike([1.0, torch.tensor(2.0)], (0.0, 0.0))
+    (tensor(0.5000), (1.0, 2.0))
+    """
+    if isinstance(form, Mapping) and isinstance(got, Mapping) and got.keys() == form.keys():
+        return {key: alike(got[key], form[key]) for key in form}
+    if isinstance(form, tuple) and isinstance(got, list | tuple) and len(got) == len(form):
+        return tuple(alike(one, other) for one, other in zip(got, form, strict=True))
+    if isinstance(form, torch.Tensor) and isinstance(got, torch.Tensor):
+        numbers = got.is_floating_point() == form.is_floating_point() and form.dtype != torch.bool
+        return got if numbers else got.to(form.dtype)
+    if isinstance(form, str | bool | Mapping | tuple) or (array := as_array(got)) is None:
+        return got
+    if isinstance(form, torch.Tensor):
+        return torch.as_tensor(array, dtype=form.dtype)
+    if isinstance(form, np.ndarray):
+        return got if isinstance(got, np.ndarray) else array.astype(form.dtype)
+    if isinstance(form, list):
+        return got if isinstance(got, list) else array.tolist()
+    return array.item() if isinstance(form, Number) and not isinstance(got, Number) and array.size == 1 else got
+
+
 def finite(value: Any) -> bool:
     """Whether every number in an answer is finite.
 
