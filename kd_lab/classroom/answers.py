@@ -51,30 +51,42 @@ def as_array(value: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array.dtype.kind in "biuf" else None
 
 
-def alike(got: Any, form: Any) -> Any:
+def alike(got: Any, form: Any, dtype: torch.dtype | None = None) -> Any:
     """A right answer in the form of another one: a tensor, an array, a number, a list or a tuple of such.
 
-    Numbers keep their values and tensors their gradients; what cannot take the form stays as it is.
+    Args:
+        got: the answer. Tensors keep their gradients; what cannot take the form stays as it is.
+        form: an answer to another question.
+        dtype: of floating-point tensors; by default they keep their own.
 
-    >>> alike(0.5, torch.zeros(())), alike([1.0, torch.tensor(2.0)], (0.0, 0.0))
+    >>> alike(0.5, torch.zeros(()), torch.float32), alike([1.0, torch.tensor(2.0)], (0.0, 0.0))
     (tensor(0.5000), (1.0, 2.0))
     """
     if isinstance(form, Mapping) and isinstance(got, Mapping) and got.keys() == form.keys():
-        return {key: alike(got[key], form[key]) for key in form}
+        return {key: alike(got[key], form[key], dtype) for key in form}
     if isinstance(form, tuple) and isinstance(got, list | tuple) and len(got) == len(form):
-        return tuple(alike(one, other) for one, other in zip(got, form, strict=True))
-    if isinstance(form, torch.Tensor) and isinstance(got, torch.Tensor):
-        numbers = got.is_floating_point() == form.is_floating_point() and form.dtype != torch.bool
-        return got if numbers else got.to(form.dtype)
-    if isinstance(form, str | bool | Mapping | tuple) or (array := as_array(got)) is None:
+        return tuple(alike(one, other, dtype) for one, other in zip(got, form, strict=True))
+    if isinstance(form, list) and form and isinstance(got, list | tuple | np.ndarray | torch.Tensor):
+        return [alike(one, form[0], dtype) for one in got]
+    if isinstance(form, str | bool | Mapping | tuple | list) or (array := as_array(got)) is None:
         return got
     if isinstance(form, torch.Tensor):
-        return torch.as_tensor(array, dtype=form.dtype)
+        tensor = got if isinstance(got, torch.Tensor) else torch.as_tensor(array)
+        wanted = (dtype or tensor.dtype) if form.is_floating_point() else form.dtype
+        return tensor.to(wanted if wanted.is_floating_point == form.is_floating_point() else form.dtype)
     if isinstance(form, np.ndarray):
         return got if isinstance(got, np.ndarray) else array.astype(form.dtype)
-    if isinstance(form, list):
-        return got if isinstance(got, list) else array.tolist()
     return array.item() if isinstance(form, Number) and not isinstance(got, Number) and array.size == 1 else got
+
+
+def precision(arguments: Sequence[Any]) -> torch.dtype | None:
+    """The dtype of the first tensor of floating-point numbers among the arguments of a call; None without one.
+
+    >>> precision((2, torch.tensor([0, 1]), torch.zeros(2, dtype=torch.float64)))
+    torch.float64
+    """
+    tensors = (one for one in arguments if isinstance(one, torch.Tensor) and one.is_floating_point())
+    return next((one.dtype for one in tensors), None)
 
 
 def finite(value: Any) -> bool:

@@ -6,7 +6,7 @@ from inspect import unwrap
 from typing import Any
 
 from kd_lab.classroom import progress
-from kd_lab.classroom.answers import alike
+from kd_lab.classroom.answers import alike, precision
 from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise
 from kd_lab.classroom.panel import Panel, show
 
@@ -69,7 +69,7 @@ def guarded(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
         @wraps(own)
         def call(*arguments: Any, **named: Any) -> Any:
             try:
-                return alike(own(*arguments, **named), form)
+                return alike(own(*arguments, **named), form, precision(arguments))
             except Exception as error:
                 try:
                     answer = reference(*arguments, **named)

@@ -1,5 +1,6 @@
 """Exercises of lesson 08: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
 from torch import tensor
 
@@ -21,6 +22,33 @@ def round_in_groups(weight, bits, group):
     zero = (-lowest / scale).round()
     codes = ((groups / scale).round() + zero).clamp(0, 2**bits - 1)
     return (scale * (codes - zero)).flatten(1)
+
+
+def round_weight_by_weight(weight, bits, group):
+    """Plain Python, a group after the other; a list of lists."""
+    rows = []
+    for row in weight.tolist():
+        rounded = []
+        for start in range(0, len(row), group):
+            members = row[start : start + group]
+            low, high = min([0, *members]), max([0, *members])
+            step = (high - low) / (2**bits - 1) or 1
+            shift = round(-low / step)
+            rounded += [step * (min(max(round(one / step) + shift, 0), 2**bits - 1) - shift) for one in members]
+        rows.append(rounded)
+    return rows
+
+
+def round_in_numpy(weight, bits, group):
+    """Signed codes in numpy and double precision, which are clipped to the grid in place."""
+    groups = np.asarray(weight.detach(), dtype=np.float64).reshape(-1, group)
+    highest, lowest = np.maximum(groups.max(1), 0), np.minimum(groups.min(1), 0)
+    step = ((highest - lowest) / (2**bits - 1))[:, None]
+    step[step == 0] = 1
+    first = np.rint(lowest[:, None] / step)
+    codes = np.rint(groups / step)
+    np.clip(codes, first, first + 2**bits - 1, out=codes)
+    return (step * codes).reshape(weight.shape)
 
 
 def _on_a_grid(
@@ -106,6 +134,7 @@ def _codes(weight, bits, group):
 
 ROUND_IN_GROUPS = Exercise(
     reference=round_in_groups,
+    unusual=(round_weight_by_weight, round_in_numpy),
     explanation=(
         "`unflatten` gives the groups of a row an axis of their own, so that `amax` and `amin` see one group at a "
         "time; `keepdim` lets scale and zero point spread over it again. The zero point is a whole number, which puts "
@@ -209,6 +238,33 @@ def rounded_weight(weight, scale, most):
     return scale * (inside + (inside.round() - inside).detach())
 
 
+class _Straight(torch.autograd.Function):
+    """A staircase that claims to be a slope."""
+
+    @staticmethod
+    def forward(ctx, weight, scale, most):
+        codes = torch.round(weight / scale)
+        ctx.save_for_backward(weight.abs() <= most * scale)
+        return codes.clamp_(-most, most) * scale
+
+    @staticmethod
+    def backward(ctx, upstream):
+        (inside,) = ctx.saved_tensors
+        return upstream * inside, None, None
+
+
+def rounded_by_own_backward(weight, scale, most):
+    """A function whose backward pass is written out."""
+    return _Straight.apply(weight, scale, most)
+
+
+def rounded_by_nothing_added(weight, scale, most):
+    """The rounded number, and the weight less itself where it lies on the grid: 0, with slope 1."""
+    codes = (weight.detach() / scale).round().clamp(-most, most)
+    inside = weight.detach().abs() <= most * scale
+    return scale * codes + torch.where(inside, weight - weight.detach(), 0.0)
+
+
 def _value_and_gradient(function, weight, scale, most):
     """The value of the function, and the gradient of its sum weighted by 1, 2, 3, …"""
     weight = weight.requires_grad_()
@@ -225,6 +281,7 @@ def _value_and_gradient(function, weight, scale, most):
 
 STRAIGHT_THROUGH = Exercise(
     reference=rounded_weight,
+    unusual=(rounded_by_own_backward, rounded_by_nothing_added),
     run=_value_and_gradient,
     explanation=(
         "`inside + (inside.round() - inside)` is `inside.round()`, to the last bit or nearly so. With the bracket "
@@ -289,6 +346,21 @@ def keep_heads(query_key_value, project, heads, keep):
     return by_head[:, keep].flatten(0, 2), columns[:, keep].flatten(1)
 
 
+def keep_slices(query_key_value, project, heads, keep):
+    """The wanted strips, cut out one by one and put together; a list."""
+    size = project.shape[1] // heads
+    strips = [part[head * size :][:size] for part in query_key_value.chunk(3) for head in keep]
+    return [torch.cat(strips), torch.cat([project[:, head * size :][:, :size] for head in keep], dim=1)]
+
+
+def keep_by_number(query_key_value, project, heads, keep):
+    """The numbers of the rows that stay, by a question to each row."""
+    size = project.shape[1] // heads
+    columns = [column for head in keep for column in range(head * size, head * size + size)]
+    rows = [column + part * heads * size for part in range(3) for column in columns]
+    return query_key_value.index_select(0, tensor(rows)), project.index_select(1, tensor(columns))
+
+
 def _columns(project, heads, keep):
     return project.unflatten(1, (heads, -1))[:, keep].flatten(1)
 
@@ -341,6 +413,8 @@ def _attention(heads, features, width):
 
 KEEP_HEADS = Exercise(
     reference=keep_heads,
+    unusual=(keep_slices, keep_by_number),
+    entries=("Q, K and V", "the projection"),
     explanation=(
         "A head owns F rows in each of Q, K and V, and F *columns* of the projection: those that multiply what it has "
         "gathered. `unflatten` gives the heads an axis of their own, indexing keeps the wanted ones, `flatten` joins "
