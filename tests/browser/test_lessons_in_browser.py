@@ -33,6 +33,10 @@ def test_unsolved_is_no_alarm_and_changes_no_claim(lesson, learner):
     assert contradictions(nbformat.read(lesson.notebook, as_version=4), run) == []
 
 
+def test_axe_finds_nothing_critical_or_serious_in_what_it_draws(lesson, learner):
+    assert learner(lesson).faults() == []
+
+
 def test_its_first_explorer_answers_to_its_keys(lesson, learner):
     notebook = learner(lesson)
     first_explorer_answers_to_its_keys(notebook)
