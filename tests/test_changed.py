@@ -6,7 +6,7 @@ from changed import ALWAYS, ROOT, mirrors_of
 def test_a_change_is_tested_by_its_mirror():
     assert mirrors_of(["kd_lab/how/kernels/tile.py"]) == [*ALWAYS, "kd_lab/how", "tests/how"]
     assert mirrors_of(["tests/models/test_gpt.py"]) == [*ALWAYS, "kd_lab/models", "tests/models"]
-    assert mirrors_of(["kd_lab/lessons/l03_which_kl/fits.py"]) == [
+    assert mirrors_of(["kd_lab/lessons/l03_which_kl/figures.py"]) == [
         *ALWAYS,
         "kd_lab/lessons/l03_which_kl",
         "tests/lessons/l03_which_kl",

@@ -101,6 +101,15 @@ class Mixture2D:
         return self.means[mode] + self.widths[mode, None] * generator.standard_normal((size, 2))
 
 
+def two_hills(second: float | int = 3.0, weight: float | int = 0.5, width: float | int = 0.5) -> Mixture1D:
+    """A teacher with two modes: one at −2 of width ½, and one at `second` of this weight and width.
+
+    >>> two_hills(second=3).means
+    array([-2.,  3.])
+    """
+    return Mixture1D(weights=(1 - weight, weight), means=(-2.0, second), widths=(0.5, width))
+
+
 def line(low: float | int, high: float | int, points: int) -> tuple[Float[np.ndarray, " N"], float]:
     """`points` midpoints of equal cells from `low` to `high`, and the cell's width.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kd_lab.worlds import Mixture1D, Mixture2D
-from kd_lab.worlds.densities import line, plane
+from kd_lab.worlds.densities import line, plane, two_hills
 
 TWO = Mixture1D(weights=(1, 3), means=(-2, 2), widths=(0.5, 1.0))
 FOUR = Mixture2D(weights=(1, 1, 2, 0), means=((-2, 0), (2, 0), (0, 2), (0, -2)), widths=(0.5, 0.7, 1.0, 0.2))
@@ -77,3 +77,9 @@ def test_a_point_of_three_coordinates_is_refused():
 def test_an_empty_range_is_refused():
     with pytest.raises(ValueError, match="low < high"):
         line(1, 1, 10)
+
+
+def test_two_hills_are_a_mixture_with_its_first_mode_at_minus_two():
+    x = np.linspace(-4, 6, 11)
+    expected = Mixture1D((0.7, 0.3), (-2, 3), (0.5, 1.0)).logpdf(x)
+    np.testing.assert_allclose(two_hills(second=3, weight=0.3, width=1.0).logpdf(x), expected)

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
+import torch
 
-from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
+from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 
 
 def forward_kl(student_logp, teacher_logp):
@@ -16,8 +17,7 @@ def forward_kl(student_logp, teacher_logp):
 
 
 def fit_forward(x, cell, teacher_logp):
-    """Mean and width (standard deviation) of the Gaussian with the least forward KL: [N], float, [N] -> two "
-    "floats."""
+    """Mean and width (standard deviation) of the Gaussian with the least forward KL: [N], float, [N] -> two floats."""
     mass = np.exp(teacher_logp) * cell  # a density is probability per unit of x; times the cell it is a probability
     mean = (mass * x).sum()
     # Spread within the modes and between them alike: both are distance from the one mean.
@@ -30,13 +30,6 @@ def reverse_kl_gradient(student_logp, teacher_logp):
     log_ratio = student_logp - teacher_logp
     # Only what is worse than the student's own average goes down; the average itself is the reverse KL.
     return q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
-
-
-def jsd(student_logp, teacher_logp, beta):
-    """JSD(β) = β·KL(p‖m) + (1−β)·KL(q‖m), m = βp + (1−β)q, in nats: [..., V], [..., V], float -> [...]."""
-    # logaddexp is the log of a sum of probabilities; the sum of logs would be another distribution's.
-    mixture_logp = np.logaddexp(np.log(beta) + teacher_logp, np.log1p(-beta) + student_logp)
-    return beta * forward_kl(mixture_logp, teacher_logp) + (1 - beta) * forward_kl(mixture_logp, student_logp)
 
 
 def logs(*rows):
@@ -55,10 +48,74 @@ def quiet(function):
     return called
 
 
-def two_hills_on_a_grid():
-    """A line of 401 points with heavy and light hills of unequal width, 3 apart."""
-    x = np.linspace(-6, 10, 401)
-    density = 0.75 * np.exp(-0.5 * (x / 0.5) ** 2) / 0.5 + 0.25 * np.exp(-0.5 * ((x - 3) / 1.0) ** 2)
+def never_said_by_the_student(candidate):
+    """Forward KL has no bound: a small number inside the logarithm would give it one."""
+    student_logp, teacher_logp = logs([1.0, 0.0]), logs([0.5, 0.5])
+    with np.errstate(all="ignore"):
+        got = np.asarray(candidate(student_logp, teacher_logp), dtype=float)
+    if np.isfinite(got).all():
+        raise Misconception(
+            "The student gives probability 0 to a token that the teacher says, and the answer is finite. A small "
+            "number inside the logarithm, or a clip, does that, and which number comes out depends on how small. "
+            "Forward KL is infinite there, and rightly so.",
+            ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
+        )
+
+
+def in_single_precision(student_logp, teacher_logp):
+    student_logp, teacher_logp = np.float32(student_logp), np.float32(teacher_logp)
+    p = np.exp(teacher_logp)
+    with np.errstate(invalid="ignore"):
+        return np.where(p == 0, np.float32(0), p * (teacher_logp - student_logp)).sum(axis=-1)
+
+
+def token_by_token(student_logp, teacher_logp):
+    answer = np.zeros(student_logp.shape[:-1])
+    for index in np.ndindex(answer.shape):
+        total = 0
+        for log_q, log_p in zip(student_logp[index], teacher_logp[index], strict=True):
+            if log_p > -np.inf:
+                total += math.exp(log_p) * (log_p - log_q)
+        answer[index] = total
+    return answer
+
+
+def by_torch(student_logp, teacher_logp):
+    log_q, log_p = torch.as_tensor(student_logp), torch.as_tensor(teacher_logp)
+    return torch.where(log_p > -math.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1).numpy()
+
+
+def by_weighted_average(x, cell, teacher_logp):
+    weights = np.exp(teacher_logp)
+    mean = np.average(x, weights=weights)
+    return mean, np.average((x - mean) ** 2, weights=weights) ** 0.5
+
+
+def by_moments_in_a_loop(x, cell, teacher_logp):
+    first = second = 0
+    for place, log_p in zip(x.tolist(), teacher_logp.tolist(), strict=True):
+        first += math.exp(log_p) * cell * place
+        second += math.exp(log_p) * cell * place**2
+    return torch.tensor(first), math.sqrt(second - first**2)
+
+
+def by_autograd(student_logp, teacher_logp):
+    logits = torch.tensor(student_logp, requires_grad=True)
+    log_q = logits.log_softmax(-1)
+    (log_q.exp() * (log_q - torch.as_tensor(teacher_logp))).sum().backward()
+    return logits.grad.numpy()
+
+
+def by_jacobian(student_logp, teacher_logp):
+    q = np.exp(student_logp)
+    jacobian = q[..., :, None] * (np.eye(q.shape[-1]) - q[..., None, :])
+    return (jacobian @ (student_logp - teacher_logp + 1)[..., None])[..., 0]
+
+
+def two_hills_on_a_grid(points=401, weight=0.25):
+    """A line with hills of unequal weight and width, 3 apart."""
+    x = np.linspace(-6, 10, points)
+    density = (1 - weight) * np.exp(-0.5 * (x / 0.5) ** 2) / 0.5 + weight * np.exp(-0.5 * ((x - 3) / 1.0) ** 2)
     return x, x[1] - x[0], np.log(density / math.sqrt(2 * math.pi))
 
 
@@ -67,24 +124,16 @@ def from_the_other_side(function):
     return lambda student_logp, teacher_logp, *more: function(teacher_logp, student_logp, *more)
 
 
-def skewed_sum(student_logp, teacher_logp, inner, outer):
-    """outer·KL(p‖m) + (1−outer)·KL(q‖m) with m = inner·p + (1−inner)·q."""
-    mixture_logp = np.logaddexp(np.log(inner) + teacher_logp, np.log1p(-inner) + student_logp)
-    return outer * forward_kl(mixture_logp, teacher_logp) + (1 - outer) * forward_kl(mixture_logp, student_logp)
-
-
-def mixture_of_logs(student_logp, teacher_logp, beta):
-    mixture_logp = beta * teacher_logp + (1 - beta) * student_logp
-    return beta * forward_kl(mixture_logp, teacher_logp) + (1 - beta) * forward_kl(mixture_logp, student_logp)
-
-
 THREE_TOKENS = Case("p = (½, ¼, ¼), q = (¼, ¼, ½)", lambda: (logs([0.25, 0.25, 0.5]), logs([0.5, 0.25, 0.25])))
 UNEVEN = Case("p = (0.7, 0.2, 0.1), q = (0.2, 0.3, 0.5)", lambda: (logs([0.2, 0.3, 0.5]), logs([0.7, 0.2, 0.1])))
 NEVER_SAID = Case("p = (½, ½, 0), q = (¼, ½, ¼)", lambda: (logs([0.25, 0.5, 0.25]), logs([0.5, 0.5, 0.0])))
 NEITHER_SAYS = Case("p = (0.9, 0.1, 0), q = (0.4, 0.6, 0)", lambda: (logs([0.4, 0.6, 0.0]), logs([0.9, 0.1, 0.0])))
 TWO_POSITIONS = Case(
-    "two positions with four tokens each",
-    lambda: (logs([0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.1, 0.4]), logs([0.4, 0.3, 0.2, 0.1], [0.1, 0.1, 0.2, 0.6])),
+    "two positions with five tokens each",
+    lambda: (
+        logs([0.1, 0.2, 0.3, 0.3, 0.1], [0.4, 0.1, 0.1, 0.2, 0.2]),
+        logs([0.4, 0.3, 0.1, 0.1, 0.1], [0.1, 0.1, 0.2, 0.1, 0.5]),
+    ),
 )
 
 EXERCISES = {
@@ -98,12 +147,22 @@ EXERCISES = {
             "exchanged."
         ),
         cases=(UNEVEN, NEVER_SAID, NEITHER_SAYS, TWO_POSITIONS),
+        unusual=(token_by_token, by_torch, in_single_precision),
+        check=never_said_by_the_student,
         mistakes=(
             Mistake(
                 "direction reversed",
                 "This is KL(q‖p), the reverse KL: the student weighs the terms. In forward KL a term is costly where "
                 "the teacher is likely and the student is not.",
                 quiet(from_the_other_side(forward_kl)),
+            ),
+            Mistake(
+                "0 · log 0",
+                "There is a NaN: 0·∞, or ∞ − ∞, where a token has probability 0. A token that the teacher never says "
+                "adds 0 to forward KL, whatever the student gives it.",
+                quiet(
+                    lambda student_logp, teacher_logp: (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
+                ),
             ),
             Mistake(
                 "p log p missing",
@@ -130,14 +189,6 @@ EXERCISES = {
                 lambda student_logp, teacher_logp: -forward_kl(student_logp, teacher_logp),
             ),
             Mistake(
-                "0 · log 0",
-                "There is a NaN: 0·∞, or ∞ − ∞, where a token has probability 0. A token that the teacher never says "
-                "adds 0 to forward KL, whatever the student gives it.",
-                quiet(
-                    lambda student_logp, teacher_logp: (np.exp(teacher_logp) * (teacher_logp - student_logp)).sum(-1)
-                ),
-            ),
-            Mistake(
                 "summed over positions",
                 "All positions were added into one number. A divergence belongs to one position: sum over the last "
                 "axis only.",
@@ -153,7 +204,11 @@ EXERCISES = {
             "them. The variance about the common mean is w₁σ₁² + w₂σ₂² + w₁w₂d², so that the distance d between the "
             "hills comes in with its square."
         ),
-        cases=(Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid),),
+        cases=(
+            Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid),
+            Case("hills of weight ⅗ and ⅖ at 0 and 3, 200 points", lambda: two_hills_on_a_grid(200, 0.4)),
+        ),
+        unusual=(by_weighted_average, by_moments_in_a_loop),
         mistakes=(
             Mistake(
                 "variance",
@@ -194,6 +249,7 @@ EXERCISES = {
             "it back, even where the teacher gives much."
         ),
         cases=(UNEVEN, THREE_TOKENS, TWO_POSITIONS),
+        unusual=(by_autograd, by_jacobian),
         mistakes=(
             Mistake(
                 "forward KL's gradient",
@@ -231,63 +287,6 @@ EXERCISES = {
                         - (np.exp(student_logp) * (student_logp - teacher_logp)).sum(-1, keepdims=True)
                     )
                 ),
-            ),
-        ),
-    ),
-    "03.4": Exercise(
-        reference=jsd,
-        explanation=(
-            "The mixture is one of probabilities, so its logarithm is a logaddexp and not a weighted sum of "
-            "logarithms: the latter is the log of p^β·q^(1−β), which does not even sum to 1. β goes with the teacher "
-            "twice, inside m and in front of KL(p‖m). `log1p(-beta)` is log(1 − β) without the loss of digits near 0."
-        ),
-        cases=(
-            Case(
-                "p = (0.7, 0.2, 0.1), q = (0.2, 0.3, 0.5), β = 0.1",
-                lambda: (logs([0.2, 0.3, 0.5]), logs([0.7, 0.2, 0.1]), 0.1),
-            ),
-            Case("p = (1, 0), q = (0, 1), β = 0.3", lambda: (logs([0.0, 1.0]), logs([1.0, 0.0]), 0.3)),
-            Case("two positions, β = 0.8", lambda: (*TWO_POSITIONS.inputs(), 0.8)),
-        ),
-        mistakes=(
-            Mistake(
-                "mixture of logs",
-                "The logarithms were mixed: β·log p + (1−β)·log q is a geometric mean, whose probabilities do not "
-                "sum to 1. Mix the probabilities and take the logarithm of the mixture.",
-                quiet(mixture_of_logs),
-            ),
-            Mistake(
-                "outer weights swapped",
-                "The mixture is right, but the two KLs carry each other's weights: β belongs to KL(p‖m), the "
-                "teacher's. That is another divergence: towards β = 0 it tends to KL(p‖q) itself, where JSD(β) tends "
-                "to 0.",
-                quiet(lambda student_logp, teacher_logp, beta: skewed_sum(student_logp, teacher_logp, beta, 1 - beta)),
-            ),
-            Mistake(
-                "mixture's weights swapped",
-                "The KLs carry the right weights, but m is (1−β)p + βq here: β is the teacher's share of the mixture.",
-                quiet(lambda student_logp, teacher_logp, beta: skewed_sum(student_logp, teacher_logp, 1 - beta, beta)),
-            ),
-            Mistake(
-                "β for 1 − β",
-                "This is JSD(1−β): teacher and student have changed places. Some papers and libraries count β (or λ) "
-                "from the student's side; here it is the teacher's share.",
-                quiet(lambda student_logp, teacher_logp, beta: jsd(student_logp, teacher_logp, 1 - beta)),
-            ),
-            Mistake(
-                "outer weights missing",
-                "The two KLs to the mixture are added without their weights β and 1 − β.",
-                quiet(
-                    lambda student_logp, teacher_logp, beta: (
-                        skewed_sum(student_logp, teacher_logp, beta, 1.0)
-                        + skewed_sum(student_logp, teacher_logp, beta, 0.0)
-                    )
-                ),
-            ),
-            Mistake(
-                "one half",
-                "β is ignored: this is the symmetric divergence, with ½ everywhere.",
-                quiet(lambda student_logp, teacher_logp, beta: jsd(student_logp, teacher_logp, 0.5)),
             ),
         ),
     ),

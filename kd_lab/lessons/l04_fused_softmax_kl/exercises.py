@@ -19,7 +19,7 @@ from kd_lab.lessons.l04_fused_softmax_kl.triton_or_numpy import count_bytes, loa
 @triton.jit
 @no_type_check
 def softmax(logits, probabilities, vocabulary, BLOCK: tl.constexpr):
-    """softmax of logits [N, V] into probabilities [N, V]: program n takes row n and reads it three times."""
+    """softmax of logits [N, V] into probabilities [N, V]: program n reads row n three times."""
     row = tl.program_id(0) * vocabulary
     top, total = float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -54,7 +54,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 @triton.jit
 @no_type_check
 def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr):
-    """KL(p‖q) of rows of logits [N, V] into kl [N], and both log Σ e^x; each row of each side is read once."""
+    """KL(p‖q) of rows of logits [N, V] into kl [N], and both lse [N]; each row is read once."""
     n = tl.program_id(0)
     top_s, top_t, total_s, total_t, excess = float("-inf"), float("-inf"), 0.0, 0.0, 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -78,7 +78,7 @@ def forward_kl(student, teacher, kl, student_lse, teacher_lse, vocabulary, tempe
 def forward_kl_backward(
     student, teacher, student_lse, teacher_lse, upstream, gradient, vocabulary, temperature, BLOCK: tl.constexpr
 ):
-    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both log Σ e^(logit/τ)."""
+    """upstream [N] times ∂KL(p‖q)/∂(student's logits) into gradient [N, V], from both lse [N]."""
     n = tl.program_id(0)
     factor = tl.load(upstream + n) / temperature  # the chain rule through x = s/τ
     lse_s, lse_t = tl.load(student_lse + n), tl.load(teacher_lse + n)
@@ -93,7 +93,7 @@ def forward_kl_backward(
 @triton.jit
 @no_type_check
 def steady_kl(student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr):
-    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both log Σ e^(logit/τ)."""
+    """Σ (p·d − p + q), d = log(p/q), of rows of logits [N, V] into kl [N], from both lse [N]."""
     n = tl.program_id(0)
     lse_s, lse_t, total = tl.load(student_lse + n), tl.load(teacher_lse + n), 0.0
     for start in range(0, vocabulary, BLOCK):
@@ -110,6 +110,18 @@ BLOCK = 4  # so that rows of five and eight take two blocks
 FENCE = 32  # elements behind each tensor that no kernel may touch
 FENCE_VALUE = 7.0
 
+NO_DECORATOR = (
+    "`@triton.jit` is missing over the function: without it this is ordinary Python, which cannot be launched on a "
+    "grid. It stands between `@exercise(…)` and `def`."
+)
+LOAD_WITHOUT_MASK = (
+    "It reads beyond the end of the row: the last block has lanes that belong to no column, and what lies there is the "
+    "next row, or somebody else's memory. The load needs a mask, and a value for the lanes that it leaves out."
+)
+LOW_MAXIMUM = (
+    "The maximum starts at 0, and stays there if all logits are lower. Far below 0 every exp is then 0. The maximum of "
+    "nothing is −∞."
+)
 STORE_WITHOUT_MASK = (
     "It writes beyond the end of the row. The last block has lanes that belong to no column; here they landed behind "
     "the tensor, on a GPU in whatever lies there. A store needs the same mask as a load."
@@ -127,8 +139,10 @@ def launch(kernel: Any, outputs: list[Tensor], rows: int, *arguments: Any) -> No
     """Run a kernel once for each row.
 
     Raises:
-        Misconception: it wrote behind one of its outputs.
+        Misconception: it is no kernel, or it wrote behind one of its outputs.
     """
+    if not hasattr(kernel, "fn"):
+        raise Misconception(NO_DECORATOR, (f"your function is a {type(kernel).__name__}",))
     kernel[(rows,)](*arguments, BLOCK=BLOCK)
     for output in outputs:
         behind = output.as_strided((FENCE,), (1,), output.numel())
@@ -227,10 +241,11 @@ def slips(kernel: Any, messages: dict[str, str]) -> tuple[Mistake, ...]:
 def softmax_with(logits, probabilities, vocabulary, BLOCK: tl.constexpr, SLIP: tl.constexpr):
     row = 0 if SLIP == "row 0 only" else tl.program_id(0) * vocabulary
     beyond = 0.0 if SLIP == "lanes beyond count as logits of 0" else float("-inf")
-    top, total = float("-inf"), 0.0
+    readable = vocabulary + BLOCK if SLIP == "load without a mask" else vocabulary
+    top, total = 0.0 if SLIP == "the maximum starts at 0" else float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
         columns = start + tl.arange(0, BLOCK)
-        x = tl.load(logits + row + columns, mask=columns < vocabulary, other=beyond)
+        x = tl.load(logits + row + columns, mask=columns < readable, other=beyond)
         if SLIP == "no maximum":
             top = 0.0
         elif SLIP == "maximum of the last block":
@@ -239,13 +254,16 @@ def softmax_with(logits, probabilities, vocabulary, BLOCK: tl.constexpr, SLIP: t
             top = tl.maximum(top, tl.max(x, 0))
     for start in range(0, vocabulary, BLOCK):
         columns = start + tl.arange(0, BLOCK)
-        x = tl.load(logits + row + columns, mask=columns < vocabulary, other=beyond)
+        x = tl.load(logits + row + columns, mask=columns < readable, other=beyond)
         if SLIP == "sum of the last block":
             total = 0.0
         total += tl.sum(tl.exp(x - top), 0)
     for start in range(0, vocabulary, BLOCK):
         columns = start + tl.arange(0, BLOCK)
-        x = tl.load(logits + row + columns, mask=columns < vocabulary, other=beyond)
+        x = tl.load(logits + row + columns, mask=columns < readable, other=beyond)
+        if SLIP == "a softmax per block":
+            top = tl.max(x, 0)
+            total = tl.sum(tl.exp(x - top), 0)
         inside = columns < (vocabulary + BLOCK if SLIP == "store without a mask" else vocabulary)
         tl.store(probabilities + row + columns, tl.exp(x - top) / total, mask=inside)
 
@@ -254,9 +272,10 @@ def softmax_with(logits, probabilities, vocabulary, BLOCK: tl.constexpr, SLIP: t
 @no_type_check
 def logsumexp_with(logits, lse, vocabulary, BLOCK: tl.constexpr, SLIP: tl.constexpr):
     n = tl.program_id(0)
-    top, total = float("-inf"), 0.0
+    top, total = 0.0 if SLIP == "the maximum starts at 0" else float("-inf"), 0.0
     for start in range(0, vocabulary, BLOCK):
-        x = load_block(logits + n * vocabulary, start, vocabulary, BLOCK)
+        readable = vocabulary + BLOCK if SLIP == "load without a mask" else vocabulary
+        x = load_block(logits + n * vocabulary, start, readable, BLOCK)
         new_top = tl.max(x, 0) if SLIP == "maximum of the last block" else tl.maximum(top, tl.max(x, 0))
         shrink = tl.exp(new_top - top) if SLIP == "factor upside down" else tl.exp(top - new_top)
         block = tl.sum(tl.exp(x - new_top), 0)
@@ -264,9 +283,11 @@ def logsumexp_with(logits, lse, vocabulary, BLOCK: tl.constexpr, SLIP: tl.conste
             total = total + block
         elif SLIP == "the new block rescaled too":
             total = (total + block) * shrink
+        elif SLIP == "no maximum":
+            total = total + tl.sum(tl.exp(x), 0)
         else:
             total = total * shrink + block
-        top = new_top
+        top = 0.0 if SLIP == "no maximum" else new_top
     tl.store(lse + n, tl.log(total) if SLIP == "maximum not added back" else top + tl.log(total))
 
 
@@ -298,8 +319,15 @@ def forward_kl_with(
         excess = excess * shrink + tl.sum(weight * difference, 0)
         top_s, top_t = new_s, new_t
     lse_s, lse_t = top_s + tl.log(total_s), top_t + tl.log(total_t)
-    tl.store(student_lse + n, lse_s)
-    tl.store(teacher_lse + n, lse_t)
+    if SLIP == "normalisers exchanged":
+        tl.store(student_lse + n, lse_t)
+        tl.store(teacher_lse + n, lse_s)
+    elif SLIP == "maxima missing in what is stored":
+        tl.store(student_lse + n, tl.log(total_s))
+        tl.store(teacher_lse + n, tl.log(total_t))
+    elif SLIP != "normalisers not stored":
+        tl.store(student_lse + n, lse_s)
+        tl.store(teacher_lse + n, lse_t)
     mean = excess / (total_s if SLIP == "the student weighs" else total_t)
     if SLIP == "not divided by the sum":
         mean = excess
@@ -318,15 +346,18 @@ def backward_with(
     BLOCK: tl.constexpr, SLIP: tl.constexpr,
 ):  # fmt: skip
     n = tl.program_id(0)
-    factor = 1.0 if SLIP == "upstream ignored" else tl.load(upstream + n)
+    factor = 1.0 if SLIP == "upstream ignored" else tl.load(upstream + (0 if SLIP == "row 0's upstream" else n))
     if SLIP == "τ multiplied":
         factor = factor * temperature
     elif SLIP != "1/τ missing":
         factor = factor / temperature
     lse_s, lse_t = tl.load(student_lse + n), tl.load(teacher_lse + n)
+    if SLIP == "softened once more":
+        lse_s, lse_t = lse_s / temperature, lse_t / temperature
+    softening = 1.0 if SLIP == "logits not softened" else temperature
     for start in range(0, vocabulary, BLOCK):
-        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature
-        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / softening
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / softening
         slope = factor * (tl.exp(x - lse_s) - tl.exp(y - lse_t))
         columns = start + tl.arange(0, BLOCK)
         inside = columns < (vocabulary + BLOCK if SLIP == "store without a mask" else vocabulary)
@@ -354,6 +385,171 @@ def steady_kl_with(
         else:
             total += tl.sum(terms - p + q, 0)
     tl.store(kl + n, total)
+
+
+# ---- Right answers that look different ------------------------------------------------------------------------------
+
+
+@triton.jit
+@no_type_check
+def softmax_in_log_space(logits, probabilities, vocabulary, BLOCK: tl.constexpr):
+    row = logits + tl.program_id(0) * vocabulary
+    top = tl.full([], float("-inf"), tl.float32)
+    for start in range(0, vocabulary, BLOCK):
+        top = tl.maximum(top, tl.max(load_block(row, start, vocabulary, BLOCK), 0))
+    total = tl.zeros([BLOCK], tl.float32)  # one sum per lane, added up at the end
+    for start in range(0, vocabulary, BLOCK):
+        total += tl.exp(load_block(row, start, vocabulary, BLOCK) - top)
+    log_total = tl.log(tl.sum(total, 0))
+    for start in range(0, vocabulary, BLOCK):
+        lanes = start + tl.arange(0, BLOCK)
+        values = tl.exp(load_block(row, start, vocabulary, BLOCK) - top - log_total)
+        tl.store(probabilities + tl.program_id(0) * vocabulary + lanes, values, mask=lanes < vocabulary)
+
+
+@triton.jit
+@no_type_check
+def softmax_from_integers(logits, probabilities, vocabulary, BLOCK: tl.constexpr):
+    logits += tl.program_id(0) * vocabulary  # the pointers themselves move to the row
+    probabilities += tl.program_id(0) * vocabulary
+    top, total = -1000000, 0  # integers; a sum relative to any bound of the block's maxima would do
+    for start in range(0, vocabulary, BLOCK):
+        inside = start + tl.arange(0, BLOCK) < vocabulary
+        x = tl.load(logits + start + tl.arange(0, BLOCK), mask=inside, other=-1e30)
+        top = tl.maximum(top, tl.max(x, 0))
+    for start in range(0, vocabulary, BLOCK):
+        inside = start + tl.arange(0, BLOCK) < vocabulary
+        x = tl.load(logits + start + tl.arange(0, BLOCK), mask=inside, other=-1e30)
+        total = total + tl.sum(tl.where(inside, tl.exp(x - top), 0.0), 0)
+    for start in range(0, vocabulary, BLOCK):
+        inside = start + tl.arange(0, BLOCK) < vocabulary
+        x = tl.load(logits + start + tl.arange(0, BLOCK), mask=inside, other=0.0)
+        tl.store(probabilities + start + tl.arange(0, BLOCK), tl.exp(x - top) * (1 / total), mask=inside)
+
+
+@triton.jit
+@no_type_check
+def logsumexp_by_lanes(logits, lse, vocabulary, BLOCK: tl.constexpr):
+    row = logits + tl.program_id(0) * vocabulary
+    top, total = float("-inf"), tl.zeros([BLOCK], tl.float32)
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(row, start, vocabulary, BLOCK)
+        before, top = top, tl.maximum(top, tl.max(x, 0))
+        total = total * tl.exp(before - top) + tl.exp(x - top)
+    tl.store(lse + tl.program_id(0), top + tl.log(tl.sum(total, 0)))
+
+
+@triton.jit
+@no_type_check
+def logsumexp_of_logsumexps(logits, lse, vocabulary, BLOCK: tl.constexpr):
+    result = float("-inf")
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(logits + tl.program_id(0) * vocabulary, start, vocabulary, BLOCK)
+        block = tl.max(x, 0) + tl.log(tl.sum(tl.exp(x - tl.max(x, 0)), 0))  # the block's own, then the two together
+        larger = tl.maximum(result, block)
+        result = larger + tl.log(tl.exp(result - larger) + tl.exp(block - larger))
+    tl.store(lse + tl.program_id(0), result)
+
+
+@triton.jit
+@no_type_check
+def forward_kl_from_integers(
+    student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr
+):
+    n = tl.program_id(0)
+    top_s, top_t, total_s, total_t, excess = float("-inf"), float("-inf"), 0, 0, 0  # the interpreter takes integers
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        new_s, new_t = tl.maximum(top_s, tl.max(x, 0)), tl.maximum(top_t, tl.max(y, 0))
+        total_s = total_s * tl.exp(top_s - new_s) + tl.sum(tl.exp(x - new_s), 0)
+        weight, shrink = tl.exp(y - new_t), tl.exp(top_t - new_t)
+        total_t = total_t * shrink + tl.sum(weight, 0)
+        excess = excess * shrink + tl.sum(weight * tl.where(weight > 0, y - x, 0.0), 0)
+        top_s, top_t = new_s, new_t
+    tl.store(student_lse + n, top_s + tl.log(total_s))
+    tl.store(teacher_lse + n, top_t + tl.log(total_t))
+    tl.store(kl + n, excess / total_t - (top_t + tl.log(total_t) - top_s - tl.log(total_s)))
+
+
+@triton.jit
+@no_type_check
+def forward_kl_in_another_order(
+    student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr
+):
+    n = tl.program_id(0)
+    top_s, total_s = float("-inf"), 0.0
+    top_t, total_t, excess = float("-inf"), 0.0, 0.0
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        before, top_s = top_s, tl.maximum(top_s, tl.max(x, 0))
+        total_s = total_s * tl.exp(before - top_s) + tl.sum(tl.exp(x - top_s), 0)
+        before, top_t = top_t, tl.maximum(top_t, tl.max(y, 0))
+        total_t *= tl.exp(before - top_t)
+        excess *= tl.exp(before - top_t)
+        total_t += tl.sum(tl.exp(y - top_t), 0)
+        excess += tl.sum(tl.where(y > float("-inf"), tl.exp(y - top_t) * (y - x), 0.0), 0)
+    lse_s, lse_t = top_s + tl.log(total_s), top_t + tl.log(total_t)
+    tl.store(student_lse + n, lse_s)
+    tl.store(teacher_lse + n, lse_t)
+    tl.store(kl + n, excess / total_t + lse_s - lse_t)
+
+
+@triton.jit
+@no_type_check
+def gradient_from_the_end(
+    student, teacher, student_lse, teacher_lse, upstream, gradient, vocabulary, temperature, BLOCK: tl.constexpr
+):
+    row = tl.program_id(0) * vocabulary
+    for start in range(0, vocabulary, BLOCK):
+        columns = (vocabulary - 1) // BLOCK * BLOCK - start + tl.arange(0, BLOCK)  # the last block first
+        inside = columns < vocabulary
+        x = tl.load(student + row + columns, mask=inside, other=0.0) / temperature
+        y = tl.load(teacher + row + columns, mask=inside, other=0.0) / temperature
+        q = tl.exp(x - tl.load(student_lse + tl.program_id(0)))
+        p = tl.exp(y - tl.load(teacher_lse + tl.program_id(0)))
+        tl.store(gradient + row + columns, tl.load(upstream + tl.program_id(0)) * (q - p) / temperature, mask=inside)
+
+
+@triton.jit
+@no_type_check
+def gradient_of_log_ratios(
+    student, teacher, student_lse, teacher_lse, upstream, gradient, vocabulary, temperature, BLOCK: tl.constexpr
+):
+    n = tl.program_id(0)
+    for start in range(0, vocabulary, BLOCK):
+        columns = start + tl.arange(0, BLOCK)
+        log_q = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(student_lse + n)
+        log_p = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(teacher_lse + n)
+        slope = tl.exp(log_q) * (1 - tl.exp(log_p - log_q))  # NaN beyond the row, where nothing is stored
+        tl.store(gradient + n * vocabulary + columns, tl.load(upstream + n) * slope / temperature, columns < vocabulary)
+
+
+@triton.jit
+@no_type_check
+def steady_kl_by_phi(student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr):
+    n = tl.program_id(0)
+    total = 0.0
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(student_lse + n)
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(teacher_lse + n)
+        d = tl.where(y > float("-inf"), y - x, 0.0)
+        total += tl.sum(tl.exp(y) * (tl.exp(-d) - 1 + d), 0)
+    tl.store(kl + n, total)
+
+
+@triton.jit
+@no_type_check
+def steady_kl_by_lanes(student, teacher, student_lse, teacher_lse, kl, vocabulary, temperature, BLOCK: tl.constexpr):
+    n = tl.program_id(0)
+    terms = tl.zeros([BLOCK], tl.float32)
+    for start in range(0, vocabulary, BLOCK):
+        inside = start + tl.arange(0, BLOCK) < vocabulary
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(student_lse + n)
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature - tl.load(teacher_lse + n)
+        terms += tl.where(inside, tl.exp(x) - tl.exp(y) * (1 - y + x), 0.0)
+    tl.store(kl + n, tl.sum(terms, 0))
 
 
 # ---- Cases ----------------------------------------------------------------------------------------------------------
@@ -395,10 +591,12 @@ EXERCISES = {
             TWO_ROWS,
             case("logits near 100", steps([100.0, 99.0, 98.0, 100.0, 97.0, 100.0])),
             case("100 in the first block, 0 in the second", steps([100.0, 99.0, 98.0, 97.0, 0.0, 1.0])),
+            case("logits near −200", steps([-200.0, -201.0, -199.0, -200.0, -202.0, -201.0])),
         ),
         mistakes=slips(
             softmax_with,
             {
+                "the maximum starts at 0": LOW_MAXIMUM,
                 "lanes beyond count as logits of 0": (
                     "The lanes beyond the row count as logits of 0, and each adds e⁰ to the sum. What must such a lane "
                     "hold to add nothing, and never to be the maximum?"
@@ -418,9 +616,15 @@ EXERCISES = {
                 "sum of the last block": (
                     "The sum starts anew in every block, so that the row is divided by its last block's share only."
                 ),
+                "a softmax per block": (
+                    "Each block is normalised by itself, so that a row of two blocks sums to 2. Maximum and sum belong "
+                    "to the row: both loops have to end before the first quotient."
+                ),
+                "load without a mask": LOAD_WITHOUT_MASK,
                 "store without a mask": STORE_WITHOUT_MASK,
             },
         ),
+        unusual=(softmax_in_log_space, softmax_from_integers),
     ),
     "04.2": Exercise(
         reference=logsumexp,
@@ -437,11 +641,14 @@ EXERCISES = {
             ONE_ROW,
             case("one row of eight, the maximum in the first block", steps(FALLING)),
             TWO_ROWS,
+            case("0 in the first block, 100 in the second", steps([0.0, 1.0, 0.0, 1.0, 100.0, 99.0])),
             case("200 in the first block, 0 in the second", steps([200.0, 199.0, 198.0, 197.0, 0.0, 1.0])),
+            case("logits near −200", steps([-200.0, -201.0, -199.0, -200.0, -202.0, -201.0])),
         ),
         mistakes=slips(
             logsumexp_with,
             {
+                "the maximum starts at 0": LOW_MAXIMUM,
                 "not rescaled": (
                     "The sum is not rescaled. What was added up relative to the old maximum and what is added relative "
                     "to the new one are in different units as soon as the maximum moves."
@@ -458,12 +665,18 @@ EXERCISES = {
                     "The maximum is the last block's and not the largest so far. On paper the rescaling corrects that; "
                     "in fp32 the factor overflows when a block lies 89 below the one before it."
                 ),
+                "no maximum": (
+                    "exp overflows: e⁸⁹ does not fit into fp32. The sum has to be relative to the largest logit so "
+                    "far, and be rescaled when that changes."
+                ),
+                "load without a mask": LOAD_WITHOUT_MASK,
                 "maximum not added back": (
                     "This is log Σ e^(x − top). The maximum that was taken out inside the logarithm has to come back "
                     "outside."
                 ),
             },
         ),
+        unusual=(logsumexp_by_lanes, logsumexp_of_logsumexps),
     ),
     "04.3": Exercise(
         reference=forward_kl,
@@ -513,8 +726,19 @@ EXERCISES = {
                     "Choose the difference where the weight is positive, before you multiply."
                 ),
                 "temperature ignored": "τ is not used: both sides are softened at the load, x = s/τ and y = t/τ.",
+                "normalisers not stored": (
+                    "`kl` is right. The two lse are missing: the backward pass will want one number per row of each."
+                ),
+                "normalisers exchanged": (
+                    "`kl` is right. The two lse are exchanged: `student_lse` belongs to x, `teacher_lse` to y."
+                ),
+                "maxima missing in what is stored": (
+                    "`kl` is right. What is stored as lse is the logarithm of the sum alone; the maximum that was "
+                    "taken out of it belongs to it."
+                ),
             },
         ),
+        unusual=(forward_kl_from_integers, forward_kl_in_another_order),
     ),
     "04.4": Exercise(
         reference=forward_kl_backward,
@@ -527,8 +751,8 @@ EXERCISES = {
         ),
         cases=(
             case("one row of four, upstream 1, τ = 1", steps([3.0, 1.0, 2.0, 0.0]), steps(FOUR), tensor([1.0]), 1.0),
-            case("two rows of five, upstream 1 and 3, τ = 1", *KL_FIVE, tensor([1.0, 3.0]), 1.0),
-            case("two rows of five, upstream 1 and 3, τ = 2", *KL_FIVE, tensor([1.0, 3.0]), 2.0),
+            case("two rows of five, upstream 2 and 3, τ = 1", *KL_FIVE, tensor([2.0, 3.0]), 1.0),
+            case("two rows of five, upstream 2 and 3, τ = 2", *KL_FIVE, tensor([2.0, 3.0]), 2.0),
         ),
         mistakes=slips(
             backward_with,
@@ -545,18 +769,31 @@ EXERCISES = {
                     "What comes from above is ignored. A loss that is summed, averaged or weighted sends its factor "
                     "for each row through `upstream`."
                 ),
+                "row 0's upstream": (
+                    "Every row is multiplied by row 0's upstream: `upstream` points to a number per row, and program n "
+                    "needs the n-th."
+                ),
+                "logits not softened": (
+                    "The logits are not divided by τ, while both lse are those of the softened ones: e^(s − lse) is no "
+                    "probability."
+                ),
+                "softened once more": (
+                    "Both lse are of the softened logits already, log Σ e^(s/τ): dividing them by τ again makes "
+                    "something that does not sum to 1."
+                ),
                 "store without a mask": STORE_WITHOUT_MASK,
             },
         ),
+        unusual=(gradient_from_the_end, gradient_of_log_ratios),
     ),
     "04.5": Exercise(
         reference=steady_kl,
         run=run_steady_kl,
         explanation=(
             "If the normaliser of the teacher is off by ε, every p is e^−ε times what it should be and every d is ε "
-            "too small. Σ p·d loses ε. In Σ (p·d − p + q) the −p gives ε back, and what is left is ε·KL, which "
-            "vanishes with the KL. Each term is p·(e^−d − 1 + d), which is never negative, for any p and q and not "
-            "only for probabilities."
+            "too small. Σ p·d loses ε. In Σ (p·d − p + q) the −p gives ε back, and what is left is ε·KL to first "
+            "order, which vanishes with the KL, and ε²/2, which does not: for an ε of 10⁻⁶ that is 5·10⁻¹³. Each term "
+            "is p·(e^−d − 1 + d), which is never negative, for any p and q and not only for probabilities."
         ),
         cases=(
             case("one row of four, τ = 1", steps([3.0, 1.0, 2.0, 0.0]), steps(FOUR), 1.0, 0.0),
@@ -580,5 +817,6 @@ EXERCISES = {
                 ),
             },
         ),
+        unusual=(steady_kl_by_phi, steady_kl_by_lanes),
     ),
 }

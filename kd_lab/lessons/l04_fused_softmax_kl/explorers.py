@@ -1,6 +1,7 @@
-"""A row of logits read block by block, with the accumulators beside it."""
+"""A row of logits read block by block with its accumulators, and the lanes that a kernel loads and stores."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look
+from kd_lab.lessons.l04_fused_softmax_kl.lanes import Access
+from kd_lab.viz import Choice, Explorer, Slider
+from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER
 
 SUM = {"color": TEACHER.color, "marker": "o", "linestyle": "-"}
 EXCESS = {"color": DIVERGENCES["forward_kl"].color, "marker": "^", "linestyle": "--"}
@@ -106,110 +109,174 @@ def _legend_above(axes: Axes) -> None:
     legend.set_in_layout(False)
 
 
-DESIGNS = {
-    "eager": BASELINE,
-    "chunked": Look("chunked", "#56B4E9", (0, (3, 1.5, 1, 1.5, 1, 1.5)), "D", "xxxx"),
-    "streaming": Look("streaming", "#E69F00", (0, (5, 2)), "s", "////"),
-    "single tile": Look("single tile", "#000000", "-", "o"),
+# ---- The online pass ------------------------------------------------------------------------------------------------
+
+COLUMNS, WIDTH = 32, 4
+SLIPS = ["nothing", "KL accumulator", "both sums"]
+
+
+def accumulators(
+    student: Float[np.ndarray, " V"], teacher: Float[np.ndarray, " V"], read: int, slip: str
+) -> tuple[float, float, float]:
+    """Sum, KL accumulator and value after `read` blocks, from their definitions; a slip keeps weights of the past."""
+    y, x = teacher[: read * WIDTH], student[: read * WIDTH]
+    tops = np.maximum.accumulate(y.reshape(-1, WIDTH).max(1)).repeat(WIDTH)  # the maximum when each block was added
+    now, then = np.exp(y - y.max()), np.exp(y - tops)
+    total = (then if slip == SLIPS[2] else now).sum()
+    excess = ((now if slip == SLIPS[0] else then) * (y - x)).sum()
+    gap = y.max() + np.log(total) - np.log(np.exp(x).sum())
+    return total, excess, excess / total - gap
+
+
+def online_explorer(seed: int) -> Explorer:
+    """Three rows of logits to read block by block, with a slip to choose."""
+    chance = np.random.default_rng(seed)
+    bumps = chance.normal(0, 0.7, COLUMNS)
+    rows = {
+        "rises": np.linspace(-2.5, 2.5, COLUMNS) + bumps,
+        "falls": np.linspace(2.5, -2.5, COLUMNS) + bumps,
+        "late peak": np.where(np.arange(COLUMNS) == 21, 3.0, bumps - 1),
+    }
+    others = {name: 0.7 * row + chance.normal(0, 0.8, COLUMNS) for name, row in rows.items()}
+
+    def update(artists: SimpleNamespace, read: int, row: str, slip: str) -> str:
+        student, teacher = others[row], rows[row]
+        total, excess, given = np.transpose([accumulators(student, teacher, k, slip) for k in range(1, read + 1)])
+        true = np.array([accumulators(student, teacher, k, SLIPS[0])[2] for k in range(1, read + 1)])
+        move_online(artists, student, teacher, {"total": total, "excess": excess, "true": true, "given": given})
+        return (
+            f"After {read} of {COLUMNS // WIDTH} blocks the maximum is {teacher[: read * WIDTH].max():.2f}, the sum "
+            f"{total[-1]:.2f} and the KL accumulator {excess[-1]:.2f}; the KL of what was read is {true[-1]:.3f} nats, "
+            f"the kernel gives {given[-1]:.3f}."
+        )
+
+    limits = {"logit_limits": (-4.2, 3.8), "accumulator_limits": (-10, 22), "value_limits": (-2.3, 1)}
+    return Explorer(
+        name="block by block",
+        controls=[
+            Slider("blocks read", 1, COLUMNS // WIDTH, 1, start=3),
+            Choice("row", list(rows), start="rises"),
+            Choice("forgets", SLIPS, start=SLIPS[0]),
+        ],
+        create=lambda figure: draw_online(figure, COLUMNS, WIDTH, **limits),
+        update=update,
+        presets={
+            "all read": {"blocks read": 8},
+            "accumulator forgotten": {"blocks read": 8, "forgets": SLIPS[1]},
+            "falling, forgotten": {"blocks read": 8, "row": "falls", "forgets": SLIPS[1]},
+            "late, both forgotten": {"blocks read": 8, "row": "late peak", "forgets": SLIPS[2]},
+        },
+        size=(760, 430),
+    )
+
+
+# ---- The lanes of a kernel ------------------------------------------------------------------------------------------
+
+LANES = {  # what an access is to: its look
+    "student": STUDENT,
+    "teacher": TEACHER,
+    "store": DIVERGENCES["forward_kl"],
 }
-"""Ways to compute one loss, by name; each keeps its look in every figure."""
 
 
-def cost_bars(axes: Axes, names: Sequence[str], limits: tuple[float, float], label: str) -> SimpleNamespace:
-    """Horizontal bars on a logarithmic axis, one per design, each with its number at its end.
+def look_of(access: Access) -> str:
+    """The entry of LANES that an access is drawn with."""
+    return "store" if access.stores else "teacher" if access.tensor == "teacher" else "student"
+
+
+def draw_lanes(axes: Axes, rows: int, vocabulary: int, block: int, steps: int) -> SimpleNamespace:
+    """The memory of [rows, vocabulary] elements from left to right, and time from top to bottom.
 
     Args:
         axes: an empty pair of axes.
-        names: of DESIGNS, from top to bottom.
-        limits, label: of the horizontal axis.
+        rows, vocabulary: of the tensors, which lie row after row.
+        block: lanes of one access; so many places behind the last row are shown.
+        steps: accesses of one program at the most.
 
     Returns:
-        The artists that `move_cost_bars` moves.
+        The artists that `move_lanes` moves.
     """
-    places = np.arange(len(names))[::-1]
-    axes.set(xscale="log", xlim=limits, ylim=(-0.6, len(names) - 0.4), xlabel=label)
-    axes.set_yticks(places, names)
-    axes.tick_params(axis="y", length=0)
-    bars = [
-        axes.barh(place, 1, 0.62, left=limits[0], **DESIGNS[name].area)[0]
-        for place, name in zip(places, names, strict=True)
-    ]
-    texts = [axes.text(limits[0], place, "", va="center", ha="left", fontsize=9.5, color=INK) for place in places]
-    return SimpleNamespace(names=tuple(names), left=limits[0], bars=bars, texts=texts)
+    end = rows * vocabulary
+    axes.set(xlim=(-0.8, end + block - 0.5), ylim=(steps + 0.6, 0.4), xlabel="place in memory, row after row")
+    axes.set_ylabel("access, in the order of time")
+    axes.set_yticks(range(1, steps + 1, 1 if steps <= 12 else 3))
+    axes.set_xticks([n * vocabulary for n in range(rows)] + [end], [f"row {n}" for n in range(rows)] + ["beyond"])
+    for start in [n * vocabulary for n in range(1, rows + 1)]:
+        axes.axvline(start - 0.5, color=FAINT, linewidth=1.0)
+    now = axes.axhspan(0.5, 1.5, facecolor="#f0e442", alpha=0.35, linewidth=0, zorder=0)
+    touched, masked = {}, {}
+    for name, look in LANES.items():
+        marker = {"marker": look.marker, "markersize": 7.5, "linestyle": "", "color": look.color}
+        label = "store" if name == "store" else f"load, {name}"
+        touched[name] = axes.plot([], [], **marker, label=label)[0]
+        masked[name] = axes.plot([], [], **marker | {"markerfacecolor": "white"})[0]
+    axes.plot([], [], marker="s", markersize=7.5, linestyle="", color=INK, markerfacecolor="white", label="masked")
+    legend = axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.2, columnspacing=1.6)
+    legend.set_in_layout(False)
+    axes.set_title(" ")
+    return SimpleNamespace(now=now, touched=touched, masked=masked)
 
 
-def move_cost_bars(artists: SimpleNamespace, costs: Mapping[str, float | None], unit: str) -> None:
-    """Set the bars to new costs; None is a design that cannot be had here."""
-    for name, bar, text in zip(artists.names, artists.bars, artists.texts, strict=True):
-        cost = costs[name]
-        bar.set_width(0 if cost is None else cost - artists.left)
-        text.set_x(artists.left * 1.15 if cost is None else cost * 1.08)
-        text.set_text(
-            "row too wide" if cost is None else f"{cost:,.0f} {unit}" if cost >= 100 else f"{cost:.3g} {unit}"
-        )
+def by_step(accesses: Sequence[Access]) -> list[list[Access]]:
+    """The k-th access of every program, for each k: programs run side by side on a GPU."""
+    programs = [list(group) for _, group in groupby(sorted(accesses, key=program_of), key=program_of)]
+    longest = max(map(len, programs), default=0)
+    return [[own[k] for own in programs if k < len(own)] for k in range(longest)]
 
 
-def draw_roof(
-    figure: Figure,
-    names: Sequence[str],
-    *,
-    intensity_limits: tuple[float, float],
-    rate_limits: tuple[float, float],
-    time_limits: tuple[float, float],
-) -> SimpleNamespace:
-    """A roofline on the left, the times that it allows on the right.
+def program_of(access: Access) -> int:
+    return access.program
+
+
+def move_lanes(artists: SimpleNamespace, steps: Sequence[Sequence[Access]]) -> None:
+    """Show the steps taken so far; the last of them is marked."""
+    places = {(name, touched): ([], []) for name in LANES for touched in (True, False)}
+    for k, step in enumerate(steps, start=1):
+        for access in step:
+            for cell, touches in zip(access.cells, access.touches, strict=True):
+                x, y = places[look_of(access), touches]
+                x.append(cell)
+                y.append(k)
+    for name in LANES:
+        artists.touched[name].set_data(*places[name, True])
+        artists.masked[name].set_data(*places[name, False])
+    artists.now.set_y(len(steps) - 0.5)
+
+
+def read_out(label: str, steps: Sequence[Sequence[Access]], of: int, vocabulary: int) -> str:
+    """The last of some steps as a sentence."""
+    first = steps[-1][0]
+    inside = [cell % vocabulary for cell, touches in zip(first.cells, first.touches, strict=True) if touches]
+    columns = f"columns {min(inside)} to {max(inside)}" if len(inside) > 1 else f"column {inside[0]}"
+    masked = len(first.cells) - len(inside)
+    hollow = f"; {masked} lanes are masked, and those of program 0 lie over row 1" if masked else ""
+    does = "stores" if first.stores else "loads"
+    return f"{label}, access {len(steps)} of {of}: each program {does} {columns} of its row of {first.tensor}{hollow}."
+
+
+def lanes_explorer(watched: Mapping[str, Sequence[Access]], rows: int, vocabulary: int, block: int) -> Explorer:
+    """A map of the accesses of each kernel, one access after another.
 
     Args:
-        figure: an empty figure.
-        names: of DESIGNS.
-        intensity_limits: exponentials per byte.
-        rate_limits: exponentials per second, in 10¹².
-        time_limits: milliseconds.
-
-    Returns:
-        The artists that `move_roof` moves.
+        watched: label → accesses to tensors of [rows, vocabulary] elements.
+        rows, vocabulary, block: as the kernels were launched.
     """
-    roof, times = figure.subplots(1, 2)
-    roof.set(xscale="log", yscale="log", xlim=intensity_limits, ylim=rate_limits)
-    roof.set(xlabel="exponentials per byte", ylabel="10¹² exponentials per second")
-    line = roof.plot([], [], color=INK, linewidth=2.0)[0]
-    points, drops = {}, {}
-    for name in names:
-        look = DESIGNS[name]
-        drops[name] = roof.plot([], [], color=look.color, linestyle=look.linestyle, linewidth=1.0)[0]
-        points[name] = roof.plot([], [], color=look.color, marker=look.marker, markersize=9, linestyle="", label=name)[
-            0
-        ]
-    roof.legend(loc="lower right")
-    bars = cost_bars(times, names, time_limits, "milliseconds, at least")
-    return SimpleNamespace(line=line, points=points, drops=drops, bars=bars, limits=(intensity_limits, rate_limits))
+    stepped = {label: by_step(accesses) for label, accesses in watched.items()}
+    longest = max(map(len, stepped.values()))
 
+    def update(artists: SimpleNamespace, count: int, label: str) -> str:
+        steps = stepped[label][:count]
+        move_lanes(artists, steps)
+        return read_out(label, steps, len(stepped[label]), vocabulary)
 
-def move_roof(
-    artists: SimpleNamespace,
-    bandwidth: float,
-    peak: float,
-    intensities: Mapping[str, float | None],
-    times: Mapping[str, float | None],
-) -> None:
-    """Move the roof to a machine and the designs to their places under it.
-
-    Args:
-        artists: from `draw_roof`.
-        bandwidth: 10¹² bytes per second.
-        peak: 10¹² exponentials per second.
-        intensities: design → exponentials per byte; None where it cannot be had.
-        times: design → milliseconds.
-    """
-    (left, right), (floor, _) = artists.limits
-    corner = peak / bandwidth
-    artists.line.set_data([left, corner, max(right, corner)], [left * bandwidth, peak, peak])
-    for name, intensity in intensities.items():
-        here = intensity is not None
-        artists.points[name].set_visible(here)
-        artists.drops[name].set_visible(here)
-        if here:
-            rate = min(intensity * bandwidth, peak)
-            artists.points[name].set_data([intensity], [rate])
-            artists.drops[name].set_data([intensity, intensity], [floor, rate])
-    move_cost_bars(artists.bars, times, "ms")
+    return Explorer(
+        name="lanes",
+        controls=[
+            Slider("access", 1, longest, 1, start=min(3, longest)),
+            Choice("kernel", list(stepped), start=next(iter(stepped))),
+        ],
+        create=lambda figure: draw_lanes(figure.subplots(), rows, vocabulary, block, longest),
+        update=update,
+        presets={f"all of {label}": {"access": longest, "kernel": label} for label in stepped},
+        size=(760, 360),
+    )

@@ -25,7 +25,7 @@ show(
 # - translate the settings of TRL, DistiLLM, verl and others, and test a translation instead of trusting a name;
 # - tell from its curves and its texts which fault a training loop has.
 #
-# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lesson 03](03_which_kl.ipynb) (the divergences), [lesson 05](05_where.ipynb) (on-policy distillation).
+# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lessons 03](03_which_kl.ipynb) and [03b](03b_between_the_kls.ipynb) (the divergences), [lesson 05](05_where.ipynb) (on-policy distillation).
 #
 # **Time:** 50 minutes to read and do. {{measured}}
 

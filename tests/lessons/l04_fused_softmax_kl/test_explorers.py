@@ -1,17 +1,18 @@
-"""The online pass and the roofline: artists stand where the arrays say, and what cannot be had is hidden."""
+"""The online pass and the lanes: artists stand where the arrays say."""
 
 import numpy as np
 import pytest
 
 from kd_lab.lessons.l04_fused_softmax_kl.explorers import (
-    DESIGNS,
-    cost_bars,
+    by_step,
+    draw_lanes,
     draw_online,
-    draw_roof,
-    move_cost_bars,
+    lanes_explorer,
+    move_lanes,
     move_online,
-    move_roof,
+    online_explorer,
 )
+from kd_lab.lessons.l04_fused_softmax_kl.lanes import Access
 from kd_lab.viz import new_figure
 
 
@@ -37,23 +38,42 @@ def test_all_blocks_read_leave_nothing_veiled(online):
     assert online.unread.get_width() == 0
 
 
-def test_bars_end_at_their_costs_and_name_them():
-    bars = cost_bars(new_figure().subplots(), ("eager", "single tile"), (1.0, 1000.0), "ms")
-    move_cost_bars(bars, {"eager": 250.0, "single tile": None}, "ms")
-    assert [bar.get_x() + bar.get_width() for bar in bars.bars] == [250.0, 1.0]
-    assert [text.get_text() for text in bars.texts] == ["250 ms", "row too wide"]
-    move_cost_bars(bars, {"eager": 2.5, "single tile": 12.345}, "ms")
-    assert [text.get_text() for text in bars.texts] == ["2.5 ms", "12.3 ms"]
+def test_a_kernel_that_forgets_nothing_gives_the_true_value_at_the_end():
+    explorer = online_explorer(seed=0)
+    explorer.set({"blocks read": 8})
+    words = explorer.sentence.split()
+    true, given = words[words.index("nats,") - 1], words[-1].rstrip(".")
+    assert true == given
+    explorer.set({"blocks read": 8, "forgets": "KL accumulator"})
+    words = explorer.sentence.split()
+    assert words[words.index("nats,") - 1] == true != words[-1].rstrip(".")
 
 
-def test_designs_stand_on_the_slope_or_under_the_ceiling():
-    names = list(DESIGNS)
-    limits = {"intensity_limits": (0.01, 10), "rate_limits": (0.01, 100), "time_limits": (0.01, 100)}
-    roof = draw_roof(new_figure(), names, **limits)
-    intensities = {"eager": 0.1, "chunked": 0.5, "streaming": 4.0, "single tile": None}
-    move_roof(roof, bandwidth=2.0, peak=4.0, intensities=intensities, times=dict.fromkeys(names, 1.0))
-    np.testing.assert_allclose(roof.line.get_xydata(), [[0.01, 0.02], [2, 4], [10, 4]])
-    heights = {name: roof.points[name].get_ydata()[0] for name in names[:3]}
-    assert heights == pytest.approx({"eager": 0.2, "chunked": 1.0, "streaming": 4.0})  # the last is held by the ceiling
-    assert not roof.points["single tile"].get_visible()
-    assert not roof.drops["single tile"].get_visible()
+LOADS = [
+    Access(program, "student", False, tuple(range(5 * program + start, 5 * program + start + 4)), touches)
+    for program in (0, 1)
+    for start, touches in ((0, (True,) * 4), (4, (True, False, False, False)))
+]
+
+
+def test_programs_take_their_steps_side_by_side():
+    first, second = by_step(LOADS)
+    assert [access.cells[0] for access in first] == [0, 5]
+    assert [access.cells[0] for access in second] == [4, 9]
+
+
+def test_touched_lanes_are_filled_and_masked_ones_hollow():
+    artists = draw_lanes(new_figure().subplots(), rows=2, vocabulary=5, block=4, steps=2)
+    move_lanes(artists, by_step(LOADS))
+    np.testing.assert_array_equal(artists.touched["student"].get_xdata(), [0, 1, 2, 3, 5, 6, 7, 8, 4, 9])
+    np.testing.assert_array_equal(artists.masked["student"].get_xdata(), [5, 6, 7, 10, 11, 12])
+    assert set(artists.masked["student"].get_ydata()) == {2}
+    assert len(artists.touched["teacher"].get_xdata()) == 0
+
+
+def test_the_sentence_names_the_columns_and_the_masked_lanes():
+    explorer = lanes_explorer({"a sum": LOADS}, rows=2, vocabulary=5, block=4)
+    explorer.set({"access": 2})
+    assert "access 2 of 2" in explorer.sentence
+    assert "column 4 of its row of student" in explorer.sentence
+    assert "3 lanes are masked" in explorer.sentence

@@ -1,0 +1,1 @@
+"""Lesson 03b · HOW: between the KLs."""

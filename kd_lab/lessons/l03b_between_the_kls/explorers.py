@@ -1,0 +1,113 @@
+"""The explorers of lesson 03b: one family of divergences on two hills, and temperature in either direction."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from kd_lab.lessons.l03b_between_the_kls.hills import FIRST, WAYS, X, fit, soften, softened_fit
+from kd_lab.measure.gaussian_student import DIVERGENCES as SMOOTH
+from kd_lab.measure.gaussian_student import modes_kept
+from kd_lab.viz import Choice, Explorer, Slider
+from kd_lab.viz.fits import draw_fits, move_fits
+from kd_lab.viz.style import DIVERGENCES
+from kd_lab.worlds.densities import two_hills
+
+FORMULAS = {
+    "forward_kl": "p·log(p/q)",
+    "reverse_kl": "q·log(q/p)",
+    "jsd": "β·p·log(p/m) + (1−β)·q·log(q/m)",
+    "skew_kl": "p·log(p/m)",
+}
+KLS = ("forward_kl", "reverse_kl")
+LIMITS = {"xlim": (-7, 9), "density_top": 0.95, "integrand_limits": (-0.3, 0.8)}
+HEIGHTS = {"jsd": (-0.04, 0.16), "skew_kl": (-0.3, 1.0)}
+"""The lower panel's limits where a divergence needs its own: JSD's integrand is a fifth as tall as the KLs'."""
+
+TICKS = {"jsd": (0.0, 0.05, 0.1, 0.15)}
+
+FAMILY = {DIVERGENCES[name].label: name for name in SMOOTH}
+
+
+def family_explorer() -> Explorer:
+    """One divergence at a time, its β, and the second mode's place: the best student, and what it pays where."""
+    return Explorer(
+        name="one family of divergences",
+        controls=[
+            Choice("divergence", list(FAMILY), start=DIVERGENCES["jsd"].label),
+            Slider("β", 0.02, 0.98, 0.02, start=0.5),
+            Slider("second mode at", -2.0, 5.0, 0.05, start=1.0),
+        ],
+        create=lambda figure: draw_fits(
+            figure,
+            {name: DIVERGENCES[name] for name in SMOOTH},
+            integrand_labels={name: FORMULAS.get(name, "q·log(q/m)") for name in SMOOTH},
+            one_at_a_time=True,
+            **LIMITS | {"integrand_limits": HEIGHTS["jsd"]},
+        ),
+        update=_family,
+        presets={
+            "JSD(½), farther": {"second mode at": 2.5},
+            "JSD(0.1), farther": {"β": 0.1, "second mode at": 2.5},
+            "skew KL(0.1)": {"divergence": "skew KL", "β": 0.1, "second mode at": 4.0},
+            "skew reverse KL(0.9)": {"divergence": "skew reverse KL", "β": 0.9},
+        },
+        size=(760, 470),
+    )
+
+
+def _family(artists: SimpleNamespace, label: str, beta: float, second: float) -> str:
+    name, teacher = FAMILY[label], two_hills(second)
+    student, density, charge = fit(teacher, name, beta)
+    lower = artists.integrands[name].axes
+    if lower.get_ylim() != HEIGHTS.get(name, LIMITS["integrand_limits"]):
+        lower.set_ylim(HEIGHTS.get(name, LIMITS["integrand_limits"]))
+        lower.set_yticks(TICKS.get(name, (0.0, 0.5)))
+    move_fits(artists, X, np.exp(teacher.logpdf(X)), {name: (density, charge)})
+    shown = label if name in KLS else f"{label} with β = {beta:.2f}"
+    unread = " (which reads no β)" if name in KLS else ""
+    verdict = "covers both modes" if modes_kept(X, density, teacher).all() else "has let the second mode go"
+    return (
+        f"Under {shown}{unread}, modes {second - FIRST:.3g} apart, the student has width {student.width:.2f} and "
+        f"{verdict}; the divergence left is {max(student.gap, 0):.3f} nats."
+    )
+
+
+def heat_explorer() -> Explorer:
+    """Temperature, the second mode's place, and who is softened: the best student in either direction."""
+    return Explorer(
+        name="temperature and direction",
+        controls=[
+            Slider("temperature τ", 0.7, 8.0, 0.1, start=1.0),
+            Slider("second mode at", 0.0, 5.0, 0.1, start=2.0),
+            Choice("softened", list(WAYS), start=WAYS[0]),
+        ],
+        create=lambda figure: draw_fits(
+            figure,
+            {name: DIVERGENCES[name] for name in KLS},
+            integrand_labels={name: FORMULAS[name] for name in KLS},
+            original=True,
+            **LIMITS | {"density_top": 1.0},
+        ),
+        update=_heat,
+        presets={
+            "τ = 2": {"temperature τ": 2.0},
+            "τ = 4": {"temperature τ": 4.0},
+            "τ = 4, far apart": {"temperature τ": 4.0, "second mode at": 4.0},
+            "τ = 4, both softened": {"temperature τ": 4.0, "softened": WAYS[1]},
+        },
+        size=(760, 440),
+    )
+
+
+def _heat(artists: SimpleNamespace, temperature: float, second: float, way: str) -> str:
+    teacher = two_hills(second)
+    softened = np.exp(soften(teacher.logpdf(X), temperature))
+    found = {name: softened_fit(teacher, name, temperature, way) for name in KLS}
+    drawn = {name: (np.exp(student.logpdf(X)), charge) for name, (student, charge) in found.items()}
+    move_fits(artists, X, softened, drawn, before=np.exp(teacher.logpdf(X)))
+    wide, narrow = found["forward_kl"][0], found["reverse_kl"][0]
+    where = "between the modes" if abs(narrow.mean - (FIRST + second) / 2) < (second - FIRST) / 4 else "on one mode"
+    return (
+        f"At τ = {temperature:.2g}, softening {way}, modes {second - FIRST:.3g} apart: forward KL's student has width "
+        f"{wide.width:.2f}; reverse KL's has width {narrow.width:.2f} and stands {where}."
+    )

@@ -1,0 +1,1 @@
+"""Lesson 04b · HOW: bytes, limits and instructions."""

@@ -1,0 +1,508 @@
+# %% [markdown]
+# # 04b · HOW: bytes, limits and instructions
+#
+# After this lesson you can count the bytes that a loss moves, say which limit of a GPU it meets first, and read in the compiler's output what became of your kernel, all of it without a GPU.
+
+# %% tags=["hide-input"]
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: kernels run on this CPU, without a GPU
+
+import torch
+
+from kd_lab.lessons.l04b_bytes_and_instructions.figures import large_steps, staircase_figure
+from kd_lab.lessons.l04b_bytes_and_instructions.plain import ELEMENTS, count, eager_forward_kl, eager_jsd
+from kd_lab.viz import show
+
+plain = {"forward_kl": count(eager_forward_kl, torch.bfloat16), "jsd": count(eager_jsd, torch.bfloat16)}
+show(
+    staircase_figure(plain["forward_kl"]),
+    "Forward KL of 16-bit logits in plain PyTorch, forward and backward. Each step is an operation, and rises by what it reads and writes. "
+    "All that the mathematics asks for is the dotted line: read two logits, write one gradient. "
+    f"(JSD takes {len(large_steps(plain['jsd']))} such operations and {plain['jsd'].moved / ELEMENTS:.0f} bytes.)",
+    alt="A staircase of bytes moved over the names of fifteen operations, from 6 to 122; a dotted line at six bytes lies at its foot.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+# - count the bytes of a kernel, and of plain PyTorch, operation by operation;
+# - tell what is *moved* from what is *held*, and what chunking saves;
+# - place a kernel under the roof of a GPU;
+# - read registers, spills and vector loads of your own kernel, and find a bug that no small test shows.
+#
+# **Optional:** lesson 05 does not need it.
+#
+# **Before this:** [lesson 04](04_fused_softmax_kl.ipynb), whose kernel of exercise 04.3 is compiled here.
+#
+# **Time:** 35 minutes to read and do. {{measured}}
+#
+# **Triton** has wheels for Linux only. On macOS and Windows the three cells that need it say so.
+
+# %%
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
+from kd_lab.how import softmax_kl
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import HAS_TRITON, tl, triton
+
+seed = setup("04b")
+
+# %% [markdown]
+# ## 1 · Counting bytes
+#
+# A GPU computes far faster than it reads, so that a loss over $N\times V$ logits costs what it moves.
+# The function that was counted above is written as in most training code.
+
+# %%
+import inspect
+
+print(inspect.getsource(eager_forward_kl))
+
+# %% [markdown]
+# **Eager** means one operation after another: each reads its inputs from memory and writes its result back.
+# A `Ledger` adds up what they read and write, as if no cache helped; for tensors larger than the cache, none does.
+
+# %%
+predict("04b.a")
+
+# %%
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+eager = {name: count(eager_forward_kl, dtype) for name, dtype in DTYPES.items()}
+for dtype, ledger in eager.items():
+    conversions = sum(step.name == "_to_copy" for step in ledger.steps)
+    print(f"{dtype} logits: {ledger.moved / ELEMENTS:.0f} bytes per logit,", end=" ")
+    print(f"{conversions} conversions, {ledger.peak / ELEMENTS:.0f} bytes held at the peak")
+reveal("04b.a", fp32=eager["fp32"].moved / ELEMENTS)
+
+# %% [markdown]
+# **Derive.** How little would do?
+# With 16-bit logits it is 2 bytes for each of the two logits and 2 for the gradient, **6** in all, if a row stays on the chip between its two visits.
+# The registers of a multiprocessor hold a row of some ten thousand columns; a kernel for such rows works on a **single tile**.
+# A longer row is read again from memory, once in each **sweep**; such a kernel **streams**.
+# Forward KL needs two sweeps, one for both lse and one for the gradient. JSD, skew KL and total variation need a third between them, as their terms want both lse.
+#
+# ### Exercise 04b.1 · Bytes per logit (●○○, 5 minutes)
+#
+# A kernel sweeps over both rows `sweeps` times and writes the gradient in the last sweep.
+# A number takes `size` bytes.
+# Between one sweep and the next a share `kept` of both rows stays on the chip.
+
+
+# %%
+@exercise("04b.1")
+def bytes_per_logit(sweeps, size, kept):
+    """Bytes moved per logit, forward and backward: numbers -> a number."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Count the first sweep, the later ones, and the gradient apart. What can be on the chip before the first sweep?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Two sweeps over 16-bit rows of which nothing is kept: 4 + 4 + 2 = 10.
+#
+# </details>
+
+# %% [markdown] tags=["solution:04b.1"]
+# solution
+
+# %%
+DESIGNS = {  # divergence, V, gradient: sweeps, columns kept between them
+    ("forward_kl", 16_384, "mean"): (2, 16_384),
+    ("jsd", 8_192, "mean"): (3, 8_192),
+    ("forward_kl", 128_256, "none"): (2, 0),
+    ("jsd", 128_256, "none"): (3, 0),
+}
+designed = {}
+for key, (sweeps, kept) in DESIGNS.items():
+    designed[key] = bytes_per_logit(sweeps, 2, kept / key[1])
+for (divergence, vocabulary, _), wanted in designed.items():
+    print(f"{divergence:11s} V = {vocabulary:7,d}   by your formula {wanted:5.2f} bytes per logit")
+
+# %% [markdown]
+# Do the library's kernels keep to that? The interpreter counts what they load and store.
+# `"none"` returns a loss for each row, so that the gradient has to wait for what comes from upstream.
+# With `"mean"` upstream is known beforehand, and the second sweep can run backwards: it begins with the block that is still on the chip.
+
+# %%
+if HAS_TRITON:
+    from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import count_bytes
+
+    BUDGETS = {key: wanted + 0.1 for key, wanted in designed.items()}  # and a few numbers per row
+    BUDGETS |= {("forward_kl", 128_256, "mean"): 9.7, ("reverse_kl", 128_256, "mean"): 9.7}
+    counted = {}
+    for divergence, vocabulary, reduction in BUDGETS:
+        generator = torch.Generator().manual_seed(seed)
+        student, teacher = torch.randn(2, 1, vocabulary, generator=generator).bfloat16()
+        options = {"divergence": divergence, "reduction": reduction, "backend": "triton"}
+        with count_bytes() as traffic:
+            softmax_kl(student.requires_grad_(), teacher, **options).sum().backward()
+        counted[divergence, vocabulary, reduction] = traffic.moved / vocabulary
+
+# %% tags=["hide-input"]
+if HAS_TRITON:
+    for key, found in counted.items():
+        print(
+            f"{key[0]:11s} V = {key[1]:7,d}  {key[2]:4s}  {found:6.2f} of at most {BUDGETS[key]:5.2f} bytes per logit"
+        )
+    claim(
+        "C04a",
+        "The library's kernels, forward and backward, keep their budget of bytes.",
+        min(BUDGETS[key] - counted[key] for key in BUDGETS),
+        unit="bytes per logit below the budget, where it is tightest",
+        holds=all(counted[key] <= BUDGETS[key] for key in BUDGETS),
+    )
+    times = eager["bf16"].moved / ELEMENTS / counted["forward_kl", 128_256, "none"]
+    claim(
+        "C04a",
+        "Plain PyTorch moves more than ten times the bytes of the streaming kernel.",
+        times,
+        unit="times the bytes, 16-bit logits",
+        holds=times > 10,
+    )
+else:
+    print("This cell counts the library's kernels and needs Triton, which has no wheel for this system.")
+
+# %% [markdown]
+# ## 2 · In gigabytes
+#
+# **Chunking**, the remedy of many training libraries, runs the plain operations on a few rows at a time.
+# It *holds* less at once. It *moves* as much as before, unless a chunk fits into a cache.
+#
+# **Explore.** Set the size of a batch and see the two costs apart.
+# The axes are logarithmic, so that equal distances are equal factors.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l04b_bytes_and_instructions.explorers import traffic_explorer
+
+traffic = traffic_explorer(
+    {dtype: ledger.moved / ELEMENTS for dtype, ledger in eager.items()},
+    {dtype: ledger.peak / ELEMENTS for dtype, ledger in eager.items()},
+)
+traffic.show()
+
+# %% tags=["hide-input"]
+traffic.filmstrip([{}, "small vocabulary"])
+
+# %% [markdown]
+# ## 3 · In milliseconds
+#
+# A kernel can be no faster than its memory, and no faster than its arithmetic.
+# The arithmetic that counts here is the **exponential**.
+# Special units make it, 16 to a multiprocessor that has 64 or 128 units for multiplications.
+#
+# Your kernels make four per column: two for both lse, then $q$ and $p$.
+# So does eager, and so does the library's single tile, which keeps the raw logits of its row.
+# Four is no bound: a tile that kept $e^{x-m_s}$ and $e^{y-m_t}$ from its first visit would need two, and registers for twice as many bytes.
+#
+# ### Exercise 04b.2 · The roof (●○○, 5 minutes)
+#
+# How long does a computation take at the least, if bytes and exponentials each have their own speed and both units work at the same time?
+
+
+# %%
+@exercise("04b.2")
+def least_seconds(bytes_moved, exponentials, bandwidth, rate):
+    """Seconds, at the least, with bandwidth and rate per second: numbers -> a number."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Compute both times. While one unit is still at work, does the other have to wait for it?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The work is done when the slower of the two is done.
+#
+# </details>
+
+# %% [markdown] tags=["solution:04b.2"]
+# solution
+
+# %%
+columns = 8192 * 128_256  # the batch of lesson 04
+bandwidth, rate = 3.35e12, 4.19e12  # H100 SXM: bytes and exponentials per second
+for design, moved in {"eager": eager["bf16"].moved / ELEMENTS, "streaming": 10.0}.items():
+    milliseconds = 1e3 * least_seconds(moved * columns, 4 * columns, bandwidth, rate)
+    print(f"{design:9s} at least {milliseconds:5.1f} ms on an H100")
+
+# %% [markdown]
+# **Explore.** The same as a picture, the **roofline**: the slope is bandwidth, the ceiling the rate of exponentials.
+# Bandwidths and fp32 rates are those that the manufacturers publish; the ceiling is derived from them.
+# *Tile of weights* is the single tile that would keep its exponentials.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l04b_bytes_and_instructions.explorers import roof_explorer
+
+roof = roof_explorer(eager["bf16"].moved / ELEMENTS)
+roof.show()
+
+# %% tags=["hide-input"]
+roof.filmstrip([{}, "B200, small vocabulary"])
+
+# %% [markdown]
+# All these times are lower limits: no kernel quite reaches the published bandwidth.
+# What to take away is the *place* under the roof.
+# Eager stands far down the slope, where faster arithmetic would not help it at all.
+# The kernels stand much nearer to the corner.
+# On B200, whose memory grew faster than its special units, our single tile with four exponentials is past the corner.
+# The next saving there is not a byte but an exponential; with two of them memory would be the limit again.
+#
+# ## 4 · What the compiler made of it
+#
+# The interpreter proves values, not speed.
+# But Triton can compile for a GPU that is not here.
+# Below is the kernel of 04.3. **Put your own in its place** if you have it at hand.
+
+
+# %%
+from kd_lab.lessons.l04b_bytes_and_instructions.triton_here import load_block
+
+
+@triton.jit
+def forward_kl(
+    student, teacher, kl, student_lse, teacher_lse, vocabulary, temperature, BLOCK: tl.constexpr
+):  # fmt: skip
+    n = tl.program_id(0)
+    top_s, top_t, total_s, total_t, excess = float("-inf"), float("-inf"), 0.0, 0.0, 0.0
+    for start in range(0, vocabulary, BLOCK):
+        x = load_block(student + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        y = load_block(teacher + n * vocabulary, start, vocabulary, BLOCK) / temperature
+        new_s, new_t = tl.maximum(top_s, tl.max(x, 0)), tl.maximum(top_t, tl.max(y, 0))
+        total_s = total_s * tl.exp(top_s - new_s) + tl.sum(tl.exp(x - new_s), 0)
+        weight, shrink = tl.exp(y - new_t), tl.exp(top_t - new_t)
+        total_t = total_t * shrink + tl.sum(weight, 0)
+        excess = excess * shrink + tl.sum(weight * tl.where(weight > 0, y - x, 0.0), 0)
+        top_s, top_t = new_s, new_t
+    tl.store(student_lse + n, top_s + tl.log(total_s))
+    tl.store(teacher_lse + n, top_t + tl.log(total_t))
+    tl.store(kl + n, excess / total_t - (top_t + tl.log(total_t) - top_s - tl.log(total_s)))
+
+
+# %% [markdown]
+# The next cell sends this kernel to a process without the interpreter, compiles it for an H100 (`sm_90`) and reads three things off the result.
+# **Registers** are what a thread keeps on the chip; 255 is the most.
+# **Spills** are bytes that did not fit and go to memory after all.
+# A **vector load** brings 16 bytes at once, a scalar load one number.
+
+# %%
+predict("04b.b")
+
+# %%
+from kd_lab.classroom.diagnosis import find_exercise
+from kd_lab.lessons.l04b_bytes_and_instructions.own_kernel import compile_or_fall_back
+
+TYPES = {"student": "*bf16", "teacher": "*bf16", "vocabulary": "i32", "temperature": "fp32"}
+TYPES |= dict.fromkeys(("kl", "student_lse", "teacher_lse"), "*fp32")
+VARIANTS = [
+    {"BLOCK": 4096, "num_warps": 8, "vocabulary": 128_256},
+    {"BLOCK": 4096, "num_warps": 8, "vocabulary": 50_257},
+    {"BLOCK": 16_384, "num_warps": 8, "vocabulary": 128_256},
+    {"BLOCK": 32_768, "num_warps": 8, "vocabulary": 128_256},
+]
+if HAS_TRITON:
+    compiled = compile_or_fall_back(forward_kl, find_exercise("04.3").reference, TYPES, VARIANTS)
+
+# %% tags=["hide-input"]
+found = "for the odd V, no load is a vector"
+if HAS_TRITON:
+    print("      V   BLOCK   registers   spilled bytes   vector loads   scalar loads")
+    for variant, made in zip(VARIANTS, compiled, strict=True):
+        print(
+            f"{variant['vocabulary']:7,d}  {variant['BLOCK']:6,d}   {made.registers:9d}   {made.spills:13d}   "
+            f"{made.vector_loads:12d}   {made.scalar_loads:12d}"
+        )
+    found = found if compiled[1].vector_loads == 0 else "nothing"
+else:
+    print("This cell compiles, and needs Triton, which has no wheel for this system.")
+reveal("04b.b", right=found)
+
+# %% [markdown]
+# Large blocks are no gain: what does not fit into registers is written to memory and read back.
+# For an odd $V$ the library peels off the last block, and gives its gradient rows a length that 16 divides.
+#
+# The compiled text is PTX, the assembly language of NVIDIA's virtual machine. Four kinds of line are worth finding.
+
+# %% tags=["hide-input"]
+if HAS_TRITON:
+    import re
+
+    lines = [line.strip() for line in compiled[0].ptx.splitlines()]
+    WANTED = {
+        "a vector load, four registers of two bf16 each": r"ld\.global\.v4",
+        "an exponential, which is 2 to the power of": r"ex2\.approx",
+        "a step of tl.max or tl.sum across the threads": r"shfl\.sync\.bfly",
+        "where the row begins, n·V": r"mul\.lo\.s32",
+    }
+    for what, pattern in WANTED.items():
+        hits = [line for line in lines if re.search(pattern, line)]
+        print(f"{what} ({len(hits)} such lines):\n    {hits[0] if hits else 'none'}")
+else:
+    print("There is no PTX without Triton.")
+
+# %% [markdown]
+# A thread holds 4,096 / 256 = 16 columns of a block.
+# The 34 exponentials of the kernel above are two per column, as section 3 counted them for a forward pass, and two that rescale.
+#
+# The last line is a defect.
+# `mul.lo.s32` keeps 32 bits of $n\cdot V$, one of them for the sign.
+# Beyond that the kernel reads somewhere else, without a word.
+#
+# ### Exercise 04b.3 · The first lost row (●○○, 4 minutes)
+#
+# From which row on are the results wrong?
+
+
+# %%
+@exercise("04b.3")
+def first_lost_row(vocabulary):
+    """The first row n whose beginning, element n·V, is above 2³¹ − 1: an integer -> an integer."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Try a $V$ that divides $2^{31}$, such as 65,536, and one that does not.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The smallest $n$ with $nV\ge2^{31}$.
+#
+# </details>
+
+# %% [markdown] tags=["solution:04b.3"]
+# solution
+
+# %%
+row = first_lost_row(128_256)
+print(f"V = 128,256: row {row:,}, in sequence {row // 8192 + 1} of a batch, at 8,192 tokens each")
+
+# %% [markdown]
+# A test with a hundred rows never meets it; a training step does.
+# The remedy is a 64-bit number before the product: `n = tl.program_id(0).to(tl.int64)`.
+# `make kernels` prints this table for every kernel of the library. Their rows are in 64 bits, and nothing spills.
+#
+# ## 5 · On this CPU
+#
+# No GPU is needed to use the idea.
+# The library's CPU path takes so few rows at a time that they stay in the cache, and makes the gradient in the same visit.
+
+# %%
+predict("04b.c")
+
+# %%
+from kd_lab.lessons.l04b_bytes_and_instructions.plain import held
+from kd_lab.viz import DIVERGENCES
+
+student, teacher = torch.randn(2, 256, 50_257, generator=torch.Generator().manual_seed(seed))
+student.requires_grad_()
+WAYS = {
+    "forward_kl": (
+        lambda q, p: eager_forward_kl(q, p, 2.0).mean(),
+        lambda q, p: softmax_kl(q, p, divergence="forward_kl", temperature=2.0, backend="chunked"),
+    ),
+    "jsd": (
+        lambda q, p: eager_jsd(q, p, 2.0).mean(),
+        lambda q, p: softmax_kl(q, p, divergence="jsd", temperature=2.0, backend="chunked"),
+    ),
+}
+peaks = {name: [held(loss, student, teacher) for loss in pair] for name, pair in WAYS.items()}
+
+# %% tags=["hide-input"]
+for name, (plainly, chunked) in peaks.items():
+    print(f"{name:10s} holds {plainly:5.2f} tensors of the size of the logits at its peak, chunked {chunked:4.2f}")
+    claim(
+        "C04d",
+        f"The chunked path's peak memory for {DIVERGENCES[name].label} is less than a third of eager's.",
+        plainly / chunked,
+        unit="times less",
+        holds=plainly > 3 * chunked,
+    )
+
+# %% tags=["hide-input", "timing"]
+import time
+
+import numpy as np
+
+
+def seconds(loss):
+    student.grad = None
+    start = time.perf_counter()
+    loss(student, teacher).backward()
+    return time.perf_counter() - start
+
+
+ratios = {}
+for name, pair in WAYS.items():
+    rounds = [[seconds(loss) for loss in pair] for _ in range(8)]  # in turns, so that a busy moment meets both
+    slow, fast = np.array(rounds[1:]).T  # the first one warms up
+    ratios[name] = slow / fast
+    print(f"{name:10s} eager {np.median(slow):.3f} s, chunked {np.median(fast):.3f} s")
+reveal(
+    "04b.c",
+    right=int(np.searchsorted([1.5, 3.5], np.median(ratios["forward_kl"]))),
+    forward_kl=np.median(ratios["forward_kl"]),
+    jsd=np.median(ratios["jsd"]),
+)
+for name, values in ratios.items():
+    claim(
+        "C04d",
+        f"On this CPU the chunked path is faster than eager for {DIVERGENCES[name].label}.",
+        values,
+        unit="times faster, seven rounds in turns",
+        above=1,
+        scale="log",
+    )
+
+# %% [markdown]
+# ## In the wild
+#
+# At 32,768 tokens, a batch of 8 texts of 4,096, one tensor of 16-bit logits takes 8.4 GB for Llama 3 (128,256 tokens), 10 GB for Qwen3 (151,936) and 17 GB for Gemma 3 (262,144).
+# Distillation has two of them, and a gradient.
+# Liger Kernel (2024) never holds the whole: it loops over chunks of rows around the output layer's matrix product, and reports 60 % less memory and 20 % more throughput for whole models on average.
+# This is what `linear_softmax_kl` of our library does as well.
+# What does not carry over from this page is its seconds: a CPU's caches are not a GPU's.
+#
+# ## Discuss
+#
+# *For two people, ten minutes.* The logits themselves are a product: hidden states $[N, d]$ times a head $[V, d]$. A colleague proposes to fuse this product into the kernel as well, so that not even the logits are ever written. What would be saved, and what would have to be computed twice? For which sizes of $d$ and $V$ is that a good trade? Would you rather have one kernel, or a loop over chunks of rows around an ordinary matrix product?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** Saved: both logits tensors (2·N·V) and their gradient, in memory and in traffic. Paid: the product costs 2·d operations per logit, and what is not kept has to be made again for the gradient: one more product for each side. If d is a few thousand the products dominate by far (2·4,096 operations against 10 bytes), so that recomputing them costs more than the traffic saved; with a small d (distilling into a small model) it can pay. The loop over chunks keeps the vendor's matrix product, which is hard to beat, and gets the memory down as well: this is what `linear_softmax_kl` does, and what most training libraries do. **Misconceptions:** "fusing is always faster" (memory and time are different savings: chunking saves the first and not the second); "fp32 logits must cost twice" (in eager they cost less: there is nothing to convert); "four exponentials are the minimum" (they are what these kernels make). **Timing:** 35 minutes alone; in a class sections 1 and 4 are enough.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A loss of two logits tensors is limited by memory: 6 bytes per 16-bit logit would do, plain PyTorch moves 122, and 104 if the logits are in fp32.
+# 2. Moved and held are two costs. Chunking lowers what is held; a kernel that visits each logit once or twice lowers both.
+# 3. The slower of memory and arithmetic decides. Eager is far down the slope, a kernel of 6 to 10 bytes stands near the corner.
+# 4. The compiler's output shows registers, spills and vector loads without a GPU. An odd V costs every vector load, and a block that is too large spills.
+# 5. n·V in 32 bits is lost beyond 2³¹ − 1, in the third sequence of 8,192 tokens at Llama 3's vocabulary; no small test shows it.
+#
+# ## Quiz
+
+# %%
+quiz("04b")
+
+# %% [markdown]
+# ## Glossary
+#
+# **Eager** one tensor operation after another, each through memory. **Tile** a block of a row that is kept on the chip. **Streaming** a row that is read block by block, once for each **sweep**. **Chunking** plain operations on a few rows at a time. **Roofline** the two limits, memory and arithmetic, over what a computation does with each byte. **Register** a number that a thread keeps on the chip. **Spill** what does not fit into registers and is put into memory. **PTX** NVIDIA's portable assembly.
+#
+# ## Papers
+#
+# - Williams, Waterman & Patterson, "Roofline", Communications of the ACM 52(4), 2009.
+# - Hsu et al., "Liger Kernel", [2410.10989](https://arxiv.org/abs/2410.10989): fused and chunked losses for training.
+# - Milakov & Gimelshein, "Online normalizer calculation for softmax", [1805.02867](https://arxiv.org/abs/1805.02867): memory accesses counted for each variant of softmax.
+# - Hinton, Vinyals & Dean, [1503.02531](https://arxiv.org/abs/1503.02531), equations 2 to 4: the gradient that is written once.
+#
+# ## Next
+#
+# [Lesson 05](05_where.ipynb) asks on whose text these losses should be measured.

@@ -1,0 +1,58 @@
+"""Lesson 03b, between the KLs: what the lesson measured, held against what it says."""
+
+import math
+
+import pytest
+
+
+@pytest.fixture
+def found(claims):
+    return claims("03b")
+
+
+def one(claims, *words):
+    """The claim of a group whose sentence holds these words."""
+    (match,) = [claim for claim in claims if all(word in claim.sentence for word in words)]
+    return match
+
+
+@pytest.mark.claim("C03e")
+@pytest.mark.parametrize("words", ["lies between", "sooner than reverse KL", "a hundredth of forward KL"])
+def test_jsd_lies_between_and_vanishes_at_both_ends(found, words):
+    assert one(found["C03e"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C03f")
+def test_softening_the_teacher_widens_the_forward_student(found):
+    assert one(found["C03f"], "teacher alone widens").verdict == "holds"
+    assert one(found["C03f"], "narrower instead").verdict == "holds"  # both softened: the other way round
+
+
+@pytest.mark.claim("C03f")
+def test_softening_gives_reverse_kl_fewer_summits_but_no_crisper_peak(found):
+    """The saying in full does not hold: with heat enough the student covers both modes, and the lesson says so."""
+    assert one(found["C03f"], "fewer wrong summits").verdict == "holds"
+    crisper = one(found["C03f"], "does not get crisper")
+    assert crisper.verdict == "holds"
+    assert crisper.mean == pytest.approx(math.sqrt(2), rel=0.05)
+    assert one(found["C03f"], "with heat enough it covers both").verdict == "holds"
+
+
+@pytest.mark.claim("C03g")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "raw JSD(0.98) ends far from",
+        "ends where its limit does",
+        "does not follow β",
+        "falls from forward KL",
+        "rates 1, 2 and 4",
+    ],
+)
+def test_directions_are_compared_at_equal_gradient_norm(found, words):
+    assert one(found["C03g"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C03g")
+def test_equal_norms_do_not_help_where_steps_are_too_long(found):
+    assert one(found["C03g"], "no longer settles").verdict == "holds"
