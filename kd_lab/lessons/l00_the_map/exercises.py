@@ -168,7 +168,8 @@ def text_by_text(student, teacher):
         for token, p, q in zip(text, teacher, student, strict=True):
             log_p, log_q = log_p + p[node, token].item(), log_q + q[node, token].item()
             node = node * size + token
-        total += np.exp(log_p) * (log_p - log_q)
+        if log_p > -np.inf:  # what the teacher never writes adds nothing
+            total += np.exp(log_p) * (log_p - log_q)
     return total
 
 
@@ -176,7 +177,7 @@ def from_the_leaves(student, teacher):
     """Backwards in double precision: a node's gap is its own and the mean gap of what follows it."""
     below = 0
     for q, p in zip(reversed(student), reversed(teacher), strict=True):
-        own = F.kl_div(q.double(), p.double(), reduction="none", log_target=True)
+        own = F.kl_div(q.double(), p.double(), reduction="none", log_target=True).nan_to_num(nan=0)  # 0 · log 0
         if torch.is_tensor(below):
             own += p.double().exp() * below.view_as(p)
         below = own.sum(1)
@@ -197,6 +198,14 @@ def _student_walks(student, teacher):
     for student_table, teacher_table in zip(student, teacher, strict=True):
         total = total + (path_logp.exp() * forward_kl(student_table, teacher_table)).sum()
         path_logp = (path_logp[:, None] + student_table).flatten()
+    return total
+
+
+def _with_nan(student, teacher):
+    total, reach = 0.0, torch.ones(1)
+    for q, p in zip(student, teacher, strict=True):
+        total = total + (reach[:, None] * p.exp() * (p - q)).sum()
+        reach = (reach[:, None] * p.exp()).flatten()
     return total
 
 
@@ -229,6 +238,13 @@ def _three_letters():
     return tuple([(2 * torch.randn(3**t, 3, generator=generator)).log_softmax(-1) for t in range(3)] for _ in range(2))
 
 
+def _one_road():
+    """V = 2, L = 2; the teacher's first symbol is certain, its second a toss of a coin."""
+    half = torch.tensor([[0.5, 0.5]]).log()
+    student = [torch.tensor([[0.75, 0.25]]).log(), torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()]
+    return student, [torch.tensor([[0.0, -torch.inf]]), half.repeat(2, 1)]
+
+
 def _one_step():
     """V = 2, L = 1; the student gives the second symbol e⁻⁶⁰, the teacher a half."""
     return [torch.tensor([[0.0, -60.0]])], [torch.tensor([[0.5, 0.5]]).log()]
@@ -248,6 +264,7 @@ TREE_KL = Exercise(
             _two_letters,
         ),
         Case("V = 3, L = 3, all conditionals different", _three_letters),
+        Case("V = 2, L = 2; the teacher never writes the second symbol first", _one_road),
         Case("V = 2, L = 1; the student gives the second symbol a probability of e⁻⁶⁰, the teacher ½", _one_step),
     ),
     mistakes=(
@@ -297,6 +314,12 @@ TREE_KL = Exercise(
             "sign",
             "This is −KL(P‖Q): the two logarithms are subtracted the wrong way round. A KL is never negative.",
             lambda student, teacher: -tree_kl(student, teacher),
+        ),
+        Mistake(
+            "0 · log 0",
+            "Where the teacher gives a symbol no probability, 0 · (−∞) is no number. Such a term is 0: what never "
+            "comes costs nothing.",
+            _with_nan,
         ),
         Mistake(
             "root only",

@@ -214,7 +214,7 @@ def test_no_check_passes_a_small_number_inside_the_logarithm(small):
         total, reached = 0.0, torch.ones(1)
         for q, p in zip(student, teacher, strict=True):
             p, q = p.exp(), q.exp()
-            total = total + (reached[:, None] * p * (p / (q + small)).log()).sum()
+            total = total + (reached[:, None] * torch.where(p > 0, p * (p / (q + small)).log(), 0)).sum()
             reached = (reached[:, None] * p).flatten()
         return total
 
