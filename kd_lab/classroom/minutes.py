@@ -1,4 +1,4 @@
-"""How long a lesson takes to read and do, by its parts, counted in its source and not guessed."""
+"""The minutes that a lesson takes to read and do, by its parts, counted in its source and not guessed."""
 
 import re
 from dataclasses import dataclass
