@@ -1,6 +1,6 @@
 """Answers to exercises: compared entry by entry, and shown in one short line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -51,10 +51,72 @@ def as_array(value: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array.dtype.kind in "biuf" else None
 
 
-def difference(got: Any, expected: Any) -> str:
-    """A sentence for an answer that no known mistake explains."""
+def alike(got: Any, form: Any, dtype: torch.dtype | None = None) -> Any:
+    """A right answer in the form of another one: a tensor, an array, a number, a list or a tuple of such.
+
+    Args:
+        got: the answer. Tensors keep their gradients; what cannot take the form stays as it is.
+        form: an answer to another question.
+        dtype: of floating-point tensors; by default they keep their own.
+
+    >>> alike(0.5, torch.zeros(()), torch.float32), alike([1.0, torch.tensor(2.0)], (0.0, 0.0))
+    (tensor(0.5000), (1.0, 2.0))
+    """
+    if isinstance(form, Mapping) and isinstance(got, Mapping) and got.keys() == form.keys():
+        return {key: alike(got[key], form[key], dtype) for key in form}
+    if isinstance(form, tuple) and isinstance(got, list | tuple) and len(got) == len(form):
+        return tuple(alike(one, other, dtype) for one, other in zip(got, form, strict=True))
+    if isinstance(form, list) and form and isinstance(got, list | tuple | np.ndarray | torch.Tensor):
+        return [alike(one, form[0], dtype) for one in got]
+    if isinstance(form, str | bool | Mapping | tuple | list) or (array := as_array(got)) is None:
+        return got
+    if isinstance(form, torch.Tensor):
+        tensor = got if isinstance(got, torch.Tensor) else torch.as_tensor(array)
+        wanted = (dtype or tensor.dtype) if form.is_floating_point() else form.dtype
+        return tensor.to(wanted if wanted.is_floating_point == form.is_floating_point() else form.dtype)
+    if isinstance(form, np.ndarray):
+        return got if isinstance(got, np.ndarray) else array.astype(form.dtype)
+    return array.item() if isinstance(form, Number) and not isinstance(got, Number) and array.size == 1 else got
+
+
+def precision(arguments: Sequence[Any]) -> torch.dtype | None:
+    """The dtype of the first tensor of floating-point numbers among the arguments of a call; None without one.
+
+    >>> precision((2, torch.tensor([0, 1]), torch.zeros(2, dtype=torch.float64)))
+    torch.float64
+    """
+    tensors = (one for one in arguments if isinstance(one, torch.Tensor) and one.is_floating_point())
+    return next((one.dtype for one in tensors), None)
+
+
+def finite(value: Any) -> bool:
+    """Whether every number in an answer is finite.
+
+    >>> finite({"kl": torch.ones(2)}), finite((1.0, float("nan"))), finite("a word")
+    (True, False, True)
+    """
+    if isinstance(value, Mapping):
+        return all(map(finite, value.values()))
+    if (array := as_array(value)) is not None:
+        return bool(np.isfinite(array).all())
+    return not isinstance(value, list | tuple) or all(map(finite, value))
+
+
+def difference(got: Any, expected: Any, tolerance: float = 1e-5, names: Sequence[str] = ()) -> str:
+    """A sentence for an answer that no known mistake explains.
+
+    Args:
+        got, expected: two answers that are not close.
+        tolerance: within which entries of a dict or tuple count as right.
+        names: of the entries of a tuple; by default they are counted.
+
+    >>> difference({"kl": 1.0, "lse": 2.0}, {"kl": 1.5, "lse": 2.0})
+    '`kl` differs; `lse` is right. The value differs in this case. Work it out by hand ...'
+    """
     if got is None:
         return "It returns None: the return statement is missing, or this case does not reach it."
+    if (parts := entries_of(expected, names)) is not None:
+        return difference_of_entries(got, parts, tolerance, names)
     got_array, expected_array = as_array(got), as_array(expected)
     if got_array is None or expected_array is None:
         return f"It returns {article(got)} where this case has another answer."
@@ -66,6 +128,39 @@ def difference(got: Any, expected: Any) -> str:
     if not np.isfinite(got_array).all() and np.isfinite(expected_array).all():
         return "The answer holds a NaN or an infinity where the mathematics is finite."
     return "The value differs in this case. Work it out by hand and see where your lines part from it."
+
+
+def entries_of(answer: Any, names: Sequence[str]) -> dict[str, Any] | None:
+    """The entries of a dict, or of a tuple that is no plain row of numbers, by name; None for any other answer."""
+    if isinstance(answer, Mapping):
+        return {str(key): value for key, value in answer.items()}
+    if not isinstance(answer, tuple) or (not names and as_array(answer) is not None):
+        return None
+    return dict(zip(names if len(names) == len(answer) else map(str, range(1, len(answer) + 1)), answer, strict=True))
+
+
+def difference_of_entries(got: Any, expected: Mapping[str, Any], tolerance: float, names: Sequence[str]) -> str:
+    """Which entries are right, which are not, and what is the matter with the first of those."""
+    listed = in_words([f"`{name}`" for name in expected])
+    own = entries_of(tuple(got) if isinstance(got, list) else got, names)
+    if own is None:
+        return f"It returns {article(got)}; this case has an answer of {len(expected)} entries: {listed}."
+    if list(own) != list(expected) and own.keys() != expected.keys():
+        return f"It returns {len(own)} entries, {in_words([f'`{name}`' for name in own])}; asked for are {listed}."
+    wrong = [name for name in expected if not close(own[name], expected[name], tolerance)]
+    right = [f"`{name}`" for name in expected if name not in wrong]
+    sentence = f"{in_words([f'`{name}`' for name in wrong])} {'differs' if len(wrong) == 1 else 'differ'}"
+    if right:
+        sentence += f"; {in_words(right)} {'is' if len(right) == 1 else 'are'} right"
+    return f"{sentence}. {difference(own[wrong[0]], expected[wrong[0]], tolerance)}"
+
+
+def in_words(things: Sequence[str]) -> str:
+    """
+    >>> in_words(["a"]), in_words(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return f"{', '.join(things[:-1])} and {things[-1]}" if len(things) > 1 else "".join(things)
 
 
 def brief(value: Any) -> str:

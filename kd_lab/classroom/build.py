@@ -23,7 +23,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, find_lessons, tags, with_card
+from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, find_lessons, with_card
+from kd_lab.classroom.minutes import minutes_of, minutes_on_card
 from kd_lab.classroom.setup import available_cores
 from kd_lab.classroom.tidy import keep_timings, plain, tidy
 
@@ -175,7 +176,8 @@ def timing_note(lesson: Lesson, execution: Execution) -> str:
     counts = {position: execution.notebook.cells[position - 1].execution_count for position, _ in slow}
     return "\n".join(
         [
-            f"**Teacher: time.** The cells run {execution.seconds:.0f} s in all.",
+            f"**Teacher: time.** The cells run {execution.seconds:.0f} s in all. Reading, exercises and explorers take "
+            f"{minutes_of(lesson)} minutes.",
             "",
             "| exercise | difficulty | minutes |",
             "|---|---|---|",
@@ -193,7 +195,8 @@ def update_readme(readme: Path, lessons: list[Lesson]) -> None:
     if not readme.exists():
         return
     text = readme.read_text(encoding="utf-8")
-    table = "\n".join(["| lesson | read and do | run | memory |", "|---|---|---|---|", *map(table_row, lessons)])
+    head = "| lesson | read and do | reading + exercises + explorers | run | memory |"
+    table = "\n".join([head, "|---|---|---|---|---|", *map(table_row, lessons)])
     replacement = f"<!-- lessons -->\n{table}\n<!-- /lessons -->"
     new = re.sub(r"<!-- lessons -->.*?<!-- /lessons -->", lambda _: replacement, text, flags=re.DOTALL)
     if new != text:
@@ -203,8 +206,6 @@ def update_readme(readme: Path, lessons: list[Lesson]) -> None:
 def table_row(lesson: Lesson) -> str:
     cells = lesson.cells()
     title = re.search(r"^# (.+)$", cells[0].source, re.MULTILINE)
-    card = next((cell.source for cell in cells if "card" in tags(cell)), "")
-    minutes = re.search(r"(\d+) minutes", card)
     entry: Mapping[str, Any] | None = lesson.measured
     run = (
         ("not measured", "")
@@ -213,7 +214,7 @@ def table_row(lesson: Lesson) -> str:
     )
     return (
         f"| [{title[1] if title else lesson.name}](lessons/{lesson.notebook.name}) "
-        f"| {minutes[1] + ' min' if minutes else ''} | {run[0]} | {run[1]} |"
+        f"| {minutes_on_card(lesson)} min | {minutes_of(lesson)} min | {run[0]} | {run[1]} |"
     )
 
 

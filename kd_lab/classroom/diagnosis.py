@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kd_lab.classroom.answers import brief, close, difference
+from kd_lab.classroom.answers import brief, close, difference, finite
 from kd_lab.classroom.parts import part_of
 
 
@@ -67,6 +67,9 @@ class Exercise:
     unusual: tuple[Callable[..., Any], ...] = ()  # right answers that look nothing like the reference's
     check: Callable[[Callable[..., Any]], None] | None = None  # anything beyond values: raises Misconception
     run: Callable[..., Any] | None = None  # run(function, *inputs) -> answer, such as a kernel's launch
+    entries: tuple[
+        str, ...
+    ] = ()  # what the entries of an answer are called that is a tuple, such as ("tokens", "mask")
     tolerance: float = 1e-5  # relative, and absolute near zero
     seconds: float = 20.0  # a call that runs longer is stopped and called endless
 
@@ -132,10 +135,9 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
     expected = asked(exercise, exercise.reference)(*case.inputs())
     answers = (*example, f"your function gives {brief(got)}", f"expected {brief(expected)}")
     if not close(got, expected, exercise.tolerance):
-        for mistake in exercise.mistakes:
-            if looks_like(asked(exercise, mistake.function), case, got, exercise.tolerance):
-                raise Misconception(mistake.message, answers)
-        raise Misconception(difference(got, expected), answers)
+        mistake = recognise(exercise, candidate, case, got)
+        message = mistake.message if mistake else difference(got, expected, exercise.tolerance, exercise.entries)
+        raise Misconception(message, answers)
     for name, before, after in zip(names, untouched, inputs, strict=False):
         if isinstance(before, torch.Tensor | np.ndarray) and not close(after, before, 0.0):
             raise Misconception(
@@ -150,12 +152,39 @@ def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any
     return function if exercise.run is None else partial(exercise.run, function)
 
 
-def looks_like(mistaken: Callable[..., Any], case: Case, got: Any, tolerance: float) -> bool:
-    """Whether an answer is the one that a known mistake gives on this case; one that breaks there gives none."""
+def recognise(exercise: Exercise, candidate: Callable[..., Any], case: Case, got: Any) -> Mistake | None:
+    """The known mistake that answers as the candidate does on every case, of which `case` is the first that differs.
+
+    On one small case mistakes agree by coincidence. A case on which the candidate breaks for a reason of its own, a
+    logarithm of 0 perhaps, speaks for no mistake and against none; but one case alone names none.
+    """
+    others = [(other, answer_to(exercise, candidate, other)) for other in exercise.cases if other is not case]
+
+    def alike(mistake: Mistake) -> bool:
+        if not close(got, answer_to(exercise, mistake.function, case), exercise.tolerance):
+            return False
+        agreed = 0
+        for other, own in others:
+            theirs = answer_to(exercise, mistake.function, other)
+            if close(own, theirs, exercise.tolerance):
+                agreed += 1
+            elif finite(own) or not finite(theirs):
+                return False
+        return agreed > 0 or not others
+
+    return next(filter(alike, exercise.mistakes), None)
+
+
+BROKEN = float("nan")
+"""The answer of a function that stops with an error, or never ends: no number."""
+
+
+def answer_to(exercise: Exercise, function: Callable[..., Any], case: Case) -> Any:
     try:
-        return close(got, mistaken(*case.inputs()), tolerance)
+        with time_limit(exercise.seconds):
+            return asked(exercise, function)(*case.inputs())
     except Exception:
-        return False
+        return BROKEN
 
 
 def call(

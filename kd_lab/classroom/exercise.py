@@ -1,9 +1,12 @@
 """`@exercise("02.1")`: checks the function under it at once, and lets the notebook run on whatever came."""
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import unwrap
 from typing import Any
 
 from kd_lab.classroom import progress
+from kd_lab.classroom.answers import alike, precision
 from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise
 from kd_lab.classroom.panel import Panel, show
 
@@ -14,8 +17,9 @@ EXERCISE_MIME = "application/vnd.kd-lab.exercise+json"
 def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate the learner's function of one exercise.
 
-    The function is checked where it is defined. If it is right it is kept; if not, the name is bound to the reference
-    solution instead and the panel says so: an unsolved notebook runs correctly to its last cell.
+    The function is checked where it is defined. If it is right it is kept, and guarded where later cells call it; if
+    not, the name is bound to the reference solution instead and the panel says so. So a notebook runs correctly to its
+    last cell, whatever was written.
 
     Args:
         identifier: lesson and number, such as "02.1".
@@ -31,7 +35,7 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
         state = panel.data[EXERCISE_MIME]["state"]
         if state != "not started":
             progress.record(identifier, state)
-        return candidate if state == progress.SOLVED else chosen.reference
+        return guarded(identifier, chosen, candidate) if state == progress.SOLVED else chosen.reference
 
     return decorate
 
@@ -53,6 +57,66 @@ def outcome(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
     return panel("right", "The cells below use your function.", tone="good")
 
 
+def guarded(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) -> Callable[..., Any]:
+    """A right answer as the cells below use it: an unusual one stops none of them.
+
+    What it returns comes in the form of the reference's answer: a tensor where that is one, though the learner
+    returned a number. Where it stops with an error the reference answers in its place, and a panel says so once.
+    """
+    told = []
+
+    def falling_back(own: Callable[..., Any], reference: Callable[..., Any], form: Any = None) -> Callable[..., Any]:
+        @wraps(own)
+        def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                return alike(own(*arguments, **named), form, precision(arguments))
+            except Exception as error:
+                try:
+                    answer = reference(*arguments, **named)
+                except Exception:
+                    raise error from None  # the call itself is wrong
+                if not told:
+                    show(stopped(identifier, error))
+                told.append(error)
+                return answer
+
+        return call
+
+    if hasattr(candidate, "fn"):
+        return GuardedKernel(candidate, lambda grid: falling_back(candidate[grid], chosen.reference[grid]))
+    plain = chosen.run is None and chosen.cases  # where a call is the answer, a case shows its form
+    return falling_back(candidate, chosen.reference, chosen.reference(*chosen.cases[0].inputs()) if plain else None)
+
+
+class GuardedKernel:
+    """A learner's Triton kernel whose launches `kernel[grid](…)` are guarded; in all else it is the kernel."""
+
+    def __init__(self, kernel: Any, launcher: Callable[[Any], Callable[..., Any]]):
+        self.kernel, self.launcher = kernel, launcher
+
+    def __getitem__(self, grid: Any) -> Callable[..., Any]:
+        return self.launcher(grid)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.kernel(*arguments, **named)  # says what a kernel says that is called without a grid
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kernel, name)
+
+
+def stopped(identifier: str, error: Exception) -> Panel:
+    """The panel for a right answer that a later cell calls in a way that it does not stand."""
+    return Panel(
+        f"Exercise {identifier}: your function stops here",
+        (
+            f"It was right on all of its cases. In this cell it stops with {type(error).__name__}: {error}",
+            "The reference solution answers in its place, here and wherever it stops again.",
+        ),
+        tone="attention",
+        data={EXERCISE_MIME: {"id": identifier, "state": "stopped"}},
+    )
+
+
 def assert_solved(identifier: str, function: Callable[..., Any]) -> None:
     """The graded cell of a class's edition.
 
@@ -66,5 +130,5 @@ def assert_solved(identifier: str, function: Callable[..., Any]) -> None:
     chosen = find_exercise(identifier)
     # A wrong answer was replaced by the reference, which would pass every check.
     assert function is not chosen.reference, f"exercise {identifier} is not solved yet: see the panel under its cell"
-    misconception = diagnose(chosen, function)
+    misconception = diagnose(chosen, function.kernel if isinstance(function, GuardedKernel) else unwrap(function))
     assert misconception is None, f"exercise {identifier} is not there yet: {misconception}"

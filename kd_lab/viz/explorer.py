@@ -16,6 +16,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.artist import Artist
 
+from kd_lab.viz.aria import EXPLORER_CLASS, labels
 from kd_lab.viz.controls import Choice, Control, Slider, Text
 from kd_lab.viz.page import describe, error_page, frame_page, show_filmstrip
 from kd_lab.viz.picture import encode_png_fast, pixels
@@ -216,7 +217,9 @@ class Explorer:
         buttons.append(_button("Reset", lambda _: self.reset(), f"Back to {describe(self.start)}"))
         row = ipywidgets.Layout(flex_flow="row wrap")
         self._view = ipywidgets.HTML(frame_page(self.frame.png, self.sentence, self.size))
-        self.box = ipywidgets.VBox([*(shown for _, shown in built), ipywidgets.HBox(buttons, layout=row), self._view])
+        shown = [labels(self.controls), ipywidgets.HBox(buttons, layout=row), self._view]
+        self.box = ipywidgets.VBox([*(one for _, one in built), *shown])
+        self.box.add_class(EXPLORER_CLASS)
 
     def _on_move(self, _change: Any) -> None:
         if self._redraws:

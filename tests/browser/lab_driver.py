@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
@@ -196,6 +197,18 @@ class Notebook:
     def wait_for_change(self, where: Locator, attribute: str, before: str) -> None:
         """Until an attribute has another value than before."""
         expect(where).not_to_have_attribute(attribute, before)
+
+    def faults(self, within: str = ".jp-OutputArea-output") -> list[str]:
+        """What axe-core calls critical or serious in what the course draws: the outputs, and not JupyterLab itself."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+        found = self.page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
+        return [
+            f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
+            for fault in found["violations"]
+            if fault["impact"] in ("critical", "serious")
+            for node in fault["nodes"]
+        ]
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -115,6 +116,22 @@ def test_a_number_off_the_sliders_grid_is_drawn_as_typed(notebook):
     box.press("Enter")
     notebook.explorers().first.locator("figcaption").filter(has_text="±2.10").wait_for()
     assert box.input_value() == "2.1"
+
+
+def test_sliders_and_chosen_buttons_have_names_and_say_their_state(notebook):
+    page = notebook.page
+    handle = page.get_by_role("slider", name="separation")
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    expect(handle).to_have_attribute("aria-valuetext", "1.25")
+    group = page.get_by_role("group", name="case")
+    expect(group.get_by_role("button", name="lower")).to_have_attribute("aria-pressed", "true")
+    group.get_by_role("button", name="upper").click()
+    expect(group.get_by_role("button", name="upper")).to_have_attribute("aria-pressed", "true")
+    expect(group.get_by_role("button", name="lower")).to_have_attribute("aria-pressed", "false")
+    assert notebook.faults() == []
+    handle.evaluate("node => node.removeAttribute('aria-label')")  # what axe is there to notice
+    assert "aria-input-field-name" in notebook.faults()[0]
 
 
 def test_errors_stand_in_the_pictures_place_until_the_next_good_move(notebook):

@@ -29,8 +29,12 @@ def test_it_runs_to_its_last_cell_without_an_error(lesson, learner):
 
 def test_unsolved_is_no_alarm_and_changes_no_claim(lesson, learner):
     run = nbformat.from_dict({"cells": learner(lesson).cells()})
-    assert set(states(run).values()) == {"not started"}
+    assert all(said == ["not started"] for said in states(run).values())
     assert contradictions(nbformat.read(lesson.notebook, as_version=4), run) == []
+
+
+def test_axe_finds_nothing_critical_or_serious_in_what_it_draws(lesson, learner):
+    assert learner(lesson).faults() == []
 
 
 def test_its_first_explorer_answers_to_its_keys(lesson, learner):

@@ -50,3 +50,4 @@ def test_a_quiz_answers_each_question_for_itself(notebook):
     page.get_by_role("button", name="Check answer 2").click()
     page.get_by_role("status").filter(has_text=QUIZ[1].options[QUIZ[1].right]).wait_for()
     assert notebook.errors() == []
+    assert notebook.faults() == []

@@ -16,12 +16,20 @@ def double(x: float) -> float:
     return twice
 
 
+def counted(x: float) -> float:
+    total = 0
+    for _ in range(2):
+        total += x
+    return total
+
+
 EXERCISES = {
     "97.1": Exercise(
         reference=double,
         explanation="A product with $2$.",
         cases=(Case("x = 3", lambda: (3.0,)),),
         mistakes=(Mistake("squared", "That is the square.", lambda x: x * x),),
+        unusual=(counted,),
     )
 }
 '''

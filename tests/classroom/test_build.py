@@ -71,7 +71,7 @@ def test_what_was_measured_reaches_card_setup_and_readme(built, lesson, folder):
     readme.write_text("before\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")
     update_readme(readme, [lesson])
     text = readme.read_text()
-    assert f"| [97 · Doubling](lessons/97_doubling.ipynb) | 5 min | {entry['seconds']:.0f} s |" in text
+    assert f"| [97 · Doubling](lessons/97_doubling.ipynb) | 5 min | 0 + 2 + 0 min | {entry['seconds']:.0f} s |" in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text

@@ -51,6 +51,57 @@ def test_a_known_mistake_is_named_with_its_smallest_case(mistake):
     assert any(line.startswith("values = [") for line in found.example)
 
 
+def largest_term(values, weights):
+    """On the first of these cases it gives what `weights_ignored` would give, and on the second it does not."""
+    return (values * weights).amax(-1)
+
+
+def test_a_mistake_is_named_only_where_it_matches_on_every_case():
+    cases = (
+        Case("by coincidence", lambda: (torch.tensor([2.0, 3.0]), torch.tensor([1.0, 5 / 3]))),
+        EXERCISE.cases[1],
+    )
+    exercise = Exercise(weighted_sum, "", cases, EXERCISE.mistakes)
+    assert "The value differs" in diagnose(exercise, largest_term).message
+    ignored = diagnose(exercise, lambda values, weights: values.sum(-1))
+    assert ignored.message == "The weights are not used."
+    assert ignored.example[0] == "case: by coincidence"
+
+
+def test_a_mistake_that_breaks_where_the_answer_breaks_is_still_named():
+    cases = (EXERCISE.cases[0], Case("one weight", lambda: (torch.tensor([1.0, 2.0]), torch.tensor(3.0))))
+    twice = Mistake("twice", "It is twice as much.", lambda values, weights: 2 * values @ weights)  # no number @ there
+    exercise = Exercise(weighted_sum, "", cases, (twice,))
+    assert diagnose(exercise, lambda v, w: v @ w + v @ w).message == "It is twice as much."
+    assert "The value differs" in diagnose(exercise, lambda v, w: 2 * (v * w).sum()).message
+
+
+def both(values):
+    """Sum and largest."""
+    return values.sum(), values.max()
+
+
+@pytest.mark.parametrize("answer", [both, lambda values: dict(zip(("total", "top"), both(values), strict=True))])
+def test_answers_of_several_parts_are_compared_entry_by_entry(answer):
+    named = () if answer is not both else ("total", "top")
+    exercise = Exercise(answer, "", (Case("three", lambda: (torch.tensor([1.0, 2.0, 4.0]),)),), (), entries=named)
+
+    def said_of(**wrong):
+        def candidate(values):
+            got = dict(zip(("total", "top"), both(values), strict=True)) | wrong
+            return tuple(got.values()) if answer is both else got
+
+        return diagnose(exercise, candidate).message
+
+    assert said_of(top=torch.tensor(9.0)).startswith("`top` differs; `total` is right. The value differs")
+    assert said_of(total=torch.tensor([7.0])).startswith("`total` differs; `top` is right. The shape is (1,)")
+    assert said_of(total=0.0, top=0.0).startswith("`total` and `top` differ. ")
+    assert said_of(third=1.0).startswith("It returns 3 entries")
+    assert diagnose(exercise, lambda values: values.sum()).message.startswith(
+        "It returns a Tensor; this case has an answer of 2 entries: `total` and `top`"
+    )
+
+
 def test_the_solution_is_never_shown():
     found = diagnose(EXERCISE, lambda v, w: v.sum(-1))
     assert "(values * weights)" not in "\n".join([found.message, *found.example])

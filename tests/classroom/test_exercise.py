@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
-from kd_lab.classroom.exercise import EXERCISE_MIME, assert_solved, exercise
+from kd_lab.classroom.exercise import EXERCISE_MIME, assert_solved, exercise, guarded
 
 
 def double(x):
@@ -69,9 +69,59 @@ def test_a_crash_never_leaves_the_decorator(panels):
     assert "SystemError: boom" in str(panels[0])
 
 
+def test_an_answer_comes_in_the_form_of_the_references(panels):
+    @exercise("99.1")
+    def mine(x):
+        return float(x) + float(x)
+
+    assert mine(torch.tensor(4.0)).equal(torch.tensor(8.0))
+
+
+def test_where_a_right_answer_stops_later_the_reference_answers_and_a_panel_says_so_once(panels):
+    @exercise("99.1")
+    def mine(x):
+        if x.dim():
+            raise KeyError("rows")
+        return x + x
+
+    rows = torch.ones(2)
+    assert mine(rows).equal(2 * rows)
+    assert mine(rows).equal(2 * rows)
+    _, told = panels
+    assert told.data[EXERCISE_MIME] == {"id": "99.1", "state": "stopped"}
+    assert "99.1" in told.heading
+    assert "KeyError: 'rows'" in str(told)
+    with pytest.raises(AttributeError, match="dim"):  # a call that the reference cannot answer either
+        mine(object())
+
+
+def test_a_kernels_launches_are_guarded_and_all_else_is_the_kernels(panels):
+    class Kernel:
+        def __init__(self, fn):
+            self.fn = fn
+
+        def __call__(self):
+            raise TypeError("a kernel is launched, not called")
+
+        def __getitem__(self, grid):
+            return lambda out: self.fn(out, grid[0])
+
+    def own(out, programs):
+        out[:] = [1] if programs == 1 else 1 / 0
+
+    reference = Kernel(lambda out, programs: out.__setitem__(slice(None), [programs]))
+    mine, out = guarded("99.1", Exercise(reference, "", (), ()), Kernel(own)), []
+    for programs in (1, 2):
+        mine[(programs,)](out)
+        assert out == [programs]
+    assert mine.fn is own
+    assert "ZeroDivisionError" in str(panels[0])
+
+
 def test_the_graded_cell_sees_through_the_fallback(panels):
     assert_solved("99.1", lambda x: x + x)
     with pytest.raises(AssertionError, match="not solved yet"):
         assert_solved("99.1", exercise("99.1")(lambda x: x * x))
+    assert_solved("99.1", exercise("99.1")(lambda x: x + x))
     with pytest.raises(AssertionError, match="the square"):
         assert_solved("99.1", lambda x: x * x)

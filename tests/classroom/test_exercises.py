@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from kd_lab.classroom.lesson import find_lessons, halves
 EXERCISES = {name: one for lesson in find_lessons() for name, one in exercises_of(lesson.number).items()}
 
 
+@cache
 def rejections() -> Counter[str]:
     """How often tests call assert_rejects for each exercise, read from their source."""
     found: Counter[str] = Counter()

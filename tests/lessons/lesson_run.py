@@ -1,8 +1,12 @@
 """One run of a lesson's solved edition under nbval, from which every test of that lesson reads what it needs.
 
 A lesson takes up to a minute and a half, so each edition is run once and not per test: the solved one here, from a cold
-start and with a last cell that sweeps every explorer; the unsolved one in a browser (tests/browser), as a learner runs
-it. `nbval_outputs.py` brings the outputs back.
+start, with a right but unusual answer under each solution, which the later cells then use, and with a last cell that
+sweeps every explorer; the unsolved one in a browser (tests/browser), as a learner runs it. `nbval_outputs.py` brings
+the outputs back.
+
+An exercise has several unusual answers and a run holds one of each: the first, or with UNUSUAL=1 in the environment the
+second.
 """
 
 import json
@@ -19,8 +23,9 @@ from nbformat import NotebookNode
 from kd_lab.classroom.build import ROOT, write
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
+from kd_lab.classroom.diagnosis import find_exercise
 from kd_lab.classroom.exercise import EXERCISE_MIME
-from kd_lab.classroom.lesson import Lesson, edition_of, tags
+from kd_lab.classroom.lesson import Lesson, edition_of, exercise_function, exercise_of, tags
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,31 @@ class Run:
         return found
 
 
-def states(notebook: NotebookNode) -> dict[str, str]:
-    """Exercise -> what the notebook says of it."""
-    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    said = [data[EXERCISE_MIME] for data in outputs if EXERCISE_MIME in data]
-    return {state["id"]: state["state"] for state in said}
+def states(notebook: NotebookNode) -> dict[str, list[str]]:
+    """Exercise -> what the notebook says of it, from top to bottom."""
+    found: dict[str, list[str]] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if state := output.get("data", {}).get(EXERCISE_MIME):
+                found.setdefault(state["id"], []).append(state["state"])
+    return found
+
+
+def with_unusual_answers(notebook: NotebookNode, which: int = 0) -> NotebookNode:
+    """The edition with a cell under each exercise that answers it otherwise, for all cells that come later."""
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        identifier = exercise_of(cell)
+        if identifier and (answers := find_exercise(identifier).unusual):
+            name, number = exercise_function(cell.source).name, min(which, len(answers) - 1)
+            source = (
+                "from kd_lab.classroom.diagnosis import find_exercise\n\n"
+                f'{name} = exercise("{identifier}")(find_exercise("{identifier}").unusual[{number}])'
+            )
+            cells.append(nbformat.v4.new_code_cell(source, id=f"unusual-{identifier.replace('.', '-')}"))
+    notebook.cells = cells
+    return notebook
 
 
 def verdicts(notebook: NotebookNode) -> list[tuple[str, str, Claim | None]]:
@@ -83,7 +108,7 @@ def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
         folder: an empty one.
         cache: what lessons train is shared between the lessons of one test session.
     """
-    solved = edition_of(lesson, "solved")
+    solved = with_unusual_answers(edition_of(lesson, "solved"), int(os.environ.get("UNUSUAL", "0")))
     built = nbformat.read(lesson.notebook, as_version=4)
     reference = {cell.id: cell for cell in built.cells if cell.cell_type == "code"}
     for cell in solved.cells:

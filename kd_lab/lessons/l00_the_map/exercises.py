@@ -1,6 +1,8 @@
 """Exercises of lesson 00: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.how import forward_kl, masked_mean
@@ -31,6 +33,25 @@ def _raw_logits(logits, tokens, mask):
     return (logits.gather(-1, tokens[:, 1:, None]).squeeze(-1) * mask).sum(-1)
 
 
+def letter_by_letter(logits, tokens, mask):
+    """Each text for itself, in numpy and double precision, its sum starting at 0; a list of numbers."""
+    texts = []
+    for scores, text, counted in zip(logits.detach().double().numpy(), tokens.numpy(), mask.numpy(), strict=True):
+        total = 0
+        for t in range(len(text) - 1):
+            if counted[t]:
+                total += scores[t, text[t + 1]] - np.logaddexp.reduce(scores[t])
+        texts.append(float(total))
+    return texts
+
+
+def minus_cross_entropy(logits, tokens, mask):
+    """torch's own loss, whose classes stand on the second axis; padding is overwritten in place."""
+    lost = F.cross_entropy(logits.double().transpose(1, 2), tokens[:, 1:], reduction="none")
+    lost[~mask] = 0
+    return -lost.sum(dim=1)
+
+
 def _logits_of(*rows):
     """Logits whose softmax is given, shifted by one so that they are no log-probabilities."""
     return torch.tensor(rows).log() + 1.0
@@ -50,8 +71,14 @@ def _two_texts():
     return logits, batch.tokens, batch.mask
 
 
+def _next_to_impossible():
+    """The text "a" over V = 3, whose letter has the probability e⁻⁶⁰ / 2."""
+    return torch.tensor([[[0.0, -60.0, 0.0], [0.0, 0.0, 0.0]]]), torch.tensor([[0, 1, 0]]), torch.ones(1, 2).bool()
+
+
 TEXT_LOGP = Exercise(
     reference=text_logp,
+    unusual=(letter_by_letter, minus_cross_entropy),
     explanation=(
         "`logits[:, t]` was computed after reading tokens 0 … t, so its distribution is that of token t + 1: the "
         "tokens are shifted by one, once. The text's probability is the product of the probabilities on its path, the "
@@ -60,6 +87,7 @@ TEXT_LOGP = Exercise(
     cases=(
         Case("the text “b” over the symbols . a b, nothing padded", _one_text),
         Case("the texts “ab” and “b”, the second one padded", _two_texts),
+        Case("the text “a”, to which the model gives next to no probability: e⁻⁶⁰ / 2 · ⅓", _next_to_impossible),
     ),
     mistakes=(
         Mistake(
@@ -99,6 +127,19 @@ TEXT_LOGP = Exercise(
             lambda logits, tokens, mask: text_logp(logits, tokens, mask).exp(),
         ),
         Mistake(
+            "sign",
+            "This is −log p, the loss of a text. Asked is log p itself, which is never above 0.",
+            lambda logits, tokens, mask: -text_logp(logits, tokens, mask),
+        ),
+        Mistake(
+            "a small number inside the logarithm",
+            "A small number is added inside the logarithm, and then no text can be less likely than that number. "
+            "`log_softmax` needs no such help: it never forms the probability.",
+            lambda logits, tokens, mask: (
+                (logits.softmax(-1).gather(-1, tokens[:, 1:, None]).squeeze(-1) + 1e-8).log() * mask
+            ).sum(-1),
+        ),
+        Mistake(
             "sum over the batch",
             "The texts of the batch are added up. Each row is a text of its own and keeps its own number.",
             lambda logits, tokens, mask: text_logp(logits, tokens, mask).sum(),
@@ -119,6 +160,30 @@ def tree_kl(student, teacher):
     return total
 
 
+def text_by_text(student, teacher):
+    """No node is visited for itself: all texts are listed, each with its two probabilities, and summed from 0."""
+    total, size = 0, teacher[0].shape[-1]
+    for text in np.ndindex(*[size] * len(teacher)):
+        log_p = log_q = node = 0
+        for token, p, q in zip(text, teacher, student, strict=True):
+            log_p, log_q = log_p + p[node, token].item(), log_q + q[node, token].item()
+            node = node * size + token
+        if log_p > -np.inf:  # what the teacher never writes adds nothing
+            total += np.exp(log_p) * (log_p - log_q)
+    return total
+
+
+def from_the_leaves(student, teacher):
+    """Backwards in double precision: a node's gap is its own and the mean gap of what follows it."""
+    below = 0
+    for q, p in zip(reversed(student), reversed(teacher), strict=True):
+        own = F.kl_div(q.double(), p.double(), reduction="none", log_target=True).nan_to_num(nan=0)  # 0 · log 0
+        if torch.is_tensor(below):
+            own += p.double().exp() * below.view_as(p)
+        below = own.sum(1)
+    return below[0]
+
+
 def _weighted(student, teacher, weigh):
     """Σ over depths of Σ weight · KL, with `weigh(depth, log-probabilities of the paths so far)`."""
     total, path_logp = 0.0, torch.zeros(1)
@@ -133,6 +198,14 @@ def _student_walks(student, teacher):
     for student_table, teacher_table in zip(student, teacher, strict=True):
         total = total + (path_logp.exp() * forward_kl(student_table, teacher_table)).sum()
         path_logp = (path_logp[:, None] + student_table).flatten()
+    return total
+
+
+def _with_nan(student, teacher):
+    total, reach = 0.0, torch.ones(1)
+    for q, p in zip(student, teacher, strict=True):
+        total = total + (reach[:, None] * p.exp() * (p - q)).sum()
+        reach = (reach[:, None] * p.exp()).flatten()
     return total
 
 
@@ -165,8 +238,21 @@ def _three_letters():
     return tuple([(2 * torch.randn(3**t, 3, generator=generator)).log_softmax(-1) for t in range(3)] for _ in range(2))
 
 
+def _one_road():
+    """V = 2, L = 2; the teacher's first symbol is certain, its second a toss of a coin."""
+    half = torch.tensor([[0.5, 0.5]]).log()
+    student = [torch.tensor([[0.75, 0.25]]).log(), torch.tensor([[0.75, 0.25], [0.5, 0.5]]).log()]
+    return student, [torch.tensor([[0.0, -torch.inf]]), half.repeat(2, 1)]
+
+
+def _one_step():
+    """V = 2, L = 1; the student gives the second symbol e⁻⁶⁰, the teacher a half."""
+    return [torch.tensor([[0.0, -60.0]])], [torch.tensor([[0.5, 0.5]]).log()]
+
+
 TREE_KL = Exercise(
     reference=tree_kl,
+    unusual=(text_by_text, from_the_leaves),
     explanation=(
         "log p(y) is a sum over the path, so KL(P‖Q) = E_{y∼P}[log P(y) − log Q(y)] is a sum over depths t of "
         "E[log p(y_t | y_<t) − log q(y_t | y_<t)]. Given the prefix, that expectation over y_t is the KL of one node; "
@@ -178,6 +264,8 @@ TREE_KL = Exercise(
             _two_letters,
         ),
         Case("V = 3, L = 3, all conditionals different", _three_letters),
+        Case("V = 2, L = 2; the teacher never writes the second symbol first", _one_road),
+        Case("V = 2, L = 1; the student gives the second symbol a probability of e⁻⁶⁰, the teacher ½", _one_step),
     ),
     mistakes=(
         Mistake(
@@ -223,6 +311,17 @@ TREE_KL = Exercise(
             lambda student, teacher: tree_kl(student, teacher) / len(student),
         ),
         Mistake(
+            "sign",
+            "This is −KL(P‖Q): the two logarithms are subtracted the wrong way round. A KL is never negative.",
+            lambda student, teacher: -tree_kl(student, teacher),
+        ),
+        Mistake(
+            "0 · log 0",
+            "Where the teacher gives a symbol no probability, 0 · (−∞) is no number. Such a term is 0: what never "
+            "comes costs nothing.",
+            _with_nan,
+        ),
+        Mistake(
             "root only",
             "Only the root is counted. The texts go on, and so do their gaps.",
             lambda student, teacher: forward_kl(student[0], teacher[0]).sum(),
@@ -245,6 +344,35 @@ def distill_by_hand(student, teacher, batches, optimizer):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    return losses
+
+
+def by_torch(student, teacher, batches, optimizer):
+    """torch's own divergence on the positions that count; "batchmean" divides by how many those are."""
+    losses = []
+    for batch in batches:
+        mine, right = (model(batch.inputs)[batch.mask].log_softmax(-1) for model in (student, teacher))
+        student.zero_grad()
+        loss = F.kl_div(mine, right.detach(), reduction="batchmean", log_target=True)
+        loss.backward()
+        optimizer.step()
+        losses += [loss.detach()]
+    return losses
+
+
+def position_by_position(student, teacher, batches, optimizer):
+    """One KL after the other, with a sum and a count that start at 0."""
+    losses = []
+    for batch in batches:
+        total = count = 0
+        mine, right = student(batch.inputs).log_softmax(-1), teacher(batch.inputs).detach().log_softmax(-1)
+        for text, t in batch.mask.nonzero().tolist():
+            total = total + right[text, t].exp() @ (right[text, t] - mine[text, t])
+            count += 1
+        optimizer.zero_grad(set_to_none=False)
+        (total / count).backward()
+        optimizer.step()
+        losses.append(float(total.detach() / count))
     return losses
 
 
@@ -289,6 +417,15 @@ def _summed_loss(student_logits, teacher_logits, batch):
     return _kl_loss(student_logits, teacher_logits, batch) * batch.mask.sum()
 
 
+def _batchmean_loss(student_logits, teacher_logits, batch):
+    logp = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+    return F.kl_div(*logp, reduction="batchmean", log_target=True)
+
+
+def _minus_loss(student_logits, teacher_logits, batch):
+    return -_kl_loss(student_logits, teacher_logits, batch)
+
+
 def _mean_over_symbols(student_logits, teacher_logits, batch):
     return _kl_loss(student_logits, teacher_logits, batch) / student_logits.shape[-1]
 
@@ -305,8 +442,14 @@ def _pupils():
     return student, TabularModel([torch.tensor([[0.75, 0.125, 0.125]]).log() - 1, 2 * below[1]])
 
 
-def _steps(*texts):
+def _certain_pupil():
+    """As before, but the student gives the third symbol e⁻⁶⁰ at the root."""
     student, teacher = _pupils()
+    return TabularModel([torch.tensor([[0.0, 0.0, -60.0]]), list(student.parameters())[1].detach()]), teacher
+
+
+def _steps(*texts, pupils=_pupils):
+    student, teacher = pupils()
     batches = [Batch.from_tokens(torch.tensor(rows), end=0) for rows in texts]
     return student, teacher, batches, torch.optim.SGD(student.parameters(), lr=0.5)
 
@@ -331,6 +474,7 @@ def _check_teacher(candidate):
 
 DISTIL = Exercise(
     reference=distill_by_hand,
+    unusual=(by_torch, position_by_position),
     explanation=(
         "All of knowledge distillation is in the line of the loss: where a language model is usually given the token "
         "that came, this student is given the teacher's whole distribution over the tokens that could have come. The "
@@ -344,6 +488,10 @@ DISTIL = Exercise(
         Case(
             "three steps on the texts “a”, “b” and “a” again",
             lambda: _steps([[0, 1, 0]], [[0, 2, 0]], [[0, 1, 0]]),
+        ),
+        Case(
+            "one step on the empty text; the student gives the third symbol a probability of e⁻⁶⁰",
+            lambda: _steps([[0, 0]], pupils=_certain_pupil),
         ),
     ),
     mistakes=(
@@ -384,6 +532,17 @@ DISTIL = Exercise(
             "sum over positions",
             "The positions are summed, not averaged, so the step grows with the number of tokens in the batch.",
             _mistaken(_summed_loss),
+        ),
+        Mistake(
+            "sum over positions, mean over texts",
+            "The sum is divided by the number of texts, as torch's `batchmean` does on [B, T, V]: a long text counts "
+            "more than a short one, and padding may count as well. What is averaged is the positions that count.",
+            _mistaken(_batchmean_loss),
+        ),
+        Mistake(
+            "sign",
+            "The sign is turned: the step would take the student away from the teacher. A KL is never negative.",
+            _mistaken(_minus_loss),
         ),
         Mistake(
             "gradients pile up",

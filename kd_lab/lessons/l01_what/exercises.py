@@ -1,6 +1,8 @@
 """Exercises of lesson 01: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import tensor
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
@@ -17,6 +19,27 @@ def soft_loss(student_logits, teacher_logits, temperature):
     return temperature**2 * gap
 
 
+def soft_in_numpy(student_logits, teacher_logits, temperature):
+    """Double precision and numpy, on copies that are changed in place."""
+    q, p = (np.array(logits, dtype=np.float64) for logits in (student_logits, teacher_logits))
+    for side in (q, p):
+        side /= temperature
+        side -= np.logaddexp.reduce(side, axis=-1, keepdims=True)
+    return temperature * temperature * (np.exp(p) * (p - q)).sum(-1)
+
+
+def soft_from_logp(student_logits, teacher_logits, temperature):
+    """Log-probabilities are divided and normalised again, and torch's own KL is summed token by token from 0."""
+    q, p = ((logits.log_softmax(-1) / temperature).log_softmax(-1) for logits in (student_logits, teacher_logits))
+    terms = F.kl_div(q, p, reduction="none", log_target=True)
+    return temperature**2 * sum(terms[..., token] for token in range(terms.shape[-1]))
+
+
+def _batchmean(student, teacher, tau):
+    q, p = (student / tau).log_softmax(-1), (teacher / tau).log_softmax(-1)
+    return tau**2 * F.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
 def _soft(student, teacher, tau, *, student_tau=None, teacher_tau=None, power=2, entropy=True):
     q = (student / (student_tau or tau)).log_softmax(-1)
     p = (teacher / (teacher_tau or tau)).log_softmax(-1)
@@ -25,6 +48,7 @@ def _soft(student, teacher, tau, *, student_tau=None, teacher_tau=None, power=2,
 
 SOFT_LOSS = Exercise(
     reference=soft_loss,
+    unusual=(soft_in_numpy, soft_from_logp),
     explanation=(
         "Temperature divides the logits on both sides: the softened student has to match the softened teacher. "
         "Dividing log-probabilities by τ and normalising again gives the same, since the softmax ignores a constant "
@@ -39,6 +63,10 @@ SOFT_LOSS = Exercise(
             lambda: (tensor([1.0, 0.0, -1.0]), tensor([0.0, 2.0, -2.0]), 2.0),
         ),
         Case(
+            "the student gives the second token e⁻⁶⁰, τ = 2",
+            lambda: (tensor([0.0, -120.0, 0.0]), tensor([0.0, 0.0, 0.0]), 2.0),
+        ),
+        Case(
             "two positions, τ = 4",
             lambda: (
                 tensor([[1.0, 0.0, -1.0], [0.5, 0.5, 3.0]]),
@@ -48,6 +76,26 @@ SOFT_LOSS = Exercise(
         ),
     ),
     mistakes=(
+        Mistake(
+            "sign",
+            "The sign is turned: a KL is never negative, and minimising this would drive the student away.",
+            lambda q, p, tau: -_soft(q, p, tau),
+        ),
+        Mistake(
+            "batchmean",
+            'With `reduction="batchmean"` torch adds up all and divides by the length of the first axis. Here each '
+            "position keeps its own number: only the tokens are summed.",
+            _batchmean,
+        ),
+        Mistake(
+            "a small number inside the logarithm",
+            "A small number is added inside a logarithm. To rule out a token that the teacher does not rule out is "
+            "the costliest mistake there is, and this caps its price. `log_softmax` needs no such help.",
+            lambda q, p, tau: (
+                tau**2
+                * ((p / tau).softmax(-1) * ((p / tau).log_softmax(-1) - ((q / tau).softmax(-1) + 1e-8).log())).sum(-1)
+            ),
+        ),
         Mistake(
             "no τ²",
             "This is the KL of the softened sides without its factor: at τ = 10 it would weigh a hundredth beside "
@@ -106,8 +154,24 @@ def limit_gradient(student_logits, teacher_logits):
     return (difference - difference.mean(-1, keepdim=True)) / difference.shape[-1]
 
 
+def limit_in_numpy(student_logits, teacher_logits):
+    """In numpy and double precision, centred in place on a copy."""
+    difference = student_logits.detach().numpy().astype(np.float64) - teacher_logits.detach().numpy()
+    difference -= difference.mean(axis=-1, keepdims=True)
+    return difference / difference.shape[-1]
+
+
+def limit_by_matrix(student_logits, teacher_logits):
+    """The Hessian of log-sum-exp where all is flat, as a matrix: diag(1/V) − 1/V²."""
+    size = student_logits.shape[-1]
+    hessian = torch.full((size, size), -1 / size**2, dtype=student_logits.dtype)
+    hessian.diagonal().add_(1 / size)
+    return student_logits @ hessian - teacher_logits @ hessian
+
+
 LIMIT_GRADIENT = Exercise(
     reference=limit_gradient,
+    unusual=(limit_in_numpy, limit_by_matrix),
     explanation=(
         "At large τ, $e^{z/\\tau}\\approx 1+z/\\tau$, so a softmax is $\\frac1V\\big(1+(z-\\bar z)/\\tau\\big)$. The "
         "difference of two is $\\frac{1}{V\\tau}$ times the difference of the centred logits, and the gradient is τ "
@@ -166,6 +230,22 @@ def hint_loss(student_hidden, projector, teacher_hidden, mask):
     return (difference.square().sum(-1) / 2)[mask].mean()
 
 
+def hint_by_position(student_hidden, projector, teacher_hidden, mask):
+    """One position after the other, with a sum and a count that start at 0."""
+    total = count = 0
+    for text, t in mask.nonzero().tolist():
+        miss = projector @ student_hidden[text, t] - teacher_hidden[text, t].detach()
+        total = total + miss @ miss
+        count += 1
+    return total / (2 * count)
+
+
+def hint_by_torch(student_hidden, projector, teacher_hidden, mask):
+    """torch's squared error, summed in double precision over the positions that count."""
+    guessed = F.linear(student_hidden[mask], projector).double()
+    return F.mse_loss(guessed, teacher_hidden[mask].detach().double(), reduction="sum") / mask.sum() / 2
+
+
 def _hint(student, projector, teacher, mask, *, scale=0.5, norm=lambda d: d.square().sum(-1), masked=True):
     values = scale * norm(student @ projector.T - teacher)
     return values[mask].mean() if masked else values.mean()
@@ -218,6 +298,7 @@ def _check_hint_gradients(candidate):
 
 HINT_LOSS = Exercise(
     reference=hint_loss,
+    unusual=(hint_by_position, hint_by_torch),
     explanation=(
         "The projector turns a student's vector into one of the teacher's width, so that they can be subtracted. The "
         "sum runs over the features of a position, the mean over positions that count. W is learned and thrown away "
@@ -261,6 +342,22 @@ HINT_LOSS = Exercise(
             lambda *inputs: _hint(*inputs, norm=lambda d: d.square().sum(-1).sqrt()),
         ),
         Mistake(
+            "mean over texts",
+            "Each text is averaged first, then the texts, so that a position of a short name weighs more than one of "
+            "a long name. Every position that counts weighs the same.",
+            lambda student, projector, teacher, mask: (
+                ((student @ projector.T - teacher).square().sum(-1) / 2 * mask).sum(1) / mask.sum(1)
+            ).mean(),
+        ),
+        Mistake(
+            "divided by the number of texts",
+            "The positions are summed and divided by the number of texts: long names weigh more. Divide by the number "
+            "of positions that count.",
+            lambda student, projector, teacher, mask: (
+                ((student @ projector.T - teacher).square().sum(-1) / 2 * mask).sum(1).mean()
+            ),
+        ),
+        Mistake(
             "sum over positions",
             "The positions are added and not averaged, so a batch of longer names would count for more.",
             lambda student, projector, teacher, mask: _hint(student, projector, teacher, mask) * mask.sum(),
@@ -280,6 +377,27 @@ def distance_relation(hidden, mask):
     distances = (texts[:, None] - texts[None]).square().sum(-1).sqrt()
     # B·(B − 1) ordered pairs of two different texts: the zeros of the diagonal are no distances.
     return distances / (distances.sum() / (len(texts) * (len(texts) - 1)))
+
+
+def relation_pair_by_pair(hidden, mask):
+    """Two loops over texts in numpy, and a mean over pairs that is summed from 0; a list of lists."""
+    texts = [states[counted].mean(0) for states, counted in zip(hidden.double().numpy(), mask.numpy(), strict=True)]
+    rows = [[float(np.linalg.norm(one - other)) for other in texts] for one in texts]
+    total = 0
+    for row in rows:
+        total += sum(row)
+    mean = total / (len(texts) ** 2 - len(texts))
+    return [[distance / mean for distance in row] for row in rows]
+
+
+def relation_by_pdist(hidden, mask):
+    """The pairs above the diagonal alone, in double precision, put into both halves of the matrix."""
+    kept = hidden.double() * mask.unsqueeze(2)
+    pairs = torch.pdist(kept.sum(1) / mask.sum(1, keepdim=True))
+    matrix = torch.zeros(len(hidden), len(hidden), dtype=torch.float64)
+    above = torch.triu_indices(len(hidden), len(hidden), 1)
+    matrix[above[0], above[1]] = pairs / pairs.mean()
+    return matrix + matrix.mT
 
 
 def _relation(hidden, mask, *, pool=None, square=False, diagonal=False, unit=lambda d, mean: d / mean):
@@ -303,6 +421,7 @@ def _relation_case():
 
 DISTANCE_RELATION = Exercise(
     reference=distance_relation,
+    unusual=(relation_pair_by_pair, relation_by_pdist),
     explanation=(
         "A text is the mean of the states that count, so that long and short names can be compared. Dividing by the "
         "mean distance takes the unit out: a student whose features are all ten times as large, turned or shifted has "

@@ -1,6 +1,8 @@
 """Exercises of lesson 05: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import tensor
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
@@ -21,6 +23,36 @@ def roll_out(model, prompts, new_tokens, pick):
         counts.append(going[:, None])
         going = going & (new != END)
     return tokens, torch.cat(counts, 1)
+
+
+def only_open_rows(model, prompts, new_tokens, pick):
+    """The model reads, and chance is drawn for, the rows alone that are still being written."""
+    rows, given = prompts.shape
+    tokens = torch.full((rows, given + new_tokens), END)
+    tokens[:, :given] = prompts
+    counts = torch.zeros(rows, given + new_tokens - 1)
+    unfinished = torch.arange(rows)
+    for place in range(given, given + new_tokens):
+        if len(unfinished):
+            new = pick(model(tokens[unfinished, :place])[:, -1])
+            tokens[unfinished, place] = new
+            counts[unfinished, place - 1] = 1
+            unfinished = unfinished[new != END]
+    return tokens, counts == 1
+
+
+def row_by_row(model, prompts, new_tokens, pick):
+    """One text after the other as a plain list, and a mask of zeros and ones."""
+    texts, counts = [], []
+    for prompt in prompts.tolist():
+        text, counted = [*prompt], [0] * (len(prompt) - 1)
+        ended = 0
+        while len(text) < len(prompt) + new_tokens:
+            counted += [1 - ended]
+            text += [END if ended else int(pick(model(tensor([text]))[:, -1]))]
+            ended = int(ended or text[-1] == END)
+        texts, counts = [*texts, text], [*counts, counted]
+    return [tensor(texts), tensor(counts)]
 
 
 def parrot(tokens):
@@ -79,6 +111,8 @@ def _start_is_an_end(model, prompts, new_tokens, pick):
 
 ROLL_OUT = Exercise(
     reference=roll_out,
+    unusual=(only_open_rows, row_by_row),
+    entries=("tokens", "mask"),
     explanation=(
         "`going` knows which rows are still being written. It is used twice in each round: before the new token is "
         "looked at it is the mask, so that the end mark counts; afterwards it loses the rows that have just ended. "
@@ -154,8 +188,26 @@ def excess(on_student, on_teacher):
     return (accumulated - expected) / expected
 
 
+def excess_step_by_step(on_student, on_teacher):
+    """Two running sums that start at 0; a list of numbers."""
+    own = theirs = 0
+    found = []
+    for one, other in zip(on_student.tolist(), on_teacher.tolist(), strict=True):
+        own, theirs = own + one, theirs + other
+        found.append(own / theirs - 1)
+    return found
+
+
+def excess_by_matrix(on_student, on_teacher):
+    """Sums by a triangle of ones, in numpy."""
+    triangle = np.tri(len(on_student))
+    own, theirs = triangle @ np.asarray(on_student), triangle @ np.asarray(on_teacher)
+    return np.divide(own - theirs, theirs, out=own)
+
+
 EXCESS = Exercise(
     reference=excess,
+    unusual=(excess_step_by_step, excess_by_matrix),
     explanation=(
         "Both curves are cumulative. The first position has no prefix yet, so both sums begin with the same number "
         "and the excess with 0. The denominator is the error that would accumulate without exposure bias, so that an "
@@ -238,6 +290,24 @@ def on_policy_loss(student, teacher, tokens, mask):
     return gap[mask].mean()
 
 
+def on_policy_by_torch(student, teacher, tokens, mask):
+    """torch's own divergence on the positions that count; its "batchmean" divides by how many those are."""
+    own, right = (model(tokens[:, :-1])[mask].log_softmax(dim=1) for model in (student, teacher))
+    return F.kl_div(own, right.detach(), reduction="batchmean", log_target=True)
+
+
+def on_policy_by_entropies(student, teacher, tokens, mask):
+    """The cross-entropy less the teacher's entropy, in double precision, text by text from 0."""
+    total = count = 0
+    for text, counted in zip(tokens, mask, strict=True):
+        p = teacher(text[None, :-1])[0].detach().double().softmax(-1)
+        own = student(text[None, :-1])[0].double().log_softmax(-1)
+        per_position = -(p * own).sum(-1) - torch.special.entr(p).sum(-1)
+        total = total + per_position[counted].sum()
+        count += int(counted.sum())
+    return total / count
+
+
 class LastToken(torch.nn.Module):
     """A model of three tokens whose logits depend on the last one."""
 
@@ -252,6 +322,11 @@ class LastToken(torch.nn.Module):
 def _pair():
     student = LastToken((0.2, 0.5, 0.3), (0.3, 0.3, 0.4), (0.6, 0.2, 0.2))
     return student, LastToken((0.1, 0.6, 0.3), (0.5, 0.1, 0.4), (0.2, 0.2, 0.6))
+
+
+def _certain_pair():
+    """The student gives the third token 10⁻³⁷ after the first, where the teacher gives it 0.3."""
+    return LastToken((0.4, 0.6, 1e-37), (0.3, 0.3, 0.4), (0.6, 0.2, 0.2)), _pair()[1]
 
 
 def _both(student, teacher, inputs):
@@ -271,6 +346,11 @@ def _log_ratio(student, teacher, tokens, mask):
 def _gap(student, teacher, inputs, reverse=False):
     q, p = _both(student, teacher, inputs)
     return ((q.exp() if reverse else p.exp()) * ((q - p) if reverse else (p - q))).sum(-1)
+
+
+def _helped_logarithm(student, teacher, tokens, mask):
+    q, p = _both(student, teacher, tokens[:, :-1])
+    return (p.exp() * (p - (q.exp() + 1e-8).log())).sum(-1)[mask].mean()
 
 
 def _per_text(student, teacher, tokens, mask):
@@ -306,6 +386,7 @@ def _check_gradient(candidate):
 
 ON_POLICY_LOSS = Exercise(
     reference=on_policy_loss,
+    unusual=(on_policy_by_torch, on_policy_by_entropies),
     explanation=(
         "Only the inputs come from the student. What it chose there, `tokens[:, 1:]`, is no label at all; it merely "
         "decides which prefix comes next. That is why the loss can correct a mistake and training on one's own tokens "
@@ -324,8 +405,24 @@ ON_POLICY_LOSS = Exercise(
                 tensor([[True, True, True, True, True], [True, True, False, False, False]]),
             ),
         ),
+        Case(
+            "one text of two tokens; after the first the student gives the third token 10⁻³⁷",
+            lambda: (*_certain_pair(), tensor([[0, 1, 2]]), tensor([[True, True]])),
+        ),
     ),
     mistakes=(
+        Mistake(
+            "a small number inside the logarithm",
+            "A small number is added inside a logarithm: it caps the price of ruling out a token that the teacher "
+            "might say, and that is the costliest mistake there is. Subtract log-probabilities.",
+            _helped_logarithm,
+        ),
+        Mistake(
+            "batchmean",
+            "The sum over all positions, padding too, is divided by the number of texts: so does torch's `batchmean` "
+            "on [B, T, V]. Asked is the mean over the positions that count.",
+            lambda s, t, tokens, mask: _gap(s, t, tokens[:, :-1]).sum() / len(tokens),
+        ),
         Mistake(
             "own tokens as labels",
             "The student's own tokens serve as labels: it is praised for whatever it wrote, mistakes included. Who "
@@ -397,6 +494,24 @@ def dagger(student, texts, rounds, write, fit):
     return student, texts
 
 
+def dagger_by_recursion(student, texts, rounds, write, fit):
+    """The rounds that are left are a DAgger of their own."""
+    if not rounds:
+        return student, texts
+    grown = [*texts, *write(student)]
+    return dagger_by_recursion(fit(student, grown), grown, rounds - 1, write, fit)
+
+
+def dagger_on_a_copy(student, texts, rounds, write, fit):
+    """A copy grows in place; the answer is a list."""
+    kept = list(texts)
+    while rounds > 0:
+        kept.extend(write(student))
+        student = fit(student, list(kept))
+        rounds -= 1
+    return [student, kept]
+
+
 def _scribe(student):
     """Two "texts" (numbers here) that tell which student wrote them."""
     return [10.0 * student, 10.0 * student + 1]
@@ -459,6 +574,8 @@ def _check_callers_list(candidate):
 
 DAGGER = Exercise(
     reference=dagger,
+    unusual=(dagger_by_recursion, dagger_on_a_copy),
+    entries=("the student", "the texts"),
     explanation=(
         "The data set only grows: each round trains on the teacher's first texts and on what every student so far has "
         "written. With fresh texts alone, a round could unlearn what the one before had taught; that would be "

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import tensor
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
@@ -22,6 +24,24 @@ def gkd_step(student, teacher, read, write, share, coin, divergence):
         teacher_logp = teacher(batch.inputs).log_softmax(-1)
     student_logp = student(batch.inputs).log_softmax(-1)
     return masked_mean(divergence(student_logp, teacher_logp), batch.mask)
+
+
+def step_by_table(student, teacher, read, write, share, coin, divergence):
+    """The batch from a pair that the coin's comparison indexes; only the positions that count meet, as rows."""
+    batch = (read, write)[int(share > coin)]()
+    right = teacher(batch.inputs).detach()[batch.mask]
+    return divergence(student(batch.inputs)[batch.mask].log_softmax(1), right.log_softmax(1)).mean()
+
+
+def step_text_by_text(student, teacher, read, write, share, coin, divergence):
+    """A sum and a count that start at 0; the models' scores in double precision."""
+    batch = read() if coin >= share else write()
+    total = count = 0
+    for text, counted in zip(batch.inputs, batch.mask, strict=True):
+        own, right = (model(text[None])[0].double().log_softmax(-1) for model in (student, teacher))
+        total = total + (divergence(own, right.detach()) * counted).sum()
+        count += counted.sum()
+    return total / count
 
 
 def _step(on_policy, student, teacher, read, write, share, coin, divergence, *, mean=masked_mean, labels=None):
@@ -58,9 +78,17 @@ def _batch(rows):
     return Batch.from_tokens(tensor(rows), end=0)
 
 
-def _step_inputs(share, coin):
+def _certain_models():
+    """As before, but after token 0 the student gives token 2 a probability of e⁻⁶⁰."""
+    student, teacher = _two_models()
+    with torch.no_grad():
+        next(student.parameters())[0] = tensor([0.0, 0.0, -60.0])
+    return student, teacher
+
+
+def _step_inputs(share, coin, models=_two_models):
     def inputs():
-        student, teacher = _two_models()
+        student, teacher = models()
 
         def read():
             return _batch(FIXED)
@@ -106,6 +134,7 @@ def _check_step(candidate):
 
 GKD_STEP = Exercise(
     reference=gkd_step,
+    unusual=(step_by_table, step_text_by_text),
     explanation=(
         "Only the prefixes depend on the coin; student, teacher and divergence treat them alike. A loss "
         "blended from both batches has the same expectation and less variance, and costs a rollout at every step: "
@@ -115,6 +144,10 @@ GKD_STEP = Exercise(
         Case("share = 0.75, coin = 0.5, two texts of three tokens and of two", _step_inputs(0.75, 0.5)),
         Case("share = 0.25, coin = 0.5: the fixed batch", _step_inputs(0.25, 0.5)),
         Case("share = 0: the student never writes, not even for a coin of 0", _step_inputs(0.0, 0.0)),
+        Case(
+            "share = 0.5, coin = 0.9; after the start the student gives the third token a probability of e⁻⁶⁰",
+            _step_inputs(0.5, 0.9, _certain_models),
+        ),
     ),
     check=_check_step,
     mistakes=(
@@ -131,6 +164,12 @@ GKD_STEP = Exercise(
             lambda *inputs: _step(lambda share, coin: coin >= share, *inputs),
         ),
         Mistake(
+            "coin turned over, and strictly",
+            "The student writes where the fixed batch should be taken, and the other way round. Of many coins, the "
+            "share λ lies below λ: those are the student's.",
+            lambda *inputs: _step(lambda share, coin: coin > share, *inputs),
+        ),
+        Mistake(
             "both blended",
             "Both batches are judged and their losses blended. The expectation is the same, but then the student "
             "writes at every step. One coin chooses one batch.",
@@ -145,6 +184,22 @@ GKD_STEP = Exercise(
             "padding counted",
             "Positions after the end of a text are counted. The batch has a mask.",
             lambda *inputs: _step(_heads, *inputs, mean=lambda values, mask: values.mean()),
+        ),
+        Mistake(
+            "batchmean",
+            "The sum over the positions is divided by the number of texts: a long text weighs more. Divide by the "
+            "number of positions that count.",
+            lambda *inputs: _step(_heads, *inputs, mean=lambda values, mask: (values * mask).sum() / len(mask)),
+        ),
+        Mistake(
+            "mask in the sum only",
+            "Padding is set to zero and still counted in the mean: a batch with more padding has a smaller loss.",
+            lambda *inputs: _step(_heads, *inputs, mean=lambda values, mask: (values * mask).mean()),
+        ),
+        Mistake(
+            "sign",
+            "The sign is turned: minimising this drives the student away from its teacher.",
+            lambda *inputs: -_step(_heads, *inputs),
         ),
         Mistake(
             "mean over texts",
@@ -180,6 +235,24 @@ def generalised_jsd(student_logp, teacher_logp, beta):
     return beta * to_teacher + (1 - beta) * to_student
 
 
+def jsd_by_entropies(student_logp, teacher_logp, beta):
+    """The entropy of the mixture less the mean of the entropies, in numpy and double precision."""
+    q, p = (logp.detach().double().numpy() for logp in (student_logp, teacher_logp))
+    mixture = np.logaddexp(p + np.log(beta), q + np.log1p(-beta))
+    entropies = [-(np.exp(one) * one).sum(axis=-1) for one in (mixture, p, q)]
+    return entropies[0] - beta * entropies[1] - (1 - beta) * entropies[2]
+
+
+def jsd_by_torch(student_logp, teacher_logp, beta):
+    """torch's own KLs, summed from 0, against a log-sum-exp of two shifted rows."""
+    weighted = ((beta, teacher_logp), (1 - beta, student_logp))
+    mixture = torch.stack([logp + math.log(weight) for weight, logp in weighted]).logsumexp(0)
+    total = 0
+    for weight, logp in weighted:
+        total = total + weight * F.kl_div(mixture, logp, reduction="none", log_target=True).sum(-1)
+    return total
+
+
 def _jsd(q, p, beta, *, inner=None, outer=None, mixture=None, parts=(1, 1), reverse=False):
     inner, outer = (beta if share is None else share for share in (inner, outer))
     m = torch.logaddexp(p + math.log(inner), q + math.log(1 - inner)) if mixture is None else mixture
@@ -195,6 +268,7 @@ def _geometric(q, p, beta):
 
 GENERALISED_JSD = Exercise(
     reference=generalised_jsd,
+    unusual=(jsd_by_entropies, jsd_by_torch),
     explanation=(
         "β occurs twice, both times with the teacher: as its share of the mixture and as the weight of its KL. So "
         "JSD(β) goes to 0 at both ends, and only JSD(β)/β and JSD(β)/(1−β) tend to the KLs. `logaddexp` adds two "
@@ -257,6 +331,11 @@ GENERALISED_JSD = Exercise(
             lambda q, p, beta: _jsd(q, p, beta, reverse=True),
         ),
         Mistake(
+            "sign",
+            "The sign is turned: both logarithms are subtracted the wrong way round. A divergence is never negative.",
+            lambda q, p, beta: -_jsd(q, p, beta),
+        ),
+        Mistake(
             "half of it",
             "Only the teacher's half is there: β·KL(p‖m).",
             lambda q, p, beta: _jsd(q, p, beta, parts=(1, 0)),
@@ -289,6 +368,25 @@ def recognise(theirs, candidates, student_logits, teacher_logits):
     wanted = gradient(theirs)
     for name, loss in candidates.items():
         if torch.allclose(gradient(loss), wanted, rtol=1e-4, atol=1e-6):
+            return name
+    return None
+
+
+def recognise_by_func(theirs, candidates, student_logits, teacher_logits):
+    """torch.func's gradients in double precision; the nearest one, if it is near."""
+    q, p = student_logits.double(), teacher_logits.double()
+    wanted = torch.func.grad(theirs)(q, p)
+    apart = {name: float((torch.func.grad(loss)(q, p) - wanted).abs().max()) for name, loss in candidates.items()}
+    nearest = min(apart, key=apart.get, default=None)
+    return nearest if apart and apart[nearest] < 1e-6 else None
+
+
+def recognise_by_backward(theirs, candidates, student_logits, teacher_logits):
+    """`backward` of a difference of losses: where they train alike, its gradient is zero."""
+    for name in candidates:
+        logits = student_logits.detach().clone().requires_grad_(True)
+        (candidates[name](logits, teacher_logits) - theirs(logits, teacher_logits)).backward()
+        if all(abs(slope) < 1e-6 for slope in logits.grad.flatten().tolist()):
             return name
     return None
 
@@ -367,6 +465,7 @@ def _named(function, name):
 
 RECOGNISE = Exercise(
     reference=recognise,
+    unusual=(recognise_by_func, recognise_by_backward),
     explanation=(
         "Training sees gradients and nothing else, so two losses are one if their gradients agree on generic "
         "logits: away from q = p, where every divergence has gradient zero, and with more than one position. A "

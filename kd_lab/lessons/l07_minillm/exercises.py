@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import tensor
 
@@ -18,12 +19,32 @@ def future_return(rewards, mask):
     return from_here - counted
 
 
+def future_from_the_end(rewards, mask):
+    """From the last position to the first, with a running sum that starts at 0; a list of lists."""
+    found = []
+    for row, counted in zip(rewards.tolist(), mask.tolist(), strict=True):
+        ahead, running = [], 0
+        for reward, counts in zip(reversed(row), reversed(counted), strict=True):
+            ahead.insert(0, running)
+            running += reward if counts else 0
+        found.append(ahead)
+    return found
+
+
+def future_by_matrix(rewards, mask):
+    """A product with a triangle of ones below the diagonal, in numpy and double precision."""
+    counted = np.array(rewards.detach(), dtype=np.float64)
+    counted[~mask.numpy()] = 0
+    return counted @ np.tri(counted.shape[1], k=-1)
+
+
 def _no_mask(rewards, mask):
     return future_return(rewards, torch.ones_like(mask)).where(mask, 0.0)
 
 
 FUTURE_RETURN = Exercise(
     reference=future_return,
+    unusual=(future_from_the_end, future_by_matrix),
     explanation=(
         "Reversing a row turns “from here to the end” into “from the beginning to here”, which `cumsum` computes. "
         "The position's own reward is subtracted at the end, because it is not in the future. Padding is set to zero "
@@ -95,6 +116,29 @@ def policy_loss(student_logp, teacher_logp, tokens, mask):
     return -(from_here * own).where(mask, 0.0).sum(1).mean()
 
 
+def policy_loss_backwards(student_logp, teacher_logp, tokens, mask):
+    """Column by column from the end: the return grows from 0, and the loss with it."""
+    loss = ahead = 0
+    rows = torch.arange(len(tokens))
+    for t in reversed(range(tokens.shape[1])):
+        own, other = student_logp[rows, t, tokens[:, t]], teacher_logp[rows, t, tokens[:, t]]
+        ahead = ahead + torch.where(mask[:, t], other.detach() - own.detach(), 0)
+        loss = loss - torch.where(mask[:, t], ahead * own, 0)
+    return loss.sum() / len(rows)
+
+
+def policy_loss_by_weights(student_logp, teacher_logp, tokens, mask):
+    """The push on each entry of the table as numbers in numpy, whose product with log q is the loss."""
+    own, other = (
+        np.take_along_axis(logp.detach().double().numpy(), tokens.numpy()[..., None], -1)[..., 0]
+        for logp in (student_logp, teacher_logp)
+    )
+    rewards = np.where(mask.numpy(), other - own, 0)
+    returns = np.cumsum(rewards[:, ::-1], axis=1)[:, ::-1]
+    push = np.where(mask.numpy(), returns, 0)[..., None] * np.eye(student_logp.shape[-1])[tokens.numpy()]
+    return -(torch.tensor(push) * student_logp).sum((1, 2)).mean()
+
+
 def _surrogate(student_logp, teacher_logp, tokens, mask, *, detach=True, sign=-1, scale=lambda r, m: r, masked=True):
     own, other = (logp.gather(-1, tokens[..., None]).squeeze(-1) for logp in (student_logp, teacher_logp))
     rewards = other - own.detach() if detach else other - own
@@ -134,6 +178,7 @@ def _texts(*, rows=slice(None)):
 
 POLICY_LOSS = Exercise(
     reference=policy_loss,
+    unusual=(policy_loss_backwards, policy_loss_by_weights),
     explanation=(
         "The value of this loss means nothing; only its gradient −R·∇log q does. Left in the graph, R would add a "
         "term of its own, whose expectation is minus the gradient of the entropies along the way: the student would "
@@ -170,6 +215,16 @@ POLICY_LOSS = Exercise(
             _mistaken(scale=lambda rewards, mask: rewards),
         ),
         Mistake(
+            "future missing and no reward detached",
+            "Every token is scaled by its own reward alone, and the gradient flows through that as well.",
+            _mistaken(scale=lambda rewards, mask: rewards, detach=False),
+        ),
+        Mistake(
+            "sum over texts",
+            "The texts are added. Each of them is a sample, and an expectation is estimated by the mean of samples.",
+            lambda *inputs: _mistaken()(*inputs) * len(inputs[3]),
+        ),
+        Mistake(
             "past included",
             "Every token is scaled by the return of the whole text. The expectation is right, but what was said before "
             "the token adds noise and nothing else.",
@@ -199,8 +254,24 @@ def token_weight(student_logp, teacher_logp, share):
     return (student_logp - mixed_logp).exp().detach()
 
 
-def _mixed(student_logp, teacher_logp, share):
-    return share * teacher_logp.exp() + (1 - share) * student_logp.exp()
+def weight_by_sigmoid(student_logp, teacher_logp, share):
+    """q/p̃ is a logistic function of the log ratio, divided by the student's share."""
+    return torch.sigmoid(student_logp - teacher_logp + math.log((1 - share) / share)).detach() / (1 - share)
+
+
+def weight_in_numpy(student_logp, teacher_logp, share):
+    """Numerator and denominator divided by q, in numpy and double precision."""
+    ratio = np.exp(teacher_logp.detach().double().numpy() - student_logp.detach().double().numpy())
+    return 1 / (share * ratio + (1 - share))
+
+
+def _mixed_logp(student_logp, teacher_logp, share):
+    return torch.logaddexp(teacher_logp + math.log(share), student_logp + math.log(1 - share))
+
+
+def _helped_weight(student_logp, teacher_logp, share):
+    q, p = student_logp.exp(), teacher_logp.exp()
+    return q / (share * p + (1 - share) * q + 1e-8)
 
 
 def _check_detached(candidate):
@@ -219,6 +290,7 @@ def _check_detached(candidate):
 
 TOKEN_WEIGHT = Exercise(
     reference=token_weight,
+    unusual=(weight_by_sigmoid, weight_in_numpy),
     explanation=(
         "Σ p̃·(q/p̃)·f = Σ q·f for any f: a token that the mixture draws too often counts for less. The weight is below "
         "1 where the teacher likes the token better than the student does, and never above 1/(1 − share), since "
@@ -237,13 +309,17 @@ TOKEN_WEIGHT = Exercise(
             "a token that the teacher forbids: its log-probability is -inf, share = 0.2",
             lambda: (tensor([[0.5]]).log(), tensor([[-torch.inf]]), 0.2),
         ),
+        Case(
+            "a token that both hold for next to impossible, log q = −60 and log p = −61, share = 0.2",
+            lambda: (tensor([[-60.0]]), tensor([[-61.0]]), 0.2),
+        ),
     ),
     mistakes=(
         Mistake(
             "ratio inverted",
             "This is p̃/q: tokens that were drawn too often would count even more. Which of the two should the "
             "average be over?",
-            lambda q, p, share: _mixed(q, p, share) / q.exp(),
+            lambda q, p, share: (_mixed_logp(q, p, share) - q).exp(),
         ),
         Mistake(
             "teacher in the denominator",
@@ -254,7 +330,7 @@ TOKEN_WEIGHT = Exercise(
             "teacher in the numerator",
             "This is p/p̃: it makes the average one over the teacher's tokens. The reverse KL is an average over the "
             "student's.",
-            lambda q, p, share: p.exp() / _mixed(q, p, share),
+            lambda q, p, share: (p - _mixed_logp(q, p, share)).exp(),
         ),
         Mistake(
             "shares exchanged",
@@ -269,7 +345,13 @@ TOKEN_WEIGHT = Exercise(
         Mistake(
             "logarithm returned",
             "This is the logarithm of the weight.",
-            lambda q, p, share: q - _mixed(q, p, share).log(),
+            lambda q, p, share: q - _mixed_logp(q, p, share),
+        ),
+        Mistake(
+            "a small number in the denominator",
+            "A small number in the denominator gives a rare token the weight 0. Stay in "
+            "logarithms until the ratio is taken: it is of ordinary size.",
+            _helped_weight,
         ),
     ),
     check=_check_detached,
@@ -286,12 +368,31 @@ def estimators(student_logp, teacher_logp):
     return -log_ratio, log_ratio.square() / 2, torch.expm1(log_ratio) - log_ratio
 
 
+def estimators_in_numpy(student_logp, teacher_logp):
+    """In numpy and double precision; a list of arrays."""
+    q, p = (np.asarray(logp.detach(), dtype=np.float64) for logp in (student_logp, teacher_logp))
+    ratio = np.exp(p - q)
+    return [q - p, 0.5 * (q - p) ** 2, ratio - 1 + (q - p)]
+
+
+def estimators_sample_by_sample(student_logp, teacher_logp):
+    """One sample after the other in plain Python; three lists."""
+    k1, k2, k3 = [], [], []
+    for q, p in zip(student_logp.flatten().tolist(), teacher_logp.flatten().tolist(), strict=True):
+        k1.append(q - p)
+        k2.append((q - p) * (q - p) / 2)
+        k3.append(math.expm1(p - q) - (p - q))
+    return k1, k2, k3
+
+
 def _estimators(q, p, k1=lambda r: -r, k2=lambda r: r.square() / 2, k3=lambda r: r.exp() - 1 - r):
     return k1(p - q), k2(p - q), k3(p - q)
 
 
 ESTIMATORS = Exercise(
     reference=estimators,
+    unusual=(estimators_in_numpy, estimators_sample_by_sample),
+    entries=("k1", "k2", "k3"),
     explanation=(
         "With r = log p − log q, the mean of −r over the student's tokens is the reverse KL by definition. "
         "Σ q·(p/q − 1) = Σ p − Σ q = 0, so k3 = −r + (e^r − 1) has the same mean; and e^r − 1 ≥ r makes every sample "

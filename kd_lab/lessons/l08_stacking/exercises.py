@@ -1,5 +1,6 @@
 """Exercises of lesson 08: reference solutions, and the mistakes that their checks name."""
 
+import numpy as np
 import torch
 from torch import tensor
 
@@ -23,15 +24,50 @@ def round_in_groups(weight, bits, group):
     return (scale * (codes - zero)).flatten(1)
 
 
-def _on_a_grid(groups, bits, *, steps=None, axis=-1, zero=None, rounding=torch.round, with_zero=True, shift=0):
+def round_weight_by_weight(weight, bits, group):
+    """Plain Python, a group after the other; a list of lists."""
+    rows = []
+    for row in weight.tolist():
+        rounded = []
+        for start in range(0, len(row), group):
+            members = row[start : start + group]
+            low, high = min([0, *members]), max([0, *members])
+            step = (high - low) / (2**bits - 1) or 1
+            shift = round(-low / step)
+            rounded += [step * (min(max(round(one / step) + shift, 0), 2**bits - 1) - shift) for one in members]
+        rows.append(rounded)
+    return rows
+
+
+def round_in_numpy(weight, bits, group):
+    """Signed codes in numpy and double precision, which are clipped to the grid in place."""
+    groups = np.asarray(weight.detach(), dtype=np.float64).reshape(-1, group)
+    highest, lowest = np.maximum(groups.max(1), 0), np.minimum(groups.min(1), 0)
+    step = ((highest - lowest) / (2**bits - 1))[:, None]
+    step[step == 0] = 1
+    first = np.rint(lowest[:, None] / step)
+    codes = np.rint(groups / step)
+    np.clip(codes, first, first + 2**bits - 1, out=codes)
+    return (step * codes).reshape(weight.shape)
+
+
+def _on_a_grid(
+    groups, bits, *, steps=None, axis=-1, zero=None, rounding=torch.round, with_zero=True, shift=0, when_zero=1.0
+):
     """Rounding with one thing done otherwise."""
     highest, lowest = groups.amax(axis, keepdim=True), groups.amin(axis, keepdim=True)
     if with_zero:
         highest, lowest = highest.clamp(min=0), lowest.clamp(max=0)
     scale = (highest - lowest) / (2**bits - 1 if steps is None else steps)
+    scale = scale.where(scale > 0, when_zero)
     zero = (-lowest / scale).round() if zero is None else zero(-lowest / scale)
     codes = (rounding(groups / scale) + zero).clamp(0, 2**bits - 1)
     return scale * (codes - zero - shift)
+
+
+def _of_a_range(scale):
+    """1 for a group of zeros."""
+    return scale.where(scale > 0, 1.0)
 
 
 def _a_point_too_many(weight, bits, group):
@@ -51,13 +87,13 @@ def _zero_point_not_round(weight, bits, group):
 
 
 def _divided_by_zero(weight, bits, group):
-    return _on_a_grid(weight.unflatten(1, (-1, group)), bits).flatten(1)
+    return _on_a_grid(weight.unflatten(1, (-1, group)), bits, when_zero=0.0).flatten(1)
 
 
 def _zero_between_points(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     highest, lowest = groups.amax(-1, keepdim=True), groups.amin(-1, keepdim=True)
-    scale = (highest - lowest) / (2**bits - 1)
+    scale = _of_a_range((highest - lowest) / (2**bits - 1))
     return (((groups - lowest) / scale).round() * scale + lowest).flatten(1)
 
 
@@ -81,7 +117,7 @@ def _one_grid_for_all(weight, bits, group):
 def _around_zero(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     most = 2 ** (bits - 1) - 1
-    scale = groups.abs().amax(-1, keepdim=True) / most
+    scale = _of_a_range(groups.abs().amax(-1, keepdim=True) / most)
     return (scale * (groups / scale).round().clamp(-most, most)).flatten(1)
 
 
@@ -92,12 +128,13 @@ def _cut_off(weight, bits, group):
 def _codes(weight, bits, group):
     groups = weight.unflatten(1, (-1, group))
     highest, lowest = groups.amax(-1, keepdim=True).clamp(min=0), groups.amin(-1, keepdim=True).clamp(max=0)
-    scale = (highest - lowest) / (2**bits - 1)
+    scale = _of_a_range((highest - lowest) / (2**bits - 1))
     return ((groups / scale).round() + (-lowest / scale).round()).clamp(0, 2**bits - 1).flatten(1)
 
 
 ROUND_IN_GROUPS = Exercise(
     reference=round_in_groups,
+    unusual=(round_weight_by_weight, round_in_numpy),
     explanation=(
         "`unflatten` gives the groups of a row an axis of their own, so that `amax` and `amin` see one group at a "
         "time; `keepdim` lets scale and zero point spread over it again. The zero point is a whole number, which puts "
@@ -201,6 +238,33 @@ def rounded_weight(weight, scale, most):
     return scale * (inside + (inside.round() - inside).detach())
 
 
+class _Straight(torch.autograd.Function):
+    """A staircase that claims to be a slope."""
+
+    @staticmethod
+    def forward(ctx, weight, scale, most):
+        codes = torch.round(weight / scale)
+        ctx.save_for_backward(weight.abs() <= most * scale)
+        return codes.clamp_(-most, most) * scale
+
+    @staticmethod
+    def backward(ctx, upstream):
+        (inside,) = ctx.saved_tensors
+        return upstream * inside, None, None
+
+
+def rounded_by_own_backward(weight, scale, most):
+    """A function whose backward pass is written out."""
+    return _Straight.apply(weight, scale, most)
+
+
+def rounded_by_nothing_added(weight, scale, most):
+    """The rounded number, and the weight less itself where it lies on the grid: 0, with slope 1."""
+    codes = (weight.detach() / scale).round().clamp(-most, most)
+    inside = weight.detach().abs() <= most * scale
+    return scale * codes + torch.where(inside, weight - weight.detach(), 0.0)
+
+
 def _value_and_gradient(function, weight, scale, most):
     """The value of the function, and the gradient of its sum weighted by 1, 2, 3, …"""
     weight = weight.requires_grad_()
@@ -217,6 +281,7 @@ def _value_and_gradient(function, weight, scale, most):
 
 STRAIGHT_THROUGH = Exercise(
     reference=rounded_weight,
+    unusual=(rounded_by_own_backward, rounded_by_nothing_added),
     run=_value_and_gradient,
     explanation=(
         "`inside + (inside.round() - inside)` is `inside.round()`, to the last bit or nearly so. With the bracket "
@@ -281,6 +346,21 @@ def keep_heads(query_key_value, project, heads, keep):
     return by_head[:, keep].flatten(0, 2), columns[:, keep].flatten(1)
 
 
+def keep_slices(query_key_value, project, heads, keep):
+    """The wanted strips, cut out one by one and put together; a list."""
+    size = project.shape[1] // heads
+    strips = [part[head * size :][:size] for part in query_key_value.chunk(3) for head in keep]
+    return [torch.cat(strips), torch.cat([project[:, head * size :][:, :size] for head in keep], dim=1)]
+
+
+def keep_by_number(query_key_value, project, heads, keep):
+    """The numbers of the rows that stay, by a question to each row."""
+    size = project.shape[1] // heads
+    columns = [column for head in keep for column in range(head * size, head * size + size)]
+    rows = [column + part * heads * size for part in range(3) for column in columns]
+    return query_key_value.index_select(0, tensor(rows)), project.index_select(1, tensor(columns))
+
+
 def _columns(project, heads, keep):
     return project.unflatten(1, (heads, -1))[:, keep].flatten(1)
 
@@ -333,6 +413,8 @@ def _attention(heads, features, width):
 
 KEEP_HEADS = Exercise(
     reference=keep_heads,
+    unusual=(keep_slices, keep_by_number),
+    entries=("Q, K and V", "the projection"),
     explanation=(
         "A head owns F rows in each of Q, K and V, and F *columns* of the projection: those that multiply what it has "
         "gathered. `unflatten` gives the heads an axis of their own, indexing keeps the wanted ones, `flatten` joins "

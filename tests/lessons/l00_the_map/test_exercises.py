@@ -1,7 +1,10 @@
 """Wrong answers to the exercises of lesson 00, written as a learner would write them."""
 
+import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
+
+from kd_lab.classroom.diagnosis import diagnose, find_exercise
 
 
 def test_text_logp_names_the_missing_shift(assert_rejects):
@@ -186,3 +189,45 @@ def test_distill_by_hand_names_a_teacher_that_is_taught(assert_rejects):
         return losses
 
     assert_rejects("00.3", both_learn, "teacher's weights have changed")
+
+
+# ---- a check is never wrong -----------------------------------------------------------------------------------------
+
+
+def test_a_largest_factor_is_not_told_that_its_end_mark_is_missing():
+    """On the text "b" both are log ¼ or log ½; on two texts they part."""
+
+    def largest(logits, tokens, mask):
+        chosen = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None]).squeeze(-1)
+        return (chosen * mask).amax(-1)
+
+    assert diagnose(find_exercise("00.1"), largest).message.startswith("The value differs")
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_no_check_passes_a_small_number_inside_the_logarithm(small):
+    def text_logp(logits, tokens, mask):
+        chosen = logits.softmax(-1).gather(-1, tokens[:, 1:, None]).squeeze(-1)
+        return ((chosen + small).log() * mask).sum(-1)
+
+    def tree_kl(student, teacher):
+        total, reached = 0.0, torch.ones(1)
+        for q, p in zip(student, teacher, strict=True):
+            p, q = p.exp(), q.exp()
+            total = total + (reached[:, None] * torch.where(p > 0, p * (p / (q + small)).log(), 0)).sum()
+            reached = (reached[:, None] * p).flatten()
+        return total
+
+    def distill_by_hand(student, teacher, batches, optimizer):
+        losses = []
+        for batch in batches:
+            p, q = teacher(batch.inputs).detach().softmax(-1), student(batch.inputs).softmax(-1)
+            loss = (p * (p.log() - (q + small).log())).sum(-1)[batch.mask].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    for identifier, wrong in (("00.1", text_logp), ("00.2", tree_kl), ("00.3", distill_by_hand)):
+        assert diagnose(find_exercise(identifier), wrong) is not None, identifier

@@ -288,3 +288,12 @@ def test_distance_relation_takes_the_mean_of_the_upper_triangle():
         return square + square.T
 
     assert accepted("01.4", upper)
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_soft_loss_does_not_pass_with_a_small_number_inside_the_logarithm(small):
+    def helped(student_logits, teacher_logits, temperature):
+        q, p = (student_logits / temperature).softmax(-1), (teacher_logits / temperature).softmax(-1)
+        return temperature**2 * (p * (p / (q + small)).log()).sum(-1)
+
+    assert not accepted("01.1", helped)

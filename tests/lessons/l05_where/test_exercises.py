@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
@@ -390,3 +391,12 @@ def test_the_lesson_runs_with_unusual_answers():
             assert page["growth"](corrected, page["tune"])[0].isfinite().all()
             return
     raise AssertionError("the lesson has no DAgger")
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_the_loss_does_not_pass_with_a_small_number_inside_the_logarithm(small):
+    def helped(student, teacher, tokens, mask):
+        q, p = student(tokens[:, :-1]).softmax(-1), teacher(tokens[:, :-1]).softmax(-1).detach()
+        return (p * ((p + small).log() - (q + small).log())).sum(-1)[mask].mean()
+
+    assert diagnose(find_exercise("05.3"), helped) is not None

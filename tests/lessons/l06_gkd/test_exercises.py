@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch.nn.functional import kl_div
 
@@ -217,3 +218,13 @@ def test_recognise_takes_backward_instead_of_grad():
         return None
 
     assert diagnose(find_exercise("06.3"), with_backward) is None
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_gkd_step_does_not_pass_with_a_small_number_inside_the_logarithm(small):
+    def helped(student, teacher, read, write, share, coin, divergence):
+        batch = write() if coin < share else read()
+        student_logp, teacher_logp = ((m(batch.inputs).softmax(-1) + small).log() for m in (student, teacher))
+        return divergence(student_logp, teacher_logp.detach())[batch.mask].mean()
+
+    assert diagnose(find_exercise("06.1"), helped) is not None

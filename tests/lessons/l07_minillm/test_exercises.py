@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from kd_lab.classroom.diagnosis import diagnose, find_exercise
@@ -278,3 +279,12 @@ def test_estimators_takes_double_precision_built_on_k1():
         return k1, k1 * k1 / 2, torch.special.expm1(-k1) + k1
 
     assert diagnose(find_exercise("07.4"), in_double) is None
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_token_weight_does_not_pass_with_a_small_number_in_its_denominator(small):
+    def helped(student_logp, teacher_logp, share):
+        q, p = student_logp.exp(), teacher_logp.exp()
+        return (q / (share * p + (1 - share) * q + small)).detach()
+
+    assert diagnose(find_exercise("07.3"), helped) is not None
