@@ -11,7 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 CONSTRAINTS = {
     requirement.name.lower().replace("_", "-"): requirement
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -35,6 +36,17 @@ def test_every_dependency_has_one_tested_version_inside_its_range(dependency):
 def test_the_versions_that_others_depend_on_are_pinned():
     assert str(CONSTRAINTS["torch"].specifier) == "==2.13.0"
     assert str(CONSTRAINTS["ipywidgets"].specifier) == "==8.1.8"  # 8.1.9 renders nothing in VS Code
+
+
+def test_uv_is_held_to_the_same_versions():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines
+
+
+def test_what_other_systems_add_is_pinned():
+    """jupyter-server and tqdm ask for these on Windows, ipykernel on macOS; no resolver here would miss them."""
+    for name, system in {"pywinpty": "Windows", "colorama": "Windows", "appnope": "Darwin"}.items():
+        assert str(CONSTRAINTS[name].marker) == f'platform_system == "{system}"'
 
 
 @pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "numpy", "matplotlib", "nbval"])
