@@ -12,6 +12,7 @@ from kd_lab.__main__ import main
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch, tmp_path):
     monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "progress.json"))
 
 

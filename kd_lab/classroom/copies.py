@@ -5,15 +5,18 @@ for answers are kept elsewhere (`progress`). A newer edition of a lesson lies be
 own. Beside the copies, `.kd_lab.json` notes which edition was laid out under which name.
 """
 
+import contextlib
 import hashlib
 import json
 import platform
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbformat.sign import NotebookNotary
 
 from kd_lab.classroom.lesson import Lesson, edition_of, with_card
 from kd_lab.models.saved import write_file
@@ -74,11 +77,18 @@ def lay_one(lesson: Lesson, folder: Path, laid: dict[str, str]) -> str | None:
             continue
         renewed = file.exists()
         write_file(file, (json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        trust(notebook)
         laid[file.name] = edition
         if edited:
             return f"{edited[-1]} is as you left it; a newer edition lies beside it: {file.name}"
         return f"{file.name} is now the newer edition; you had not edited it" if renewed else None
     raise AssertionError("the names never end")
+
+
+def trust(notebook: dict[str, Any]) -> None:
+    """Sign a copy for this user, as running all its cells would: else JupyterLab strips the styles from its outputs."""
+    with contextlib.suppress(OSError, sqlite3.Error):  # a data folder that cannot be written costs those styles alone
+        NotebookNotary().sign(nbformat.from_dict(notebook))
 
 
 def names(folder: Path, name: str) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def attempt(identifier: str, state: str, candidate: Callable[..., Any]) -> None:
     """Keep how an attempt at an exercise ended, and the source of a right one. Once solved it stays solved."""
     if state == SOLVED:
         with contextlib.suppress(OSError, TypeError):  # defined where no source can be read
-            record(f"{identifier}.solution", inspect.getsource(candidate).rstrip())
+            record(f"{identifier}.solution", textwrap.dedent(inspect.getsource(candidate)).rstrip())
     if recall(identifier) != SOLVED:
         record(identifier, state)
 

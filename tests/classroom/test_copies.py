@@ -9,7 +9,8 @@ from kd_lab.classroom.lesson import Lesson, find_lessons
 
 
 def notebook(*texts, outputs=()):
-    cells = [{"cell_type": "code", "source": [text], "outputs": list(outputs), "metadata": {}} for text in texts]
+    rest = {"cell_type": "code", "outputs": list(outputs), "metadata": {}, "execution_count": 1}
+    cells = [rest | {"id": f"cell-{number}", "source": [text]} for number, text in enumerate(texts)]
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
@@ -139,3 +140,19 @@ def test_without_a_checkout_a_lesson_comes_from_its_source(tmp_path):
     written, built = fresh(packaged), json.loads(lesson.notebook.read_text(encoding="utf-8"))
     assert fingerprint(written) == fingerprint(built)
     assert not any(cell.get("outputs") for cell in written["cells"])
+
+
+def test_a_copy_is_trusted_as_if_its_cells_had_been_run(lesson, work):
+    """An untrusted notebook loses the styles of its outputs, and with them the remedy in a dead widget's place."""
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
+    lay_out([lesson], work)
+    assert NotebookNotary().check_signature(nbformat.read(work / "02_word.ipynb", as_version=4))
+
+
+def test_where_nothing_can_be_signed_the_copies_come_all_the_same(lesson, work, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "file" / "data"))
+    lay_out([lesson], work)
+    assert said(work / "02_word.ipynb") == "first edition"
