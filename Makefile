@@ -29,7 +29,7 @@ style: $(TESTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
-lessons: $(COURSE)           ## rebuild the notebooks, each executed
+lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises changed, each executed
 	$(BIN)/python -m kd_lab.classroom.build
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not

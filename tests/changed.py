@@ -34,11 +34,11 @@ def mirrors_of(files: list[str]) -> list[str]:
     """
     chosen = set()
     for file in map(Path, files):
-        if file.parts[0] not in ("kd_lab", "tests") or file.suffix != ".py" or len(file.parts) < 3:
+        if file.parts[0] not in ("kd_lab", "tests") or file.suffix != ".py":
             continue
         folder = Path("tests", *file.parts[1:-1])
         if file.parts[0] == "tests":
-            chosen |= {file} if file.name.startswith("test_") else {folder}
+            chosen |= {file} if file.name.startswith("test_") or folder == Path("tests") else {folder}
         else:
             chosen |= {file} | files_naming(file.stem, folder)
     return ALWAYS + sorted(str(path) for path in chosen if (ROOT / path).exists() and path.name != "lesson.py")

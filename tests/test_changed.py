@@ -14,6 +14,7 @@ def test_a_change_is_tested_by_the_files_that_name_it():
     assert "tests/how/test_sparse_file.py" in mirrors_of(["kd_lab/how/sparse_file.py"])
     assert "tests/how/test_divergences.py" not in mirrors_of(["kd_lab/how/sparse_file.py"])
     assert mirrors_of(["tests/models/test_gpt.py"]) == [*ALWAYS, "tests/models/test_gpt.py"]
+    assert mirrors_of(["kd_lab/__main__.py"])[-1] == "tests/test_main.py"
 
 
 def test_what_no_test_names_is_tested_by_its_folder():
