@@ -1,6 +1,9 @@
 # Each target sets itself up on a machine that has only Python 3.11 or newer, git and make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 JOBS ?= 2
+# cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs.
+TORCH ?= cpu
+TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
 COURSE := .venv/course
 TESTS := .venv/tests
@@ -12,8 +15,8 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 help:                        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
 
-lab: $(COURSE)               ## open the course in JupyterLab
-	$(BIN)/jupyter lab lessons/00_the_map.ipynb $(if $(filter 0,$(shell id -u)),--allow-root)
+lab: $(COURSE)               ## open the course in JupyterLab, in your own copies under work/; LESSON=03 opens that one
+	$(BIN)/python -m kd_lab lab $(LESSON)
 
 check: style                 ## a minute before a commit: style, layers, the tests of what changed; no lesson, no browser
 	$(PYTEST) -q -m "not lesson and not browser" $$($(BIN)/python tests/changed.py)
@@ -26,7 +29,7 @@ style: $(TESTS)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
-lessons: $(COURSE)           ## rebuild the notebooks, each executed
+lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises changed, each executed
 	$(BIN)/python -m kd_lab.classroom.build
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
@@ -49,13 +52,26 @@ clean:                       ## remove what make made
 	rm -rf .venv build
 
 .venv:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Install it and run: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Install it and run: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Building .venv with $$($(PYTHON) --version): two to five minutes, 2 GB"
 	$(PYTHON) -m venv .venv
 
-$(COURSE): pyproject.toml constraints.txt | .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[course]'
+# The CPU build of torch: from pip's own sources where they have it; else by uv, which knows where it lies; else what the
+# index has. macOS and Windows have no other build than the index's.
+.venv/torch: constraints.txt | .venv
+	@if [ "$$(uname -s)" = Linux ] && [ "$(TORCH)" = cpu ]; then \
+	  $(BIN)/python -m pip install --no-deps "torch==$(TORCH_PIN)+cpu" 2>/dev/null || \
+	  { $(BIN)/python -m pip install --quiet -c constraints.txt uv && \
+	    $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --no-deps "torch==$(TORCH_PIN)"; } || \
+	  echo "The CPU build of torch cannot be reached: the index's own follows, with 3 GB for NVIDIA's GPUs"; \
+	fi
 	touch $@
 
-$(TESTS): pyproject.toml constraints.txt | .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+$(COURSE): pyproject.toml constraints.txt .venv/torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[course]'
+	touch $@
+
+$(TESTS): pyproject.toml constraints.txt .venv/torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
 	touch $@ $(COURSE)

@@ -1,11 +1,12 @@
-"""The tests to run before a commit: those of the packages that changed, and the rules of the house.
+"""The tests to run before a commit: those that name a module that changed, and the rules of the house.
 
     python tests/changed.py
 
 prints folders and files for pytest. What changed is what differs from the main branch, or what is not committed. A
-change under kd_lab/how is tested by tests/how and the doctests of kd_lab/how.
+change of kd_lab/how/sparse.py is tested by its doctests and by the files of tests/how that name `sparse`.
 """
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -26,18 +27,29 @@ def changed_files() -> list[str]:
 
 
 def mirrors_of(files: list[str]) -> list[str]:
-    """Folders of tests and of doctests for changed files.
+    """Test files, and the files whose doctests run, for changed files.
 
-    >>> mirrors_of(["kd_lab/how/sparse.py", "README.md"])[4:]
-    ['kd_lab/how', 'tests/how']
+    >>> mirrors_of(["tests/how/logit_pairs.py", "README.md"])[-1]
+    'tests/how'
     """
     chosen = set()
     for file in map(Path, files):
-        if file.parts[0] not in ("kd_lab", "tests") or file.suffix != ".py" or len(file.parts) < 3:
+        if file.parts[0] not in ("kd_lab", "tests") or file.suffix != ".py":
             continue
-        part = Path(*file.parts[1:3]) if file.parts[1] == "lessons" else Path(file.parts[1])
-        chosen |= {Path("kd_lab") / part, Path("tests") / part}
-    return ALWAYS + sorted(str(path) for path in chosen if (ROOT / path).exists())
+        folder = Path("tests", *file.parts[1:-1])
+        if file.parts[0] == "tests":
+            chosen |= {file} if file.name.startswith("test_") or folder == Path("tests") else {folder}
+        else:
+            chosen |= {file} | files_naming(file.stem, folder)
+    return ALWAYS + sorted(str(path) for path in chosen if (ROOT / path).exists() and path.name != "lesson.py")
+
+
+def files_naming(module: str, folder: Path) -> set[Path]:
+    """The test files of a folder that name a module; the whole folder where none does, as for `__init__`."""
+    word = re.compile(rf"\b(?:test_)?{module}\b")
+    tests = sorted((ROOT / folder).glob("test_*.py"))
+    naming = {test for test in tests if word.search(f"{test.stem} {test.read_text(encoding='utf-8')}")}
+    return {test.relative_to(ROOT) for test in naming} or {folder}
 
 
 if __name__ == "__main__":

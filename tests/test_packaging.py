@@ -58,6 +58,7 @@ def test_both_archives_hold_code_data_types_and_licence(archives):
         "kd_lab/models/weights/surnames.safetensors",
         "kd_lab/lessons/l06_gkd/results.json",
         "kd_lab/lessons/l03_which_kl/lesson.py",
+        "kd_lab/classroom/jupyter/labconfig/default_setting_overrides.json",
     }
     wheel = set(zipfile.ZipFile(archives["wheel"]).namelist())
     with tarfile.open(archives["sdist"]) as archive:
@@ -87,6 +88,20 @@ print(len(result.history["loss"]), kd_lab.__file__)
     steps, place = done.stdout.split()
     assert steps == "3"
     assert Path(place).is_relative_to(installed.parents[1])
+
+
+def test_the_lessons_come_out_of_the_wheel(installed, tmp_path):
+    """Written from their sources: the wheel holds no notebook."""
+    script = installed.with_name("kd-lab.exe" if os.name == "nt" else "kd-lab")
+    done = subprocess.run(
+        [script, "lessons", "copy", "mine"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        | {"JUPYTER_DATA_DIR": str(tmp_path / "jupyter")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    copied = sorted(file.name for file in (tmp_path / "mine").glob("*.ipynb"))
+    assert copied == sorted(file.name for file in (ROOT / "lessons").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("module", ["build", "claims"])

@@ -1,6 +1,8 @@
 """The files that set the project up cannot drift apart."""
 
 import importlib.metadata
+import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 CONSTRAINTS = {
     requirement.name.lower().replace("_", "-"): requirement
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -35,6 +38,17 @@ def test_every_dependency_has_one_tested_version_inside_its_range(dependency):
 def test_the_versions_that_others_depend_on_are_pinned():
     assert str(CONSTRAINTS["torch"].specifier) == "==2.13.0"
     assert str(CONSTRAINTS["ipywidgets"].specifier) == "==8.1.8"  # 8.1.9 renders nothing in VS Code
+
+
+def test_uv_is_held_to_the_same_versions():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines
+
+
+def test_what_other_systems_add_is_pinned():
+    """jupyter-server and tqdm ask for these on Windows, ipykernel on macOS; no resolver here would miss them."""
+    for name, system in {"pywinpty": "Windows", "colorama": "Windows", "appnope": "Darwin"}.items():
+        assert str(CONSTRAINTS[name].marker) == f'platform_system == "{system}"'
 
 
 @pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "numpy", "matplotlib", "nbval"])
@@ -87,6 +101,33 @@ def test_every_target_of_make_is_declared(target):
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert target in phony.split()
+
+
+def test_powershell_parses_its_block():
+    """Windows' own PowerShell knows no &&."""
+    (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert "&&" not in block
+    assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in block.splitlines())
+
+
+def test_containers_install_what_make_installs():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    assert container["postCreateCommand"] == "make .venv/course"
+    for name in ("postBuild", "start"):
+        file = ROOT / ".binder" / name
+        assert os.name == "nt" or os.access(file, os.X_OK)
+        assert file.read_text().startswith("#!/usr/bin/env bash\n")
+    assert "-c constraints.txt -e '.[course]'" in (ROOT / ".binder" / "postBuild").read_text()
+
+
+def test_the_cpu_build_of_torch_is_chosen_and_the_other_is_one_variable_away():
+    """`make -n` prints the route; nothing is installed."""
+    for torch in ("cpu", "index"):
+        done = subprocess.run(
+            ["make", "-n", "-B", ".venv/torch", f"TORCH={torch}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert f'[ "{torch}" = cpu ]' in done.stdout
+        assert "torch==2.13.0+cpu" in done.stdout
 
 
 def test_the_package_imports_without_triton_and_without_pictures():

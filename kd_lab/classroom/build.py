@@ -1,11 +1,13 @@
 """Build notebooks from lesson sources: `python -m kd_lab.classroom.build [02 …] [--solved] [--teacher] [--student]`.
 
 kd_lab/lessons/lNN_name/lesson.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty
-cache. The cost of a build goes into measured.json beside the source, the lesson's card and the README's table.
-Building an unchanged lesson again changes no byte of it.
+cache: for the lessons that are named, or else for those whose text or exercises changed. The cost of a build goes into
+measured.json beside the source, the lesson's card and the README's table. Building an unchanged lesson again changes no
+byte of it. A notebook in which someone has solved exercises is refused and not overwritten.
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -23,7 +25,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, find_lessons, with_card
+from kd_lab.classroom.copies import fingerprint, fingerprint_of
+from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, exercise_of, find_lessons, with_card
 from kd_lab.classroom.minutes import minutes_of, minutes_on_card
 from kd_lab.classroom.setup import available_cores
 from kd_lab.classroom.tidy import keep_timings, plain, tidy
@@ -109,8 +112,16 @@ def build(lesson: Lesson, force: bool = False) -> Execution:
     Args:
         lesson: which.
         force: measure again although the source has not changed.
+
+    Raises:
+        BuildError: a cell failed, or the notebook holds answers that would be lost.
     """
     entry = lesson.measured
+    if answered := answered_exercises(lesson):
+        raise BuildError(
+            f"{lesson.notebook} holds answers to {', '.join(answered)}, which a build would overwrite; move it to "
+            f"work/{lesson.name} (mine).ipynb, or take it back with git checkout, and build again"
+        )
     with tempfile.TemporaryDirectory() as cache:
         execution = execute(edition_of(lesson, "unsolved"), lesson, Path(cache))
     if entry is None or force or entry["source"] != lesson.fingerprint:
@@ -120,6 +131,31 @@ def build(lesson: Lesson, force: bool = False) -> Execution:
         keep_timings(notebook, nbformat.read(lesson.notebook, as_version=4))
     write(notebook, lesson.notebook)
     return execution
+
+
+def is_current(lesson: Lesson) -> bool:
+    """Whether a notebook says what its source and exercises say. A change elsewhere in kd_lab is not seen."""
+    measured = lesson.measured
+    if measured is None or measured["source"] != lesson.fingerprint:
+        return False
+    return fingerprint_of(lesson.notebook) == fingerprint(with_card(edition_of(lesson, "unsolved"), measured))
+
+
+def answered_exercises(lesson: Lesson) -> list[str]:
+    """The exercises that someone has solved in the notebook itself: the `...` to be replaced is gone."""
+    if not lesson.notebook.exists():
+        return []
+    cells = nbformat.read(lesson.notebook, as_version=4).cells
+    return [identifier for cell in cells if (identifier := exercise_of(cell)) and not is_open(cell.source)]
+
+
+def is_open(source: str) -> bool:
+    """Whether a cell still holds a line `...`; one that does not parse holds someone's work."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.Constant) and node.value is ... for node in nodes)
 
 
 def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
@@ -220,13 +256,13 @@ def table_row(lesson: Lesson) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.build", description=__doc__.split("\n\n")[0])
-    parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; those that changed by default")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
     parser.add_argument("--editions", type=Path, default=ROOT / "build" / "editions", help="where other editions go")
     parser.add_argument("--solved", action="store_true", help="the solved edition, executed")
     parser.add_argument("--teacher", action="store_true", help="the teacher's edition, executed")
     parser.add_argument("--student", action="store_true", help="for a graded class, in nbgrader's format, not executed")
-    parser.add_argument("--force", action="store_true", help="measure time and memory again")
+    parser.add_argument("--force", action="store_true", help="build all, and measure time and memory again")
     options = parser.parse_args(arguments)
     wanted: list[Edition] = [edition for edition in ("solved", "teacher") if getattr(options, edition)]
     wanted += ["assignment", "student"] if options.student else []
@@ -235,6 +271,9 @@ def main(arguments: list[str] | None = None) -> int:
             if wanted:
                 for edition in wanted:
                     print(build_edition(lesson, edition, options.editions), flush=True)
+                continue
+            if not options.lessons and not options.force and is_current(lesson):
+                print(f"{lesson.notebook}  is up to date", flush=True)
                 continue
             execution = build(lesson, options.force)
             print(f"{lesson.notebook}  {execution.seconds:.1f} s, {execution.memory_mib:.0f} MiB", flush=True)

@@ -34,7 +34,7 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
         show(panel)
         state = panel.data[EXERCISE_MIME]["state"]
         if state != "not started":
-            progress.record(identifier, state)
+            progress.attempt(identifier, state, candidate)
         return guarded(identifier, chosen, candidate) if state == progress.SOLVED else chosen.reference
 
     return decorate
@@ -51,7 +51,10 @@ def outcome(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
     try:
         misconception = diagnose(chosen, candidate)
     except NotStarted:
-        return panel("not started", "Replace the ... with your lines and run the cell again.", fallback)
+        before = progress.solution(identifier)
+        words = ("You have solved this before; these were your lines:",) if before else ()
+        invitation = "Replace the ... with your lines and run the cell again."
+        return panel("not started", invitation, fallback, *words, listing=tuple((before or "").splitlines()))
     if misconception is not None:
         return panel("not there yet", misconception.message, fallback, listing=misconception.example, tone="attention")
     return panel("right", "The cells below use your function.", tone="good")

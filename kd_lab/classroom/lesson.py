@@ -91,14 +91,19 @@ def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Le
             f"{root} holds no folder lessons/: notebooks are built and read in a checkout of the course, which an "
             "installed package is not; clone the repository and run this in it, or name it with --root"
         )
-    folders = sorted((root / "kd_lab" / "lessons").glob("l[0-9][0-9]*_*"))
-    lessons = [Lesson(folder, root / "lessons" / f"{folder.name[1:]}.ipynb") for folder in folders]
+    lessons = lessons_of(root)
     if unknown := set(numbers or []) - {lesson.number for lesson in lessons}:
         raise ValueError(
             f"there is no lesson {', '.join(sorted(unknown))}; {root / 'kd_lab' / 'lessons'} holds "
             f"{', '.join(lesson.number for lesson in lessons) or 'none'}"
         )
     return [lesson for lesson in lessons if not numbers or lesson.number in numbers]
+
+
+def lessons_of(root: Path = ROOT) -> list[Lesson]:
+    """All lessons in the order of their numbers. An installed package has their sources, and no notebooks yet."""
+    folders = sorted((root / "kd_lab" / "lessons").glob("l[0-9][0-9]*_*"))
+    return [Lesson(folder, root / "lessons" / f"{folder.name[1:]}.ipynb") for folder in folders]
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -29,6 +29,7 @@ class Panel:
     listing: Sequence[str] = ()  # lines that keep their spacing, such as a counterexample
     tone: str = "plain"  # a key of TONES
     data: Mapping[str, Any] = field(default_factory=dict)  # MIME type -> JSON value
+    style: str = ""  # CSS for the whole page
 
     def __str__(self) -> str:
         return "\n".join(
@@ -41,7 +42,8 @@ class Panel:
         paragraphs = "".join(f"<div>{with_code(paragraph)}</div>" for paragraph in self.paragraphs)
         listing = html.escape("\n".join(self.listing))
         return (
-            f'<div style="border-left: 4px solid {TONES[self.tone]}; padding: 0.3em 0.9em; margin: 0.2em 0">'
+            (f"<style>{self.style}</style>" if self.style else "")
+            + f'<div style="border-left: 4px solid {TONES[self.tone]}; padding: 0.3em 0.9em; margin: 0.2em 0">'
             f"<strong>{with_code(self.heading)}</strong>{paragraphs}"
             + (f'<pre style="margin: 0.4em 0 0 1em">{listing}</pre>' if listing else "")
             + "</div>"

@@ -1,13 +1,17 @@
 """A learner's own answers, kept on disk: predictions, quizzes and solved exercises outlive the kernel.
 
-`python -m kd_lab.classroom.progress` lists them. Nothing leaves the machine.
+`python -m kd_lab progress` lists them. Nothing leaves the machine.
 """
 
 import contextlib
+import inspect
 import json
 import os
 import re
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from kd_lab.models.saved import write_file
 
@@ -49,28 +53,38 @@ def record(identifier: str, answer: str) -> None:
         write_file(place, kept.encode())
 
 
+def attempt(identifier: str, state: str, candidate: Callable[..., Any]) -> None:
+    """Keep how an attempt at an exercise ended, and the source of a right one. Once solved it stays solved."""
+    if state == SOLVED:
+        with contextlib.suppress(OSError, TypeError):  # defined where no source can be read
+            record(f"{identifier}.solution", textwrap.dedent(inspect.getsource(candidate)).rstrip())
+    if recall(identifier) != SOLVED:
+        record(identifier, state)
+
+
+def solution(identifier: str) -> str | None:
+    """The learner's own right answer to an exercise, the last that there was; None where there is none."""
+    return recall(f"{identifier}.solution")
+
+
 def summary(kept: dict[str, str]) -> str:
     """One line per lesson.
 
     >>> print(summary({"02.1": "right", "02.2": "not there yet", "02.a": "softer", "02.quiz.1": "KL(p‖q)"}))
-    lesson 02: 1 of 2 exercises solved that were tried, 1 prediction, 1 quiz answer
+    lesson 02: solved 02.1; tried 02.2; 1 prediction, 1 quiz answer
     """
     lines = []
     for lesson in sorted({identifier.partition(".")[0] for identifier in kept}):
-        own = {key.partition(".")[2]: value for key, value in kept.items() if key.startswith(f"{lesson}.")}
-        tried = [value for key, value in own.items() if re.fullmatch(r"\d+", key)]
-        counts = [
-            f"{tried.count(SOLVED)} of {len(tried)} exercises solved that were tried",
-            number(sum(key.isalpha() for key in own), "prediction"),
-            number(sum(key.startswith("quiz.") for key in own), "quiz answer"),
-        ]
-        lines.append(f"lesson {lesson}: {', '.join(counts)}")
+        own = {key.partition(".")[2]: value for key, value in sorted(kept.items()) if key.startswith(f"{lesson}.")}
+        exercises = {f"{lesson}.{key}": value for key, value in own.items() if re.fullmatch(r"\d+", key)}
+        solved = [identifier for identifier, state in exercises.items() if state == SOLVED]
+        tried = [identifier for identifier in exercises if identifier not in solved]
+        predictions = number(sum(key.isalpha() for key in own), "prediction")
+        answered = number(sum(key.startswith("quiz.") for key in own), "quiz answer")
+        parts = [f"{word} {', '.join(some)}" for word, some in (("solved", solved), ("tried", tried)) if some]
+        lines.append(f"lesson {lesson}: {'; '.join([*parts, f'{predictions}, {answered}'])}")
     return "\n".join(lines) or "nothing answered yet"
 
 
 def number(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-if __name__ == "__main__":
-    print(summary(answers()))

@@ -13,6 +13,13 @@ from kd_lab.classroom.panel import Panel, show
 SHOWN = ("torch", "numpy", "ipywidgets")
 """The packages whose versions change what a lesson shows; the others are checked in silence."""
 
+ASLEEP = (
+    ".jp-OutputArea-output.jupyter-widgets:not(:has(*)) {font-size: 0} "
+    ".jp-OutputArea-output.jupyter-widgets:not(:has(*))::after {font-size: 14px; "
+    "content: 'This was left by a kernel that has ended. Run the notebook up to this cell to use it again.'}"
+)
+"""For a notebook that is opened again: JupyterLab's "model not found", in the place of a widget, told as a remedy."""
+
 
 def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
     """Prepare a lesson and say on what it runs.
@@ -43,6 +50,7 @@ def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
                 *remedies,
             ),
             tone="attention" if remedies else "good",
+            style=ASLEEP,
         )
     )
     return seed

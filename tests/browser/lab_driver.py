@@ -66,6 +66,7 @@ def running_lab(root: Path, home: Path, cache: Path) -> Iterator[Lab]:
         "JUPYTER_RUNTIME_DIR": home / "runtime",
         "IPYTHONDIR": home / "ipython",
         "KD_LAB_CACHE": cache,
+        "KD_LAB_PROGRESS": home / "progress.json",
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
-from kd_lab.classroom.build import BuildError, build, build_edition, main, update_readme
+from kd_lab.classroom.build import BuildError, build, build_edition, is_current, is_open, main, update_readme
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import edition_of, expected_line, find_lessons, halves, solution_fold, solved
@@ -90,6 +90,41 @@ def test_building_again_changes_no_byte(built, lesson, folder):
     before = [file.read_bytes() for file in files]
     assert main(["97", "--root", str(folder)]) == 0
     assert [file.read_bytes() for file in files] == before
+
+
+def test_without_a_number_only_what_changed_is_built(built, lesson, folder, capsys):
+    assert main(["--root", str(folder)]) == 0
+    assert capsys.readouterr().out == f"{lesson.notebook}  is up to date\n"
+    text = lesson.source.read_text()
+    try:
+        lesson.source.write_text(text.replace("You will double numbers.", "You will double all numbers."))
+        assert not is_current(lesson)
+    finally:
+        lesson.source.write_text(text)
+    assert is_current(lesson)
+
+
+def test_a_notebook_with_answers_is_refused(built, lesson, folder, capsys):
+    text = lesson.notebook.read_text()
+    solved_cell = code(built)[1].source.replace("...", "return 2 * x")
+    notebook = nbformat.read(lesson.notebook, as_version=4)
+    code(notebook)[1].source = solved_cell
+    answered = nbformat.writes(notebook)
+    try:
+        lesson.notebook.write_text(answered)
+        assert main(["97", "--root", str(folder)]) == 1
+        assert "holds answers to 97.1" in capsys.readouterr().err
+        assert lesson.notebook.read_text() == answered
+    finally:
+        lesson.notebook.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "still_open"),
+    [("def f(x):\n    ...", True), ("y = ...", True), ("y = 1", False), ("def f(...", False)],
+)
+def test_an_open_exercise_holds_its_dots(source, still_open):
+    assert is_open(source) is still_open
 
 
 def test_the_explained_solution_is_folded_into_the_unsolved_lesson(built):

@@ -3,6 +3,7 @@ from importlib import import_module
 import pytest
 import torch
 
+from kd_lab.classroom import progress
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 from kd_lab.classroom.exercise import EXERCISE_MIME, assert_solved, exercise, guarded
 
@@ -125,3 +126,18 @@ def test_the_graded_cell_sees_through_the_fallback(panels):
     assert_solved("99.1", exercise("99.1")(lambda x: x + x))
     with pytest.raises(AssertionError, match="the square"):
         assert_solved("99.1", lambda x: x * x)
+
+
+def test_a_solved_exercise_stays_solved_and_shows_its_lines_again(panels):
+    def mine(x):
+        return x + x
+
+    def unsolved(x): ...
+
+    exercise("99.1")(mine)
+    exercise("99.1")(lambda x: x * x)
+    assert progress.recall("99.1") == progress.SOLVED
+    exercise("99.1")(unsolved)
+    assert panels[-1].data[EXERCISE_MIME]["state"] == "not started"
+    assert panels[-1].listing == ("def mine(x):", "    return x + x")
+    assert "solved this before" in str(panels[-1])

@@ -15,3 +15,8 @@ def test_a_panel_is_text_html_and_data():
 
 def test_without_a_listing_there_is_no_empty_box():
     assert "<pre" not in Panel("right").html()
+
+
+def test_css_goes_before_the_panel():
+    assert Panel("right", style="a {color: red}").html().startswith("<style>a {color: red}</style><div")
+    assert "<style>" not in Panel("right").html()

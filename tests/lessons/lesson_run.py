@@ -124,7 +124,8 @@ def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
          "-q", "--tb=short", "-p", "nbval_outputs", "-p", "no:cacheprovider", "--color=no", str(path)],
         cwd=folder, capture_output=True, text=True, check=False,
         env=os.environ | {
-            "KD_LAB_CACHE": str(cache), "IPYTHONDIR": str(folder / "ipython"), "PYTHONHASHSEED": "0",
+            "KD_LAB_CACHE": str(cache), "KD_LAB_PROGRESS": str(folder / "progress.json"),
+            "IPYTHONDIR": str(folder / "ipython"), "PYTHONHASHSEED": "0",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
             "NBVAL_OUTPUTS": str(outputs), "PYTEST_ADDOPTS": "",
         },

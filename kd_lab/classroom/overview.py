@@ -1,0 +1,108 @@
+"""The course at a glance: its lessons and how far they are done, versions, the cache, and what to type."""
+
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from kd_lab.classroom.lesson import Lesson, lessons_of
+from kd_lab.classroom.progress import SOLVED
+from kd_lab.models.saved import cache_folder
+
+SHOWN = ("kd_lab", "torch", "triton", "numpy", "ipywidgets", "jupyterlab")
+
+COMMANDS = {
+    "lab [03]": "open a lesson in JupyterLab, by default the first that is not done",
+    "progress": "predictions, quiz answers and solved exercises",
+    "cache [--clear]": "the models that lessons have trained",
+    "lessons copy DIR": "the lessons as notebooks in a folder of your own",
+}
+
+
+def title_of(lesson: Lesson) -> str:
+    """Such as "03 · HOW: which KL"."""
+    found = re.search(r"^# # (.+)$", lesson.source.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else lesson.name
+
+
+def minutes_of(lesson: Lesson) -> str:
+    """The minutes to read and do, from the lesson's card; empty where the card names none."""
+    found = re.search(r"^# \*\*Time:?\*\*.*?(\d+) minutes", lesson.source.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def exercises_of(lesson: Lesson) -> list[str]:
+    """The identifiers of a lesson's exercises in order."""
+    return re.findall(r'^@exercise\("([^"]+)"\)', lesson.source.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def is_done(lesson: Lesson, kept: dict[str, str]) -> bool:
+    """Whether every exercise of a lesson is solved."""
+    return all(kept.get(identifier) == SOLVED for identifier in exercises_of(lesson))
+
+
+def table(kept: dict[str, str]) -> list[str]:
+    """A line for each lesson: title, minutes, and how many of its exercises are solved."""
+    rows = []
+    for lesson in lessons_of():
+        exercises = exercises_of(lesson)
+        solved = sum(kept.get(identifier) == SOLVED for identifier in exercises)
+        state = "done" if is_done(lesson, kept) else f"{solved} of {len(exercises)} exercises solved"
+        rows.append((title_of(lesson), minutes_of(lesson), state))
+    width = max(len(title) for title, _, _ in rows)
+    return [f"  {title:<{width}}  {minutes:>3} min  {state}" for title, minutes, state in rows]
+
+
+def versions() -> str:
+    """Python and the packages that a report of a fault should name."""
+    found = [f"Python {platform.python_version()}"]
+    for name in SHOWN:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return " · ".join(found)
+
+
+def overview(kept: dict[str, str], copies: Path, program: str = "python -m kd_lab") -> str:
+    """All of it as one page.
+
+    Args:
+        kept: the learner's answers.
+        copies: the folder of the learner's copies.
+        program: how this command is typed.
+    """
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "Lessons",
+            *table(kept),
+            "",
+            f"Your copies: {copies}" + ("" if copies.is_dir() else " (not there yet)"),
+            cache_line(),
+            versions(),
+            "",
+            *(f"{program} {words:<{width}}  {purpose}" for words, purpose in COMMANDS.items()),
+        ]
+    )
+
+
+def cached_files() -> list[Path]:
+    """The trained models in the cache; whatever else lies in that folder is left out."""
+    return sorted(cache_folder().glob("*.safetensors"))
+
+
+def cache_line() -> str:
+    """Where the cache is and how large."""
+    files = cached_files()
+    size = sum(file.stat().st_size for file in files) / 1e6
+    models = f"{len(files)} trained model{'' if len(files) == 1 else 's'}"
+    return f"Cache: {cache_folder()}, {models}, {size:.1f} MB"
+
+
+def clear_cache() -> str:
+    """Remove the trained models, and say what was removed. Lessons train them again when they are next run."""
+    line = cache_line()
+    for file in cached_files():
+        file.unlink(missing_ok=True)
+    return f"{line}: removed"
