@@ -1,12 +1,14 @@
 """A teacher behind HTTP: the client against the local server, against silence, and against servers that misbehave."""
 
+import http.client
 import json
 import socket
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import openai
@@ -228,3 +230,251 @@ def test_an_answer_with_the_wrong_number_of_texts_is_refused():
 def test_an_endpoint_cannot_search(url):
     with pytest.raises(ValueError, match='decode is "beam" and the teacher answers in text only'):
         teacher_texts(TextTeacher(url), WORLD, TeacherRollouts(size=4, decode="beam"), seed=0)
+
+
+# ---- servers that lie ------------------------------------------------------------------------------------------------
+
+
+def answering(content: dict | list | str | bytes, status: int = 200, kind: str = "application/json", **headers: str):
+    """An answer for `impostor` that sends this body, whatever it is."""
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+
+    def send(handler, count):
+        handler.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    return send
+
+
+def with_choices(*choices) -> dict:
+    return texts(0) | {"choices": list(choices)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (answering(b"<html>log in</html>", kind="text/html"), "no JSON but b'<html>log in"),
+        (answering(b"[" * 100_000), "no JSON but"),
+        (answering(None), "without a list of choices"),
+        (answering([]), "without a list of choices"),
+        (answering({"choices": {"0": "a"}}), "without a list of choices"),
+        (answering(with_choices("a", "b")), "without a list of choices"),
+        (answering(with_choices({"index": 0, "text": "a"}, {"index": 0, "text": "b"})), r"the indices \[0, 0\]"),
+        (answering(with_choices({"index": 0, "text": "a"}, {"index": 2, "text": "b"})), r"the indices \[0, 2\]"),
+        (answering(with_choices({"text": "a"}, {"text": "b"})), r"the indices \[None, None\]"),
+        (answering(with_choices({"index": [0], "text": "a"}, {"index": 1, "text": "b"})), "the indices"),
+        (answering(with_choices({"index": 0, "text": None}, {"index": 1, "text": "b"})), "None as a text"),
+        (answering(with_choices({"index": 0, "text": 7}, {"index": 1, "text": "b"})), "7 as a text"),
+        (answering(with_choices({"index": 0, "text": ["a"]}, {"index": 1, "text": "b"})), r"\['a'\] as a text"),
+        (answering(b"", 307, Location="http://192.0.2.1/v1/completions"), r"sends its callers to http://192\.0\.2\.1"),
+    ],
+)
+def test_what_is_no_answer_is_never_believed(answer, message):
+    with impostor(answer) as (base, requests), pytest.raises(ValueError, match=message):
+        TextTeacher(base, retries=0).complete(["a", "b"], 2)
+    assert len(requests) == 1
+
+
+def test_texts_are_sorted_by_their_index():
+    answer = with_choices({"index": 1, "text": "b"}, {"index": 0, "text": "a", "finish_reason": "length"})
+    with impostor(answering(answer)) as (base, _):
+        assert TextTeacher(base).completions(["", ""], 2) == [("a", False), ("b", True)]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_server_that_stays_busy_is_no_fault_of_the_request(status):
+    with (
+        impostor(answering({"error": {"message": "busy"}}, status)) as (base, _),
+        pytest.raises(ConnectionError, match=f"HTTP {status} 1 times"),
+    ):
+        TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_a_broken_compression_is_a_connection_error():
+    broken = answering(b"no gzip at all", **{"Content-Encoding": "gzip"})
+    with impostor(broken) as (base, _), pytest.raises(ConnectionError, match="cannot be read"):
+        TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_the_time_limit_is_one_of_the_request_and_not_of_each_read():
+    def dribble(handler, count):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        with suppress(OSError):  # hung up on
+            for _ in range(30):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.1)
+
+    with impostor(dribble) as (base, _):
+        began = time.monotonic()
+        with pytest.raises(ConnectionError, match=r"no answer within 0.5 s"):
+            TextTeacher(base, timeout=0.5, retries=0).complete(["a"], 2)
+        assert time.monotonic() - began < 2.5
+
+
+def test_no_proxy_is_asked_for_this_machine(url, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert TextTeacher(url, model="names", retries=0).complete(["a"], 2, temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"base_url": "127.0.0.1:8000/v1"}, "base_url is '127.0.0.1:8000/v1'"),
+        ({"base_url": "http://host:port/v1"}, "base_url is"),
+        ({"base_url": "file:///etc/passwd"}, "base_url is"),
+        ({"api_key": "schlüssel\n"}, "api_key"),
+        ({"timeout": 0.0}, "timeout is 0.0"),
+        ({"timeout": float("nan")}, "timeout is nan"),
+        ({"retries": -1}, "retries -1"),
+        ({"stop": ("a", "")}, "stop is"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_before_it_is_asked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TextTeacher(**({"base_url": "http://127.0.0.1:1/v1"} | arguments))
+
+
+def answers(*written: str, reason: str = "stop"):
+    """These texts, whatever the prompts were."""
+    choices = [{"index": i, "text": text, "finish_reason": reason} for i, text in enumerate(written)]
+    return answering(with_choices(*choices))
+
+
+def test_one_strange_text_does_not_cost_the_others():
+    with impostor(answers("anna", "Bert", "carl")) as (base, _):
+        with pytest.warns(UserWarning, match=r"1 of 3 texts .* clean=.*'Bert' holds \['B'\]"):
+            batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=3), seed=0)
+        assert WORLD.vocabulary.decode(batch.tokens) == ["anna", "carl"]
+        batch = teacher_texts(TextTeacher(base, clean=str.lower), WORLD, TeacherRollouts(size=3), seed=0)
+        assert WORLD.vocabulary.decode(batch.tokens) == ["anna", "bert", "carl"]
+
+
+def test_a_teacher_of_another_alphabet_is_refused_with_a_remedy():
+    with impostor(answers("ÄÖ", "ÜÄ", "a")) as (base, _), pytest.raises(ValueError, match=r"2 of 3 texts .* clean="):
+        teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=3), seed=0)
+
+
+def test_a_short_text_that_was_cut_off_teaches_no_end():
+    """The server's tokens are not ours: what it cuts off may be shorter than the row, and pads with the end mark."""
+    with impostor(answers("ab", reason="length")) as (base, _):
+        cut = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+    with impostor(answers("ab")) as (base, _):
+        whole = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+    assert cut.mask.sum() == 2
+    assert whole.mask.sum() == 3
+
+
+def test_stop_ends_a_text(url):
+    plain, stopped = TextTeacher(url, model="names"), TextTeacher(url, model="names", stop=("e", "a"))
+    for text, short in zip(*(t.complete(["b"] * 64, 11, seed=3) for t in (plain, stopped)), strict=True):
+        assert short == min((text.partition(mark)[0] for mark in "ea"), key=len)
+
+
+# ---- callers of our server that lie ----------------------------------------------------------------------------------
+
+
+def raw(url: str, *lines: str, body: bytes = b"") -> bytes:
+    """All that the server sends back for these bytes before it closes the connection."""
+    with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
+        received = b""
+        while part := connection.recv(4096):
+            received += part
+        return received
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Content-Length: -1", b"400"),
+        ("Content-Length: many", b"400"),
+        ("Content-Length: 1_0", b"400"),
+        ("Content-Length: 99999999999", b"413"),
+        ("Transfer-Encoding: chunked", b"411"),
+    ],
+)
+def test_a_length_that_is_none_is_refused_without_reading(url, header, status):
+    assert raw(url, "POST /v1/completions HTTP/1.1", "Host: x", header).split()[1] == status
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * 100_000, "no JSON"),
+        (b"\xff\xfe{}", "no JSON"),
+        (b'{"model": "names", "prompt": "a", "temperature": Infinity}', "Infinity"),
+        (b'{"model": "names", "prompt": "a", "temperature": NaN}', "NaN"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 1e999}', "max_tokens is inf"),
+        (
+            b'{"model": "names", "prompt": "a", "max_tokens": 2, "temperature": 1' + b"0" * 400 + b"}",
+            "temperature is 1",
+        ),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "seed": "one"}', "seed is 'one'"),
+        (
+            b'{"model": "names", "prompt": "a", "max_tokens": 2, "seed": 99999999999999999999}',
+            "seed is 99999999999999999999",
+        ),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "stop": [""]}', "stop is"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "stop": 5}', "stop is 5"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "presence_penalty": 1.5}', "presence_penalty"),
+        (b'{"model": "names", "prompt": "a", "max_new_tokens": 5}', "max_new_tokens"),
+        (b'{"model": "names", "prompt": "\\ud800"}', "outside this vocabulary"),
+    ],
+)
+def test_bodies_that_break_a_parser_get_a_400(url, body, message):
+    request = urllib.request.Request(f"{url}/completions", body)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=5)
+    assert caught.value.code == 400
+    assert message in json.load(caught.value)["error"]["message"]
+
+
+def test_parameters_that_ask_for_nothing_are_taken(url):
+    body = {"model": "names", "prompt": "a", "max_tokens": 2, "echo": False, "presence_penalty": 0, "user": "me"}
+    assert urllib.request.urlopen(f"{url}/completions", json.dumps(body).encode(), timeout=5).status == 200
+
+
+def test_a_caller_who_leaves_is_not_heard_of(url, capfd):
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+            body = json.dumps({"model": "names", "prompt": ["a"] * 64, "max_tokens": 9}).encode()
+            connection.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, no farewell
+    assert TextTeacher(url, model="names").complete(["a"], 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_silent_caller_is_hung_up_on(model, monkeypatch):
+    monkeypatch.setattr("kd_lab.models.serving.IDLE_SECONDS", 0.2)
+    with serve(model, WORLD.vocabulary) as base:
+        assert raw(base, "POST /v1/completions HTTP/1.1", "Content-Length: 10") == b""
+
+
+def test_nothing_is_served_after_the_block(model):
+    with serve(model, WORLD.vocabulary) as base:
+        kept = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5)
+        kept.request("GET", "/v1/models")
+        assert kept.getresponse().read()
+        open_socket = kept.sock
+    assert not open_socket.recv(1)  # hung up on
+    with pytest.raises(ConnectionError):
+        http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5).connect()
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_refused(model, port):
+    with pytest.raises(ValueError, match=f"port is {port}"), serve(model, WORLD.vocabulary, port=port):
+        pass
+
+
+def test_a_port_that_is_taken_is_said(model, url):
+    port = urllib.parse.urlsplit(url).port
+    with pytest.raises(ValueError, match=f"port {port} .*port=0"), serve(model, WORLD.vocabulary, port=port):
+        pass
