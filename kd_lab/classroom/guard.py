@@ -55,14 +55,15 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    guarded = sys._getframe()
-    while guarded.f_code.co_filename in OWN:
-        guarded = guarded.f_back
+    outside, frame = set(), sys._getframe()
+    while frame is not None:
+        outside.add(frame)
+        frame = frame.f_back
 
     def stop(_: int, frame: FrameType) -> None:
         if frame.f_code.co_filename in OWN:  # the block has ended and is being left
             return
-        while frame is not guarded:  # the next line of each function on the way out raises as well
+        while frame not in outside:  # the next line of each function on the way out raises as well
             frame.f_trace = raise_endless
             frame = frame.f_back
         sys.settrace(lambda *_: None)  # new calls are not traced, which is why the alarm comes back
