@@ -73,7 +73,14 @@ def bad() -> dict[str, Any]:
         torch.zeros(2, 3, device="meta"), torch.zeros(2, 3, dtype=torch.complex64), torch.zeros(2, 3, dtype=torch.float16),
         np.zeros((2, 3)), np.array(["a"]),
     ]  # fmt: skip
-    modules = [nn.Linear(2, 2), nn.Identity(), torch.Generator(), torch.float64, torch.device("meta"), Path("/nowhere/x")]
+    modules = [
+        nn.Linear(2, 2),
+        nn.Identity(),
+        torch.Generator(),
+        torch.float64,
+        torch.device("meta"),
+        Path("/nowhere/x"),
+    ]
     return {f"{i} {type(value).__name__}": value for i, value in enumerate([*scalars, *things, *tensors, *modules])}
 
 

@@ -10,6 +10,8 @@ import math
 import pytest
 import torch
 
+from kd_lab.compress.prune import block_influence, taylor, wanda
+from kd_lab.compress.quantize import calibrate, gptq, layer_inputs
 from kd_lab.contracts import stream
 from kd_lab.measure import (
     bits_per_character,
@@ -32,7 +34,7 @@ from kd_lab.models import (
     next_token_logp,
     target_logp,
 )
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, beam_search
 from kd_lab.worlds import language
 
@@ -83,6 +85,27 @@ def test_reading(make, device):
     assert [one.device.type for one in tables] == [device] * 2
     assert gap_by_position(tables, tables, tables).device.type == device
     assert sampled_gap_by_position(model, make(), BATCH).device.type == device
+
+
+@pytest.mark.parametrize("device", ["meta", CUDA])
+@pytest.mark.parametrize(
+    "look", [wanda, taylor, block_influence, layer_inputs, calibrate], ids=lambda look: look.__name__
+)
+def test_compression_reads_its_texts_where_the_model_is(look, device):
+    """Each of them handed tokens of the CPU to a model on CUDA, and stopped there."""
+    model, devices = gpt().to(device), []
+    model.register_forward_pre_hook(lambda _, inputs: devices.append(inputs[0].device.type))
+    try:
+        look(model, BATCH)
+    except NotImplementedError:
+        assert device == "meta"  # which rows count is a question of numbers
+    assert devices
+    assert set(devices) == {device}
+
+
+@pytest.mark.parametrize("device", [CUDA])
+def test_a_compensated_model_is_made_where_the_model_is(device):
+    assert gptq(gpt().to(device), BATCH, 4, 8).matrices["blocks.0.expand.weight"].codes.device.type == device
 
 
 @pytest.mark.parametrize("device", ["meta", CUDA])

@@ -82,8 +82,8 @@ def sweep_operator(
     training: bool,
     statistics: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`sweep` as one operator: losses, and gradient and statistics, each of which is empty unless asked for."""
-    loss = _loss(numbers, divergence, scale_by_t2)
+    """`sweep_rows` as one operator: losses, and gradient and statistics, each of which is empty unless asked for."""
+    loss = as_loss(numbers, divergence, scale_by_t2)
     gradient = _empty(student.shape, student.dtype, student.device) if training else student.new_empty(0)
     collected = student.new_zeros((*student.shape[:-1], 4) if statistics else 0, dtype=torch.float32)
     losses = sweep_rows(
@@ -130,11 +130,12 @@ def sweep_again_operator(
         if gradient.dtype == torch.float32 and not unforeseen.any():
             gradient.mul_((upstream / expected_upstream).masked_fill_(nothing, 0.0).unsqueeze(-1))
             return
-    loss = _loss(numbers, divergence, scale_by_t2)
+    loss = as_loss(numbers, divergence, scale_by_t2)
     sweep_rows(student, teacher, mask, labels, loss, upstream, gradient)
 
 
-def _loss(numbers: Tensor, divergence: str, scale_by_t2: bool) -> Loss:
+def as_loss(numbers: Tensor, divergence: str, scale_by_t2: bool) -> Loss:
+    """The loss whose β, τ and weight of the labels are `numbers`."""
     beta, temperature, label_weight = numbers.tolist()
     scale = DIVERGENCES[divergence].scale(temperature, scale_by_t2)
     return Loss(divergence, beta, temperature, scale, label_weight)
@@ -155,28 +156,6 @@ def _anew(inputs, _, upstream):
 
 _RULE = EarlyGradient("softmax_kl", early=lambda _, others: others[:1], meet=_meet, anew=_anew)
 sweep_operator.register_autograd(_RULE.backward, setup_context=_RULE.setup_context)
-
-
-def sweep(
-    student: Float[Tensor, "... V"],
-    teacher: Float[Tensor, "... V"],
-    mask: Bool[Tensor, "..."] | None,
-    upstream: Float[Tensor, "..."] | None,
-    divergence: str,
-    beta: float,
-    temperature: float,
-    scale: float,
-    into: Float[Tensor, "... V"] | None = None,
-) -> tuple[Float[Tensor, "..."], Float[Tensor, "... V"] | None]:
-    """The loss of each position, and (where `upstream` is given) the gradient of Σ upstream·loss.
-
-    The gradient is made in `into`, if that is given; it must be contiguous, and may be the student's logits themselves.
-    """
-    gradient = into
-    if gradient is None and upstream is not None:
-        gradient = _empty(student.shape, student.dtype, student.device)
-    loss = Loss(divergence, beta, temperature, scale)
-    return sweep_rows(student, teacher, mask, None, loss, upstream, gradient), gradient
 
 
 def sweep_rows(

@@ -23,6 +23,19 @@ Gradients = Sequence[Tensor | None]
 """Of the operator's first inputs, in their order; None where one is not wanted."""
 
 
+def refuse_a_second_derivative(name: str, remedy: str) -> None:
+    """Refuse, within a backward pass, that it be differentiated: where the upstream is a constant, autograd would not.
+
+    Raises:
+        ValueError: the caller wants to differentiate the gradient again.
+    """
+    if torch.is_grad_enabled():
+        raise ValueError(
+            f"{name} was asked for a gradient that can be differentiated again (create_graph=True, or a Hessian); its "
+            f"fast path has the first derivative alone; expected one backward pass; {remedy}"
+        )
+
+
 @dataclass(frozen=True)
 class EarlyGradient:
     """The autograd rule of an operator `(*inputs) -> (losses, *others)`, only whose losses can be differentiated.
@@ -58,12 +71,7 @@ class EarlyGradient:
         Raises:
             ValueError: the caller wants to differentiate them again.
         """
-        if torch.is_grad_enabled():
-            raise ValueError(
-                f"{self.name} was asked for a gradient that can be differentiated again (create_graph=True, or a "
-                "Hessian); its fast backends have the first derivative alone; expected one backward pass; write "
-                'backend="reference", which can be differentiated as often as you like'
-            )
+        refuse_a_second_derivative(self.name, 'write backend="reference", which can be differentiated again and again')
         saved = ctx.saved_tensors  # refuses a graph that was freed, and inputs that were overwritten since
         inputs = [option if tensor is None else tensor for tensor, option in zip(saved, ctx.options, strict=False)]
         gradients, ctx.gradients = ctx.gradients, None

@@ -7,6 +7,7 @@ of their factors, under autocast too (fp64 if one factor is), and rows that do n
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,7 +27,7 @@ from kd_lab.how.checks import (
     check_weights,
 )
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.linear_sweep import Loss, head_logits
+from kd_lab.how.linear_sweep import head_logits
 from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import in_transform, reference_softmax_kl
 
@@ -88,8 +89,8 @@ def linear_softmax_kl(
     weights = check_weights(weights, student_hidden)
     positions, device = student_hidden.shape[:-1], student_hidden.device
     factors = position_weights(positions, mask, reduction, normalizer, weights, device)
-    loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
-    losses = _losses(student, teacher, labels if label_weight else None, mask, factors, loss)
+    gap = {"divergence": divergence, "beta": beta, "temperature": temperature, "scale_by_t2": scale_by_t2}
+    losses = _losses(student, teacher, labels, mask, factors, backend, label_weight, **gap)
     return reduce(losses, mask, reduction, normalizer, weights)
 
 
@@ -99,17 +100,19 @@ def _losses(
     labels: Int[Tensor, "..."] | None,
     mask: Bool[Tensor, "..."] | None,
     factors: Float[Tensor, "..."],
-    loss: Loss,
+    backend: str,
+    label_weight: float,
+    **gap: Any,
 ) -> Float[Tensor, "..."]:
     """The loss of each position, 0 where it does not count."""
     tensors = [*student[:3], *(None if tensor is None else tensor.detach() for tensor in teacher[:3])]
     wide = any(tensor is not None and tensor.dtype == torch.float64 for tensor in tensors)
     dtype = torch.float64 if wide else torch.float32
-    backend = choose_backend(loss.backend, student.hidden.device, dtype)
-    if backend is reference_softmax_kl:
-        return _by_the_formula(student, teacher._replace(hidden=tensors[3]), labels, mask, loss, dtype)
+    per_position = choose_backend(backend, student.hidden.device, dtype)
+    if per_position is reference_softmax_kl:
+        return _by_the_formula(student, teacher._replace(hidden=tensors[3]), labels, mask, label_weight, dtype, **gap)
     caps = (math.inf if head.softcap is None else head.softcap for head in (student, teacher))
-    numbers = (loss.beta, loss.temperature, loss.label_weight, student.logit_scale, teacher.logit_scale, *caps)
+    numbers = (gap["beta"], gap["temperature"], label_weight, student.logit_scale, teacher.logit_scale, *caps)
     one = torch.ones((), dtype=torch.float64, device="cpu")
     return linear_sweep.linear_sweep(
         *tensors,
@@ -118,9 +121,9 @@ def _losses(
         factors.detach().float(),
         # As factors of a tensor and not as numbers, for which torch.compile would make a graph for each temperature.
         torch.stack([number * one for number in numbers]),
-        loss.divergence,
-        loss.scale_by_t2,
-        "chunked" if backend is chunked_softmax_kl else "triton",
+        gap["divergence"],
+        gap["scale_by_t2"],
+        "chunked" if per_position is chunked_softmax_kl else "triton",
         [torch.is_grad_enabled() and tensor is not None and tensor.requires_grad for tensor in tensors[:3]],
     )[0]
 
@@ -130,8 +133,9 @@ def _by_the_formula(
     teacher: Head,
     labels: Int[Tensor, "..."] | None,
     mask: Bool[Tensor, "..."] | None,
-    loss: Loss,
+    label_weight: float,
     dtype: torch.dtype,
+    **gap: Any,
 ) -> Float[Tensor, "..."]:
     """The loss of each position by autograd, a few rows at a time, which the backward pass makes again."""
     positions = student.hidden.shape[:-1]
@@ -143,12 +147,11 @@ def _by_the_formula(
     def losses(h: Tensor, h_teacher: Tensor, chosen: Tensor | None = None) -> Tensor:
         logits = head_logits(student._replace(hidden=h), dtype)
         teacher_logits = head_logits(teacher._replace(hidden=h_teacher), dtype)
-        options = {"divergence": loss.divergence, "beta": loss.beta, "temperature": loss.temperature}
-        gap = reference_softmax_kl(logits, teacher_logits, **options, scale_by_t2=loss.scale_by_t2, mask=None)
+        apart = reference_softmax_kl(logits, teacher_logits, **gap, mask=None)
         if chosen is None:
-            return gap
+            return apart
         surprise = cross_entropy(logits, chosen, reduction="none")
-        return torch.lerp(gap, surprise, loss.label_weight) if loss.label_weight < 1 else surprise
+        return torch.lerp(apart, surprise, label_weight) if label_weight < 1 else surprise
 
     sides = [student.hidden, teacher.hidden]
     if mask is not None:

@@ -1,15 +1,14 @@
 """linear_softmax_kl a few rows at a time: logits, losses and gradients while the logits are alive, then the next."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.contracts import Head
-from kd_lab.how.chunked import row_chunks, sweep
-from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.chunked import as_loss, row_chunks, sweep_rows
 from kd_lab.how.early_gradient import EarlyGradient
 
 LOGITS = 2**23
@@ -35,7 +34,7 @@ def linear_sweep(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The loss of each position, and in fp32 the gradients for the student's tensors, each empty unless it is wanted.
 
-    `numbers` are those of `Loss`, then the two heads' scales, then their softcaps, infinite for none; on the CPU.
+    `numbers` are β, τ, the weight of the labels, the heads' scales, and their softcaps, infinite for none; on the CPU.
     """
     losses = torch.zeros_like(expected_upstream)
     gradients = _room(student_hidden, student_weight, wanted)
@@ -110,66 +109,36 @@ _RULE = EarlyGradient("linear_softmax_kl", early=lambda _, others: others, meet=
 linear_sweep.register_autograd(_RULE.backward, setup_context=_RULE.setup_context)
 
 
-@dataclass(frozen=True)
-class Loss:
-    """(1 − w)·D + w·CE of rows of logits; each part returns the losses, and the gradient of Σ upstream·loss."""
+def _loss_of_rows(
+    student: Float[Tensor, "N V"],
+    teacher: Float[Tensor, "N V"],
+    labels: Int[Tensor, " N"] | None,
+    upstream: Float[Tensor, " N"] | None,
+    numbers: Float[Tensor, "3"],
+    divergence: str,
+    scale_by_t2: bool,
+    backend: str,
+) -> tuple[Float[Tensor, " N"], Float[Tensor, "N V"] | None]:
+    """(1 − w)·τ²·D + w·CE of each row, and the gradient of Σ upstream·loss, which may take the student's logits' place.
 
-    divergence: str
-    scale_by_t2: bool
-    backend: str  # "chunked" or "triton"
-    beta: float
-    temperature: float
-    label_weight: float  # w
+    `numbers` are β, τ and w. Without a share of D its kernel would say 0·∞ where D is infinite.
+    """
+    if backend == "chunked" or numbers[2] == 1:
+        gradient = None if upstream is None else student
+        loss = as_loss(numbers, divergence, scale_by_t2)
+        return sweep_rows(student, teacher, None, labels, loss, upstream, gradient), gradient
+    from kd_lab.how.kernels.ops import softmax_kl_backward, softmax_kl_rows  # only now: it imports Triton
 
-    def gap(
-        self, student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"], upstream: Float[Tensor, " N"] | None
-    ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N V"] | None]:
-        """D carries its τ². The gradient takes the place of the student's logits."""
-        if self.backend == "chunked":
-            scale = DIVERGENCES[self.divergence].scale(self.temperature, self.scale_by_t2)
-            into = None if upstream is None else student
-            return sweep(student, teacher, None, upstream, self.divergence, self.beta, self.temperature, scale, into)
-        from kd_lab.how.kernels.ops import softmax_kl_backward, softmax_kl_rows  # only now: it imports Triton
-
-        numbers = torch.tensor([self.beta, self.temperature, 0.0], dtype=torch.float64)
-        options = numbers, self.divergence, self.scale_by_t2
-        save = "nothing" if upstream is None else "statistics"
-        losses, statistics, _ = softmax_kl_rows(student, teacher, None, None, None, *options, save)
-        if upstream is None:
-            return losses, None
-        return losses, softmax_kl_backward(student, teacher, None, None, upstream, statistics, *options)
-
-    def cross_entropy(
-        self, student: Float[Tensor, "N V"], labels: Int[Tensor, " N"], upstream: Tensor | None, room: Tensor
-    ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N V"] | None]:
-        """The gradient is made in `room`."""
-        labels = labels.unsqueeze(-1)
-        normaliser = student.logsumexp(-1, keepdim=True)
-        losses = (normaliser - student.gather(-1, labels)).squeeze(-1)
-        if upstream is None:
-            return losses, None
-        weight = upstream.unsqueeze(-1)
-        gradient = torch.sub(student, normaliser, out=room[: len(student)]).exp_().mul_(weight)
-        return losses, gradient.scatter_add_(-1, labels, -weight)
-
-    def __call__(
-        self, student: Tensor, teacher: Tensor, labels: Tensor | None, upstream: Tensor | None, room: Tensor
-    ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N V"] | None]:
-        """Both parts, each with its share of the upstream gradient."""
-        w = self.label_weight
-        if not w:
-            return self.gap(student, teacher, upstream)
-        # The labels first: the gradient of the gap takes the place of the logits that they need.
-        losses, gradient = self.cross_entropy(student, labels, None if upstream is None else w * upstream, room)
-        if w == 1:
-            return losses, gradient
-        gaps, to_logits = self.gap(student, teacher, None if upstream is None else (1 - w) * upstream)
-        losses = w * losses + (1 - w) * gaps
-        return losses, None if upstream is None else to_logits.add_(gradient)
+    options = numbers, divergence, scale_by_t2
+    save = "nothing" if upstream is None else "statistics"
+    losses, statistics, _ = softmax_kl_rows(student, teacher, labels, None, None, *options, save)
+    if upstream is None:
+        return losses, None
+    return losses, softmax_kl_backward(student, teacher, labels, None, upstream, statistics, *options)
 
 
 def _sweep(
-    loss: Loss,
+    loss: Callable[..., tuple[Tensor, Tensor | None]],
     student: Head,
     teacher: Head,
     mask: Bool[Tensor, "..."] | None,
@@ -183,8 +152,8 @@ def _sweep(
     to_hidden, to_weight, to_bias = (gradient if gradient.numel() else None for gradient in gradients)
     chunk = max(1, LOGITS // vocabulary)
     # Made once: a chunk of its own would meet the one before it, still alive, and pay for fresh pages.
-    used = True, True, upstream is not None and student.softcap is not None, loss.label_weight > 0
-    student_room, teacher_room, slope_room, label_room = (
+    used = True, True, upstream is not None and student.softcap is not None
+    student_room, teacher_room, slope_room = (
         torch.empty(min(chunk, positions) if use else 0, vocabulary, device=losses.device) for use in used
     )
     for rows in row_chunks(mask, positions, chunk):
@@ -193,7 +162,7 @@ def _sweep(
         chosen = None if labels is None else labels.reshape(-1)[rows]
         weights = None if upstream is None else upstream.reshape(-1)[rows]
         teacher_logits = _logits_of_rows(teacher, rows, teacher_room)
-        losses.view(-1)[rows], to_logits = loss(logits, teacher_logits, chosen, weights, label_room)
+        losses.view(-1)[rows], to_logits = loss(logits, teacher_logits, chosen, weights)
         if upstream is None:
             continue
         if isinstance(slope, Tensor) or slope != 1:
@@ -207,10 +176,11 @@ def _sweep(
             to_bias += to_logits.sum(0)
 
 
-def _unpacked(heads, numbers, divergence, scale_by_t2, backend) -> tuple[Loss, Head, Head]:
-    """The loss, and the heads with their hidden states as matrices."""
-    beta, temperature, label_weight, *scales, cap, teacher_cap = numbers.tolist()
-    loss = Loss(divergence, scale_by_t2, backend, beta, temperature, label_weight)
+def _unpacked(heads, numbers, divergence, scale_by_t2, backend) -> tuple[Callable, Head, Head]:
+    """The loss of rows of logits, and the heads with their hidden states as matrices."""
+    *scales, cap, teacher_cap = numbers[3:].tolist()
+    options = {"divergence": divergence, "scale_by_t2": scale_by_t2, "backend": backend}
+    loss = partial(_loss_of_rows, numbers=numbers[:3], **options)
     sides = []
     for (hidden, weight, bias), scale, softcap in zip((heads[:3], heads[3:]), scales, (cap, teacher_cap), strict=True):
         matrix = hidden.reshape(hidden.shape[:-1].numel(), hidden.shape[-1])

@@ -1,4 +1,9 @@
-"""softmax_kl as the formula says it: every backend must agree with this one, in value and in gradient."""
+"""softmax_kl as the formula says it, and figures per position beside it.
+
+Every backend must agree with this one, in value and in gradient.
+"""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -6,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.reduction import masked_mean
 
 
 def reference_softmax_kl(
@@ -48,6 +54,45 @@ def reference_likelihood(
     logits, labels = counted_rows(student_logits, mask).to(dtype), counted_rows(labels, mask)
     surprise = cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1).long(), reduction="none")
     return in_place_of_rows(surprise.view(labels.shape), mask)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Figures of each position, 0 where it does not count, at the loss's temperature and without a gradient."""
+
+    loss: Float[Tensor, "..."]  # as in reduction="none" without weights
+    mask: Bool[Tensor, "..."]  # True where a position counts
+    student_entropy: Float[Tensor, "..."]  # nats
+    teacher_entropy: Float[Tensor, "..."]  # nats
+    agreement: Float[Tensor, "..."]  # 1 where both find the same token the likeliest
+    acceptance: Float[Tensor, "..."]  # Σ min(p, q), the rate at which speculative decoding accepts
+
+    @property
+    def counted(self) -> Tensor:
+        """The number of positions that count."""
+        return self.mask.sum()
+
+    def means(self) -> dict[str, float]:
+        """Each figure's mean over the positions that count."""
+        names = ("loss", "student_entropy", "teacher_entropy", "agreement", "acceptance")
+        return {name: masked_mean(getattr(self, name), self.mask).item() for name in names}
+
+
+@torch.no_grad()
+def reference_statistics(
+    student_logits: Float[Tensor, "... V"],
+    teacher_logits: Float[Tensor, "... V"],
+    temperature: float,
+    mask: Bool[Tensor, "..."] | None,
+) -> Float[Tensor, "... 4"]:
+    """Student entropy, teacher entropy, agreement and acceptance at each position, by the formula; 0 where masked."""
+    dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
+    logits = [counted_rows(side, mask).to(dtype) for side in (student_logits, teacher_logits)]
+    q, p = ((side / temperature).softmax(-1) for side in logits)
+    same = logits[0].argmax(-1) == logits[1].argmax(-1)
+    entropies = [torch.special.entr(side).sum(-1) for side in (q, p)]
+    figures = [*entropies, same.to(dtype), torch.minimum(p, q).sum(-1)]
+    return torch.stack([in_place_of_rows(figure, mask) for figure in figures], -1)
 
 
 def counted_rows(values: Float[Tensor, "..."] | Int[Tensor, "..."], mask: Bool[Tensor, "..."] | None) -> Tensor:

@@ -10,9 +10,8 @@ from torch import Tensor
 from kd_lab.how.backends import choose_backend, is_small
 from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.position_statistics import Statistics, reference_statistics
 from kd_lab.how.reduction import position_weights, reduce
-from kd_lab.how.reference import reference_likelihood, reference_softmax_kl
+from kd_lab.how.reference import Statistics, reference_likelihood, reference_softmax_kl, reference_statistics
 
 
 def softmax_kl(
@@ -36,40 +35,31 @@ def softmax_kl(
 
     (1 − w)·τ²·D(q, p) + w·CE(labels),  q = softmax(student_logits/τ),  p = softmax(teacher_logits/τ)
 
-    Value and gradient carry the same τ², which keeps the gradient of one size as τ grows. Total variation shrinks as
-    1/τ and not as 1/τ², so it carries no factor. The cross-entropy with the labels is taken at temperature 1; on the
-    CPU it costs no sweep of its own.
-
-    The gradient flows to the student alone; the teacher's logits are detached. There is a first derivative on every
-    backend and a second one on "reference" only; the table in `kd_lab.how.backends` says which transforms work where.
+    The gradient flows to the student alone and carries the same τ², which keeps its size as τ grows. Total variation
+    shrinks as 1/τ and not as 1/τ², and carries no factor. The cross-entropy is taken at τ = 1, in the same sweep.
 
     Args:
-        student_logits: [..., V], any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
-        teacher_logits: [..., V], of the same shape; the dtype may differ.
+        student_logits: any floating dtype and any strides. The arithmetic is fp32, or fp64 for fp64 logits.
+        teacher_logits: of the same shape; the dtype may differ.
         divergence: "forward_kl" KL(p‖q), "reverse_kl" KL(q‖p), "jsd", "skew_kl", "skew_reverse_kl" or
             "total_variation"; the functions of these names say where each is zero and infinite.
-        beta: the teacher's share of the mixture m, read by "jsd", "skew_kl" and "skew_reverse_kl" only; strictly
-            between 0 and 1.
+        beta: the teacher's share of the mixture m, strictly between 0 and 1; read by "jsd" and the skew divergences.
         temperature: τ > 0, softens both sides.
-        mask: [...], True where a position counts. What stands elsewhere is never read into the loss or the gradient.
-        reduction: "mean" over the positions that count, "sum" over them, or "none" for one loss per position, 0 where
-            masked. The mean of nothing is 0.
-        normalizer: with "mean", divide the sum by this instead: see `masked_mean` for gradient accumulation and data
-            parallel training.
+        mask: True where a position counts. What stands elsewhere is never read into the loss or the gradient.
+        reduction: "mean" over the positions that count, 0 where none does; "sum" over them; or "none": one loss each.
+        normalizer: with "mean", divide by this instead: see `masked_mean` for accumulation and data parallel training.
         scale_by_t2: carry τ².
-        backend: "reference" for the plain formula, "chunked" for rows in pieces that fit the CPU's cache, "triton" for
-            the fused kernel; "auto" is Triton on a GPU, and on the CPU the formula for few logits and chunked for
-            many. fp64 logits always take the reference.
-        labels: [...], the id that stands at each position, shifted as the logits are. Where it is `ignore_index` the
-            position does not count, as if masked.
+        backend: "reference", the plain formula; "chunked", rows in pieces that fit the CPU's cache; "triton", the fused
+            kernel; "auto", the one for this device and size. A table in `kd_lab.how.backends` says what each can do.
+        labels: the id that stands at each position, shifted as the logits are.
         label_weight: w, the share of the cross-entropy with the labels, from 0 to 1.
-        ignore_index: the label that says so.
-        weights: [...], a factor on each position's loss, without a gradient. The mean still divides by the number of
-            positions that count; pass `normalizer=weights.sum()` for a weighted mean.
+        ignore_index: the label of a position that does not count, as if masked.
+        weights: a constant factor on each position's loss. The mean still divides by the number of positions that
+            count; pass `normalizer=weights.sum()` for a weighted mean.
 
     Returns:
-        Nats: a scalar, or [...] with reduction "none". Reverse KL where the teacher is −inf and the student is not is
-        infinite, and its gradient is not finite there.
+        Nats: a scalar, or [...] with reduction "none", 0 where masked. Reverse KL is infinite where the teacher alone
+        is −inf, and its gradient is not finite there.
 
     Raises:
         ValueError: shapes, dtypes, devices or options do not fit, or the backend cannot run here.
@@ -80,22 +70,10 @@ def softmax_kl(
     >>> softmax_kl(student, teacher, divergence="reverse_kl", temperature=2.0)
     tensor(0.7964)
     """
-    return _evaluate(
-        student_logits,
-        teacher_logits,
-        divergence=divergence,
-        beta=beta,
-        temperature=temperature,
-        mask=mask,
-        reduction=reduction,
-        normalizer=normalizer,
-        scale_by_t2=scale_by_t2,
-        backend=backend,
-        labels=labels,
-        label_weight=label_weight,
-        ignore_index=ignore_index,
-        weights=weights,
-    )[0]
+    gap = {"divergence": divergence, "beta": beta, "temperature": temperature, "scale_by_t2": scale_by_t2}
+    reducing = {"mask": mask, "reduction": reduction, "normalizer": normalizer, "weights": weights}
+    supervision = {"labels": labels, "label_weight": label_weight, "ignore_index": ignore_index}
+    return _evaluate(student_logits, teacher_logits, backend=backend, **gap, **reducing, **supervision)[0]
 
 
 def softmax_kl_with_statistics(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, checked_ids, rest_of
+from kd_lab.models.saved import whole_file
 
 _FORMAT = "kd_lab sparse teacher 2"
 _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no absent token
@@ -40,15 +40,13 @@ def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike[str]) ->
         "temperature": repr(float(teacher.temperature)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        written = Path(folder) / path.name
-        try:
-            save_file(tensors, written, metadata | {"sha256": _checksum(tensors, metadata)})
-        except SafetensorError as error:
-            raise OSError(
-                f"{str(path)!r} could not be written ({error}); what was there before is untouched; is the disk full?"
-            ) from error
-        os.replace(written, path)
+    try:
+        with whole_file(path) as part:
+            save_file(tensors, part, metadata | {"sha256": _checksum(tensors, metadata)})
+    except SafetensorError as error:
+        raise OSError(
+            f"{str(path)!r} could not be written ({error}); what was there before is untouched; is the disk full?"
+        ) from error
     return path.stat().st_size
 
 

@@ -23,11 +23,12 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 from torch.distributed import ProcessGroup
 
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.early_gradient import refuse_a_second_derivative
 from kd_lab.how.reduction import reduce
 
 LOGITS = 2**23
@@ -155,8 +156,9 @@ class _VocabParallel(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, upstream: Float[Tensor, " N"]) -> tuple[Float[Tensor, "N V"], None, None]:
+        remedy = 'take softmax_kl(…, backend="reference") where a rank holds whole rows'
+        refuse_a_second_derivative("vocab_parallel_softmax_kl", remedy)
         student, teacher, norms, gradient_sum = ctx.saved_tensors
         to_logits = torch.empty_like(student)
         weight = upstream / ctx.gap.temperature

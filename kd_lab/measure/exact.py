@@ -5,7 +5,7 @@ i in base V, most significant first, as its ids; the mark that begins a text sta
 ends it, `end`, 0 unless a model says otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -86,7 +86,7 @@ def conditionals(model: nn.Module, length: int, differentiable: bool = False) ->
     return tables
 
 
-def joint(tables: list[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
+def joint(tables: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
     """log q(y) of every sequence of L tokens, `[V**L]`: the sum of its conditionals along the path.
 
     A text that ends early appears once, padded with ends; other paddings have log-probability −∞.
@@ -97,7 +97,7 @@ def joint(tables: list[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
     return logp
 
 
-def reach(tables: list[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Tensor, " _"]]:
+def reach(tables: Sequence[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Tensor, " _"]]:
     """The probability of passing through each prefix that still goes on, one vector `[V**t]` for each depth t."""
     probabilities, logp = [], tables[0].new_zeros(1, dtype=torch.float64)
     for t, table in enumerate(tables):
@@ -107,9 +107,9 @@ def reach(tables: list[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Tensor
 
 
 def gap_by_position(
-    student: list[Float[Tensor, "_ V"]],
-    teacher: list[Float[Tensor, "_ V"]],
-    visited: list[Float[Tensor, "_ V"]],
+    student: Sequence[Float[Tensor, "_ V"]],
+    teacher: Sequence[Float[Tensor, "_ V"]],
+    visited: Sequence[Float[Tensor, "_ V"]],
     divergence: Divergence = forward_kl,
     end: int = 0,
 ) -> Float[Tensor, " L"]:
@@ -129,7 +129,7 @@ def gap_by_position(
     )
 
 
-def sequence_kl(student: list[Float[Tensor, "_ V"]], teacher: list[Float[Tensor, "_ V"]]) -> Float[Tensor, ""]:
+def sequence_kl(student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, ""]:
     """KL(P‖Q) = Σ_y P(y)·(log P(y) − log Q(y)) over all V^L sequences, in nats per sequence.
 
     KL(Q‖P): swap the arguments.

@@ -1,5 +1,7 @@
 """Exposure bias: how much faster the error grows on the student's own prefixes than on the teacher's."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -43,7 +45,7 @@ def excess_error(
 
 
 def exact_excess_error(
-    student: list[Float[Tensor, "_ V"]], teacher: list[Float[Tensor, "_ V"]], end: int = 0
+    student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]], end: int = 0
 ) -> Float[Tensor, " L"]:
     """ExAccErr at every length by enumeration, from two tables of `conditionals`. See `excess_error`."""
     return excess_error(
@@ -80,7 +82,7 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
     Raises:
         ValueError: the vocabularies differ, or length is below 1.
 
-    >>> from kd_lab.models.finite_state import window_moves
+    >>> from kd_lab.models.exact_models import window_moves
     >>> coin = FiniteStateModel(torch.zeros(2, 2), window_moves(2, 1))  # ends with probability ½ at every step
     >>> pair_reach(coin, coin, 3).sum((1, 2)).tolist()
     [1.0, 0.5, 0.25]

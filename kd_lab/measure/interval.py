@@ -1,6 +1,7 @@
 """The confidence interval of a mean over a few seeds."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import atan, cos, pi, sin, sqrt
 
 import numpy as np
@@ -37,6 +38,7 @@ def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.9
     return float(results.mean()), student_t_quantile(len(results) - 1, level) * float(deviation) / sqrt(len(results))
 
 
+@cache  # a curve has an interval at each of its points, all over the same number of seeds
 def student_t_quantile(degrees: int, level: float) -> float:
     """The t for which P(|T| ≤ t) = level, T with Student's distribution of that many degrees of freedom.
 

@@ -5,7 +5,8 @@
 `Recipe.table()` prints the three columns from the recipes below.
 """
 
-from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient, RelationalHuber, SquaredError
+from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient
+from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.methods.recipe import Recipe
 from kd_lab.what import Features, Logits, Paths, Relations, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts

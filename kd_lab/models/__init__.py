@@ -5,7 +5,7 @@ Each model is a `kd_lab.contracts.LanguageModel`: a module from tokens [B, T] to
 """
 
 from kd_lab.models.cached_teacher import CachedTeacher
-from kd_lab.models.finite_state import FiniteStateModel
+from kd_lab.models.exact_models import FiniteStateModel, TabularModel
 from kd_lab.models.generate import generate, sampling_logp
 from kd_lab.models.gpt import GPT, GPTConfig
 from kd_lab.models.hugging_face import HuggingFace
@@ -13,7 +13,6 @@ from kd_lab.models.mixture import MixtureModel
 from kd_lab.models.reading import device_of, evaluating, next_token_logp, target_logp
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
-from kd_lab.models.tabular import TabularModel
 
 __all__ = [
     "GPT",

@@ -55,9 +55,8 @@ def generate(
 ) -> Int[Tensor, "B L"]:
     """Continue every prompt until the model's end or the last column, L = P + max_new_tokens.
 
-    Prompts of several lengths all begin in the first column. The model reads as far as the shortest goes, and a row
-    whose prompt is longer takes its next ids from there before it writes its own. So no row holds padding that the
-    model would have to look past, and every `LanguageModel` can write for prompts of any lengths.
+    Prompts of several lengths all begin in the first column. The model reads as far as the shortest goes, and a longer
+    one gives its row's next ids until it ends: no row holds padding, so every `LanguageModel` can write for them.
 
     Args:
         model: a `LanguageModel`. It is put in eval mode while it writes and back afterwards.
@@ -65,8 +64,7 @@ def generate(
         max_new_tokens: the most tokens to add to a prompt of P; a shorter one has as much more room as it is shorter.
         lengths: the ids of each row that are its prompt, the rest being padding; None: all P of them.
         generator: the source of chance, on the device of the model; needed unless greedy.
-        temperature: see `sampling_logp`.
-        top_p: see `sampling_logp`.
+        temperature, top_p: see `sampling_logp`.
         greedy: take the most likely token (the first of equals) instead of drawing one.
         cached: read each token once. False reads the whole text again for every token: slow, and the same tokens.
 
@@ -76,39 +74,38 @@ def generate(
     Raises:
         ValueError: text and context do not fit, a prompt is empty, or chance is missing or on another device.
 
-    >>> from kd_lab.models.tabular import TabularModel
+    >>> from kd_lab.models.exact_models import TabularModel
     >>> from kd_lab.worlds import language
     >>> echo = language("echo")
     >>> written = generate(TabularModel(echo.logp), torch.zeros(1, 1, dtype=torch.long), 6, greedy=True)
     >>> echo.vocabulary.decode(written)
     ['axxa']
 
-    Source of the reading of prompts of several lengths: `llama/generation.py` of github.com/meta-llama/llama.
+    Source for prompts of several lengths: `llama/generation.py` of github.com/meta-llama/llama.
     """
-    device = device_of(model)
-    batch_size, width = prompts.shape
+    device, (batch_size, width) = device_of(model), prompts.shape
     prompts = prompts.to(device)
     lengths = torch.full((batch_size,), width, device=device) if lengths is None else lengths.to(device)
     _check(model, width, lengths, max_new_tokens, generator, greedy, device)
     tokens = prompts.new_full((batch_size, width + max_new_tokens), model.end)
-    columns = torch.arange(tokens.shape[1], device=device)
-    given = columns < lengths[:, None]
+    given = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
     tokens[:, :width] = prompts.where(given[:, :width], model.end)
     going = torch.ones(batch_size, dtype=torch.bool, device=device)
     with evaluating(model):
         cache = model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
         for t in range(int(lengths.min()), tokens.shape[1]):
             logits = model(tokens[:, cache.length : t], cache=cache) if cached else model(tokens[:, :t])
-            if greedy:
-                new = logits[:, -1].argmax(-1)
-            else:
-                weights = sampling_logp(logits[:, -1], temperature, top_p).exp()
-                new = torch.multinomial(weights, 1, generator=generator)[:, 0]
+            new = logits[:, -1].argmax(-1) if greedy else _drawn(logits[:, -1], temperature, top_p, generator)
             tokens[:, t] = tokens[:, t].where(given[:, t], new.where(going, model.end))
             going &= given[:, t] | (new != model.end)
             if not going.any():
                 break
     return tokens
+
+
+def _drawn(logits: Float[Tensor, "B V"], temperature: float, top_p: float, generator: torch.Generator) -> Tensor:
+    weights = sampling_logp(logits, temperature, top_p).exp()
+    return torch.multinomial(weights, 1, generator=generator)[:, 0]
 
 
 def _check(

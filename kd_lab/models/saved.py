@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -188,7 +189,14 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> 
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """All of the content or none of it: written beside the target and moved into its place in one step.
+    """All of the content or none of it: see `whole_file`."""
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to. At the end it is moved to `path` in one step; after an error nothing is left.
 
     Raises:
         ValueError: the folder does not exist.
@@ -197,6 +205,6 @@ def write_file(path: Path, content: bytes) -> None:
         raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         part = Path(folder) / path.name
-        part.write_bytes(content)
+        yield part
         os.chmod(part, 0o644)  # whatever the umask: a model need not be private
         os.replace(part, path)

@@ -6,7 +6,7 @@ Bars are made once and then moved, so that the same functions serve a static fig
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.lines import Line2D
@@ -58,7 +58,7 @@ def set_bars(bars: BarContainer, heights: Sequence[float] | np.ndarray) -> None:
 
 def interval_curve(
     axes: Axes,
-    x: Float[np.ndarray, " N"],
+    x: Real[np.ndarray, " N"],
     mean: Float[np.ndarray, " N"],
     half_width: Float[np.ndarray, " N"],
     look: Look,

@@ -2,8 +2,7 @@
 
 from kd_lab.what.features import Features
 from kd_lab.what.heads import Heads
-from kd_lab.what.kept_logits import KeptLogits
-from kd_lab.what.logits import Logits, Paths
+from kd_lab.what.logits import KeptLogits, Logits, Paths
 from kd_lab.what.relations import Relations
 from kd_lab.what.sequences import Sequences
 

@@ -1,6 +1,6 @@
-"""WHAT is copied from the next-token distributions: the logits at each position, or along a whole text."""
+"""WHAT is copied from the next-token distributions: logits at each position, along a whole text, or a few kept ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -46,3 +46,46 @@ class Paths(Logits):
 
     def __str__(self) -> str:
         return "sequences, with logits"
+
+
+@dataclass(frozen=True)
+class KeptLogits:
+    """The top k or sampled tokens of each position, looked up by the text. The teacher is a `SparseTeacher`.
+
+    Source: Anshumann et al. (2025), "Sparse Logit Sampling", arXiv:2503.16870, section 2.
+    """
+
+    texts: Batch = field(repr=False, compare=False)  # the texts that were read; row i of the cache is of text i
+    gives: ClassVar[Kind] = "sparse_distributions"
+    needs: ClassVar[Access] = "kept_logits"
+
+    def __str__(self) -> str:
+        return "kept logits"
+
+    def bind(self, student: nn.Module, teacher: object, seed: int) -> Signal:
+        """A reader of the student's logits and of the cache's rows for the same texts.
+
+        Raises:
+            ValueError: the cache has another number of rows than there are texts; on reading, a text is not among them.
+        """
+        if len(teacher) != len(self.texts):
+            raise ValueError(
+                f"the cache has {len(teacher)} rows and {len(self.texts)} texts came with it; expected one row for "
+                "each text, in the same order: hand over the batch that the cache was made of"
+            )
+        row_of = {_key(row): i for i, row in enumerate(self.texts.inputs)}
+
+        def read(batch: Batch) -> tuple[Float[Tensor, "B T V"], object]:
+            rows = [row_of.get(_key(row)) for row in batch.inputs]
+            if None in rows:
+                raise ValueError(
+                    f"{rows.count(None)} of {len(rows)} texts are not in the cache; expected those that it was made "
+                    "of: train on the same world, padded to the same length"
+                )
+            return student(batch.inputs), teacher[torch.tensor(rows)].to(batch.mask.device)
+
+        return Signal(read)
+
+
+def _key(tokens: Tensor) -> bytes:
+    return tokens.cpu().numpy().tobytes()

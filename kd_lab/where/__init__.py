@@ -1,9 +1,8 @@
 """The third knob: on whose prefixes student and teacher are compared."""
 
 from kd_lab.where.beam import Hypothesis, Step, beam_search
-from kd_lab.where.corpus import Corpus
+from kd_lab.where.corpus import Corpus, Mixture
 from kd_lab.where.endpoint import TextTeacher
-from kd_lab.where.mixtures import Mixture
 from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts, rollout, teacher_texts
 
 __all__ = [

@@ -80,10 +80,9 @@ def beam_search(
             finished, dropped = ranked[:width], ranked[width:]
             growing, parents = [one for one, _ in staying[:width]], [parent for _, parent in staying[:width]]
             if trace is not None:
-                new = {id(one) for one, _ in leaving}
-                kept = growing + [one for one in finished if id(one) in new]
-                cut = [one for one, _ in staying[width:]] + [one for one in dropped if id(one) in new]
-                trace.append(Step(_by_logp(kept), _by_logp(cut)))
+                new, given_up = {id(one) for one, _ in leaving}, [one for one, _ in staying[width:]]
+                kept, lost = ([one for one in side if id(one) in new] for side in (finished, dropped))
+                trace.append(Step(_by_logp(growing + kept), _by_logp(given_up + lost)))
             if not growing or _settled(growing, finished, width, max_new_tokens**length_penalty):
                 break
             cache = cache.select(torch.tensor(parents, device=prompt.device))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from logit_pairs import KLS, agree, every_divergence, exact, pair, value_and_gradient
 
 import kd_lab.how.chunked as chunked
-from kd_lab.how import DIVERGENCES, softmax_kl
+from kd_lab.how import softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

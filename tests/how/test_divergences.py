@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from kd_lab.how import DIVERGENCES, forward_kl, jsd, reverse_kl, skew_kl, skew_reverse_kl, total_variation
+from kd_lab.how import forward_kl, jsd, reverse_kl, skew_kl, skew_reverse_kl, total_variation
+from kd_lab.how.divergences import DIVERGENCES
 
 ALL = [entry.function for entry in DIVERGENCES.values()]
 MIXTURES = [entry.function for entry in DIVERGENCES.values() if entry.is_mixture]

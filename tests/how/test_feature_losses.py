@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from kd_lab.how import RelationalHuber, SquaredError
+from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.worlds import Batch
 
 BATCH = Batch(torch.tensor([[0, 1, 2, 0], [0, 2, 0, 0]]), torch.tensor([[True, True, False], [True, False, False]]))

@@ -9,7 +9,8 @@ import torch
 
 import kd_lab.how.chunked as chunked
 import kd_lab.how.linear_sweep as linear_sweep
-from kd_lab.how import DIVERGENCES, linear_softmax_kl, softmax_kl
+from kd_lab.how import linear_softmax_kl, softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 B, T, V, WIDTH, TEACHER_WIDTH = 3, 5, 97, 8, 11
 MASK = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
@@ -214,6 +215,20 @@ def test_scales_caps_and_labels_in_the_same_sweep(divergence, backend, label_wei
         close(got / 3, exact, 1e-5)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference", "triton"])
+def test_labels_alone_are_read_where_the_divergence_is_infinite(backend):
+    if backend == "triton":
+        pytest.importorskip("triton")
+    student, teacher = heads()
+    options = {"labels": LABELS, "label_weight": 1.0}
+    expected = fused(student, teacher, **options)
+    teacher[2] = torch.zeros(V).index_fill(0, torch.tensor([1]), -torch.inf)
+    loss = fused(student, teacher, **options, divergence="reverse_kl", backend=backend)
+    torch.testing.assert_close(loss, expected)
+    for got, exact in zip(*(torch.autograd.grad(x, student) for x in (loss, expected)), strict=True):
+        close(got, exact, 1e-5)
+
+
 def test_weights_are_factors_without_a_gradient():
     student, teacher = heads()
     weights = torch.linspace(-1, 2, B * T).view(B, T)
@@ -265,7 +280,8 @@ def test_a_second_derivative_is_refused_in_words_and_the_reference_has_one():
 
 COMPILED = """
 import torch
-from kd_lab.how import DIVERGENCES, linear_softmax_kl
+from kd_lab.how import linear_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 torch.manual_seed(0)
 student = [torch.randn(shape).requires_grad_() for shape in ((2, 3, 8), (50, 8), (50,))]

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from kd_lab.contracts import Head
-from kd_lab.how import DIVERGENCES, Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl, top_k
+from kd_lab.how import Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl, top_k
+from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.linear_sweep import head_logits
 from kd_lab.worlds import Batch
 

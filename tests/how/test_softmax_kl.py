@@ -16,8 +16,9 @@ from logit_pairs import (
     value_and_gradient,
 )
 
-from kd_lab.how import DIVERGENCES, softmax_kl
+from kd_lab.how import softmax_kl
 from kd_lab.how.chunked import chunked_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 pytestmark = [
     pytest.mark.usefixtures("small_chunks"),

@@ -8,18 +8,10 @@ import pytest
 import torch
 
 import kd_lab.how.sparse_events as sparse_events
-from kd_lab.how import (
-    DIVERGENCES,
-    SparseTeacher,
-    forward_kl,
-    load_sparse_teacher,
-    sampled,
-    save_sparse_teacher,
-    softmax_kl,
-    sparse_softmax_kl,
-    sparse_teacher_kl,
-    top_k,
-)
+from kd_lab.how import SparseTeacher, forward_kl, sampled, softmax_kl, sparse_softmax_kl, top_k
+from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.sparse import sparse_teacher_kl
+from kd_lab.how.sparse_file import load_sparse_teacher, save_sparse_teacher
 from kd_lab.models import load_teacher
 from kd_lab.worlds import surnames
 
@@ -345,7 +337,8 @@ def test_weights_are_factors_on_the_losses_and_torch_func_takes_its_gradient(tai
 
 COMPILED = """
 import sys, torch
-from kd_lab.how import sampled, sparse_softmax_kl, sparse_teacher_kl, top_k
+from kd_lab.how import sampled, sparse_softmax_kl, top_k
+from kd_lab.how.sparse import sparse_teacher_kl
 
 torch.manual_seed(0)
 student, teacher = 3 * torch.randn(2, 5, 40), 3 * torch.randn(2, 5, 40)

@@ -7,9 +7,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from kd_lab.how import SparseTeacher, load_sparse_teacher, sampled, save_sparse_teacher, softmax_kl, top_k
-from kd_lab.how import sparse_teacher_kl as gap
-from kd_lab.how.sparse_file import _checksum
+from kd_lab.how import SparseTeacher, sampled, softmax_kl, top_k
+from kd_lab.how.sparse import sparse_teacher_kl as gap
+from kd_lab.how.sparse_file import _checksum, load_sparse_teacher, save_sparse_teacher
 
 
 def logits(vocabulary: int, rows: int = 64) -> torch.Tensor:

@@ -9,7 +9,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
-from kd_lab.how import DIVERGENCES, softmax_kl, vocab_parallel, vocab_parallel_softmax_kl
+from kd_lab.how import softmax_kl, vocab_parallel, vocab_parallel_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
 
 RANKS = 2
 SPLIT = (5, 6)  # of 11 tokens: shards differ in size
@@ -75,6 +76,9 @@ def check_options_left_out(rank: int) -> None:
     with torch.no_grad():
         shards = (side.split(SPLIT, -1)[rank] for side in (student, teacher))
         torch.testing.assert_close(vocab_parallel_softmax_kl(*shards), softmax_kl(student, teacher), rtol=0, atol=1e-6)
+    shards = [side.split(SPLIT, -1)[rank].clone().requires_grad_() for side in (student, teacher)]
+    with pytest.raises(ValueError, match=r"differentiated again.*where a rank holds whole rows"):
+        torch.autograd.grad(vocab_parallel_softmax_kl(*shards), shards[0], create_graph=True)  # was silently constant
     nothing = vocab_parallel_softmax_kl(student[..., :5], teacher[..., :5], mask=torch.zeros_like(mask))
     assert nothing == 0
 

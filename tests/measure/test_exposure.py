@@ -13,7 +13,7 @@ from kd_lab.measure import (
     pair_reach,
 )
 from kd_lab.models import FiniteStateModel
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 
 
 @pytest.fixture

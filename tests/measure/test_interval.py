@@ -12,6 +12,14 @@ def test_quantiles_agree_with_the_table(degrees, level, expected):
     assert student_t_quantile(degrees, level) == pytest.approx(expected, abs=6e-4)
 
 
+def test_each_size_is_bisected_once():
+    """A curve of a hundred points asks for the same quantile a hundred times."""
+    student_t_quantile.cache_clear()
+    for values in np.random.default_rng(0).normal(size=(20, 5)):
+        mean_interval(values)
+    assert student_t_quantile.cache_info().misses == 1
+
+
 def test_many_degrees_tend_to_the_normal_distribution():
     assert student_t_quantile(10_000, 0.95) == pytest.approx(1.96, abs=1e-3)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from kd_lab.contracts import How, What, Where
-from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient, RelationalHuber, SquaredError
+from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient
+from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.methods import METHODS, Recipe, Term, labels_only, sequence_level, word_level
 from kd_lab.what import Features, Logits, Paths, Relations, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from kd_lab.models import FiniteStateModel, MixtureModel, TabularModel
+from kd_lab.models.exact_models import window_moves
 from kd_lab.models.fingerprint import fingerprint
-from kd_lab.models.finite_state import window_moves
 from kd_lab.worlds import surnames
 
 

@@ -2,7 +2,7 @@
 
 import matplotlib
 
-from kd_lab import how
+from kd_lab.how import divergences
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER, course_style, new_figure
 
 
@@ -13,7 +13,7 @@ def test_looks_differ_in_more_than_colour():
 
 
 def test_every_divergence_of_the_library_that_figures_show_has_its_look():
-    assert set(DIVERGENCES) <= set(how.DIVERGENCES)
+    assert set(DIVERGENCES) <= set(divergences.DIVERGENCES)
 
 
 def test_the_style_ends_with_its_block():

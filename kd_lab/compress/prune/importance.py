@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from kd_lab.models import GPT, evaluating
+from kd_lab.models import GPT, device_of, evaluating
 from kd_lab.worlds import Batch
 
 
@@ -43,7 +43,7 @@ def wanda(model: GPT, batch: Batch) -> dict[str, Tensor]:
 
     Source: Sun et al. (2023), arXiv:2306.11695, equation 1.
     """
-    squares = {}
+    squares, batch = {}, batch.to(device_of(model))
 
     def listen(name: str):
         def hook(layer: nn.Linear, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -85,7 +85,7 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     with evaluating(model):
         for rows in torch.arange(len(batch)).chunk(pieces):
-            piece = batch[rows]
+            piece = batch[rows].to(device_of(model))
             loss = cross_entropy(model(piece.inputs)[piece.mask], piece.targets[piece.mask])
             gradients = torch.autograd.grad(loss, list(weights.values()))
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
@@ -99,6 +99,7 @@ def block_influence(model: GPT, batch: Batch) -> Float[Tensor, " layers"]:
 
     Source: Men et al. (2024), arXiv:2403.03853, the block influence.
     """
+    batch = batch.to(device_of(model))
     with evaluating(model):
         _, after = model(batch.inputs, return_hidden=True)
     first = model.tokens(batch.inputs) + model.positions.weight[: batch.inputs.shape[1]]

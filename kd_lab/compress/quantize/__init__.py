@@ -13,8 +13,7 @@ from kd_lab.compress.quantize.activations import (
     smoothquant,
 )
 from kd_lab.compress.quantize.gptq import gptq, gptq_matrix
-from kd_lab.compress.quantize.int8 import Int8Linear, to_int8
-from kd_lab.compress.quantize.model import QuantizedModel, round_to_nearest
+from kd_lab.compress.quantize.model import Int8Linear, QuantizedModel, round_to_nearest, to_int8
 from kd_lab.compress.quantize.qat import convert_qat, prepare_qat, straight_through
 from kd_lab.compress.quantize.rounding import QuantizedMatrix, Scheme, round_matrix
 from kd_lab.compress.quantize.storage import load_quantized, save_quantized

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.models import GPT, evaluating
+from kd_lab.models import GPT, device_of, evaluating
 from kd_lab.worlds import Batch
 
 Ranges = Mapping[str, Float[Tensor, " *I"]]
@@ -34,7 +34,7 @@ def layer_inputs(model: GPT, batch: Batch, names: list[str] | None = None) -> di
     >>> seen["blocks.0.expand"].shape[1]
     128
     """
-    seen, handles = {}, []
+    seen, handles, batch = {}, [], batch.to(device_of(model))
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Linear) and (names is None or name in names):
             handles.append(layer.register_forward_pre_hook(_note(seen, name, batch)))

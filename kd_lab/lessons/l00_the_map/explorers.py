@@ -1,15 +1,19 @@
 """Walking a language model's tree along a text: the choice at each node, and what the choices add up to."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from math import exp, log, log10
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from kd_lab.models import next_token_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
 from kd_lab.viz.plots import letter_bars, set_bars
-from kd_lab.viz.style import FAINT, INK, TEACHER
+from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
 from kd_lab.worlds import Vocabulary
 
 MOST_NATS = 10.0  # the height of the right-hand axis; a taller step is cut there, with an arrow and its number
@@ -129,10 +133,15 @@ def one_in(nats: float) -> str:
     return f"1 text in {exp(nats):,.0f}" if nats < log(1e9) else f"1 text in 10^{nats / log(10):.0f}"
 
 
-RATE = 1e9  # sequences a second: generous for any machine that also has to look at them
+RATE = 1e9  # sequences per second: generous for any machine that also has to look at them
 YEAR = 3.156e7  # seconds
 AGE = 13.8e9 * YEAR  # of the universe, in seconds
-LANDMARKS = {"a second": RATE, "a year": RATE * YEAR, "age of the universe": RATE * AGE, "atoms in\nthe universe": 1e80}
+LANDMARKS = {
+    "one second": RATE,
+    "one year": RATE * YEAR,
+    "age of the universe": RATE * AGE,
+    "atoms in\nthe universe": 1e80,
+}
 SIZES = ((20, 40, 1), (12, 66, 4), (7.5, 104, 10))  # of the digits, in points; how many fit in a line; how many lines
 LONGEST = 200  # tokens: a paragraph
 VOCABULARIES = {2: "a coin", 7: "an exact language", 27: "letters", 256: "bytes", 50_257: "GPT-2"}
@@ -220,3 +229,62 @@ def duration(exponent: float) -> str:
         return f"{10**exponent / YEAR:,.0f} years"
     ages = exponent - log10(AGE)
     return f"{f'{10**ages:.0f}' if ages < 2 else power_of_ten(ages)} times the age of the universe"
+
+
+def node_explorer(
+    beliefs: Mapping[str, Float[np.ndarray, "moments texts V"]],
+    texts: Sequence[str],
+    symbols: Sequence[str],
+    every: int,
+    name: str = "node",
+) -> Explorer:
+    """An explorer of one node while two students learn: above what labels say there, below what the teacher says.
+
+    Args:
+        beliefs: "labels" and "teacher", the targets, and for each of two recipes its student's distributions at every
+            moment, as `kd_lab.lessons.l00_the_map.experiment.beliefs` gives them.
+        texts: the prefixes that lead to the nodes.
+        symbols: of the vocabulary, the end mark first.
+        every: steps from one moment to the next.
+        name: of the explorer.
+    """
+    with_labels, with_teacher = (key for key in beliefs if key not in ("labels", "teacher"))
+    rows = (
+        (with_labels, "labels", BASELINE, "student with labels"),
+        (with_teacher, "teacher", TEACHER, "student with a teacher"),
+    )
+    moments = len(beliefs[with_labels])
+    signs = ["end", *symbols[1:]]
+
+    def create(figure):
+        artists = {}
+        for axes, (key, target, look, title) in zip(figure.subplots(2, 1, sharex=True), rows, strict=True):
+            shown = (replace(look, label=f"the {target}"), replace(STUDENT, label=title))
+            artists[key] = letter_bars(axes, signs, shown)
+            axes.set(ylabel="probability", ylim=(0, 0.8))
+        figure.axes[1].get_xticklabels()[0].set_rotation(90)
+        return artists
+
+    def update(artists, step: int, text: str) -> str:
+        place, moment = texts.index(text), step // every
+        said = []
+        for key, target, _, title in rows:
+            aim, now = beliefs[target][0, place], beliefs[key][moment, place]
+            set_bars(artists[key][0], aim)
+            set_bars(artists[key][1], now)
+            seen = aim > 0
+            gap = float((aim[seen] * np.log(aim[seen] / now[seen])).sum())
+            said.append(f"{title}: {gap:.2f} nats from the {target}")
+        return f"After {step} steps, at “{text}”: {said[0]}; {said[1]}."
+
+    return Explorer(
+        name=name,
+        controls=[
+            Slider("step", 0, every * (moments - 1), every, start=0),
+            Choice("after", list(texts), start=texts[0]),
+        ],
+        create=create,
+        update=update,
+        presets={"untrained": {"step": 0}, "trained": {"step": every * (moments - 1)}},
+        size=(780, 400),
+    )

@@ -1,15 +1,21 @@
 """A language model drawn as what it is: a tree whose branches are letters and whose widths are probabilities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import nn
+from torch import Tensor, nn
 
+from kd_lab.how import forward_kl
+from kd_lab.measure.exact import prefixes, reach
 from kd_lab.models import next_token_logp
-from kd_lab.viz.style import FAINT, INK, TEACHER, course_style, new_figure
+from kd_lab.viz.learning import draw_learning
+from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, course_style, new_figure
 from kd_lab.worlds import Vocabulary
 
 ROOM = 0.4  # between the sign of a node and where its branches begin, in letters
@@ -78,7 +84,13 @@ def tree_figure(
     return figure
 
 
-def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, highlight: str = "") -> None:
+def draw_tree(
+    axes: Axes,
+    paths: Mapping[str, float],
+    vocabulary: Vocabulary,
+    highlight: str = "",
+    gaps: Mapping[str, float] | None = None,
+) -> None:
     """Draw a tree of texts from left to right, one letter per step, branches as wide as what flows through them.
 
     The faint whiskers at each node are the letters that the tree leaves out: every node has one branch for each symbol.
@@ -88,6 +100,8 @@ def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, hi
         paths: text → probability of coming through it, as `likely_paths` gives it, the root first.
         vocabulary: for the end mark and for how many branches a node has.
         highlight: a text whose path is drawn in full colour; the others are paler.
+        gaps: text → nats, at each node where something grows: a disc behind the node, the redder the more, and the
+            number below it.
 
     Raises:
         ValueError: a text has no parent among the paths.
@@ -146,8 +160,17 @@ def draw_tree(axes: Axes, paths: Mapping[str, float], vocabulary: Vocabulary, hi
             fontweight="bold" if highlight.startswith(text) else "normal",
             zorder=3,
         )
+    _mark_gaps(axes, {text: gap for text, gap in (gaps or {}).items() if text in paths}, depth, height)
     axes.set(xlim=(-0.35, max(depth.values()) + 0.5), ylim=(rows - 0.4, -0.6))
     axes.set_axis_off()
+
+
+def _mark_gaps(axes: Axes, gaps: Mapping[str, float], depth: Mapping[str, int], height: Mapping[str, float]) -> None:
+    """A disc behind each node, the redder the more nats, with the number below it."""
+    for text, nats in gaps.items():
+        x, y, share = depth[text], height[text], nats / max(gaps.values())
+        axes.plot([x], [y], "o", markersize=17, color=colormaps["OrRd"](0.1 + 0.6 * share), zorder=2)
+        axes.text(x, y + 0.46, f"{nats:.3f}", fontsize=8, color=INK, ha="center", va="center", zorder=4)
 
 
 def _heights(root: str, children: Mapping[str, list[str]]) -> dict[str, float]:
@@ -162,3 +185,60 @@ def _heights(root: str, children: Mapping[str, list[str]]) -> dict[str, float]:
 
     place(root)
     return height
+
+
+def node_gaps(
+    student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]], vocabulary: Vocabulary
+) -> dict[str, float]:
+    """The contribution of each node to KL(P‖Q), in nats: the teacher's probability of reaching it times the KL there.
+
+    Args:
+        student, teacher: log-probabilities, one table per length of the prefix, a row per prefix.
+        vocabulary: spells the prefixes.
+
+    Returns:
+        prefix → nats, for every prefix at which the teacher still writes. They add up to the sequence-level KL.
+    """
+    found: dict[str, float] = {}
+    for length, (visits, own, theirs) in enumerate(zip(reach(list(teacher)), student, teacher, strict=True)):
+        parts = visits.where(visits > 0, 0.0) * forward_kl(own, theirs).where(visits > 0, 0.0)
+        for number in visits.nonzero()[:, 0].tolist():
+            digits = prefixes(len(vocabulary), length)[number].tolist() if length else []
+            found["".join(vocabulary.symbols[digit] for digit in digits)] = parts[number].item()
+    return found
+
+
+def gap_tree(paths: Mapping[str, float], gaps: Mapping[str, float], vocabulary: Vocabulary) -> Figure:
+    """The teacher's tree with each node coloured by its contribution to the sequence-level KL."""
+    figure = new_figure(760, 340)
+    with course_style():
+        draw_tree(figure.subplots(), paths, vocabulary, gaps={text: gaps[text] for text in paths if text in gaps})
+    return figure
+
+
+def position_figure(by_position: Sequence[Float[Tensor, " L"]]) -> Figure:
+    """The expected KL at each position, a group of bars per position and a bar per student."""
+    figure = new_figure(640, 260)
+    with course_style():
+        axes = figure.subplots()
+        for number, gaps in enumerate(by_position):
+            tone = DIVERGENCES["forward_kl"].area | {"alpha": 1 - 0.3 * number}
+            places = np.arange(1, len(gaps) + 1) + 0.25 * (number - 1)
+            axes.bar(places, gaps, width=0.22, label=f"student {number}", **tone)
+        axes.set(xlabel="position t", ylabel="KL in nats")
+        axes.legend()
+    return figure
+
+
+def contest_figure(
+    panels: Mapping[str, Mapping[str, Float[np.ndarray, "seeds points"]]], every: int, teacher: float
+) -> Figure:
+    """Learning curves with labels and with a teacher: a panel per set of names, all on the same axes."""
+    figure = new_figure(760, 330)
+    with course_style():
+        for axes, (title, curves) in zip(figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True):
+            draw_learning(axes, curves, every=every, looks=(BASELINE, STUDENT), teacher=teacher)
+            axes.set_title(title)
+        figure.axes[0].set_ylabel("held-out bits per character")
+        figure.axes[-1].legend()
+    return figure

@@ -13,18 +13,19 @@ world, teacher = surnames(), load_teacher("surnames")
 paths = likely_paths(teacher, world.vocabulary, start="mar", letters=4, width=7, least=0.008, include="martin.")
 show(
     tree_figure(paths, world.vocabulary, highlight="martin."),
-    "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter, its percentage the probability of that letter after all that came before, its width how much of the whole flows through. Multiply along the dark path: "
+    "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter. Its percentage is the probability of that letter after all that came before; its width shows how much of the whole flows through. Multiply along the dark path: "
     + f"{paths['martin.']:.1%} of the names that begin with “mar” are Martin. "
     + "Each grey fan stands for the letters that are not drawn: every node has 27 branches.",
-    alt="A tree that grows from “mar” to the right, one letter a step, into names such as martin, with a percentage on each branch.",
+    alt="A tree that grows from “mar” to the right, one letter per step, into names such as martin, with a percentage on each branch.",
 )
 
 # %% [markdown] tags=["card"]
 # **You will be able to**
-# compute the probability of a text from a model's next-token distributions ·
-# say why nobody lists all texts, and list them where it is possible ·
-# split the gap between two models into the gaps at their nodes ·
-# write the training loop of a distillation, and name the three choices that tell its methods apart.
+#
+# - compute the probability of a text from a model's next-token distributions;
+# - say why nobody lists all texts, and list them where it is possible;
+# - split the gap between two models into the gaps at their nodes;
+# - write the training loop of a distillation, and name the three choices that tell its methods apart.
 #
 # **Before this:** Python, a little PyTorch, and what a neural network's training loop looks like. No other lesson.
 #
@@ -43,9 +44,14 @@ seed = setup("00", threads=1)
 # %% [markdown]
 # ## 1 · One letter at a time
 #
-# A language model does one thing. It reads a **prefix** and gives every **token** of its **vocabulary** a probability of coming next. Here the tokens are the letters a to z and an end mark, which says that the name is over. Writing is walking: draw a token from the distribution, append it, read again.
+# A language model does one thing.
+# It reads a **prefix** and gives every **token** of its **vocabulary** a probability of coming next.
+# Here the tokens are the letters a to z and an end mark, which says that the name is over.
+# Writing is walking: draw a token from the distribution, append it, read again.
 #
-# That is how the teacher writes names. It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census; the other tenth, the **held-out** names, it has never seen.
+# That is how the teacher writes names.
+# It learned from nine tenths of the 20,000 most frequent surnames of the 1990 US census.
+# The other tenth, the **held-out** names, it has never seen.
 
 # %%
 from kd_lab.models import generate
@@ -71,7 +77,9 @@ Markdown(
 )
 
 # %% [markdown]
-# **Explore.** Walk the tree yourself. Press the arrow keys on *step*, then type your own surname. Look for two things: where the model is nearly certain, and what it costs to stop too early.
+# **Explore.** Walk the tree yourself.
+# Press the arrow keys on *step*, then type your own surname; accents and punctuation are dropped.
+# Look for two things: where the model is nearly certain, and what it costs to stop too early.
 
 # %%
 from kd_lab.lessons.l00_the_map.explorers import walk_explorer
@@ -83,13 +91,17 @@ walk.show()
 walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
 
 # %% [markdown]
-# **Derive.** Write a text as tokens $y = (y_1, \dots, y_T)$, the end mark $y_T$ being one of them, and its first $t-1$ tokens as $y_{<t}$. The model gives the **conditionals** $p(y_t \mid y_{<t})$, one distribution at each node. To write $y$ it has to take each branch of its path, so
+# **Derive.** Write a text as tokens $y = (y_1, \dots, y_T)$, where the last one, $y_T$, is the end mark.
+# Its first $t-1$ tokens are the prefix $y_{<t}$.
+# The model gives the **conditionals** $p(y_t \mid y_{<t})$, one distribution at each node.
+# To write $y$ it has to take each branch of its path, so
 #
 # $$p(y) = \prod_{t=1}^{T} p(y_t \mid y_{<t}), \qquad \log p(y) = \sum_{t=1}^{T} \log p(y_t \mid y_{<t}).$$
 #
-# $p(y)$ is the **joint** probability: that of the whole text. With the natural logarithm, $\log p(y)$ is measured in **nats**; one bit is $\ln 2 \approx 0.69$ nats.
+# $p(y)$ is the **joint** probability: that of the whole text.
+# With the natural logarithm, $\log p(y)$ is measured in **nats**; one bit is $\ln 2 \approx 0.69$ nats.
 #
-# By hand, with three tokens (`.` is the end mark):
+# **By hand, three tokens** (`.` is the end mark):
 #
 # | after | . | a | b |
 # |---|---|---|---|
@@ -102,7 +114,10 @@ walk.filmstrip(["first letter", {"step": 3}, "to the end", "stop early"])
 # %% [markdown]
 # ### Exercise 00.1 · The log-probability of a text (●○○, 8 minutes)
 #
-# A batch holds `B` texts as ids. `tokens` is `[B, T + 1]`: each row begins with the mark at which a text starts, and short rows are padded. `logits[:, t]` holds the unnormalised log-probabilities that the model computed after reading `tokens[:, : t + 1]`. `mask` is `[B, T]`, true where the model's prediction counts: up to and including the end mark of each text.
+# A batch holds `B` texts as ids.
+# `tokens` is `[B, T + 1]`: each row begins with the mark at which a text starts, and short rows are padded.
+# `logits[:, t]` holds the unnormalised log-probabilities that the model computed after reading `tokens[:, : t + 1]`.
+# `mask` is `[B, T]`, true where the model's prediction counts: up to and including the end mark of each text.
 
 
 # %%
@@ -128,7 +143,8 @@ def text_logp(logits, tokens, mask):
 # solution
 
 # %% [markdown]
-# Summed over all held-out names and divided by the number of letters, end marks included, this is the figure by which language models are compared: **bits per character**. The library's function must agree with yours.
+# Sum −log p over all held-out names, divide by the number of letters, end marks included, and convert to bits: that is **bits per character**, the number by which such models are compared.
+# The library's function must agree with yours.
 
 # %%
 from kd_lab.measure import bits_per_character
@@ -149,7 +165,8 @@ Markdown(
 # %% [markdown]
 # ## 2 · Why nobody lists all texts
 #
-# With $V$ symbols there are $V$ branches at each node, so $V^L$ paths of length $L$. A large language model has $V \approx 50{,}000$ and writes an answer of $L \approx 200$ tokens.
+# With $V$ symbols there are $V$ branches at each node, hence $V^L$ paths of length $L$.
+# GPT-2 has $V \approx 50{,}000$, and an answer may have $L \approx 200$ tokens.
 
 # %%
 predict("00.b")
@@ -167,9 +184,13 @@ counter.show()
 counter.filmstrip(["exact language", "surnames", "a sentence", "a paragraph"])
 
 # %% [markdown]
-# So the joint of a real model is never written down. It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals). All that follows does one of the three.
+# So the joint of a real model is never written down.
+# It is **sampled** (walk and see), **searched** (look for likely paths), or **constrained node by node** (match the conditionals).
+# All that follows does one of the three.
 #
-# But a language may be so small that all of its texts can be listed, and then every claim about a joint can be checked to the last digit. *echo* is such a language: seven symbols, six tokens, and a rule that reaches from the first letter to the last.
+# But a language may be so small that all of its texts can be listed.
+# Then every claim about a joint can be checked to the last digit.
+# *echo* is such a language: seven symbols, six tokens, and a rule that reaches from the first letter to the last.
 
 # %%
 from kd_lab.worlds import language
@@ -181,16 +202,17 @@ best = "".join(f"| {text} | {p:.3f} |\n" for text, p in echo.most_likely(4))
 total = everything.exp().sum().item()
 claim(
     "C00a",
-    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed; how far their sum is from 1",
+    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed, and their probabilities add up to 1.",
     abs(total - 1),
+    unit="distance of the sum from 1",
     holds=len(everything) == V**L and abs(total - 1) < 1e-9,
 )
-listable = 1e9 * 13.8e9 * 3.156e7  # at a billion a second, for the 13.8 billion years since the Big Bang
+listable = 1e9 * 13.8e9 * 3.156e7  # a billion per second, for the 13.8 billion years since the Big Bang
 claim(
     "C00a",
-    "The 50,000^200 of a large model cannot: the share that a billion a second would have listed since the Big Bang",
+    "The 50,000^200 sequences of a large model cannot be listed, not even at a billion per second since the Big Bang.",
     math.log10(listable) - 200 * math.log10(50_000),
-    unit="(log₁₀)",
+    unit="= log₁₀ of the share that would have been listed",
     holds=listable < 50_000**200,
 )
 Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{best}")
@@ -198,13 +220,17 @@ Markdown(f"The likeliest texts of echo:\n\n| text | probability |\n|---|---|\n{b
 # %% [markdown]
 # ## 3 · How far apart are two trees?
 #
-# Distillation pulls a **student** $q$ toward a **teacher** $p$, so we need a distance between trees. At one node it is the **Kullback–Leibler divergence**, the surprise that the student feels at the teacher's tokens beyond the teacher's own:
+# Distillation pulls a **student** $q$ toward a **teacher** $p$, so we need a measure of the gap between trees.
+# At one node it is the **Kullback–Leibler divergence**: the student's mean surprise at the teacher's tokens, beyond the teacher's own surprise,
 #
 # $$\mathrm{KL}(p \| q) = \sum_{v} p(v) \log \frac{p(v)}{q(v)} \ \ge\ 0,$$
 #
-# where $v$ runs over the vocabulary and a token with $p(v) = 0$ adds nothing. It is zero only if $p = q$. For whole texts the same formula holds with the joints $P$ and $Q$: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ of them.
+# where $v$ runs over the vocabulary and a token with $p(v) = 0$ adds nothing.
+# It is zero only if $p = q$.
+# For whole texts the same formula holds with the joints $P$ and $Q$: $\mathrm{KL}(P \| Q) = \sum_y P(y) \log \frac{P(y)}{Q(y)}$, a sum over all $V^L$ sequences.
 #
-# Now take a student that equals the teacher *echo* at all nodes but one. After a first letter z, which opens one text in 200, it knows nothing and gives every symbol the same probability.
+# Now take a student that equals the teacher *echo* at all nodes but one.
+# After a first letter z, which opens one text in 200, it knows nothing and gives every symbol the same probability.
 
 # %%
 from kd_lab.how import forward_kl
@@ -230,26 +256,33 @@ reveal(
 )
 
 # %% [markdown]
-# **Derive.** Put the sum of section 1 into the KL of the joints. The logarithm of a product is a sum, so
+# **Derive.** Put the sum of section 1 into the KL of the joints.
+# The logarithm of a product is a sum, so
 #
 # $$\mathrm{KL}(P \| Q) = \sum_{t=1}^{L} \; \mathbb{E}_{y_{<t} \sim P} \Big[ \mathrm{KL}\big(p(\cdot \mid y_{<t}) \,\|\, q(\cdot \mid y_{<t})\big) \Big].$$
 #
-# This is the **chain rule**: the gap between two trees is the gap at each node, weighed by how often *the teacher* comes by. $\mathbb{E}_{y_{<t} \sim P}$ is the mean over prefixes that the teacher writes.
+# This is the **chain rule**: the gap between two trees is the sum of the gaps at their nodes, each weighted by the probability that *the teacher* reaches the node.
+# $\mathbb{E}_{y_{<t} \sim P}$ is the mean over prefixes that the teacher writes.
 #
-# By hand, with the teacher of section 1 and texts of two tokens. The student gives (¼, ¼, ½) at the root, (½, ½, 0) after a like the teacher, and (¼, ½, ¼) after b:
+# **By hand**, with the teacher of section 1 and texts of two tokens.
+# The student gives (¼, ¼, ½) at the root, (½, ½, 0) after a like the teacher, and (¼, ½, ¼) after b:
 #
-# | node | teacher comes by | KL at the node |
+# | node | teacher reaches it | KL at the node |
 # |---|---|---|
 # | root | 1 | ½ ln 2 + ¼ ln ½ = ¼ ln 2 |
 # | after a | ½ | 0 |
 # | after b | ¼ | ½ ln 2 + ¼ ln ½ = ¼ ln 2 |
 #
-# The sum is $\frac14 \ln 2 + \frac14 \cdot \frac14 \ln 2 = \frac{5}{16} \ln 2 \approx 0.217$ nats. (The student itself would come to b half of the time. Whose prefixes are visited is a choice; hold that thought.)
+# The sum is $\frac14 \ln 2 + \frac14 \cdot \frac14 \ln 2 = \frac{5}{16} \ln 2 \approx 0.217$ nats.
+# The student itself would reach b half of the time: whose prefixes are visited is a choice, and we shall come back to it.
 
 # %% [markdown]
 # ### Exercise 00.2 · The KL of two trees (●●○, 10 minutes)
 #
-# A tree is a list of tables. Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column per token, holding log-probabilities. Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table. `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
+# A tree is a list of tables.
+# Table `t` has a row for each of the $V^t$ prefixes of `t` tokens and a column per token, holding log-probabilities.
+# Rows are in counting order, so the children of row `i` are the rows `i·V … i·V + V − 1` of the next table.
+# `forward_kl(student_table, teacher_table)` gives the KL of each row; where a text has ended, both trees agree and it is 0.
 
 
 # %%
@@ -275,7 +308,8 @@ def tree_kl(student, teacher):
 # solution
 
 # %% [markdown]
-# **Experiment.** Three small GPTs learn a little echo, each from another seed. For each one, the KL is computed twice: by listing every sequence, and by the chain rule. The figure shows where along the text it arises.
+# **Experiment.** Three small GPTs learn a little echo, each from another seed.
+# For each one the KL is computed twice: by listing every sequence, and by the chain rule.
 
 # %%
 from kd_lab.measure import conditionals, gap_by_position, reach
@@ -292,34 +326,34 @@ for number in range(3):
     chained.append(tree_kl(tree, echo.logp).item())
     by_position.append(gap_by_position(tree, echo.logp, visited=echo.logp))
 
-deviation = [abs(a - b) for a, b in zip(listed, chained)]
-claim(
-    "C00b",
-    "KL of the joints = Σ over positions of the mean KL at the teacher's prefixes; how far the two differ",
-    deviation,
-    unit="nats",
-    holds=max(deviation) < 1e-6,
-)
+deviation = max(abs(a - b) for a, b in zip(listed, chained))
 rows = "".join(f"| {i} | {a:.9f} nats | {b:.9f} nats |\n" for i, (a, b) in enumerate(zip(listed, chained)))
 Markdown(f"| student | by listing all texts | by the chain rule |\n|---|---|---|\n{rows}")
 
 # %% tags=["hide-input"]
-import numpy as np
+from kd_lab.lessons.l00_the_map.figures import gap_tree, node_gaps, position_figure
 
-from kd_lab.viz import DIVERGENCES, course_style, new_figure
-
-figure = new_figure(640, 260)
-with course_style():
-    axes = figure.subplots()
-    for number, gaps in enumerate(by_position):
-        tone = DIVERGENCES["forward_kl"].area | {"alpha": 1 - 0.3 * number}
-        axes.bar(np.arange(1, L + 1) + 0.25 * (number - 1), gaps, width=0.22, label=f"student {number}", **tone)
-    axes.set(xlabel="position t", ylabel="KL in nats")
-    axes.legend()
-going = reach(echo.logp)[-1].sum().item()
-last, total = np.mean([gaps[-1] for gaps in by_position]), np.mean(chained)
+claim(
+    "C00b",
+    "The KL of the joints is the sum over positions of the mean KL at the teacher's prefixes.",
+    deviation,
+    unit="nats between the two computations, the largest of three students",
+    holds=deviation < 1e-6,
+)
+gaps = node_gaps(tree, echo.logp, echo.vocabulary)
+drawn = likely_paths(speaker, echo.vocabulary, letters=4, width=6)
+shown = sum(gaps[text] for text in drawn if text in gaps)
 show(
-    figure,
+    gap_tree(drawn, gaps, echo.vocabulary),
+    f"The teacher's tree; under each node its part of the last student's KL, in nats: the probability of reaching the node times the KL there. The nodes that are drawn add up to {shown:.3f} of {chained[-1]:.3f} nats; the other {len(gaps) - len(drawn.keys() & gaps.keys()):,} nodes hold the rest.",
+    alt="A tree of texts over seven symbols, each node coloured by its contribution to the KL; the start and the node after c are the reddest.",
+)
+
+# %% tags=["hide-input"]
+going = reach(echo.logp)[-1].sum().item()
+last, total = sum(gaps[-1] for gaps in by_position) / 3, sum(chained) / 3
+show(
+    position_figure(by_position),
     f"The bars of one student add up to its sequence-level KL. The last table has {V ** (L - 1):,} rows, more than all others together, and adds {last:.2f} of {total:.2f} nats: at position {L} the teacher is still writing in only {going:.0%} of its texts.",
     alt="Bars of the expected KL at each of the six positions for three students.",
 )
@@ -327,15 +361,22 @@ show(
 # %% [markdown]
 # ## 4 · A first distillation
 #
-# A language model usually learns from **labels**: at each position it is told the one token that came. A teacher can tell more. Where the name Martin goes on from “mar”, the label is t and nothing else; the teacher gives its probabilities of all 27 symbols. Copying them at every position of a fixed set of texts is **word-level distillation**.
+# A language model usually learns from **labels**: at each position it is told the one token that came.
+# A teacher can tell more.
+# Where the name Martin goes on from “mar”, the label is t and nothing else; the teacher gives the probabilities of all 27 symbols.
+# Copying them at every position of a fixed set of texts is **word-level distillation**.
 #
-# The contest is between two copies of one small student: the same initial weights, the same names in the same order, the same number of steps. One is told the label, the other the teacher's distribution. Then both are tried on the held-out names.
+# Two copies of one small student compete: the same initial weights, the same names in the same order, the same number of steps.
+# One is told the label, the other the teacher's distribution.
+# Then both are tested on held-out names.
 
 # %%
 predict("00.d")
 
 # %% [markdown]
-# **Derive.** A label is a distribution too, with all its mass on the token $y_t$ that came. For it, $\mathrm{KL} = 1 \cdot \log \frac{1}{q(y_t)} = -\log q(y_t)$: the usual loss is a KL from a teacher who is always certain. By hand, with $q = (\frac12, \frac14, \frac14)$:
+# **Derive.** A label is a distribution too, with all its mass on the token $y_t$ that came.
+# For it, $\mathrm{KL} = 1 \cdot \log \frac{1}{q(y_t)} = -\log q(y_t)$: the usual loss is a KL from a teacher that is always certain.
+# By hand, with $q = (\frac12, \frac14, \frac14)$:
 #
 # - the label says *end*: $-\log \frac12 = 0.69$ nats, zero only if the student becomes certain as well;
 # - the teacher says (¾, ⅛, ⅛): $\frac34 \log \frac32 + \frac14 \log \frac12 = 0.13$ nats, zero as soon as the student hesitates as the teacher does.
@@ -343,7 +384,9 @@ predict("00.d")
 # %% [markdown]
 # ### Exercise 00.3 · The whole training loop (●●○, 10 minutes)
 #
-# `batch.inputs` are the tokens to read, `[B, T]`, and `batch.mask` says which positions count. A model turns inputs into logits `[B, T, V]`. From the library: `forward_kl(student_logp, teacher_logp)` gives nats at every position, `[B, T]`; `masked_mean(values, mask)` averages those that count.
+# `batch.inputs` are the tokens to read, `[B, T]`, and `batch.mask` says which positions count.
+# A model turns inputs into logits `[B, T, V]`.
+# From the library: `forward_kl(student_logp, teacher_logp)` gives nats at every position, `[B, T]`; `masked_mean(values, mask)` averages those that count.
 
 # %%
 from kd_lab.how import masked_mean
@@ -376,106 +419,118 @@ def distill_by_hand(student, teacher, batches, optimizer):
 # %%
 from torch.optim import AdamW
 
+from kd_lab.lessons.l00_the_map.experiment import new_student
 
-def new_student(number):
-    return GPT(GPTConfig(vocab_size=27, context=world.context, layers=1, heads=2, width=48), seed=number)
-
-
-mine, theirs = new_student(0), new_student(0)
+mine, theirs = new_student(world, 0), new_student(world, 0)
 draw = word_level().where.bind(world, mine, teacher, seed)  # WHERE the batches come from: the names themselves
 losses = distill_by_hand(mine, teacher, [draw(64) for _ in range(20)], AdamW(mine.parameters(), lr=0.01))
 result = distill(theirs, teacher, world, word_level(), steps=20, seed=seed)
 assert math.isclose(losses[0], result.history["loss"][0], rel_tol=1e-4)
 sizes = [sum(weight.numel() for weight in model.parameters()) for model in (teacher, mine)]
 Markdown(
-    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats per position in {len(losses)} steps. The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
+    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats per position in {len(losses)} steps. "
+    f"The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
 )
 
 # %% [markdown]
-# **Experiment.** Three seeds, two sets of names, with and without the teacher. `labels_only()` and `word_level()` are recipes; everything else is the same in both. On a fixed set of 500 names the teacher always says the same, so it is read once and its answers are kept.
+# **Explore.** Watch one node while two students learn from 250 names, 400 steps each.
+# Above, a student with labels, beside the letters that really followed this prefix in its 250 names; below, a student with a teacher, beside what the teacher says there.
 
 # %%
-from kd_lab.methods import labels_only
+from kd_lab.lessons.l00_the_map.experiment import beliefs
+from kd_lab.lessons.l00_the_map.explorers import node_explorer
 from kd_lab.models import CachedTeacher
 
-
-def held_out_bits(model):
-    return bits_per_character(model, world.held_out)
-
-
-def contest(names, guide, steps):
-    """Held-out bits per character, [3 seeds, points], with labels and with a teacher."""
-
-    def run(recipe, guide, number):
-        rest = {"steps": steps, "seed": number, "learning_rate": 0.01, "evaluate": held_out_bits, "evaluate_every": 40}
-        return distill(new_student(number), guide, names, recipe, **rest).history["evaluation"][39::40]
-
-    recipes = ((labels_only(), None), (word_level(), guide))
-    return {
-        recipe.name: np.stack([run(recipe, who, number) for number in range(seed, seed + 3)]) for recipe, who in recipes
-    }
-
-
-few = world.subset(500, seed=seed)
-on_all = contest(world, teacher, steps=120)
-on_few = contest(few, CachedTeacher(teacher), steps=400)  # reads each name once
+few = world.subset(250, seed=seed)
+reader = CachedTeacher(teacher)  # reads each of the 250 names once and keeps its answers
+NODES = ["ma", "s", "be", "schm"]
+node = node_explorer(beliefs(few, reader, NODES, seed), NODES, world.vocabulary.symbols, every=20)
+node.show()
 
 # %% tags=["hide-input"]
-from kd_lab.viz import BASELINE, STUDENT
-from kd_lab.viz.learning import draw_learning
+node.filmstrip([{"step": 0}, {"step": 100}, {"step": 400}])
 
-figure = new_figure(760, 330)
-with course_style():
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
-    draw_learning(left, on_all, every=40, looks=(BASELINE, STUDENT), teacher=bits)
-    draw_learning(right, on_few, every=40, looks=(BASELINE, STUDENT), teacher=bits)
-    left.set(title=f"{len(world.train):,} names", ylabel="held-out bits per character")
-    right.set(title=f"{len(few.train)} names")
-    right.legend()
-end = {name: [curves[name][:, -1].mean() for curves in (on_all, on_few)] for name in on_all}
-show(
-    figure,
-    "Held-out bits per character, lower is better; mean of three seeds with its 95% interval. "
-    + f"With all names the teacher's student ends at {end['word-level KD'][0]:.2f} and the one with labels at {end['labels only'][0]:.2f}. "
-    + f"With 500 names it is {end['word-level KD'][1]:.2f} against {end['labels only'][1]:.2f}: labels run out of news and are learned by heart, while the teacher still has something to say about each of them.",
-    alt="Two panels of learning curves; in both the distilled student ends below the one trained on labels, and with 500 names the latter turns upward.",
-)
+# %% [markdown]
+# **Experiment.** Five seeds, two sets of names, with and without the teacher; 400 steps of 32 names in all four.
 
 # %%
+from kd_lab.lessons.l00_the_map.experiment import contest, judged_names
+
+judged, seeds = judged_names(world, seed), range(seed, seed + 5)
+on_all = contest(world, teacher, seeds, judged)
+on_few = contest(few, reader, seeds, judged)
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l00_the_map.figures import contest_figure
+
 labels, distilled = "labels only", "word-level KD"
+end = {name: [curves[name][:, -1].mean() for curves in (on_all, on_few)] for name in on_all}
+show(
+    contest_figure(
+        {f"{len(world.train):,} names": on_all, f"{len(few.train)} names": on_few},
+        every=40,
+        teacher=bits_per_character(teacher, judged),
+    ),
+    f"Bits per character on {len(judged)} held-out names, lower is better; mean of five seeds with its 95% interval. "
+    + f"With all names the student with a teacher ends at {end[distilled][0]:.2f} and the one with labels at {end[labels][0]:.2f}. "
+    + f"With 250 names it is {end[distilled][1]:.2f} against {end[labels][1]:.2f}: the labels are learned by heart, while the teacher still has something to say about each position.",
+    alt="Two panels of learning curves on the same axes; in both the distilled student ends below the one trained on labels, whose curve turns steeply upward with 250 names.",
+)
+
+# %% tags=["hide-input"]
 gain_all = on_all[labels][:, -1] - on_all[distilled][:, -1]
 gain_few = on_few[labels][:, -1] - on_few[distilled][:, -1]
 lost = on_few[labels][:, -1] - on_few[labels].min(1) - (on_few[distilled][:, -1] - on_few[distilled].min(1))
-
-
-def claim_gain(sentence, gain):
-    claim("C00c", sentence, gain, above=0, unit="bits per character")
-
-
 winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
 reveal("00.d", right=winner, gain=gain_few.mean())
-claim_gain("With all names, 120 steps: how far the student with a teacher is ahead of the one with labels", gain_all)
-claim_gain("With 500 names, 400 steps: how far it is ahead", gain_few)
-claim_gain(
-    "With 500 names: what the student with labels loses from its best point on, beyond what the other one loses", lost
+claim(
+    "C00c",
+    "With all names, the student with a teacher ends ahead of the one with labels.",
+    gain_all,
+    unit="bits per character ahead",
+    above=0,
+)
+claim(
+    "C00c",
+    "With 250 names it ends much farther ahead.",
+    gain_few - gain_all,
+    unit="bits per character more than with all names",
+    above=0,
+)
+claim(
+    "C00c",
+    "With 250 names the student with labels gets worse after its best point; the one with a teacher does not.",
+    lost,
+    unit="bits per character lost since the best point, labels − teacher",
+    above=0,
 )
 
 # %% [markdown]
-# **What this shows and what not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names, so that its student with 500 names hears about the rest through it. That is no flaw of the contest; it is what distillation is for. The knowledge was paid for once, when the teacher was trained, and reaches the student through 27 numbers per letter. What the contest does not show is that soft targets would help if the teacher knew no more than the student's own data.
+# **What this shows, and what it does not.** The two runs differ in one thing, but it is a large one: the teacher has read all the training names.
+# Through it, a student with 250 names hears about the rest.
+# That is no flaw of the contest; it is what distillation is for.
+# The knowledge was paid for once, when the teacher was trained, and it reaches the student through 27 numbers per letter.
+# The contest does not show that soft targets would help if the teacher knew no more than the student's own data; lesson 01 asks that.
 #
-# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher. On 500 names it was read once, at the price of keeping 27 numbers per letter.
+# Nor are the runs equal in seconds: on all names, each step also pays for reading the teacher.
+# On 250 names the teacher was read once, at the price of storing 27 numbers per letter.
 
 # %% tags=["timing"]
+import numpy as np
+
+from kd_lab.methods import labels_only
+
 per_step = {}
 for recipe, guide in ((labels_only(), None), (word_level(), teacher)):
-    run = distill(new_student(0), guide, world, recipe, steps=20, seed=seed)
+    run = distill(new_student(world, 0), guide, world, recipe, steps=20, seed=seed, progress=False)
     per_step[recipe.name] = 1000 * np.diff(run.history["seconds"]).min()  # the least disturbed of 20 steps
-Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms a step" for name, milliseconds in per_step.items()))
+Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms per step" for name, milliseconds in per_step.items()))
 
 # %% [markdown]
 # ## 5 · Three knobs
 #
-# Look at what you wrote in exercise 00.3. It holds three choices, and every method of distillation is one choice for each:
+# The loop that you wrote in exercise 00.3 contains three choices.
+# Every method of distillation makes one choice for each:
 #
 # - **WHAT** is copied: the teacher's distributions here; elsewhere its hidden features, or nothing but its text.
 # - **HOW** the gap is measured: KL(p‖q) here; the other direction and others behave differently.
@@ -483,7 +538,8 @@ Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms a step" for name, milliseco
 #
 # $$\mathcal{L}(\theta) = \mathbb{E}_{y \sim \text{WHERE}} \; \sum_t \; \text{HOW}\big(\text{WHAT}(\text{teacher}, y_{<t}),\ \text{WHAT}(\text{student}_\theta, y_{<t})\big)$$
 #
-# $\theta$ stands for the student's weights, $\mathcal{L}$ for the loss that they minimise. The table below is not typed: the library prints it from the recipes that it runs.
+# $\theta$ stands for the student's weights, $\mathcal{L}$ for the loss that they minimise.
+# The table below is not typed by hand: the library prints it from the recipes that it runs.
 
 # %%
 from kd_lab.methods import Recipe
@@ -491,7 +547,8 @@ from kd_lab.methods import Recipe
 Markdown(Recipe.table())
 
 # %% [markdown]
-# Which knob did the contest of section 4 turn? Print the two recipes and compare. Then build one that cannot work, and read what the library says.
+# Which knobs did the contest of section 4 turn? Print the two recipes and compare.
+# Then build one that cannot work, and read what the library says.
 
 # %%
 from kd_lab.how import NegativeLogLikelihood
@@ -505,24 +562,33 @@ except ValueError as refusal:
     print(refusal)
 
 # %% [markdown]
+# ## In the wild
+#
+# Nothing here is special to names.
+# GPT-2 is the same tree with 50,257 branches per node and prefixes of up to 1,024 tokens; its joint is never written down either.
+# Hinton, Vinyals and Dean coined the word distillation in 2015 for copying a large classifier, or an ensemble, into a small model through its soft outputs.
+# Kim and Rush carried it to texts in 2016, at each position and for whole sequences.
+# What our toy shares with today's models is the tree, the three knobs and the arithmetic.
+# What it lacks is scale: with 27 symbols a full distribution is cheap to store, with 50,000 it is not, and lesson 02 looks at what is then kept.
+#
 # ## Discuss
 #
-# For two people, ten minutes.
+# *For two people, ten minutes.*
 #
-# 1. The chain rule weighs nodes by the teacher's visits. A student writes its own prefixes once it is deployed. Where in the tree could it be bad without this KL noticing?
+# 1. The chain rule weights nodes by the teacher's visits. A student writes its own prefixes once it is deployed. Where in the tree could it be bad without this KL noticing?
 # 2. Word-level distillation visits the census names, which neither teacher nor student wrote. Is the loss that it minimises the sequence-level KL? What would have to change?
-# 3. You may store, for each of 500 names, either the teacher's 27 probabilities a letter or a hundred more names that the teacher wrote. Which would you take, and what does your answer depend on?
+# 3. You may store, for each of 250 names, either the teacher's 27 probabilities per letter or a hundred more names that the teacher wrote. Which would you take, and what does your answer depend on?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** (1) At nodes that the teacher rarely or never visits, such as “qx”. Their weight is the teacher's probability of coming by, so errors there cost nothing; but a student that once takes a wrong branch lives there from then on. This is exposure bias, lesson 05. (2) Not quite. The prefixes come from the data distribution, and the chain rule asks for the teacher's. They agree as far as the teacher models the data well; sampling the prefixes from the teacher makes the loss an unbiased estimate of the sequence-level KL, lesson 02. (3) Both are defensible. Distributions are dense and exact but only at the nodes of those 500 names; samples are sparse but reach new nodes. It depends on V (27 or 50,000), on storage, on whether logits can be read at all, and on how many prefixes the data already covers. Lesson 02 measures it.
+# **Expected answers.** (1) At nodes that the teacher rarely or never visits, such as “qx”. Their weight is the teacher's probability of reaching them, so errors there cost nothing; but a student that once takes a wrong branch lives there from then on. This is exposure bias, lesson 05. (2) Not quite. The prefixes come from the data distribution, and the chain rule asks for the teacher's. They agree as far as the teacher models the data well; sampling the prefixes from the teacher makes the loss an unbiased estimate of the sequence-level KL, lesson 02. (3) Both are defensible. Distributions are dense and exact but only at the nodes of those 250 names; samples are sparse but reach new nodes. It depends on V (27 or 50,000), on storage, on whether logits can be read at all, and on how many prefixes the data already covers. Lesson 02 measures it.
 
 # %% [markdown]
 # ## Recap
 #
 # 1. A language model is a tree: a distribution at each node, a text for each path, and $\log p(y)$ the sum along it, the end mark included.
 # 2. There are $V^L$ paths, so the joint of a real model is sampled, searched or constrained node by node, and never listed.
-# 3. The KL between two trees is the KL at each node, weighed by how often the teacher comes by.
-# 4. A distilled student gets the teacher's whole distribution where another gets one label; with little data that is the difference between learning and memorising.
+# 3. The KL between two trees is the sum of the KLs at their nodes, each weighted by the probability that the teacher reaches it.
+# 4. A distilled student gets the teacher's whole distribution where another gets one label. With few names that is the difference between learning and memorising.
 # 5. Every method is one choice of WHAT, HOW and WHERE.
 #
 # ## Quiz

@@ -8,7 +8,7 @@ PREDICTIONS = {
         because="The model knows nothing but the next letter, and that is enough to sound like a name.",
     ),
     "00.b": Prediction(
-        "How many digits has the number of those sequences, 50,000 to the power of 200?",
+        "How many digits does the number of those sequences have, 50,000 to the power of 200?",
         options=(
             "about 50",
             "about 200",
@@ -25,12 +25,12 @@ PREDICTIONS = {
         ),
         right="about a 200th of that",
         because=(
-            "Over all {sequences:,} sequences it sums to {by_listing:.5f} nats. The teacher comes by with "
+            "Over all {sequences:,} sequences it sums to {by_listing:.5f} nats. The teacher reaches the node with "
             "probability {probability:.5f}, and {probability:.5f} · {at_the_node:.4f} = {product:.5f}."
         ),
     ),
     "00.d": Prediction(
-        "With only 500 names to learn from, and 400 steps, which student predicts held-out names better?",
+        "With only 250 names to learn from, and 400 steps, which student predicts held-out names better?",
         options=(
             "the one with labels",
             "no clear difference",
@@ -56,17 +56,17 @@ QUIZ = (
             "with the KL at that node, the KL of the joints is"
         ),
         {
-            "the same": "The chain rule weighs each node by how often the teacher comes by.",
+            "the same": "The chain rule weights each node by how often the teacher reaches it.",
             "a thousandth": "That is its weight in the chain rule.",
-            "zero": "It is small but not zero: the teacher does come by.",
+            "zero": "It is small but not zero: the teacher does reach the node.",
         },
         right="a thousandth",
     ),
     Question(
-        "Why did the student with a teacher win on 500 names?",
+        "Why did the student with a teacher win on 250 names?",
         {
             "It was larger.": "Both students had the same size and the same initial weights.",
-            "It made more steps.": "Both made the same number, on the same names in the same order.",
+            "It took more steps.": "Both took the same number, on the same names in the same order.",
             "Each position told it more.": (
                 "27 probabilities from a teacher who has read many more names, against one letter."
             ),

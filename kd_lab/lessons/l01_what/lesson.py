@@ -480,7 +480,7 @@ def features(model):
 
 
 # %% tags=["hide-input"]
-from kd_lab.how import SquaredError
+from kd_lab.how.feature_losses import SquaredError
 from kd_lab.methods import fitnets
 from kd_lab.worlds import Batch
 

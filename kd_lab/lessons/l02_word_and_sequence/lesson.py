@@ -670,7 +670,8 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 
-from kd_lab.how import sampled, save_sparse_teacher, top_k
+from kd_lab.how import sampled, top_k
+from kd_lab.how.sparse_file import save_sparse_teacher
 
 
 def bytes_per_token(logits, ids, k):

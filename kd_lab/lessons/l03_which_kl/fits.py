@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from kd_lab.how import DIVERGENCES as TABLE
+from kd_lab.how.divergences import DIVERGENCES as TABLE
 
 DIVERGENCES = tuple(name for name in TABLE if name != "total_variation")  # its corner at q = p stops Newton's method
 TINY = np.finfo(float).tiny

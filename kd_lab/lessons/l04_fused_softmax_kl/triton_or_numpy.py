@@ -14,7 +14,7 @@ try:
     import triton
     import triton.language as tl
 
-    from kd_lab.how.kernels.audit.count_bytes import count_bytes
+    from kd_lab.how.kernels.audit.evidence import count_bytes
 
     HAS_TRITON = True
 except ModuleNotFoundError as error:

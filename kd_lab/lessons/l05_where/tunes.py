@@ -7,7 +7,7 @@ from torch import Tensor
 from kd_lab.measure import gap_by_pair, pair_reach
 from kd_lab.methods import Recipe, distill
 from kd_lab.models import FiniteStateModel, generate
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds import Batch, Vocabulary, World
 
 NOTES = Vocabulary(".abc!")

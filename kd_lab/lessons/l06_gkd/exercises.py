@@ -8,7 +8,7 @@ from torch import tensor
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.how import forward_kl, jsd, masked_mean, reverse_kl, skew_kl
 from kd_lab.models import FiniteStateModel
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds import Batch
 
 # ---- 06.1: one step of GKD -------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     python -m kd_lab.lessons.l06_gkd.experiment
 
-trains 5 divergences × 5 shares λ × 4 seeds × 2 worlds, about ten minutes on one core, and writes results.json beside
+trains 6 divergences × 5 shares λ × 8 seeds × 2 worlds, about half an hour on one core, and writes results.json beside
 this file. Every finished run is kept at once, so that an interrupted command goes on where it stopped. `results.py`
 reads the result.
 
@@ -36,11 +36,18 @@ from kd_lab.models import GPT, GPTConfig, TabularModel, load_teacher, next_token
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World, language, surnames
 
-BETAS = {"forward_kl": 0.5, "skew_kl": 0.1, "jsd": 0.5, "reverse_kl": 0.5, "total_variation": 0.5}
-"""The divergences of the grid, each with the β that it is read with; only skew KL and JSD have one."""
+BETAS = {
+    "forward_kl": 0.5,
+    "skew_kl": 0.1,
+    "jsd": 0.5,
+    "skew_reverse_kl": 0.9,
+    "reverse_kl": 0.5,
+    "total_variation": 0.5,
+}
+"""The divergences of the grid, each with the β that it is read with; only the skew KLs and JSD have one."""
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-SEEDS = (0, 1, 2, 3)
+SEEDS = tuple(range(8))
 MEASURES = ("forward_kl", "reverse_kl", "judgement")
 """KL(P‖Q) and KL(Q‖P) in nats per text; and the teacher's bits per character on what the student writes."""
 

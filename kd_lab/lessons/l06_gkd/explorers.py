@@ -1,6 +1,6 @@
 """The two dials of generalised distillation: a grid of stored runs to walk through, and what a β does to the pull."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,8 +13,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from kd_lab.how import forward_kl, jsd, reverse_kl
+from kd_lab.lessons.l06_gkd.configurations import PROJECTS, places, read_configuration
 from kd_lab.measure.interval import mean_interval
-from kd_lab.viz.explorer import Choice, Explorer, Slider
+from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
 from kd_lab.viz.plots import letter_bars, set_bars
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK
 
@@ -208,6 +209,14 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
+LOOKS = (
+    {"color": "#E69F00", "linestyle": "-"},
+    {"color": "#0072B2", "linestyle": (0, (5, 2))},
+    {"color": "#6b6b6b", "linestyle": (0, (1, 1.5))},
+)
+"""One per reading."""
+
+
 def beta_explorer(
     student_logits: Float[Tensor, " V"],
     teacher_logits: Float[Tensor, " V"],
@@ -216,7 +225,8 @@ def beta_explorer(
 ) -> Explorer:
     """An explorer of what one number does in three readings: how hard the loss pulls, and which way.
 
-    Left: the length of the gradient against the number, as a share of forward KL's, for all three. Right: the pull on
+    Left: the length of the gradient against the number, as a share of forward KL's, for all three; both axes give room
+    to their ends, and thin lines mark the two KLs. Right: the pull on
     each token's logit, scaled to one length, beside those of forward and reverse KL.
 
     Args:
@@ -228,28 +238,28 @@ def beta_explorer(
     ends = {kind: pull(loss, student_logits, teacher_logp) for kind, loss in
             (("forward_kl", forward_kl), ("reverse_kl", reverse_kl))}  # fmt: skip
     unit = float(np.linalg.norm(ends["forward_kl"]))
-    numbers = np.linspace(0.01, 0.99, 99)
+    numbers = 1 / (1 + np.exp(-np.linspace(-5, 5, 101)))  # evenly spaced on the axis below
 
     def pulled(reading: str, number: float) -> np.ndarray:
         return pull(lambda q, p: read_as(reading, number, q, p), student_logits, teacher_logp)
 
     sizes = {reading: [np.linalg.norm(pulled(reading, x)) / unit for x in numbers] for reading in READINGS}
     highest = max(max(map(max, sizes.values())), np.linalg.norm(ends["reverse_kl"]) / unit)
-    looks = ({"color": "#E69F00", "linestyle": "-"}, {"color": "#0072B2", "linestyle": (0, (5, 2))},
-             {"color": "#6b6b6b", "linestyle": (0, (1, 1.5))})  # fmt: skip
 
     def create(figure: Any) -> dict[str, Any]:
         left, right = figure.subplots(1, 2, width_ratios=(4, 5))
-        for (reading, values), look in zip(sizes.items(), looks, strict=True):
+        for (reading, values), look in zip(sizes.items(), LOOKS, strict=True):
             left.plot(numbers, values, linewidth=2, label=reading, **look)
-        for x, kind in ((0, "forward_kl"), (1, "reverse_kl")):
+        for kind in ("forward_kl", "reverse_kl"):
             height = np.linalg.norm(ends[kind]) / unit
-            left.plot([x], [height], **(DIVERGENCES[kind].points | {"linewidth": 0}), clip_on=False, zorder=4)
+            left.axhline(height, **(DIVERGENCES[kind].line | {"linewidth": 1}))
         (marker,) = left.plot([0.5], [0.5], marker="o", markersize=11, markerfacecolor="none",
                               markeredgecolor="#D55E00", markeredgewidth=2.5, clip_on=False)  # fmt: skip
-        left.set(
-            xlim=(0, 1), ylim=(0, 1.7 * highest), xlabel="the number", title="length of the gradient ÷ forward KL's"
-        )
+        left.set(xscale="logit", xlim=(0.007, 0.993), yscale="log", ylim=(0.002, 15 * highest), xlabel="the number",
+                 title="length of the gradient ÷ forward KL's")  # fmt: skip
+        left.set_xticks([0.01, 0.1, 0.5, 0.9, 0.99], ["0.01", "0.1", "0.5", "0.9", "0.99"])
+        left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+        left.minorticks_off()
         left.legend(loc="upper center", fontsize=8.5)
         shown = (DIVERGENCES["forward_kl"], DIVERGENCES["jsd"], DIVERGENCES["reverse_kl"])
         forward, here, reverse = letter_bars(right, symbols, shown)
@@ -275,7 +285,7 @@ def beta_explorer(
     return Explorer(
         name=name,
         controls=[
-            Slider("the number", 0.02, 0.98, 0.02, start=0.9),
+            Slider("the number", 0.01, 0.99, 0.01, start=0.9),
             Choice("read as", list(READINGS), start=READINGS[0]),
         ],
         create=create,
@@ -283,7 +293,112 @@ def beta_explorer(
         presets={
             "0.9 in DistiLLM": {"the number": 0.9, "read as": READINGS[1]},
             "0.1 in TRL": {"the number": 0.1},
-            "0.98 in TRL": {"the number": 0.98},
+            "0.99 in TRL": {"the number": 0.99},
         },
+        size=(780, 330),
+    )
+
+
+# ---- somebody else's settings ----------------------------------------------------------------------------------------
+
+
+def configuration_explorer(grid: StoredGrid, world: str = "surnames", name: str = "configuration") -> Explorer:
+    """An explorer that reads the settings of a public trainer and frames the stored runs that stand nearest.
+
+    Args:
+        grid: stored runs.
+        world: the one whose runs are shown, before both judges.
+        name: of the explorer.
+    """
+    means = {kind: grid.final(world, measure).mean(-1) for measure, kind in KINDS.items()}
+
+    def create(figure: Any) -> dict[str, Any]:
+        artists: dict[str, Any] = {"frames": []}
+        for axes, (kind, values) in zip(figure.subplots(1, 2, sharey=True), means.items(), strict=True):
+            move_heat(heat_map(axes, grid.divergences, grid.fractions), values)
+            axes.set_title(f"{kind}, nats per text")
+            frame = {"fill": False, "edgecolor": "#D55E00", "linewidth": 3, "visible": False}
+            artists["frames"].append([axes.add_patch(Rectangle((-0.5, -0.5), 1, 1, **frame)) for _ in range(2)])
+        return artists
+
+    def update(artists: dict[str, Any], project: str, settings: str) -> str:
+        recipe, others = read_configuration(project, settings or PROJECTS[project][1])
+        cells = places(recipe, grid.divergences, grid.fractions)
+        for frames in artists["frames"]:
+            for number, frame in enumerate(frames):
+                frame.set_visible(number < len(cells))
+                if number < len(cells):
+                    frame.set_xy((cells[number][1] - 0.5, cells[number][0] - 0.5))
+        said = f"{recipe}. The nearest stored runs are framed: " + " and ".join(
+            f"{DIVERGENCES[grid.divergences[row]].label} with λ = {grid.fractions[column]:g}" for row, column in cells
+        )
+        ignored = f" Neither dial: {', '.join(others)}." if others else ""
+        return f"{said}.{ignored}"
+
+    return Explorer(
+        name=name,
+        controls=[Choice("project", list(PROJECTS), start=next(iter(PROJECTS))), Text("settings", start="")],
+        create=create,
+        update=update,
+        presets={project: {"project": project, "settings": example} for project, (_, example) in PROJECTS.items()},
+        size=(780, 330),
+    )
+
+
+# ---- find the fault --------------------------------------------------------------------------------------------------
+
+
+def fault_explorer(runs: Mapping[str, Sequence[Mapping[str, Any]]], name: str = "faults") -> Explorer:
+    """An explorer of stored trainings, one of them healthy: the loss that each shows, its judges, and its writing.
+
+    Args:
+        runs: title → a run per seed, as `kd_lab.lessons.l06_gkd.faults.train` gives them; the first is the healthy one.
+        name: of the explorer.
+    """
+    healthy = next(iter(runs))
+    measures = {
+        "shown": "the loss that the loop shows",
+        **{key: f"{kind}, nats per name" for key, kind in KINDS.items()},
+    }
+
+    def mean(title: str, key: str) -> np.ndarray:
+        return np.mean([run[key] for run in runs[title]], axis=0)
+
+    def create(figure: Any) -> dict[str, Any]:
+        panels = figure.subplot_mosaic([[*measures], ["words"] * 3], height_ratios=(8, 1))
+        panels["words"].set_axis_off()
+        artists: dict[str, Any] = {"words": panels["words"].text(0, 0.2, "", va="center", fontsize=10, color=INK)}
+        for key, title in measures.items():
+            steps = runs[healthy][0]["steps"]
+            panels[key].plot(steps, mean(healthy, key), **BASELINE.line, label=healthy)
+            (artists[key],) = panels[key].plot(
+                steps, mean(healthy, key), color="#D55E00", marker="s", markersize=5, label="this run"
+            )
+            panels[key].set(yscale="log", xlabel="step", ylim=(0.05, 12) if key == "shown" else (1, 40))
+            panels[key].set_title(title, fontsize=10)
+            ticks = [0.1, 0.3, 1, 3, 10] if key == "shown" else [1, 3, 10, 30]
+            panels[key].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            panels[key].minorticks_off()
+        panels["shown"].legend(loc="upper right")
+        return artists
+
+    def update(artists: dict[str, Any], title: str) -> str:
+        for key in measures:
+            artists[key].set_ydata(mean(title, key))
+        artists["words"].set_text("It writes:  " + "   ".join(runs[title][0]["samples"][:5]))
+        lengths = {one: np.mean([run["length"] for run in runs[one]]) for one in (title, healthy)}
+        return (
+            f"{title} ends with a loss of {mean(title, 'shown')[-1]:.2f}; the judges give it "
+            f"{mean(title, 'forward_kl')[-1]:.2f} and {mean(title, 'reverse_kl')[-1]:.2f} nats per name (healthy: "
+            f"{mean(healthy, 'shown')[-1]:.2f}, {mean(healthy, 'forward_kl')[-1]:.2f} and "
+            f"{mean(healthy, 'reverse_kl')[-1]:.2f}). Its names have {lengths[title]:.1f} letters on average (healthy: "
+            f"{lengths[healthy]:.1f})."
+        )
+
+    return Explorer(
+        name=name,
+        controls=[Choice("run", list(runs), start=list(runs)[1])],
+        create=create,
+        update=update,
         size=(780, 330),
     )

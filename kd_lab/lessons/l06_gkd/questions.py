@@ -23,21 +23,41 @@ PREDICTIONS = {
         "TRL, beta = 0.98. Compared with beta = 1 the gradient of the loss is …",
         options=(
             "nearly the same",
-            "of the same direction, and a few hundredths as long",
+            "of the same direction, and less than a twentieth as long",
             "of another direction",
         ),
-        right="of the same direction, and a few hundredths as long",
+        right="of the same direction, and less than a twentieth as long",
         because="Near the end JSD(β) is (1 − β)·KL(q‖p): the direction of reverse KL, and 0.02 of it.",
     ),
     "06.c": Prediction(
-        "JSD with λ = ½ is called the robust default. In this grid the best cell is …",
-        options=(
-            "JSD with λ = ½, nearly everywhere",
-            "the same cell before both judges, another in each world",
-            "another one in each world and before each judge",
+        (
+            "JSD with λ = ½ is called the robust default. Two worlds and two judges make four tables of thirty cells. "
+            "In how many of them is it the best cell?"
         ),
-        right="another one in each world and before each judge",
-        because="{best_cells}",
+        options=("in all four", "in two", "in none"),
+        right="in none",
+        because="{best_cells}. Robust may still mean: nowhere best, nowhere bad.",
+    ),
+    "06.d": Prediction(
+        (
+            "Run C shows seven times the healthy run's loss from the first step to the last, and its student is as "
+            "good. Its fault is …"
+        ),
+        options=("padding counted", "batchmean", "teacher softened alone", "direction swapped"),
+        right="batchmean",
+        because=(
+            "A sum over positions divided by texts is the mean times the positions per text, about seven with the end "
+            "mark. Adam divides the factor out again."
+        ),
+    ),
+    "06.e": Prediction(
+        (
+            "Run E ends nearly twice as far from the teacher as the healthy run by KL(P‖Q), and about as far by "
+            "KL(Q‖P). Its fault is …"
+        ),
+        options=("end dropped", "off by one", "direction swapped", "teacher in train mode"),
+        right="direction swapped",
+        because="It minimises the other KL, which is kind to a student that leaves things out: see its own judge.",
     ),
 }
 
@@ -58,7 +78,7 @@ QUIZ = (
                 "Yes: JSD(β) ≤ −β ln β − (1−β) ln(1−β), which is 0.056 at 0.01."
             ),
             "the student is nearly the teacher": "Divide by β: 0.4 nats per position is far away.",
-            "there is a bug": "Not necessarily: the loss shrinks with β.",
+            "there is a bug": "Not necessarily: the loss shrinks with β by itself.",
         },
         right="little: the loss is at most 0.06 there",
     ),
@@ -79,10 +99,8 @@ QUIZ = (
             "has been shown?"
         ),
         {
-            "that forward KL was minimised": (
-                "Yes: it wins before its own judge in both worlds here. Ask for a second one."
-            ),
-            "that forward KL is the better loss": "Before the other judge the order turns round.",
+            "that forward KL was minimised": ("Yes: it wins under its own judge. Ask for a second one."),
+            "that forward KL is the better loss": "Another judge may turn the order round.",
             "nothing": "It does show that training worked, and by how much.",
         },
         right="that forward KL was minimised",

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kd_lab.lessons.l07_minillm.fork import Measured
+from kd_lab.measure import root_mean_square_error
 from kd_lab.viz.explorer import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, FAINT, STUDENT, TEACHER
 
@@ -36,7 +37,7 @@ def cloud_explorer(
         drawn = (one.gradients @ _plane(one.truth, token_wise[stage]))[places]
         sums = drawn.view(REPEATS, -1, 2).cumsum(1)
         clouds[stage, name] = [(sums[:, int(n) - 1] / n).numpy() for n in NS]
-        errors[stage, name] = one.bias, (one.bias**2 + one.variance / NS).sqrt().numpy()
+        errors[stage, name] = one.bias, [root_mean_square_error(one.bias, one.variance, int(n)) for n in NS]
 
     def update(artists: SimpleNamespace, power: int, name: str, stage: str) -> str:
         bias, curve = errors[stage, name]

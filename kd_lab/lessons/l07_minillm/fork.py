@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kd_lab.how import reverse_kl
 from kd_lab.measure import conditionals, every_text, gap_by_position, gradient_of, mean_and_variance, sequence_kl
 from kd_lab.models import FiniteStateModel, TabularModel
-from kd_lab.models.finite_state import window_moves
+from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds.languages import from_rule
 
 Terms = Callable[[Float[Tensor, "S L V"]], Float[Tensor, "S L"]]

@@ -1,5 +1,9 @@
+"""A model on its grid: which weights are rounded, how far off it is, and its product in integers."""
+
+import pytest
 import torch
 
+from kd_lab.compress.quantize import to_int8
 from kd_lab.compress.quantize.model import matrices, round_to_nearest
 
 TOKENS = torch.tensor([[0, 3, 1, 4, 2], [0, 1, 1, 2, 5]])
@@ -36,3 +40,18 @@ def test_bits_per_weight_counts_the_scales(model):
     assert round_to_nearest(model, 4, 8, symmetric=False).bits_per_weight == 4 + 20 / 8
     weights = sum(weight.numel() for _, weight in matrices(model))
     assert round_to_nearest(model, 3, "tensor").bits_per_weight == 3 + 16 * 10 / weights
+
+
+@pytest.mark.parametrize("group", ["channel", "tensor"])
+def test_integers_multiply_to_what_the_simulation_says(model, group):
+    quantized = round_to_nearest(model, 8, group)
+    with torch.no_grad():
+        simulated, integers = quantized.dequantize()(TOKENS), to_int8(quantized)(TOKENS)
+    assert not torch.equal(simulated, integers)  # the activations are rounded, too
+    assert (simulated - integers).abs().max() < 0.05 * simulated.abs().max()
+
+
+@pytest.mark.parametrize("arguments", [(8, 32), (4, "channel"), (8, "channel", False)])
+def test_grids_that_no_integer_sum_can_use_are_refused(model, arguments):
+    with pytest.raises(ValueError, match="expected 8 bits, symmetric"):
+        to_int8(round_to_nearest(model, *arguments))

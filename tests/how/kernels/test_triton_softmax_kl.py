@@ -21,8 +21,7 @@ if os.environ.get("TRITON_INTERPRET") != "1":
 from kd_lab.how import softmax_kl
 from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
-from kd_lab.how.kernels.audit.count_bytes import count_bytes
-from kd_lab.how.kernels.audit.evidence import relative_errors
+from kd_lab.how.kernels.audit.evidence import count_bytes, relative_errors
 from kd_lab.how.kernels.audit.report import GAPS
 from kd_lab.how.reference import reference_softmax_kl
 

@@ -1,17 +1,20 @@
 import math
 
+import numpy as np
 import pytest
 
 from kd_lab.lessons.l00_the_map.explorers import (
     LANDMARKS,
     VOCABULARIES,
     duration,
+    node_explorer,
     power_of_ten,
     sequence_counter,
     share,
     walk_explorer,
 )
 from kd_lab.models import TabularModel
+from kd_lab.viz.sweep import sweep
 from kd_lab.worlds import language
 
 
@@ -78,3 +81,16 @@ def test_powers_and_landmarks():
     assert power_of_ten(math.log10(123_456)) == "1.2 × 10^5"
     assert list(LANDMARKS.values()) == sorted(LANDMARKS.values())
     assert min(VOCABULARIES) == 2
+
+
+def test_the_node_shows_both_students_beside_their_targets():
+    moments = np.array([[[0.5, 0.5], [0.25, 0.75]], [[0.9, 0.1], [0.5, 0.5]]])
+    told = {"teacher": np.array([[[0.8, 0.2], [0.5, 0.5]]]), "labels": np.array([[[1.0, 0.0], [0.0, 1.0]]])}
+    node = node_explorer({"labels only": moments, "word-level KD": moments} | told, ["", "a"], ".a", every=20)
+    node.set({"step": 20, "after": "a"})
+    assert node.sentence == (
+        "After 20 steps, at “a”: student with labels: 0.69 nats from the labels; student with a teacher: 0.00 nats "
+        "from the teacher."
+    )
+    assert sweep(node) > 2
+    node.close()

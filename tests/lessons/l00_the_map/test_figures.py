@@ -1,7 +1,18 @@
+import math
+
 import pytest
 import torch
 
-from kd_lab.lessons.l00_the_map.figures import draw_tree, likely_paths, tree_figure
+from kd_lab.lessons.l00_the_map.figures import (
+    contest_figure,
+    draw_tree,
+    gap_tree,
+    likely_paths,
+    node_gaps,
+    position_figure,
+    tree_figure,
+)
+from kd_lab.measure import sequence_kl
 from kd_lab.models import TabularModel
 from kd_lab.viz import new_figure
 from kd_lab.worlds import language
@@ -60,3 +71,27 @@ def test_the_model_is_left_in_the_mode_that_it_came_in(echo):
     assert model.training
     assert all(weight.grad is None for weight in model.parameters())
     assert torch.is_grad_enabled()
+
+
+def test_the_gaps_of_all_nodes_add_up_to_the_sequence_level_kl():
+    echo = language("echo")
+    flawed = [table.clone() for table in echo.logp]
+    flawed[1][1] = -math.log(len(echo.vocabulary))
+    gaps = node_gaps(flawed, echo.logp, echo.vocabulary)
+    assert sum(gaps.values()) == pytest.approx(sequence_kl(flawed, list(echo.logp)).item())
+    assert {text for text, gap in gaps.items() if gap > 1e-12} == {echo.vocabulary.symbols[1]}
+
+
+def test_a_tree_of_gaps_writes_each_of_them(echo):
+    paths = likely_paths(TabularModel(echo.logp), echo.vocabulary, letters=2, width=3)
+    figure = gap_tree(paths, {"": 0.25, "a": 0.5, "never drawn": 9.0}, echo.vocabulary)
+    shown = {text.get_text() for text in figure.axes[0].texts}
+    assert {"0.250", "0.500"} <= shown
+    assert "9.000" not in shown
+
+
+def test_curves_and_bars_have_a_panel_and_a_group_each():
+    curves = {"labels only": torch.rand(3, 2).numpy(), "word-level KD": torch.rand(3, 2).numpy()}
+    figure = contest_figure({"many": curves, "few": curves}, every=40, teacher=3.0)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["many", "few"]
+    assert len(position_figure([torch.rand(6)] * 3).axes[0].patches) == 18

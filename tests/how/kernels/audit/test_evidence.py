@@ -10,8 +10,7 @@ if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
 from kd_lab.how.kernels import triton_softmax_kl
-from kd_lab.how.kernels.audit.count_bytes import count_bytes
-from kd_lab.how.kernels.audit.evidence import bytes_per_element, logits_at
+from kd_lab.how.kernels.audit.evidence import bytes_per_element, count_bytes, logits_at
 from kd_lab.how.kernels.audit.report import rows
 from kd_lab.how.kernels.ops import multiply_rows_, softmax_kl_rows
 
