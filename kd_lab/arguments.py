@@ -6,6 +6,7 @@ states, such as `Count` and `Positive`. What only the function itself can know i
 """
 
 import math
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def check(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
     axes: dict[str, tuple[Any, str]] = {}  # name of an axis → its length, and the argument that set it
     given = [*zip(positional, args, strict=False), *kwargs.items()]
     for name, value in given:
-        annotation = annotations.get(name, Any)
+        annotation = annotations.get(name, object)
         if not _fits(value, annotation):
             raise ValueError(f"{name} is {_said(value)}; expected {_words(annotation)}{_remedy(value, annotation)}")
         if isinstance(value, Tensor):
@@ -98,6 +99,8 @@ def _is_array(annotation: Any) -> bool:
 
 def _fits(value: Any, annotation: Any) -> bool:
     """Whether a value is of a type, and in the ranges that it states. Unknown kinds of types hold nothing back."""
+    if annotation in (Any, object):
+        return True
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return any(_fits(value, one) for one in inside)
@@ -113,7 +116,9 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is int:
         return isinstance(value, Integral) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
     if annotation is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        return abs(value) <= sys.float_info.max or value in (math.inf, -math.inf)  # not NaN, and no longer integer
     if _is_array(annotation) or annotation is Tensor:
         return isinstance(value, Tensor) and _holds_numbers(value) and _has_dtype(value, annotation)
     if origin is type or annotation is type:

@@ -28,12 +28,12 @@ import kd_lab
 from kd_lab.compress import cost, prune, quantize
 from kd_lab.contracts import stream
 from kd_lab.how import Divergence, softmax_kl, top_k
-from kd_lab.methods import gkd, hinton
-from kd_lab.models import GPT, FiniteStateModel, GPTConfig, TabularModel, save_model
+from kd_lab.methods import hinton
+from kd_lab.models import GPT, FiniteStateModel, GPTConfig, save_model
 from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer  # noqa: F401
 from kd_lab.what import Logits
 from kd_lab.where import Corpus, TeacherRollouts
-from kd_lab.worlds import Batch, Vocabulary, World, language
+from kd_lab.worlds import World, language
 
 PACKAGES = ("worlds", "models", "what", "how", "where", "methods", "measure", "compress.cost", "compress.prune", "compress.quantize")  # fmt: skip
 SECONDS = 10.0
@@ -193,10 +193,10 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {
     "measure.root_mean_square_error": {"bias": lambda: 0.1, "variance": lambda: 1.0, "samples": lambda: 4},
     "measure.sequence_kl": {"student": tables, "teacher": tables},
     "compress.cost.Cost": {name: lambda: 8 for name in ("parameters", "bits", "work", "cache_traffic", "batch_size", "layers")},
-    "compress.cost.factors": {"new": lambda: cost.token_cost(SHAPE), "old": lambda: cost.token_cost(SHAPE)},
+    "compress.cost.factors": {"new": lambda: cost.token_cost(SHAPE, bits=16), "old": lambda: cost.token_cost(SHAPE, bits=16)},
     "compress.cost.Device": {"bandwidth": lambda: 1e9, "peak": lambda: 1e12, "launch": lambda: 1e-6},
-    "compress.cost.roofline": {"cost": lambda: cost.token_cost(SHAPE), "device": lambda: cost.Device(1e9, 1e12, 1e-6)},
-    "compress.cost.bottleneck": {"cost": lambda: cost.token_cost(SHAPE), "device": lambda: cost.Device(1e9, 1e12, 1e-6)},
+    "compress.cost.roofline": {"cost": lambda: cost.token_cost(SHAPE, bits=16), "device": lambda: cost.Device(1e9, 1e12, 1e-6)},
+    "compress.cost.bottleneck": {"cost": lambda: cost.token_cost(SHAPE, bits=16), "device": lambda: cost.Device(1e9, 1e12, 1e-6)},
     "compress.prune.Structures": {"layers": lambda: (0,), "heads": lambda: ((0,),), "channels": lambda: ((0, 1),)},
     "compress.quantize.Int8Linear": {"matrix": matrix},
     "compress.quantize.QuantizedMatrix": {"codes": lambda: matrix().codes, "scale": lambda: matrix().scale, "zero_point": lambda: matrix().zero_point},
@@ -208,6 +208,7 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {
     "compress.quantize.gptq": {"group": lambda: "channel"},
     "compress.quantize.prepare_qat": {"group": lambda: "channel"},
     "compress.quantize.round_to_nearest": {"group": lambda: "channel"},
+    "compress.cost.token_cost": {"bits": lambda: 16.0},
     "compress.cost.bits_per_parameter": {"group": lambda: "channel"},
 }  # fmt: skip
 
@@ -312,7 +313,7 @@ def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> str | No
 def main(parts: list[str], verbose: bool) -> int:
     tried, fell = Counter(), Counter()
     quantize.save_quantized(quantize.round_to_nearest(gpt(), 8, "channel"), FOLDER / "quantized.safetensors")
-    import kd_lab.how as how
+    from kd_lab.how import sparse_file as how
 
     how.save_sparse_teacher(cached(), FOLDER / "cache.safetensors")
     for part in parts:

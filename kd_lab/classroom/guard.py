@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-AGAIN = 0.05  # seconds after which a call that swallowed its end is ended once more
+AGAIN = 0.1  # seconds after which a call that swallowed its end is ended once more
 PATIENCE = 3.0  # seconds after which one that cannot be ended is spoken of
 STUCK = (
     "The check of this exercise is past its time and inside a call that Python cannot stop. "
@@ -61,7 +61,8 @@ def alarm(seconds: float) -> Iterator[None]:
         frame = frame.f_back
 
     def stop(_: int, frame: FrameType) -> None:
-        if frame.f_code.co_filename in OWN:  # the block has ended and is being left
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if frame.f_code.co_filename in OWN:  # a limit is being entered or left
             return
         while frame not in outside:  # the next line of each function on the way out raises as well
             frame.f_trace = raise_endless
@@ -71,8 +72,8 @@ def alarm(seconds: float) -> Iterator[None]:
 
     began, tracer = time.monotonic(), sys.gettrace()
     handler = signal.signal(signal.SIGALRM, stop)
-    left, interval = signal.getitimer(signal.ITIMER_REAL)  # of the limit around this one
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds), AGAIN)
+    left, _ = signal.getitimer(signal.ITIMER_REAL)  # of the limit around this one
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
     try:
         yield
     finally:
@@ -80,7 +81,7 @@ def alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
         sys.settrace(tracer)
         if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), interval)
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3))
 
 
 def raise_endless(frame: FrameType, event: str, argument: Any) -> Any:

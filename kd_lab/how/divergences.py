@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
 
+
+@checked
 def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The student's surprise at the teacher's text, beyond the teacher's own surprise.
 
@@ -41,6 +44,7 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     return _kl(teacher_logp, student_logp)
 
 
+@checked
 def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The teacher's surprise at the student's text, beyond the student's own surprise.
 
@@ -70,6 +74,7 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     return _kl(student_logp, teacher_logp)
 
 
+@checked
 def jsd(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.5
 ) -> Float[Tensor, "..."]:
@@ -103,6 +108,7 @@ def jsd(
     return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
 
 
+@checked
 def skew_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.1
 ) -> Float[Tensor, "..."]:
@@ -135,6 +141,7 @@ def skew_kl(
     return _kl(teacher_logp, mixture(student_logp, teacher_logp, beta))
 
 
+@checked
 def skew_reverse_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.9
 ) -> Float[Tensor, "..."]:
@@ -167,6 +174,7 @@ def skew_reverse_kl(
     return _kl(student_logp, mixture(student_logp, teacher_logp, beta))
 
 
+@checked
 def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The probability that moves: the chance that an optimal coupling of the two draws different tokens.
 

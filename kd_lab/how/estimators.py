@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
 
+
+@checked
 def k1(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """−r: unbiased, of high variance, and negative for half of the samples near q = p.
 
@@ -31,6 +34,7 @@ def k1(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     return -_log_ratio(student_logp, teacher_logp)
 
 
+@checked
 def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """½r²: never negative, of low variance, biased by the third order of r.
 
@@ -52,6 +56,7 @@ def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     return _log_ratio(student_logp, teacher_logp).square() / 2
 
 
+@checked
 def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """e^r − 1 − r: never negative, of low variance near q = p, and unbiased as a value.
 

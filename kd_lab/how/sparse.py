@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.how.checks import check_options, check_positions, check_vocabulary, check_weights
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
@@ -32,6 +33,7 @@ from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, check_layout, check_t
 from kd_lab.how.sparse_events import reference_events, sparse_events
 
 
+@checked
 def sparse_softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_ids: Int[Tensor, "... K"],
@@ -94,6 +96,7 @@ def sparse_softmax_kl(
     return reduce(loss, mask, reduction, normalizer, weights)
 
 
+@checked
 def sparse_teacher_kl(
     student_logits: Float[Tensor, "... V"], teacher: SparseTeacher, **options: Any
 ) -> Float[Tensor, "..."]:

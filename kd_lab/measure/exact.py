@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.how import forward_kl
 from kd_lab.models import next_token_logp
 from kd_lab.worlds import Batch
@@ -45,6 +46,7 @@ def alive(vocab_size: int, length: int, end: int = 0) -> Bool[Tensor, " N"]:
     return (prefixes(vocab_size, length) != end).all(1)
 
 
+@checked
 def every_text(vocab_size: int, length: int, end: int = 0) -> Batch:
     """All texts of at most `length` tokens over V symbols, each once, as one batch: the terms of an expectation.
 
@@ -61,6 +63,7 @@ def every_text(vocab_size: int, length: int, end: int = 0) -> Batch:
     return Batch.from_tokens(torch.cat([torch.full((len(rows), 1), end), rows], 1), end=end)
 
 
+@checked
 def conditionals(model: nn.Module, length: int, differentiable: bool = False) -> list[Float[Tensor, "_ V"]]:
     """log q(·|prefix) at every prefix of 0 … length − 1 tokens, in fp64. After an end only ends follow.
 
@@ -86,6 +89,7 @@ def conditionals(model: nn.Module, length: int, differentiable: bool = False) ->
     return tables
 
 
+@checked
 def joint(tables: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
     """log q(y) of every sequence of L tokens, `[V**L]`: the sum of its conditionals along the path.
 
@@ -97,6 +101,7 @@ def joint(tables: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
     return logp
 
 
+@checked
 def reach(tables: Sequence[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Tensor, " _"]]:
     """The probability of passing through each prefix that still goes on, one vector `[V**t]` for each depth t."""
     probabilities, logp = [], tables[0].new_zeros(1, dtype=torch.float64)
@@ -106,6 +111,7 @@ def reach(tables: Sequence[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Te
     return probabilities
 
 
+@checked
 def gap_by_position(
     student: Sequence[Float[Tensor, "_ V"]],
     teacher: Sequence[Float[Tensor, "_ V"]],
@@ -129,6 +135,7 @@ def gap_by_position(
     )
 
 
+@checked
 def sequence_kl(student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, ""]:
     """KL(P‖Q) = Σ_y P(y)·(log P(y) − log Q(y)) over all V^L sequences, in nats per sequence.
 

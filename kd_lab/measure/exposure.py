@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.how import forward_kl
 from kd_lab.measure.exact import Divergence, gap_by_position
 from kd_lab.models import FiniteStateModel, next_token_logp
 from kd_lab.worlds import Batch
 
 
+@checked
 def excess_error(
     on_student_prefixes: Float[Tensor, " L"], on_teacher_prefixes: Float[Tensor, " L"]
 ) -> Float[Tensor, " L"]:
@@ -44,6 +46,7 @@ def excess_error(
     return on_student_prefixes.cumsum(0) / expected - 1
 
 
+@checked
 def exact_excess_error(
     student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]], end: int = 0
 ) -> Float[Tensor, " L"]:
@@ -54,6 +57,7 @@ def exact_excess_error(
     )
 
 
+@checked
 @torch.no_grad()
 def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch) -> Float[Tensor, " T"]:
     """Σ over texts of KL(p‖q) at each position ÷ the number of texts: `gap_by_position`, estimated from rollouts.
@@ -67,6 +71,7 @@ def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch
     return forward_kl(student_logp, teacher_logp).where(texts.mask.to(student_logp.device), 0.0).mean(0)
 
 
+@checked
 @torch.no_grad()
 def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) -> Float[Tensor, "L S R"]:
     """The probability that a text goes on after t tokens with its writer in state s and its reader in state r.
@@ -107,6 +112,7 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
     return torch.stack(steps)
 
 
+@checked
 @torch.no_grad()
 def gap_by_pair(
     student: FiniteStateModel, teacher: FiniteStateModel, divergence: Divergence = forward_kl

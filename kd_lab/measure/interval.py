@@ -6,7 +6,10 @@ from math import atan, cos, pi, sin, sqrt
 
 import numpy as np
 
+from kd_lab.arguments import checked
 
+
+@checked
 def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Mean and half width of its confidence interval.
 

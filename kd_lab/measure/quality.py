@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from kd_lab.arguments import checked
 from kd_lab.models import next_token_logp, target_logp
 from kd_lab.worlds import Batch
 
 
+@checked
 @torch.no_grad()
 def calibration_error(model: nn.Module, batch: Batch, bins: int = 10) -> float:
     """ECE = Σ_b (n_b/n)·|accuracy_b − confidence_b| of the likeliest next token, over bins of equal width.
@@ -35,6 +37,7 @@ def calibration_error(model: nn.Module, batch: Batch, bins: int = 10) -> float:
     return (excess.abs().sum() / len(right)).item()
 
 
+@checked
 def distinct(texts: Sequence[str], n: int = 2) -> float:
     """Different character n-grams ÷ all n-grams of the texts: 1 where nothing repeats, near 0 where all say the same.
 
@@ -58,6 +61,7 @@ ROWS_PER_PASS = 1024
 NUMBERS_PER_PASS = 1 << 26  # log-probabilities held at once: half a gibibyte
 
 
+@checked
 @torch.no_grad()
 def bits_per_character(model: nn.Module, batch: Batch) -> float:
     """−(1/n) Σ log₂ q(token | prefix) over the n counted positions, the end being one of the characters.

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.arguments import checked
 from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.parallel import Interrupts, Ranks
@@ -30,6 +31,7 @@ from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
 
 
+@checked
 def distill(
     student: nn.Module,
     teacher: nn.Module | TextTeacher | SparseTeacher | None,

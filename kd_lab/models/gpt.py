@@ -11,7 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from kd_lab.arguments import checked
 
+
+@checked
 @dataclass(frozen=True)
 class GPTConfig:
     """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks, unless some were removed."""
@@ -125,6 +128,7 @@ class Block(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
 
+@checked
 class GPT(nn.Module):
     """Logits for the next token at every position.
 

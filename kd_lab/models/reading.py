@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.worlds import Batch
 
 
+@checked
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model in eval mode (no dropout), and each of its modules back where it was, also after an error."""
@@ -23,6 +25,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@checked
 def device_of(model: nn.Module) -> torch.device:
     """The device of a model's first weight or buffer, onto which tokens go; the CPU for a model without either.
 
@@ -33,6 +36,7 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
+@checked
 def next_token_logp(
     model: nn.Module, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
 ) -> Float[Tensor, "B T V"]:
@@ -62,6 +66,7 @@ def next_token_logp(
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+@checked
 @torch.no_grad()
 def target_logp(model: nn.Module, batch: Batch, *, dtype: torch.dtype | None = None) -> Float[Tensor, "B T"]:
     """log q(y_t | y_<t) of every target, in nats, on the device of the model; see `next_token_logp`."""

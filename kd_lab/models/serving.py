@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
 from kd_lab.models.reading import device_of
@@ -24,6 +25,7 @@ IDLE_SECONDS = 30.0  # a caller who sends nothing for so long is hung up on
 READ = ("model", "prompt", "max_tokens", "temperature", "top_p", "n", "seed", "stop", "user")  # of a request
 
 
+@checked
 @contextmanager
 def serve(model: LanguageModel, tokenizer: Tokenizer, name: str = "teacher", port: int = 0) -> Iterator[str]:
     """Answer `POST /v1/completions` and `GET /v1/models` on the loopback interface until the block ends.

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.models import device_of, evaluating
 
 
+@checked
 @dataclass(frozen=True)
 class Hypothesis:
     """A text that the search knows, with its log-probability under the model."""
@@ -19,6 +21,7 @@ class Hypothesis:
     ended: bool  # False: cut off by `max_new_tokens`, or still growing
 
 
+@checked
 @dataclass(frozen=True)
 class Step:
     """The decision of one step of the search, best first: for drawing it."""
@@ -27,6 +30,7 @@ class Step:
     cut: tuple[Hypothesis, ...]  # the best of those that were given up
 
 
+@checked
 @torch.no_grad()
 def beam_search(
     model: nn.Module,

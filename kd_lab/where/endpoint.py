@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import derive
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Completion(NamedTuple):
     finished: bool  # False where the server cut it off at `max_tokens`
 
 
+@checked
 @dataclass(frozen=True)
 class TextTeacher:
     """Any server with a `/completions` route of the OpenAI format is a teacher: a hosted model, vLLM, llama.cpp, or
@@ -68,6 +70,7 @@ class TextTeacher:
         """The texts of `completions`, which takes the same arguments."""
         return [written.text for written in self.completions(prompts, max_tokens, temperature, seed)]
 
+    @checked
     def completions(
         self, prompts: Sequence[str], max_tokens: int, temperature: float = 1.0, seed: int | None = None
     ) -> list[Completion]:

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.models import MixtureModel, device_of, generate, target_logp
 from kd_lab.where.beam import beam_search
@@ -16,6 +17,7 @@ from kd_lab.where.endpoint import TextTeacher
 from kd_lab.worlds import Batch, World
 
 
+@checked
 @dataclass(frozen=True)
 class TeacherRollouts:
     """Prefixes of texts that the teacher wrote: a set made once, before training, then drawn from with replacement.
@@ -51,6 +53,7 @@ class TeacherRollouts:
         )
 
 
+@checked
 @dataclass(frozen=True)
 class StudentRollouts:
     """Prefixes that the student writes itself, fresh at every step: training visits what inference will visit.
@@ -97,6 +100,7 @@ class StudentRollouts:
         return Source(draw, (prompts_stream, writing))
 
 
+@checked
 def rollout(
     model: nn.Module,
     world: World,
@@ -130,6 +134,7 @@ def rollout(
     return Batch.from_tokens(tokens, width if lengths is None else lengths.to(tokens.device), end=model.end)
 
 
+@checked
 def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
     """The `where.size` texts that the teacher writes for prompts drawn from the world, on the CPU.
 

@@ -8,7 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 
+
+@checked
 @dataclass(frozen=True)
 class Vocabulary:
     """A tokenizer of characters. The first symbol is a mark that no text holds: it begins a text, ends it and pads it.
@@ -40,6 +43,7 @@ class Vocabulary:
         """The id that fills a row behind its end, here the end mark once more."""
         return self.end
 
+    @checked
     def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
         """Texts to ids, each between two end marks and padded with more of them to the longest.
 
@@ -65,12 +69,14 @@ class Vocabulary:
         order = symbols.argsort()
         return torch.from_numpy(order[symbols[order].searchsorted(written)]).view(len(texts), width + 1)
 
+    @checked
     def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
         """Ids to texts: the symbols between the leading end mark (if any) and the next one."""
         mark = self.symbols[self.end]
         return ["".join(self.symbols[i] for i in row).removeprefix(mark).split(mark)[0] for row in tokens.tolist()]
 
 
+@checked
 @dataclass(frozen=True)
 class Batch:
     """Token ids and the positions that count.
@@ -128,6 +134,7 @@ class Batch:
         return Batch(*(None if field is None else field.to(device) for field in fields))
 
     @classmethod
+    @checked
     def from_tokens(
         cls,
         tokens: Int[Tensor, "B L"],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from kd_lab.arguments import checked
 from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.surnames import is_held_out
 from kd_lab.worlds.world import World
@@ -16,6 +17,7 @@ MOST_MIB = 16
 END_MARKS = ".␃"  # the first that no line uses
 
 
+@checked
 def text_file(path: str | Path) -> World:
     """The world of the lines of a UTF-8 text file, split by text: each distinct line is one row.
 

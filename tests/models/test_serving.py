@@ -83,7 +83,7 @@ def test_a_model_that_fails_is_a_500_and_the_server_lives_on():
             assert "RuntimeError: not today" in json.load(caught.value)["error"]["message"]
 
 
-# ---- callers that lie -------------------------------------------------------------------------------------------------
+# ---- callers that lie -----------------------------------------------------------------------------------------------
 
 
 def raw(url: str, *lines: str, body: bytes = b"") -> bytes:

@@ -1,6 +1,5 @@
 """A teacher behind HTTP: the client against the local server, against silence, and against servers that misbehave."""
 
-import http.client
 import json
 import socket
 import threading

@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.compress.prune.unstructured import Scores
 from kd_lab.models import GPT
 
 
+@checked
 @dataclass(frozen=True)
 class Structures:
     """The layers, heads and channels that stay, by number and in ascending order."""
@@ -21,6 +23,7 @@ class Structures:
     channels: tuple[tuple[int, ...], ...]  # likewise
 
 
+@checked
 def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
     """Importance of each head: the sum over its rows of Q, K and V and its columns of the projection."""
     heads = model.config.heads
@@ -33,6 +36,7 @@ def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
     )
 
 
+@checked
 def channel_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers channels"]:
     """Importance of each hidden unit of the perceptrons: the sum over its row and its column."""
     return torch.stack(
@@ -43,11 +47,13 @@ def channel_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers channels
     )
 
 
+@checked
 def layer_scores(model: GPT, scores: Scores) -> Float[Tensor, " layers"]:
     """Importance of each layer: the sum over its weights. `block_influence` reads the residual stream instead."""
     return head_scores(model, scores).sum(1) + channel_scores(model, scores).sum(1)
 
 
+@checked
 def select_structures(
     model: GPT,
     scores: Scores,
@@ -89,6 +95,7 @@ def _top(scores: Float[Tensor, " N"], count: int) -> tuple[int, ...]:
     return tuple(sorted(scores.argsort(dim=-1, descending=True, stable=True)[:count].tolist()))
 
 
+@checked
 def remove_structures(model: GPT, keep: Structures, *, dropout: float | None = None) -> GPT:
     """A smaller GPT made of the structures that stay. Its logits are those of `mask_structures`.
 
@@ -139,6 +146,7 @@ def remove_structures(model: GPT, keep: Structures, *, dropout: float | None = N
     return smaller.train(model.training)
 
 
+@checked
 def mask_structures(model: GPT, keep: Structures) -> GPT:
     """A copy of the same shape whose other heads, channels and layers add zeros to the residual stream.
 
