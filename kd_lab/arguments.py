@@ -18,24 +18,34 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import numpy as np
 import torch
 from jaxtyping import AbstractArray
-from torch import Tensor
+from torch import Tensor, nn
 
 T = TypeVar("T")
 
 
+def _has(value: Any, name: str) -> bool:
+    try:
+        return hasattr(value, name)
+    except Exception:  # whatever a property does
+        return False
+
+
 @dataclass(frozen=True)
-class Range:
-    """The numbers that an argument may take, and how they are said."""
+class That:
+    """What a value must be beyond its type, and how that is said."""
 
     words: str
     holds: Callable[[Any], bool]
 
 
-Count = Annotated[int, Range("a whole number of at least 1", lambda n: n >= 1)]
-Index = Annotated[int, Range("a whole number of at least 0", lambda n: n >= 0)]
-Positive = Annotated[float, Range("a finite number above 0", lambda x: 0 < x < math.inf)]
-NotNegative = Annotated[float, Range("a finite number of at least 0", lambda x: 0 <= x < math.inf)]
-Share = Annotated[float, Range("a share from 0 to 1", lambda x: 0 <= x <= 1)]
+Count = Annotated[int, That("a whole number of at least 1", lambda n: n >= 1)]
+Positive = Annotated[float, That("a number above 0 that fp32 can hold", lambda x: 0 < x <= LARGEST)]
+Model = Annotated[
+    nn.Module,
+    That("a language model, with vocab_size, context and end", lambda m: all(_has(m, n) for n in MEMBERS)),
+]
+MEMBERS = ("vocab_size", "context", "end")
+LARGEST = torch.finfo(torch.float32).max
 
 
 def checked(thing: T) -> T:
@@ -50,7 +60,7 @@ def checked(thing: T) -> T:
     ...     return logits / temperature
     >>> soften(torch.zeros(2, 3), temperature=-1.0)
     Traceback (most recent call last):
-    ValueError: temperature is -1.0; expected a finite number above 0
+    ValueError: temperature is -1.0; expected a number above 0 that fp32 can hold
     >>> soften([[0.0, 1.0]])
     Traceback (most recent call last):
     ValueError: logits is a list; expected a tensor of floating point numbers [B, V]; write torch.tensor(…)
@@ -105,8 +115,8 @@ def _fits(value: Any, annotation: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(_fits(value, one) for one in inside)
     if origin is Annotated:
-        ranges = [one for one in inside[1:] if isinstance(one, Range)]
-        return _fits(value, inside[0]) and all(one.holds(value) for one in ranges)
+        conditions = [one for one in inside[1:] if isinstance(one, That)]
+        return _fits(value, inside[0]) and all(one.holds(value) for one in conditions)
     if origin is Literal:
         return any(type(value) is type(one) and value == one for one in inside)
     if annotation is None or annotation is type(None):
@@ -118,6 +128,8 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is float:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
+        if isinstance(value, Integral):
+            return _fits(value, int)
         return abs(value) <= sys.float_info.max or value in (math.inf, -math.inf)  # not NaN, and no longer integer
     if _is_array(annotation) or annotation is Tensor:
         return isinstance(value, Tensor) and _holds_numbers(value) and _has_dtype(value, annotation)
@@ -128,9 +140,12 @@ def _fits(value: Any, annotation: Any) -> bool:
     if isinstance(origin, type) and isinstance(value, type):
         return False
     if isinstance(origin, type) and issubclass(origin, Iterable):
-        return isinstance(value, origin) and not (isinstance(value, str) and inside) and _items_fit(value, inside)
-    if isinstance(annotation, type):
-        return not isinstance(value, type) and _is_instance(value, annotation)
+        if isinstance(value, Tensor) or (isinstance(value, str | bytes) and inside) or not isinstance(value, origin):
+            return False
+        return _items_fit(value, inside)
+    kind = origin if isinstance(origin, type) else annotation
+    if isinstance(kind, type):
+        return not isinstance(value, type) and _is_instance(value, kind)
     return True
 
 
@@ -215,7 +230,7 @@ def _words(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_words, inside)))
     if origin is Annotated:
-        return " and ".join([one.words for one in inside[1:] if isinstance(one, Range)] or [_words(inside[0])])
+        return " and ".join([one.words for one in inside[1:] if isinstance(one, That)] or [_words(inside[0])])
     if origin is Literal:
         return "one of " + ", ".join(map(repr, inside))
     if annotation is None or annotation is type(None):

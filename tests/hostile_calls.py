@@ -145,7 +145,7 @@ GOOD: dict[str, Any] = {
     "bits": lambda: 8, "scores": scores, "ranges": lambda: quantize.calibrate(gpt(), WORLD.train[:4]), "keep": lambda: prune.select_structures(gpt(), scores(), heads=1, channels=8),
     "masks": lambda: prune.unstructured_masks(scores(), 0.5), "quantized": lambda: quantize.round_to_nearest(gpt(), 8, "channel"),
     "inputs": logits(9, 32), "loss": logits(2, 3), "history": lambda: {"loss": np.zeros(2)}, "width": lambda: 2, "prompt": lambda: torch.zeros(1, dtype=torch.long),
-    "teacher_ids": lambda: torch.tensor([[0, 1], [2, 1]]), "group": lambda: None,
+    "teacher_ids": lambda: torch.tensor([[0, 1], [2, 1]]), "group": lambda: None, "sparsity": lambda: 0.5,
 }  # fmt: skip
 
 SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {

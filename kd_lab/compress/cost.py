@@ -166,7 +166,9 @@ def token_cost(
     >>> token_cost(shape, bits=16, skipped=0.9).work < 0.12
     True
     """
-    config = model if isinstance(model, GPTConfig) else model.config
+    config = model if isinstance(model, GPTConfig) else getattr(model, "config", None)
+    if not isinstance(config, GPTConfig):
+        raise ValueError(f"model is a {type(model).__name__} without a GPTConfig; expected a GPT, or a config alone")
     if bits is None:
         bits = _bits_of(model)
     length = config.context // 2 if length is None else length

@@ -40,7 +40,7 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> forward_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     return _kl(teacher_logp, student_logp)
 
 
@@ -70,7 +70,7 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> reverse_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     return _kl(student_logp, teacher_logp)
 
 
@@ -102,7 +102,7 @@ def jsd(
     >>> jsd(q.log(), p.log())  # nothing in common: ln 2
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["jsd"].check_beta(beta)
     mixture_logp = mixture(student_logp, teacher_logp, beta)
     return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
@@ -136,7 +136,7 @@ def skew_kl(
     >>> skew_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln β
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_kl"].check_beta(beta)
     return _kl(teacher_logp, mixture(student_logp, teacher_logp, beta))
 
@@ -169,7 +169,7 @@ def skew_reverse_kl(
     >>> skew_reverse_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln(1 − β)
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_reverse_kl"].check_beta(beta)
     return _kl(student_logp, mixture(student_logp, teacher_logp, beta))
 
@@ -199,7 +199,7 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     >>> total_variation(q.log(), p.log())
     tensor(0.2500)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     gap = student_logp.exp() - teacher_logp.exp()
     sign = gap.detach().sign() + 0 * gap.detach()  # the sign of NaN is 0, and so is the gradient of its abs()
     return (gap * sign).sum(-1) / 2
@@ -229,12 +229,28 @@ def mixture(
     return torch.where(absent, -math.inf, torch.logaddexp(teacher_part, student_part))
 
 
-def _check_shapes(student_logp: Tensor, teacher_logp: Tensor) -> None:
+def check_logp(student_logp: Tensor, teacher_logp: Tensor) -> None:
+    """Refuse two shapes, and numbers that are no log-probabilities; a GPU is not made to wait for that.
+
+    Raises:
+        ValueError: the shapes differ, or values on the CPU are above 0 by more than half precision rounds.
+    """
     if student_logp.shape != teacher_logp.shape:
         raise ValueError(
             f"student_logp has shape {tuple(student_logp.shape)} and teacher_logp {tuple(teacher_logp.shape)}; "
             "expected the same shape, since nothing is broadcast here; write .expand_as(…) where you mean one for many"
         )
+    for name, logp in (("student_logp", student_logp), ("teacher_logp", teacher_logp)):
+        if logp.device.type == "cpu" and not is_traced(logp) and logp.numel() and logp.detach().amax() > 0.05:
+            raise ValueError(
+                f"{name} reaches {float(logp.detach().amax()):.4g}; expected log-probabilities, which are at most 0; "
+                "write .log_softmax(-1) if these are logits"
+            )
+
+
+def is_traced(tensor: Tensor) -> bool:
+    """Whether a graph or a transform holds this tensor, which then has no values to look at."""
+    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 @dataclass(frozen=True)

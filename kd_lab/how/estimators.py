@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.arguments import checked
+from kd_lab.how.divergences import check_logp
 
 
 @checked
@@ -82,5 +83,6 @@ def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
 
 def _log_ratio(student_logp: Tensor, teacher_logp: Tensor) -> Tensor:
     """r = log p(x) − log q(x), in fp32 at least."""
+    check_logp(student_logp, teacher_logp)
     dtype = torch.promote_types(torch.promote_types(student_logp.dtype, teacher_logp.dtype), torch.float32)
     return teacher_logp.to(dtype) - student_logp.to(dtype)

@@ -18,13 +18,14 @@ and at least the rounding of that sum: finite, but for a sure teacher no more th
 Cached log-probabilities cannot be re-tempered without the tokens that were dropped.
 """
 
+from inspect import unwrap
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import check, checked
 from kd_lab.how.checks import check_options, check_positions, check_vocabulary, check_weights
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
@@ -118,6 +119,7 @@ def sparse_teacher_kl(
     >>> sparse_teacher_kl(torch.zeros(1, 4), top_k(teacher, 1), divergence="reverse_kl")
     tensor(17.3637)
     """
+    check(unwrap(sparse_softmax_kl), (), options)
     check_vocabulary(student_logits.shape[-1], teacher.vocabulary, "logits[..., :V]")
     temperature = options.pop("temperature", teacher.temperature)
     if temperature != teacher.temperature:

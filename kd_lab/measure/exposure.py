@@ -1,14 +1,12 @@
 """Exposure bias: how much faster the error grows on the student's own prefixes than on the teacher's."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import Model, checked
 from kd_lab.how import forward_kl
-from kd_lab.measure.exact import Divergence, gap_by_position
+from kd_lab.measure.exact import Divergence, Tables, gap_by_position
 from kd_lab.models import FiniteStateModel, next_token_logp
 from kd_lab.worlds import Batch
 
@@ -47,9 +45,7 @@ def excess_error(
 
 
 @checked
-def exact_excess_error(
-    student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]], end: int = 0
-) -> Float[Tensor, " L"]:
+def exact_excess_error(student: Tables, teacher: Tables, end: int = 0) -> Float[Tensor, " L"]:
     """ExAccErr at every length by enumeration, from two tables of `conditionals`. See `excess_error`."""
     return excess_error(
         gap_by_position(student, teacher, visited=student, end=end),
@@ -59,7 +55,7 @@ def exact_excess_error(
 
 @checked
 @torch.no_grad()
-def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch) -> Float[Tensor, " T"]:
+def sampled_gap_by_position(student: Model, teacher: Model, texts: Batch) -> Float[Tensor, " T"]:
     """Σ over texts of KL(p‖q) at each position ÷ the number of texts: `gap_by_position`, estimated from rollouts.
 
     Args:

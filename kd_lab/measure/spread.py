@@ -1,6 +1,6 @@
 """Gradients as estimates: bias and variance by enumeration, the error of a mean over samples, angles."""
 
-from math import sqrt
+from math import hypot, sqrt
 
 import torch
 from jaxtyping import Float
@@ -54,7 +54,7 @@ def root_mean_square_error(bias: float, variance: float, samples: int) -> float:
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; expected at least 1")
-    return sqrt(bias**2 + variance / samples)
+    return hypot(bias, sqrt(variance / samples))
 
 
 @checked
@@ -74,6 +74,11 @@ def gradient_angle(one: Float[Tensor, " P"], other: Float[Tensor, " P"]) -> floa
 def gradient_of(loss: Float[Tensor, ""], model: nn.Module, retain_graph: bool = False) -> Float[Tensor, " P"]:
     """The gradient of a loss by all parameters of a model that train, as one vector; `.grad` stays untouched."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters or not loss.requires_grad:
+        raise ValueError(
+            f"{len(parameters)} parameters train and the loss {'has' if loss.requires_grad else 'has no'} graph; "
+            "expected a loss that was computed from the model with gradients on"
+        )
     parts = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
     return torch.cat(
         [

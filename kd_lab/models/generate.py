@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import Model, checked
 from kd_lab.models.reading import device_of, evaluating
 
 
@@ -45,7 +45,7 @@ def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p
 @checked
 @torch.no_grad()
 def generate(
-    model: nn.Module,
+    model: Model,
     prompts: Int[Tensor, "B P"],
     max_new_tokens: int,
     *,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import Model, checked
 from kd_lab.worlds import Batch
 
 
@@ -38,7 +38,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 @checked
 def next_token_logp(
-    model: nn.Module, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
+    model: Model, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
 ) -> Float[Tensor, "B T V"]:
     """log q(· | y_≤t) at every position t: log_softmax of the logits, in nats.
 
@@ -68,7 +68,7 @@ def next_token_logp(
 
 @checked
 @torch.no_grad()
-def target_logp(model: nn.Module, batch: Batch, *, dtype: torch.dtype | None = None) -> Float[Tensor, "B T"]:
+def target_logp(model: Model, batch: Batch, *, dtype: torch.dtype | None = None) -> Float[Tensor, "B T"]:
     """log q(y_t | y_<t) of every target, in nats, on the device of the model; see `next_token_logp`."""
     logp = next_token_logp(model, batch.inputs, dtype=dtype)
     return logp.gather(-1, batch.targets.to(logp.device)[..., None])[..., 0]

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import Model, checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.models import MixtureModel, device_of, generate, target_logp
 from kd_lab.where.beam import beam_search
@@ -102,7 +102,7 @@ class StudentRollouts:
 
 @checked
 def rollout(
-    model: nn.Module,
+    model: Model,
     world: World,
     prompts: Int[Tensor, "B P"],
     generator: torch.Generator | None,
@@ -135,7 +135,7 @@ def rollout(
 
 
 @checked
-def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
+def teacher_texts(teacher: Model | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
     """The `where.size` texts that the teacher writes for prompts drawn from the world, on the CPU.
 
     Slow decoding shows a progress bar. An endpoint's texts with symbols outside the world's vocabulary are left out

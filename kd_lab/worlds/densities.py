@@ -11,7 +11,10 @@ from kd_lab.arguments import checked
 
 
 def _checked(weights, means, widths, mean_ndim: int) -> dict[str, np.ndarray]:
-    weights, means, widths = (np.asarray(values, dtype=float) for values in (weights, means, widths))
+    try:
+        weights, means, widths = (np.asarray(values, dtype=float) for values in (weights, means, widths))
+    except (TypeError, ValueError) as error:  # words, or rows of several lengths
+        raise ValueError(f"weights, means or widths hold no numbers ({error}); expected one entry per mode") from error
     if (
         weights.ndim != 1
         or len(weights) == 0

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.arguments import checked
+from kd_lab.compress.prune.importance import prunable
 from kd_lab.compress.prune.unstructured import Scores
 from kd_lab.models import GPT
 
@@ -23,9 +24,20 @@ class Structures:
     channels: tuple[tuple[int, ...], ...]  # likewise
 
 
+def _check_complete(model: GPT, scores: Scores) -> None:
+    for name, layer in prunable(model).items():
+        came = tuple(scores[name].shape) if name in scores else None
+        if came != tuple(layer.weight.shape):
+            raise ValueError(
+                f"scores of {name} have shape {came}; expected {tuple(layer.weight.shape)}, one for each weight, as "
+                "prune.magnitude(model) makes them"
+            )
+
+
 @checked
 def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
     """Importance of each head: the sum over its rows of Q, K and V and its columns of the projection."""
+    _check_complete(model, scores)
     heads = model.config.heads
     return torch.stack(
         [
@@ -39,6 +51,7 @@ def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
 @checked
 def channel_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers channels"]:
     """Importance of each hidden unit of the perceptrons: the sum over its row and its column."""
+    _check_complete(model, scores)
     return torch.stack(
         [
             scores[f"blocks.{i}.expand.weight"].sum(1) + scores[f"blocks.{i}.contract.weight"].sum(0)
