@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ def alarm(seconds: float) -> Iterator[None]:
         outside.add(frame)
         frame = frame.f_back
 
+    @no_type_check  # checking would outlast the pause between two alarms
     def stop(_: int, frame: FrameType) -> None:
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
         if frame.f_code.co_filename in OWN:  # a limit is being entered or left
@@ -84,6 +85,7 @@ def alarm(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3))
 
 
+@no_type_check
 def raise_endless(frame: FrameType, event: str, argument: Any) -> Any:
     if event == "line":  # an error that was raised in an "exception" would meet the same `except` again
         raise Endless

@@ -206,6 +206,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: the folder does not exist.
     """
+    if "\0" in str(path) or not path.name or path.is_dir():
+        raise ValueError(f"path is {str(path)!r:.200}; expected the name of a file, in a folder that exists")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:

@@ -106,6 +106,8 @@ def round_matrix(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantizedMatri
 
     Source: Jacob et al. (2018), arXiv:1712.05877, equation 1.
     """
+    if not weight.numel():
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; expected at least one row and one column")
     scale, zero = scale_and_zero_point(weight, scheme)
     codes = to_codes(
         weight,
