@@ -31,7 +31,7 @@ def _has(value: Any, name: str) -> bool:
 
 @dataclass(frozen=True)
 class That:
-    """What a value must be beyond its type, and how that is said."""
+    """A condition on a value beyond its type, and the words for it."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -200,7 +200,7 @@ def _check_axes(name: str, value: Tensor, annotation: Any, axes: dict[str, tuple
         if axis.isdigit() and int(axis) != length:
             raise ValueError(f"{name} has shape {tuple(value.shape)}; expected {wanted}")
         if not axis.removeprefix("*").isidentifier() or axis.removeprefix("*").startswith("_"):
-            continue  # a sum of axes, or one without a name
+            continue  # a sum of axes, or one that is not named
         known, setter = axes.setdefault(axis, (length, name))
         if known != length:
             raise ValueError(
@@ -210,7 +210,7 @@ def _check_axes(name: str, value: Tensor, annotation: Any, axes: dict[str, tuple
 
 
 def _said(value: Any) -> str:
-    """What came, in a few words, whatever it is."""
+    """The value that came, in a few words, whatever it is."""
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
     if isinstance(value, Tensor):
@@ -225,7 +225,7 @@ KINDS = {"float": "floating point numbers", "int": "integers", "bool": "booleans
 
 
 def _words(annotation: Any) -> str:
-    """What was expected, in words."""
+    """The expectation that an annotation states, in words."""
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_words, inside)))
@@ -252,7 +252,7 @@ def _words(annotation: Any) -> str:
 
 
 def _remedy(value: Any, annotation: Any) -> str:
-    """How to fix it, where that can be told from what came."""
+    """The remedy, where it can be told from what came."""
     arrays = [one for one in (annotation, *get_args(annotation)) if _is_array(one) or one is Tensor]
     if isinstance(value, type):
         return f"; make one first, {value.__name__}(…)"

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 @checked
 def probe(
     logits: Float[Tensor, "B *N V"],
-    ids: Int[Tensor, "B *N "] | None = None,
+    ids: Int[Tensor, "B *N"] | None = None,  # noqa: F821
     mask: Bool[Tensor, " B"] | None = None,
     *,
     temperature: Positive = 1.0,

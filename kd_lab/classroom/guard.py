@@ -144,7 +144,7 @@ STATE: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (sys.getrecursionlimit, sys.setrecursionlimit),
 )
-"""What a function can change beyond its arguments: how to read it, and how to set it."""
+"""The state that a function can change beyond its arguments: each a way to read it and a way to set it."""
 
 
 def leave(*_: Any) -> None:

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from kd_lab.how.divergences import DIVERGENCES, is_traced
+from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.log_probabilities import is_traced
 
 HOTTEST = 1e9  # its square, a factor of the loss, is still a number in fp32
 REDUCTIONS = ("mean", "sum", "none")

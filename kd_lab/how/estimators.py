@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.arguments import checked
-from kd_lab.how.divergences import check_logp
+from kd_lab.how.log_probabilities import check_logp
 
 
 @checked

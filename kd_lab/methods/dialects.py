@@ -11,7 +11,6 @@ NeMo-RL 7ea279a.
 
 from dataclasses import dataclass, replace
 
-from kd_lab.arguments import checked
 from kd_lab.how import Divergence
 from kd_lab.methods.recipe import Recipe, Term
 from kd_lab.methods.recipes import minillm
@@ -19,7 +18,6 @@ from kd_lab.what import Logits
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 
 
-@checked
 def trl_divergence(beta: float = 0.5) -> Divergence:
     """TRL's `beta`, of both trainers: 0 is forward KL, 1 reverse KL, and in between stands JSD(β) as in the paper.
 
@@ -36,7 +34,6 @@ def trl_divergence(beta: float = 0.5) -> Divergence:
     return Divergence(ends[beta]) if beta in ends else Divergence("jsd", beta=_share("beta", beta))
 
 
-@checked
 def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd: bool = False) -> Recipe:
     """TRL's experimental `GKDConfig` as a recipe, with TRL's defaults.
 
@@ -59,7 +56,6 @@ def trl(beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9, seq_kd:
     return Recipe("TRL GKD", Logits(), trl_divergence(beta), where, source="arXiv:2306.13649")
 
 
-@checked
 def trl_distillation(beta: float = 1.0, temperature: float = 1.0) -> Recipe:
     """TRL's stable `DistillationConfig` as a recipe, with TRL's defaults. Every text is the student's own.
 
@@ -79,7 +75,6 @@ def trl_distillation(beta: float = 1.0, temperature: float = 1.0) -> Recipe:
     return Recipe("TRL distillation", terms=(term,), source="arXiv:2306.13649")
 
 
-@checked
 def verl(loss_mode: str = "k3", use_policy_gradient: bool = False) -> Recipe:
     """verl's `distillation_loss` as a recipe, without its task rewards; the defaults are those of its YAML file.
 
@@ -111,7 +106,6 @@ def verl(loss_mode: str = "k3", use_policy_gradient: bool = False) -> Recipe:
     return Recipe("verl", Logits(), gradients[loss_mode], StudentRollouts())
 
 
-@checked
 def nemo_rl(kl_type: str = "mixed", mixed_kl_weight: float = 0.5) -> Recipe:
     """NeMo-RL's `loss_fn` of on-policy distillation as a recipe, with NeMo-RL's defaults.
 
@@ -133,7 +127,6 @@ def nemo_rl(kl_type: str = "mixed", mixed_kl_weight: float = 0.5) -> Recipe:
     return Recipe("NeMo-RL", terms=terms)
 
 
-@checked
 def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.0) -> Divergence:
     """The loss that DistiLLM's `--type` names; what else stands in the type, such as "adaptive-", is about the texts.
 
@@ -166,7 +159,6 @@ def distillm_divergence(kind: str, skew_alpha: float = 0.1, kd_ratio: float = 1.
     return replace(losses[name], label_weight=round(1 - _share("kd_ratio", kd_ratio), 10))
 
 
-@checked
 def distillm(
     kind: str = "mixed-srkl", skew_alpha: float = 0.1, mixed_alpha: float = 0.5, kd_ratio: float = 1.0
 ) -> Recipe:
@@ -193,7 +185,6 @@ def distillm(
     return Recipe("DistiLLM", Logits(), how, where, source="arXiv:2402.03898")
 
 
-@checked
 def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: float = 0.1) -> Recipe:
     """DistiLLM-2 as a recipe: a loss on the teacher's texts and another on the student's, added up.
 
@@ -221,7 +212,6 @@ def distillm_2(loss_type: str = "distillm_v2", alpha_1: float = 0.1, alpha_2: fl
     return Recipe("DistiLLM-2", terms=terms, source="arXiv:2503.07067")
 
 
-@checked
 def minillm_flags(
     single_step_reg: bool = False, length_norm: bool = False, teacher_mixed_alpha: float | None = None
 ) -> Recipe:

@@ -22,7 +22,7 @@ LONGEST_PAUSE = 8.0  # seconds between two tries
 
 
 class Completion(NamedTuple):
-    """What the server wrote behind a prompt."""
+    """The server's text behind a prompt."""
 
     text: str
     finished: bool  # False where the server cut it off at `max_tokens`
