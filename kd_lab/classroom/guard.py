@@ -55,6 +55,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
+    over: list[bool] = []  # filled at the end, so that no late alarm is set again
     outside, frame = set(), sys._getframe()
     while frame is not None:
         outside.add(frame)
@@ -62,6 +63,8 @@ def alarm(seconds: float) -> Iterator[None]:
 
     @no_type_check  # checking would outlast the pause between two alarms
     def stop(_: int, frame: FrameType) -> None:
+        if over:
+            return
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
         if frame.f_code.co_filename in OWN:  # a limit is being entered or left
             return
@@ -78,6 +81,7 @@ def alarm(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
+        over.append(True)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         sys.settrace(tracer)

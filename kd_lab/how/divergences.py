@@ -202,8 +202,7 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     """
     check_logp(student_logp, teacher_logp)
     gap = student_logp.exp() - teacher_logp.exp()
-    sign = gap.detach().sign() + 0 * gap.detach()  # the sign of NaN is 0, and so is the gradient of its abs()
-    return (gap * sign).sum(-1) / 2
+    return (gap * (gap.detach().sign() + 0 * gap.detach())).sum(-1) / 2  # NaN's sign is 0, and so is abs()'s gradient
 
 
 def _kl(logp: Tensor, logq: Tensor) -> Tensor:

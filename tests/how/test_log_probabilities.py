@@ -11,7 +11,7 @@ TAKE_LOGP = (forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, total_variat
 @pytest.mark.parametrize("function", TAKE_LOGP, ids=lambda function: function.__name__)
 def test_logits_and_other_shapes_are_refused(function):
     logits, logp = torch.tensor([[2.0, -1.0, 0.5]]), torch.full((1, 3), 1 / 3).log()
-    with pytest.raises(ValueError, match="student_logp reaches 2; .* write .log_softmax"):
+    with pytest.raises(ValueError, match=r"student_logp reaches 2; .* write .log_softmax"):
         function(logits, logp)
     with pytest.raises(ValueError, match="teacher_logp reaches 2"):
         function(logp, logits)
