@@ -31,8 +31,8 @@ def close(got: Any, expected: Any, tolerance: float) -> bool:
             and len(got) == len(expected)
             and all(close(g, e, tolerance) for g, e in zip(got, expected, strict=True))
         )
-    try:
-        return bool(got == expected)
+    try:  # by the rules of what was expected: an answer that calls itself equal to everything is none
+        return isinstance(got, type(expected)) and type(expected).__eq__(expected, got) is True
     except Exception:  # an answer whose comparison breaks is no equal answer
         return False
 
@@ -40,7 +40,9 @@ def close(got: Any, expected: Any, tolerance: float) -> bool:
 def as_array(value: Any) -> np.ndarray | None:
     """Numbers, tensors and rectangular lists of numbers as one float64 array; None for everything else."""
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().double().numpy()
+        if value.is_meta or value.is_complex():  # without values, or with more than a real number each
+            return None
+        return value.detach().to_dense().cpu().double().numpy()
     plain = Number | list | tuple | np.ndarray  # anything else with a length would be taken apart by numpy
     if isinstance(value, list | tuple) and not all(isinstance(entry, plain) for entry in value):
         return None
@@ -175,11 +177,15 @@ def brief(value: Any) -> str:
             return f"{article(value)} of shape {tuple(array.shape)}"
         return nested(array.tolist())
     if callable(value):
-        return getattr(value, "__name__", article(value))
+        name = getattr(value, "__name__", None)
+        return name if isinstance(name, str) else article(value)
     if isinstance(value, list) and value and all(isinstance(entry, torch.Tensor) for entry in value):
         parts = [brief(entry) for entry in value]
         return f"[{', '.join(parts)}]" if len(parts) <= 4 else f"a list of {len(parts)} tensors"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a learner's class
+        return article(value)
     return text if len(text) <= 120 and " at 0x" not in text else article(value)
 
 

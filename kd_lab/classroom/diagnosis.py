@@ -7,10 +7,7 @@ case, never the solution.
 
 import dis
 import linecache
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature, unwrap
@@ -20,6 +17,7 @@ import numpy as np
 import torch
 
 from kd_lab.classroom.answers import brief, close, difference, finite
+from kd_lab.classroom.guard import Endless, contained, time_limit
 from kd_lab.classroom.parts import part_of
 
 
@@ -108,16 +106,21 @@ def diagnose(exercise: Exercise, candidate: Callable[..., Any]) -> Misconception
     Raises:
         NotStarted: the candidate has no body, or raises NotImplementedError.
     """
-    if is_empty(written(candidate)):
-        raise NotStarted
+    everything = 2 * exercise.seconds * (len(exercise.cases) + 1)  # the answers are also compared and printed
     try:
-        with recursive(candidate):
+        if is_empty(written(candidate)):
+            raise NotStarted
+        with contained(candidate), time_limit(everything):
             for case in exercise.cases:
                 compare(exercise, candidate, case)
             if exercise.check is not None:
                 call(exercise, candidate, exercise.check, (candidate,), ())
+    except (NotStarted, KeyboardInterrupt):
+        raise
     except Misconception as misconception:
         return misconception
+    except BaseException as error:  # an answer whose comparison or printing breaks, in whatever way
+        return Misconception(f"What it returns cannot be used: {said_by(error)}.")
     return None
 
 
@@ -183,7 +186,7 @@ def answer_to(exercise: Exercise, function: Callable[..., Any], case: Case) -> A
     try:
         with time_limit(exercise.seconds):
             return asked(exercise, function)(*case.inputs())
-    except Exception:
+    except (Exception, Endless, SystemExit):
         return BROKEN
 
 
@@ -207,14 +210,24 @@ def call(
             f"It did not end within {exercise.seconds:g} seconds: a loop that never meets its end, most likely.",
             example,
         ) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit is no Exception
         if type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
             error = error.__cause__  # Triton's interpreter wraps what happened in the kernel
-        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        said = said_by(error)
         where = line_of(error, candidate)
         if where is None and function is exercise.check:
             raise Misconception(f"What it returns cannot be used: {said}.", example) from error
         raise Misconception(f"It stops with {said}{where or ''}.".replace("..", "."), example) from error
+
+
+def said_by(error: BaseException) -> str:
+    """Type and message of an error, whose message may itself be one."""
+    try:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:
+        return type(error).__name__
 
 
 def line_of(error: BaseException, candidate: Callable[..., Any]) -> str | None:
@@ -252,42 +265,3 @@ def is_empty(candidate: Callable[..., Any]) -> bool:
         return False
     steps = [step for step in dis.get_instructions(code) if step.opname not in ("RESUME", "NOP")]
     return len(steps) <= 2 and steps[0].argval is None and steps[-1].opname.startswith("RETURN")
-
-
-@contextmanager
-def recursive(candidate: Callable[..., Any]) -> Iterator[None]:
-    """Let a candidate find itself under its own name, which its decorator has not bound yet."""
-    names, name = getattr(candidate, "__globals__", {}), getattr(candidate, "__name__", "")
-    missing = object()
-    before = names.get(name, missing)
-    names[name] = candidate
-    try:
-        yield
-    finally:
-        if before is missing:
-            del names[name]
-        else:
-            names[name] = before
-
-
-class Endless(Exception):
-    """A call passed its time limit."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise Endless inside a block that runs too long; no limit where there is no alarm (Windows, other threads)."""
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise Endless
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

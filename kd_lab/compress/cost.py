@@ -12,6 +12,7 @@ from math import prod
 
 from torch import nn
 
+from kd_lab.arguments import checked
 from kd_lab.compress.quantize.rounding import Group, Scheme
 from kd_lab.models import GPTConfig
 
@@ -19,6 +20,7 @@ KERNELS_PER_LAYER = 9
 """Kernels that a GPU launches one after another for a block: two norms, four matrices, attention, activation, sums."""
 
 
+@checked
 @dataclass(frozen=True)
 class Cost:
     """Counts for one generated token; `work` in multiply-adds, two floating-point operations each."""
@@ -51,6 +53,7 @@ class Cost:
         return self.parameters * self.bits * self.work
 
 
+@checked
 @dataclass(frozen=True)
 class Factors:
     """A cost relative to another one, factor by factor; below 1 is cheaper. `*` stacks one stage on another.
@@ -83,6 +86,7 @@ class Factors:
         return Factors(self.parameters * other.parameters, self.bits * other.bits, self.work * other.work)
 
 
+@checked
 def parameter_count(config: GPTConfig) -> int:
     """The number of parameters of a GPT of this shape.
 
@@ -101,6 +105,7 @@ def _multiplied_per_layer(config: GPTConfig) -> int:
     return config.width * (4 * config.heads * config.features_a_head + 2 * config.hidden_units)
 
 
+@checked
 def bits_per_parameter(config: GPTConfig, bits: int, group: Group = 32) -> float:
     """Bits per parameter, on average, in the file of a quantized GPT of this shape.
 
@@ -126,6 +131,7 @@ def bits_per_parameter(config: GPTConfig, bits: int, group: Group = 32) -> float
     return (matrices + 32 * (2 * config.layers + 1) * width) / parameter_count(config)
 
 
+@checked
 def token_cost(
     model: nn.Module | GPTConfig,
     *,
@@ -160,7 +166,9 @@ def token_cost(
     >>> token_cost(shape, bits=16, skipped=0.9).work < 0.12
     True
     """
-    config = model if isinstance(model, GPTConfig) else model.config
+    config = model if isinstance(model, GPTConfig) else getattr(model, "config", None)
+    if not isinstance(config, GPTConfig):
+        raise ValueError(f"model is a {type(model).__name__} without a GPTConfig; expected a GPT, or a config alone")
     if bits is None:
         bits = _bits_of(model)
     length = config.context // 2 if length is None else length
@@ -186,6 +194,7 @@ def _bits_of(model: nn.Module | GPTConfig) -> float:
     return 8 * sum(w.numel() * w.element_size() for w in weights) / sum(w.numel() for w in weights)
 
 
+@checked
 def factors(new: Cost, old: Cost) -> Factors:
     """The three ratios of two costs.
 
@@ -201,6 +210,7 @@ def factors(new: Cost, old: Cost) -> Factors:
 # ---- the roofline ----------------------------------------------------------------------------------------------------
 
 
+@checked
 @dataclass(frozen=True)
 class Device:
     """A machine's peak rates by its maker's figures, and the time to launch one kernel on it."""
@@ -220,6 +230,7 @@ DEVICES = {
 """Public machines by name."""
 
 
+@checked
 def roofline(cost: Cost, device: Device) -> dict[str, float]:
     """Lower bounds on the seconds per token: memory, arithmetic, latency.
 
@@ -242,6 +253,7 @@ def roofline(cost: Cost, device: Device) -> dict[str, float]:
     }
 
 
+@checked
 def bottleneck(cost: Cost, device: Device) -> str:
     """The largest of the three bounds: "memory", "arithmetic" or "latency"."""
     times = roofline(cost, device)

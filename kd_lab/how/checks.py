@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.log_probabilities import is_traced
 
+HOTTEST = 1e9  # its square, a factor of the loss, is still a number in fp32
 REDUCTIONS = ("mean", "sum", "none")
 
 
@@ -21,8 +23,11 @@ def check_options(
     if divergence not in DIVERGENCES:
         raise ValueError(f"divergence is {divergence!r}; expected one of {', '.join(map(repr, DIVERGENCES))}")
     DIVERGENCES[divergence].check_beta(beta)
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature is {temperature}; expected a positive number; 1.0 leaves the logits as they are")
+    if not 0 < temperature <= HOTTEST:
+        raise ValueError(
+            f"temperature is {temperature}; expected a positive number up to {HOTTEST:g}; 1.0 leaves the logits as "
+            "they are"
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; expected one of {', '.join(map(repr, REDUCTIONS))}")
     check_normalizer(normalizer)
@@ -140,7 +145,7 @@ def check_labels(
     counts = labels != ignore_index
     mask = counts if mask is None else mask & counts
     # A graph cannot look at numbers, and looking would make a GPU wait; the gather asserts there.
-    if labels.device.type == "cpu" and not _is_traced(labels):
+    if labels.device.type == "cpu" and not is_traced(labels):
         counted = labels[mask]
         if counted.numel() and not 0 <= counted.min() <= counted.max() < vocabulary:
             raise ValueError(
@@ -167,10 +172,6 @@ def check_normalizer(normalizer: float | Tensor | None) -> None:
             f"normalizer is {normalizer}; expected a positive number, such as the count of positions that count in "
             "the whole step; skip the step if that count is 0, or pass it as a tensor, which makes the loss 0"
         )
-
-
-def _is_traced(tensor: Tensor) -> bool:
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def check_head(side: str, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

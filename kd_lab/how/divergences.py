@@ -12,7 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
+from kd_lab.how.log_probabilities import check_logp
 
+
+@checked
 def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The student's surprise at the teacher's text, beyond the teacher's own surprise.
 
@@ -37,10 +41,11 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> forward_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     return _kl(teacher_logp, student_logp)
 
 
+@checked
 def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The teacher's surprise at the student's text, beyond the student's own surprise.
 
@@ -66,10 +71,11 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> reverse_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     return _kl(student_logp, teacher_logp)
 
 
+@checked
 def jsd(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.5
 ) -> Float[Tensor, "..."]:
@@ -97,12 +103,13 @@ def jsd(
     >>> jsd(q.log(), p.log())  # nothing in common: ln 2
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["jsd"].check_beta(beta)
     mixture_logp = mixture(student_logp, teacher_logp, beta)
     return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
 
 
+@checked
 def skew_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.1
 ) -> Float[Tensor, "..."]:
@@ -130,11 +137,12 @@ def skew_kl(
     >>> skew_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln β
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_kl"].check_beta(beta)
     return _kl(teacher_logp, mixture(student_logp, teacher_logp, beta))
 
 
+@checked
 def skew_reverse_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.9
 ) -> Float[Tensor, "..."]:
@@ -162,11 +170,12 @@ def skew_reverse_kl(
     >>> skew_reverse_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln(1 − β)
     tensor(0.6931)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_reverse_kl"].check_beta(beta)
     return _kl(student_logp, mixture(student_logp, teacher_logp, beta))
 
 
+@checked
 def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The probability that moves: the chance that an optimal coupling of the two draws different tokens.
 
@@ -191,10 +200,9 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     >>> total_variation(q.log(), p.log())
     tensor(0.2500)
     """
-    _check_shapes(student_logp, teacher_logp)
+    check_logp(student_logp, teacher_logp)
     gap = student_logp.exp() - teacher_logp.exp()
-    sign = gap.detach().sign() + 0 * gap.detach()  # the sign of NaN is 0, and so is the gradient of its abs()
-    return (gap * sign).sum(-1) / 2
+    return (gap * (gap.detach().sign() + 0 * gap.detach())).sum(-1) / 2  # NaN's sign is 0, and so is abs()'s gradient
 
 
 def _kl(logp: Tensor, logq: Tensor) -> Tensor:
@@ -219,14 +227,6 @@ def mixture(
     teacher_part = torch.where(absent, 0.0, teacher_logp) + math.log(beta)
     student_part = torch.where(absent, 0.0, student_logp) + math.log1p(-beta)
     return torch.where(absent, -math.inf, torch.logaddexp(teacher_part, student_part))
-
-
-def _check_shapes(student_logp: Tensor, teacher_logp: Tensor) -> None:
-    if student_logp.shape != teacher_logp.shape:
-        raise ValueError(
-            f"student_logp has shape {tuple(student_logp.shape)} and teacher_logp {tuple(teacher_logp.shape)}; "
-            "expected the same shape, since nothing is broadcast here; write .expand_as(…) where you mean one for many"
-        )
 
 
 @dataclass(frozen=True)

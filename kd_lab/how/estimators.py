@@ -9,7 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
+from kd_lab.how.log_probabilities import check_logp
 
+
+@checked
 def k1(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """−r: unbiased, of high variance, and negative for half of the samples near q = p.
 
@@ -31,6 +35,7 @@ def k1(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     return -_log_ratio(student_logp, teacher_logp)
 
 
+@checked
 def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """½r²: never negative, of low variance, biased by the third order of r.
 
@@ -52,6 +57,7 @@ def k2(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
     return _log_ratio(student_logp, teacher_logp).square() / 2
 
 
+@checked
 def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """e^r − 1 − r: never negative, of low variance near q = p, and unbiased as a value.
 
@@ -77,5 +83,6 @@ def k3(student_logp: Float[Tensor, "..."], teacher_logp: Float[Tensor, "..."]) -
 
 def _log_ratio(student_logp: Tensor, teacher_logp: Tensor) -> Tensor:
     """r = log p(x) − log q(x), in fp32 at least."""
+    check_logp(student_logp, teacher_logp)
     dtype = torch.promote_types(torch.promote_types(student_logp.dtype, teacher_logp.dtype), torch.float32)
     return teacher_logp.to(dtype) - student_logp.to(dtype)

@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Kind
 from kd_lab.how.losses import NegativeLogLikelihood
 from kd_lab.how.reduction import masked_mean
 from kd_lab.worlds import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class SquaredError:
     """weight · ½‖r(v) − u‖² per position, beside the likelihood of the text: features alone would not train the head.
@@ -51,6 +53,7 @@ class SquaredError:
         return self.weight * hint + self.label_weight * labels
 
 
+@checked
 @dataclass(frozen=True)
 class RelationalHuber:
     """Huber distance of distances and of angles, each averaged over its pairs or triplets, beside the likelihood.

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Head
 from kd_lab.how import linear_sweep
 from kd_lab.how.backends import choose_backend
@@ -31,6 +32,7 @@ from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 
+@checked
 def linear_softmax_kl(
     student_hidden: Float[Tensor, "... student_width"],
     student_weight: Float[Tensor, "V student_in"],

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Head, Kind
 from kd_lab.how.checks import check_options
 from kd_lab.how.divergences import DIVERGENCES, mixture, reverse_kl
@@ -19,6 +20,7 @@ from kd_lab.how.sparse_cache import SparseTeacher
 from kd_lab.worlds import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class Divergence:
     """A divergence of `softmax_kl` between student and teacher, mixed with the hard labels if `label_weight` says so.

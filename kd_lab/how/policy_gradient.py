@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Kind
 from kd_lab.how.divergences import reverse_kl
 from kd_lab.how.reduction import masked_mean
 from kd_lab.worlds import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class PolicyGradient:
     """Sequence-level reverse KL with MiniLLM's three tamers, each of which can be switched off.

@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.how.checks import check_normalizer, check_positions
 
 
+@checked
 def masked_mean(
     values: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None, normalizer: float | Tensor | None = None
 ) -> Float[Tensor, ""]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import check, checked
 from kd_lab.how.backends import choose_backend, is_small
 from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
@@ -14,6 +15,7 @@ from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import Statistics, reference_likelihood, reference_softmax_kl, reference_statistics
 
 
+@checked
 def softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_logits: Float[Tensor, "... V_teacher"],
@@ -76,6 +78,7 @@ def softmax_kl(
     return _evaluate(student_logits, teacher_logits, backend=backend, **gap, **reducing, **supervision)[0]
 
 
+@checked
 def softmax_kl_with_statistics(
     student_logits: Float[Tensor, "... V"], teacher_logits: Float[Tensor, "... V_teacher"], **options: Any
 ) -> tuple[Float[Tensor, "..."], Statistics]:
@@ -97,6 +100,7 @@ def softmax_kl_with_statistics(
     >>> {name: round(value, 3) for name, value in statistics.means().items()}
     {'loss': 0.762, 'student_entropy': 0.529, 'teacher_entropy': 0.529, 'agreement': 0.5, 'acceptance': 0.619}
     """
+    check(unwrap(softmax_kl), (), options)
     options = unwrap(softmax_kl).__kwdefaults__ | options
     return _evaluate(student_logits, teacher_logits, with_statistics=True, **options)
 

@@ -18,12 +18,14 @@ and at least the rounding of that sum: finite, but for a sure teacher no more th
 Cached log-probabilities cannot be re-tempered without the tokens that were dropped.
 """
 
+from inspect import unwrap
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import check, checked
 from kd_lab.how.checks import check_options, check_positions, check_vocabulary, check_weights
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.reduction import reduce
@@ -32,6 +34,7 @@ from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, check_layout, check_t
 from kd_lab.how.sparse_events import reference_events, sparse_events
 
 
+@checked
 def sparse_softmax_kl(
     student_logits: Float[Tensor, "... V"],
     teacher_ids: Int[Tensor, "... K"],
@@ -94,6 +97,7 @@ def sparse_softmax_kl(
     return reduce(loss, mask, reduction, normalizer, weights)
 
 
+@checked
 def sparse_teacher_kl(
     student_logits: Float[Tensor, "... V"], teacher: SparseTeacher, **options: Any
 ) -> Float[Tensor, "..."]:
@@ -115,6 +119,7 @@ def sparse_teacher_kl(
     >>> sparse_teacher_kl(torch.zeros(1, 4), top_k(teacher, 1), divergence="reverse_kl")
     tensor(17.3637)
     """
+    check(unwrap(sparse_softmax_kl), (), options)
     check_vocabulary(student_logits.shape[-1], teacher.vocabulary, "logits[..., :V]")
     temperature = options.pop("temperature", teacher.temperature)
     if temperature != teacher.temperature:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
+
 TAILS = ("bucket", "sampled", "renormalize")
 ABSENT = -1
 """The id that fills a position of which fewer than K tokens were kept."""
@@ -14,6 +16,7 @@ ABSENT = -1
 _ROUNDING = 0.02  # what fp16 or bf16 log-probabilities may move a sum of 1
 
 
+@checked
 @dataclass(frozen=True)
 class SparseTeacher:
     """Parts of a teacher's next-token distributions. `sparse_teacher_kl` compares a student with them.
@@ -50,6 +53,7 @@ class SparseTeacher:
         return replace(self, ids=self.ids.to(device), logp=self.logp.to(device), tail_logp=tail_logp)
 
 
+@checked
 def top_k(teacher_logits: Float[Tensor, "... V"], k: int, *, temperature: float = 1.0) -> SparseTeacher:
     """The k likeliest tokens of each position, likeliest first, and the mass of all others.
 
@@ -68,6 +72,7 @@ def top_k(teacher_logits: Float[Tensor, "... V"], k: int, *, temperature: float 
     return SparseTeacher(ids, logp, everything.shape[-1], "bucket", float(temperature), tail_logp)
 
 
+@checked
 def sampled(
     teacher_logits: Float[Tensor, "... V"], k: int, *, generator: torch.Generator, temperature: float = 1.0
 ) -> SparseTeacher:

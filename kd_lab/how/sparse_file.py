@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, checked_ids, rest_of
 from kd_lab.models.saved import whole_file
 
@@ -18,6 +19,7 @@ _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no 
 _DTYPES = {"ids": ("U16", "I32"), "logp": ("F16",), "tail_logp": ("F16",)}
 
 
+@checked
 def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike[str]) -> int:
     """Write to a safetensors file, whole or not at all: ids as uint16 where the vocabulary allows, log-probs as fp16.
 
@@ -50,6 +52,7 @@ def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike[str]) ->
     return path.stat().st_size
 
 
+@checked
 def load_sparse_teacher(path: str | os.PathLike[str]) -> SparseTeacher:
     """Read a file that `save_sparse_teacher` wrote; ids as int64 and log-probs as fp32, ready for use.
 

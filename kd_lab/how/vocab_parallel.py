@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.distributed import ProcessGroup
 
+from kd_lab.arguments import checked
 from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.early_gradient import refuse_a_second_derivative
@@ -35,6 +36,7 @@ LOGITS = 2**23
 """Logits of one side that are worked on at once, so that what is made on the way does not grow with the batch."""
 
 
+@checked
 def vocab_parallel_softmax_kl(
     student_logits_shard: Float[Tensor, "... V_shard"],
     teacher_logits_shard: Float[Tensor, "... V_teacher_shard"],

@@ -6,11 +6,13 @@ ends it, `end`, 0 unless a model says otherwise.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from kd_lab.arguments import Count, Model, That, checked
 from kd_lab.how import forward_kl
 from kd_lab.models import next_token_logp
 from kd_lab.worlds import Batch
@@ -19,6 +21,10 @@ MOST_SEQUENCES = 5_000_000
 ROWS_PER_PASS = 16_384
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
+Tables = Annotated[
+    Sequence[Float[Tensor, "_ V"]],
+    That("tables of conditionals, one for each length of a prefix", lambda t: len(t) > 0),
+]
 
 
 def prefixes(vocab_size: int, length: int) -> Int[Tensor, "N L"]:
@@ -45,7 +51,8 @@ def alive(vocab_size: int, length: int, end: int = 0) -> Bool[Tensor, " N"]:
     return (prefixes(vocab_size, length) != end).all(1)
 
 
-def every_text(vocab_size: int, length: int, end: int = 0) -> Batch:
+@checked
+def every_text(vocab_size: Count, length: Count, end: int = 0) -> Batch:
     """All texts of at most `length` tokens over V symbols, each once, as one batch: the terms of an expectation.
 
     A text ends with its first `end` or with its last token; the mask counts up to there.
@@ -61,7 +68,8 @@ def every_text(vocab_size: int, length: int, end: int = 0) -> Batch:
     return Batch.from_tokens(torch.cat([torch.full((len(rows), 1), end), rows], 1), end=end)
 
 
-def conditionals(model: nn.Module, length: int, differentiable: bool = False) -> list[Float[Tensor, "_ V"]]:
+@checked
+def conditionals(model: Model, length: Count, differentiable: bool = False) -> list[Float[Tensor, "_ V"]]:
     """log q(·|prefix) at every prefix of 0 … length − 1 tokens, in fp64. After an end only ends follow.
 
     Args:
@@ -86,7 +94,8 @@ def conditionals(model: nn.Module, length: int, differentiable: bool = False) ->
     return tables
 
 
-def joint(tables: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
+@checked
+def joint(tables: Tables) -> Float[Tensor, " S"]:
     """log q(y) of every sequence of L tokens, `[V**L]`: the sum of its conditionals along the path.
 
     A text that ends early appears once, padded with ends; other paddings have log-probability −∞.
@@ -97,7 +106,8 @@ def joint(tables: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, " S"]:
     return logp
 
 
-def reach(tables: Sequence[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Tensor, " _"]]:
+@checked
+def reach(tables: Tables, end: int = 0) -> list[Float[Tensor, " _"]]:
     """The probability of passing through each prefix that still goes on, one vector `[V**t]` for each depth t."""
     probabilities, logp = [], tables[0].new_zeros(1, dtype=torch.float64)
     for t, table in enumerate(tables):
@@ -106,10 +116,11 @@ def reach(tables: Sequence[Float[Tensor, "_ V"]], end: int = 0) -> list[Float[Te
     return probabilities
 
 
+@checked
 def gap_by_position(
-    student: Sequence[Float[Tensor, "_ V"]],
-    teacher: Sequence[Float[Tensor, "_ V"]],
-    visited: Sequence[Float[Tensor, "_ V"]],
+    student: Tables,
+    teacher: Tables,
+    visited: Tables,
     divergence: Divergence = forward_kl,
     end: int = 0,
 ) -> Float[Tensor, " L"]:
@@ -121,6 +132,11 @@ def gap_by_position(
         divergence: of log-probabilities `[..., V]`, student first.
         end: the models' end.
     """
+    if not len(student) == len(teacher) == len(visited):
+        raise ValueError(
+            f"student, teacher and visited have {len(student)}, {len(teacher)} and {len(visited)} tables; expected one "
+            "for each length of a prefix in all three: make them by conditionals with the same length"
+        )
     return torch.stack(
         [
             (weight * divergence(q, p).where(weight > 0, 0.0)).sum()
@@ -129,7 +145,8 @@ def gap_by_position(
     )
 
 
-def sequence_kl(student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]]) -> Float[Tensor, ""]:
+@checked
+def sequence_kl(student: Tables, teacher: Tables) -> Float[Tensor, ""]:
     """KL(P‖Q) = Σ_y P(y)·(log P(y) − log Q(y)) over all V^L sequences, in nats per sequence.
 
     KL(Q‖P): swap the arguments.

@@ -1,17 +1,17 @@
 """Exposure bias: how much faster the error grows on the student's own prefixes than on the teacher's."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from kd_lab.arguments import Model, checked
 from kd_lab.how import forward_kl
-from kd_lab.measure.exact import Divergence, gap_by_position
+from kd_lab.measure.exact import Divergence, Tables, gap_by_position
 from kd_lab.models import FiniteStateModel, next_token_logp
 from kd_lab.worlds import Batch
 
 
+@checked
 def excess_error(
     on_student_prefixes: Float[Tensor, " L"], on_teacher_prefixes: Float[Tensor, " L"]
 ) -> Float[Tensor, " L"]:
@@ -44,9 +44,8 @@ def excess_error(
     return on_student_prefixes.cumsum(0) / expected - 1
 
 
-def exact_excess_error(
-    student: Sequence[Float[Tensor, "_ V"]], teacher: Sequence[Float[Tensor, "_ V"]], end: int = 0
-) -> Float[Tensor, " L"]:
+@checked
+def exact_excess_error(student: Tables, teacher: Tables, end: int = 0) -> Float[Tensor, " L"]:
     """ExAccErr at every length by enumeration, from two tables of `conditionals`. See `excess_error`."""
     return excess_error(
         gap_by_position(student, teacher, visited=student, end=end),
@@ -54,8 +53,9 @@ def exact_excess_error(
     )
 
 
+@checked
 @torch.no_grad()
-def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch) -> Float[Tensor, " T"]:
+def sampled_gap_by_position(student: Model, teacher: Model, texts: Batch) -> Float[Tensor, " T"]:
     """Σ over texts of KL(p‖q) at each position ÷ the number of texts: `gap_by_position`, estimated from rollouts.
 
     Args:
@@ -67,6 +67,7 @@ def sampled_gap_by_position(student: nn.Module, teacher: nn.Module, texts: Batch
     return forward_kl(student_logp, teacher_logp).where(texts.mask.to(student_logp.device), 0.0).mean(0)
 
 
+@checked
 @torch.no_grad()
 def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) -> Float[Tensor, "L S R"]:
     """The probability that a text goes on after t tokens with its writer in state s and its reader in state r.
@@ -107,6 +108,7 @@ def pair_reach(writer: FiniteStateModel, reader: FiniteStateModel, length: int) 
     return torch.stack(steps)
 
 
+@checked
 @torch.no_grad()
 def gap_by_pair(
     student: FiniteStateModel, teacher: FiniteStateModel, divergence: Divergence = forward_kl

@@ -6,7 +6,10 @@ from math import atan, cos, pi, sin, sqrt
 
 import numpy as np
 
+from kd_lab.arguments import checked
 
+
+@checked
 def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Mean and half width of its confidence interval.
 
@@ -29,7 +32,10 @@ def mean_interval(values: Sequence[float | int] | np.ndarray, level: float = 0.9
 
     Source: Student, The probable error of a mean, Biometrika 1908.
     """
-    results = np.asarray(values, dtype=np.float64)
+    try:
+        results = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"values hold no numbers ({error}); expected one result per seed, [n] with n ≥ 2") from error
     if results.ndim != 1 or len(results) < 2:
         raise ValueError(f"values have shape {results.shape}; expected one result per seed, [n] with n ≥ 2")
     if not np.isfinite(results).all():

@@ -4,14 +4,15 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
+from kd_lab.arguments import Model, checked
 from kd_lab.models import next_token_logp, target_logp
 from kd_lab.worlds import Batch
 
 
+@checked
 @torch.no_grad()
-def calibration_error(model: nn.Module, batch: Batch, bins: int = 10) -> float:
+def calibration_error(model: Model, batch: Batch, bins: int = 10) -> float:
     """ECE = Σ_b (n_b/n)·|accuracy_b − confidence_b| of the likeliest next token, over bins of equal width.
 
     Args:
@@ -35,6 +36,7 @@ def calibration_error(model: nn.Module, batch: Batch, bins: int = 10) -> float:
     return (excess.abs().sum() / len(right)).item()
 
 
+@checked
 def distinct(texts: Sequence[str], n: int = 2) -> float:
     """Different character n-grams ÷ all n-grams of the texts: 1 where nothing repeats, near 0 where all say the same.
 
@@ -58,8 +60,9 @@ ROWS_PER_PASS = 1024
 NUMBERS_PER_PASS = 1 << 26  # log-probabilities held at once: half a gibibyte
 
 
+@checked
 @torch.no_grad()
-def bits_per_character(model: nn.Module, batch: Batch) -> float:
+def bits_per_character(model: Model, batch: Batch) -> float:
     """−(1/n) Σ log₂ q(token | prefix) over the n counted positions, the end being one of the characters.
 
     Args:

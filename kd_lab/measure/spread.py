@@ -1,12 +1,15 @@
 """Gradients as estimates: bias and variance by enumeration, the error of a mean over samples, angles."""
 
-from math import sqrt
+from math import hypot, sqrt
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 
+
+@checked
 def mean_and_variance(
     gradients: Float[Tensor, "S P"], probabilities: Float[Tensor, " S"]
 ) -> tuple[Float[Tensor, " P"], float]:
@@ -37,6 +40,7 @@ def mean_and_variance(
     return mean, (probabilities @ (gradients - mean).square().sum(1)).item()
 
 
+@checked
 def root_mean_square_error(bias: float, variance: float, samples: int) -> float:
     """√(bias² + variance ÷ samples): the typical distance of the mean over that many samples from the truth.
 
@@ -50,9 +54,10 @@ def root_mean_square_error(bias: float, variance: float, samples: int) -> float:
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; expected at least 1")
-    return sqrt(bias**2 + variance / samples)
+    return hypot(bias, sqrt(variance / samples))
 
 
+@checked
 def gradient_angle(one: Float[Tensor, " P"], other: Float[Tensor, " P"]) -> float:
     """The cosine between two gradients: 1 where they pull the same way, 0 where they have nothing in common.
 
@@ -65,9 +70,15 @@ def gradient_angle(one: Float[Tensor, " P"], other: Float[Tensor, " P"]) -> floa
     return (one @ other / norms).item()
 
 
+@checked
 def gradient_of(loss: Float[Tensor, ""], model: nn.Module, retain_graph: bool = False) -> Float[Tensor, " P"]:
     """The gradient of a loss by all parameters of a model that train, as one vector; `.grad` stays untouched."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters or not loss.requires_grad:
+        raise ValueError(
+            f"{len(parameters)} parameters train and the loss {'has' if loss.requires_grad else 'has no'} graph; "
+            "expected a loss that was computed from the model with gradients on"
+        )
     parts = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
     return torch.cat(
         [

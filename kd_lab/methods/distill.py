@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.arguments import Positive, checked
 from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.parallel import Interrupts, Ranks
@@ -30,6 +31,7 @@ from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
 
 
+@checked
 def distill(
     student: nn.Module,
     teacher: nn.Module | TextTeacher | SparseTeacher | None,
@@ -40,7 +42,7 @@ def distill(
     seed: int = 0,
     batch_size: int = 64,
     accumulate: int = 1,
-    learning_rate: float = 3e-3,
+    learning_rate: Positive = 3e-3,
     schedule: Callable[[int, int], float] = warm_up_cosine,
     clip: float = 1.0,
     autocast: torch.dtype | None = None,

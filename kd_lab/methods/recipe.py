@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import How, What, Where
 from kd_lab.how import SparseTeacher
 
 
+@checked
 @dataclass(frozen=True)
 class Term:
     """One choice for each knob: weight · E over prefixes drawn by WHERE of Σ_t HOW(WHAT(student), WHAT(teacher)).
@@ -86,6 +88,7 @@ class Term:
             )
 
 
+@checked
 @dataclass(frozen=True, init=False)
 class Recipe:
     """WHAT is matched, HOW the gap is measured, WHERE the prefixes come from: one term, or a weighted sum of terms.

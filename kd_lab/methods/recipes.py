@@ -5,6 +5,7 @@
 `Recipe.table()` prints the three columns from the recipes below.
 """
 
+from kd_lab.arguments import checked
 from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient
 from kd_lab.how.feature_losses import RelationalHuber, SquaredError
 from kd_lab.methods.recipe import Recipe
@@ -17,6 +18,7 @@ def labels_only() -> Recipe:
     return Recipe("labels only", Sequences(), NegativeLogLikelihood(), Corpus())
 
 
+@checked
 def hinton(temperature: float = 2.0, label_weight: float = 0.1) -> Recipe:
     """Logits · forward KL at temperature τ, mixed with the labels · a fixed set.
 
@@ -26,6 +28,7 @@ def hinton(temperature: float = 2.0, label_weight: float = 0.1) -> Recipe:
     return Recipe("Hinton KD", Logits(), how, Corpus(), source="arXiv:1503.02531")
 
 
+@checked
 def fitnets(student_layer: int = -1, teacher_layer: int = -1, weight: float = 0.01) -> Recipe:
     """Features of one layer, through a projector · squared distance beside the labels · a fixed set.
 
@@ -35,6 +38,7 @@ def fitnets(student_layer: int = -1, teacher_layer: int = -1, weight: float = 0.
     return Recipe("FitNets", what, SquaredError(weight), Corpus(), source="arXiv:1412.6550")
 
 
+@checked
 def rkd(
     student_layer: int = -1, teacher_layer: int = -1, distance_weight: float = 25.0, angle_weight: float = 50.0
 ) -> Recipe:
@@ -47,6 +51,7 @@ def rkd(
     return Recipe("RKD", what, how, Corpus(), source="arXiv:1904.05068")
 
 
+@checked
 def word_level(divergence: str = "forward_kl", temperature: float = 1.0) -> Recipe:
     """Logits · forward KL at every position · a fixed set.
 
@@ -56,6 +61,7 @@ def word_level(divergence: str = "forward_kl", temperature: float = 1.0) -> Reci
     return Recipe("word-level KD", Logits(), how, Corpus(), source="arXiv:1606.07947")
 
 
+@checked
 def sequence_level(decode: str = "sample", size: int = 2048, beam_width: int = 5) -> Recipe:
     """Sequences · −log q · texts of the teacher. Text is enough, so the teacher may be an API.
 
@@ -71,6 +77,7 @@ def sequence_level(decode: str = "sample", size: int = 2048, beam_width: int = 5
     return Recipe("sequence-level KD", Sequences(), NegativeLogLikelihood(), where, source="arXiv:1606.07947")
 
 
+@checked
 def on_policy(divergence: str = "reverse_kl", beta: float = 0.5, temperature: float = 1.0) -> Recipe:
     """Logits · reverse KL at every position · texts of the student, fresh at every step.
 
@@ -88,6 +95,7 @@ def on_policy(divergence: str = "reverse_kl", beta: float = 0.5, temperature: fl
     return Recipe("on-policy KD", Logits(), how, StudentRollouts(), source="arXiv:2306.13649")
 
 
+@checked
 def gkd(
     beta: float = 0.5,
     on_policy_fraction: float = 0.5,
@@ -113,6 +121,7 @@ def gkd(
     return Recipe("GKD", Logits(), how, where, source="arXiv:2306.13649")
 
 
+@checked
 def minillm(
     single_step: bool = True, length_norm: bool = True, teacher_mix: float = 0.2, importance: str = "token"
 ) -> Recipe:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import derive
 from kd_lab.methods.objective import Objective
 from kd_lab.methods.parallel import Ranks
@@ -23,6 +24,7 @@ WARM_UP = 0.1
 COLUMNS = ("step", "loss", "tokens", "seconds", "gradient_norm", "evaluation")
 
 
+@checked
 @dataclass
 class Result:
     """The outcome of a training run. The student was trained in place and is here for convenience.

@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Cache, LanguageModel
 from kd_lab.models.reading import device_of, evaluating
 
 Answer = tuple[Tensor, ...]  # the logits of one row, [T, V], then its hidden states, [T, W] each, where they were asked
 
 
+@checked
 class CachedTeacher(nn.Module):
     """A model with a memory: the logits of a row of tokens, and its hidden states once they are asked, are kept.
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
+
 
 @dataclass
 class StateCache:
@@ -49,6 +51,7 @@ def past_and_room(cache: StateCache | None, context: int, new: int) -> int:
     return past
 
 
+@checked
 class TabularModel(nn.Module):
     """A `LanguageModel` of one table per depth: the logits after y_1 … y_t are row Σ_k y_k V^(t−k) of table t.
 
@@ -141,6 +144,7 @@ def window_moves(vocab_size: int, length: int) -> Int[Tensor, "S V"]:
     return (states[:, None] * vocab_size + torch.arange(vocab_size)) % len(states)
 
 
+@checked
 class FiniteStateModel(nn.Module):
     """q(y_t | y_<t) = (1 − slip)·softmax(table[s_t]) + slip·u, and on to the state s_(t+1) = moves[s_t, y_t].
 

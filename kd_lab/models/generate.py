@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import Model, checked
 from kd_lab.models.reading import device_of, evaluating, last_logits
 
 
+@checked
 def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p: float = 1.0) -> Float[Tensor, "*N V"]:
     """The log-probabilities, in nats, that sampling draws from: log_softmax(logits / τ) on the nucleus.
 
@@ -40,9 +42,10 @@ def sampling_logp(logits: Float[Tensor, "*N V"], temperature: float = 1.0, top_p
     return logp.masked_fill(cut, float("-inf")).log_softmax(-1)
 
 
+@checked
 @torch.no_grad()
 def generate(
-    model: nn.Module,
+    model: Model,
     prompts: Int[Tensor, "B P"],
     max_new_tokens: int,
     *,

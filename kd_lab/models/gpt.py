@@ -11,9 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Head
 
 
+@checked
 @dataclass(frozen=True)
 class GPTConfig:
     """The shape of a GPT. About 12 · layers · width² parameters sit in the blocks, unless some were removed."""
@@ -127,6 +129,7 @@ class Block(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
 
+@checked
 class GPT(nn.Module):
     """Logits for the next token at every position.
 

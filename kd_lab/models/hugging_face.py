@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Head, Tokenizer
 from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 
@@ -43,6 +44,7 @@ class HuggingFaceCache:
         return HuggingFaceCache(past, self.room, None if self.padding is None else self.padding[rows])
 
 
+@checked
 class HuggingFace(nn.Module):
     """A causal language model of transformers, bare or under peft, as a student or a teacher.
 

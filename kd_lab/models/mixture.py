@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Cache, LanguageModel
 from kd_lab.models.reading import last_logits
 
@@ -27,6 +28,7 @@ class PairCache:
         return PairCache(self.first.select(rows), self.second.select(rows))
 
 
+@checked
 class MixtureModel(nn.Module):
     """p̃(·|prefix) = α·first(·|prefix) + (1−α)·second(·|prefix), with the interface of a model.
 

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import Model, checked
 from kd_lab.worlds import Batch
 
 
+@checked
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model in eval mode (no dropout), and each of its modules back where it was, also after an error."""
@@ -24,6 +26,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@checked
 def device_of(model: nn.Module) -> torch.device:
     """The device of a model's first weight or buffer, onto which tokens go; the CPU for a model without either.
 
@@ -48,8 +51,9 @@ def last_logits(model: nn.Module) -> Callable[..., Float[Tensor, "B V"]]:
     return lambda tokens, **cache: model(tokens, **cache, **options)[:, -1]
 
 
+@checked
 def next_token_logp(
-    model: nn.Module, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
+    model: Model, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
 ) -> Float[Tensor, "B T V"]:
     """log q(· | y_≤t) at every position t: log_softmax of the logits, in nats.
 
@@ -77,8 +81,9 @@ def next_token_logp(
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+@checked
 @torch.no_grad()
-def target_logp(model: nn.Module, batch: Batch, *, dtype: torch.dtype | None = None) -> Float[Tensor, "B T"]:
+def target_logp(model: Model, batch: Batch, *, dtype: torch.dtype | None = None) -> Float[Tensor, "B T"]:
     """log q(y_t | y_<t) of every target, in nats, on the device of the model; see `next_token_logp`."""
     logp = next_token_logp(model, batch.inputs, dtype=dtype)
     return logp.gather(-1, batch.targets.to(logp.device)[..., None])[..., 0]

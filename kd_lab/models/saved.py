@@ -15,12 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.models.fingerprint import fingerprint
 from kd_lab.models.gpt import GPT, GPTConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 
+@checked
 def save_model(
     model: GPT, path: str | Path, *, facts: Mapping[str, object] | None = None, dtype: torch.dtype | None = None
 ) -> None:
@@ -40,6 +42,7 @@ def save_model(
     write_file(Path(path), save(weights, metadata={key: json.dumps(value) for key, value in about.items()}))
 
 
+@checked
 def load_model(path: str | Path) -> GPT:
     """Read a GPT that `save_model` wrote, in float32 and in eval mode.
 
@@ -69,6 +72,7 @@ def facts(path: str | Path) -> dict[str, object]:
     return read_tensors(Path(path))[1].get("facts", {})
 
 
+@checked
 def load_teacher(name: str) -> GPT:
     """A teacher that ships with kd_lab, in eval mode.
 
@@ -99,6 +103,7 @@ def cache_folder() -> Path:
     return Path(user_cache_dir("kd_lab", appauthor=False))
 
 
+@checked
 def trained(
     name: str, build: Callable[[], nn.Module], train: Callable[[nn.Module], object], *, key: object = ()
 ) -> nn.Module:
@@ -201,6 +206,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: the folder does not exist.
     """
+    if "\0" in str(path) or not path.name or path.is_dir():
+        raise ValueError(f"path is {str(path)!r:.200}; expected the name of a file, in a folder that exists")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:

@@ -1,8 +1,10 @@
 """Serve a model as text: an HTTP endpoint in the OpenAI completions format that never shows a logit."""
 
 import json
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
@@ -11,14 +13,19 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
 from kd_lab.models.reading import device_of
 
 MOST_PROMPTS = 256
 MOST_BYTES = 1 << 20
+MOST_STOPS = 4
+IDLE_SECONDS = 30.0  # a caller who sends nothing for so long is hung up on
+READ = ("model", "prompt", "max_tokens", "temperature", "top_p", "n", "seed", "stop", "user")  # of a request
 
 
+@checked
 @contextmanager
 def serve(model: LanguageModel, tokenizer: Tokenizer, name: str = "teacher", port: int = 0) -> Iterator[str]:
     """Answer `POST /v1/completions` and `GET /v1/models` on the loopback interface until the block ends.
@@ -31,10 +38,19 @@ def serve(model: LanguageModel, tokenizer: Tokenizer, name: str = "teacher", por
 
     Yields:
         The base URL that a client needs, ending in `/v1`.
+
+    Raises:
+        ValueError: the port is none, or taken.
     """
-    handler = type("Handler", (_Completions,), {"model": model, "tokenizer": tokenizer, "name": name, "lock": Lock()})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"port is {port}; expected 0 … {(1 << 16) - 1}, where 0 takes a free one")
+    fields = {"model": model, "tokenizer": tokenizer, "name": name, "lock": Lock(), "timeout": IDLE_SECONDS}
+    try:
+        server = _Server(("127.0.0.1", port), type("Handler", (_Completions,), fields))
+    except OSError as error:
+        raise ValueError(
+            f"port {port} cannot be had ({error.strerror}); take another, or port=0 for a free one"
+        ) from error
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -43,6 +59,34 @@ def serve(model: LanguageModel, tokenizer: Tokenizer, name: str = "teacher", por
         server.shutdown()
         server.server_close()
         thread.join()
+        server.hang_up()
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows its open connections, so that none outlives it, and keeps quiet about callers who leave."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments):
+        self.connections: set[socket.socket] = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request, client_address):
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self):
+        for connection in list(self.connections):
+            with suppress(OSError):  # it may just have gone
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Completions(BaseHTTPRequestHandler):
@@ -68,8 +112,8 @@ class _Completions(BaseHTTPRequestHandler):
             self._refuse(404, f"there is no {self.path} here; this server has /v1/models and /v1/completions")
             return
         try:
-            request = _read_request(json.loads(body), self.name, self.model, self.tokenizer)
-        except ValueError as error:  # json.JSONDecodeError is one
+            request = _read_request(_parse(body), self.name, self.model, self.tokenizer)
+        except ValueError as error:
             self._refuse(400, str(error))
             return
         try:
@@ -83,11 +127,17 @@ class _Completions(BaseHTTPRequestHandler):
         )
 
     def _body(self) -> bytes | None:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length <= MOST_BYTES:
+        given = self.headers.get("Content-Length", "0")
+        length = int(given) if given.isascii() and given.isdigit() and len(given) < 20 else -1
+        if 0 <= length <= MOST_BYTES and "Transfer-Encoding" not in self.headers:
             return self.rfile.read(length)
-        self.close_connection = True
-        self._refuse(413, f"the request has {length} bytes; this server reads at most {MOST_BYTES}: send fewer prompts")
+        self.close_connection = True  # whatever follows is no request
+        if "Transfer-Encoding" in self.headers:
+            self._refuse(411, "the request comes in chunks; this server needs a Content-Length")
+        elif length < 0:
+            self._refuse(400, f"Content-Length is {given[:40]!r}; expected a number of bytes")
+        else:
+            self._refuse(413, f"the request has {given} bytes; expected at most {MOST_BYTES}: send fewer prompts")
         return None
 
     def _refuse(self, status: int, message: str):
@@ -114,6 +164,16 @@ class _Completions(BaseHTTPRequestHandler):
         """Quiet: a lesson's output is no access log."""
 
 
+def _parse(body: bytes) -> object:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number of JSON")
+
+    try:
+        return json.loads(body, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is no JSON: {error}") from error
+
+
 def _read_request(request: object, name: str, model: LanguageModel, tokenizer: Tokenizer) -> dict:
     """The request's fields in the types that `_complete` needs, or a ValueError that the client can show."""
     if not isinstance(request, dict):
@@ -122,6 +182,9 @@ def _read_request(request: object, name: str, model: LanguageModel, tokenizer: T
         raise ValueError(f"the model {request.get('model')!r} is not served here; this server has {name!r}")
     if request.get("logprobs") is not None or request.get("stream"):
         raise ValueError("this endpoint returns whole texts only: leave out logprobs and stream")
+    unknown = [field for field, value in request.items() if field not in READ and value not in (None, False, 0, "", {})]
+    if unknown:
+        raise ValueError(f"this server does not know {', '.join(sorted(unknown))}; it reads {', '.join(READ)}")
     prompts = request.get("prompt", "")
     prompts = [prompts] if isinstance(prompts, str) else prompts
     if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
@@ -139,16 +202,30 @@ def _read_request(request: object, name: str, model: LanguageModel, tokenizer: T
     if temperature < 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature is {temperature} and top_p {top_p}; expected temperature ≥ 0 and 0 < top_p ≤ 1")
     prompts = [prompt for prompt in prompts for _ in range(copies)]
-    seed = request.get("seed")
-    return {"prompts": prompts, "max_tokens": most_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+    return {
+        "prompts": prompts,
+        "max_tokens": most_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": None if request.get("seed") is None else _number(request, "seed", 0, int),
+        "stop": _stops(request.get("stop")),
+    }
 
 
 def _number(request: dict, field: str, default: float, kind: type) -> float:
     value = request.get(field)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != kind(value):
-        raise ValueError(f"{field} is {value!r}; expected {'an integer' if kind is int else 'a number'}")
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not -(1 << 63) <= value < 1 << 63 or value != kind(value):  # NaN and infinities are in no range
+        raise ValueError(f"{field} is {value!r:.80}; expected {'an integer' if kind is int else 'a number'} of 64 bits")
     return kind(value)
+
+
+def _stops(given: object) -> tuple[str, ...]:
+    stops = [given] if isinstance(given, str) else given or []
+    if not isinstance(stops, list) or len(stops) > MOST_STOPS or not all(isinstance(s, str) and s for s in stops):
+        raise ValueError(f"stop is {given!r:.80}; expected up to {MOST_STOPS} strings, none of them empty")
+    return tuple(stops)
 
 
 def _encode(tokenizer: Tokenizer, prompts: list[str]) -> tuple[Int[Tensor, "B P"], Int[Tensor, " B"]]:
@@ -169,6 +246,7 @@ def _complete(
     temperature: float,
     top_p: float,
     seed: int | None,
+    stop: tuple[str, ...] = (),
 ) -> dict:
     """The `choices` and `usage` of a completions answer."""
     generator = torch.Generator(device_of(model))
@@ -181,7 +259,9 @@ def _complete(
         ids = row[start : start + max_tokens]
         ends = (ids == model.end).nonzero()
         completion_tokens += int(ends[0]) + 1 if len(ends) else len(ids)
-        reason, text = "stop" if len(ends) else "length", tokenizer.decode(ids[None])[0]
+        text = tokenizer.decode(ids[None])[0]
+        stopped = min((text.partition(mark)[0] for mark in stop), key=len, default=text)
+        reason, text = "stop" if len(ends) or len(stopped) < len(text) else "length", stopped
         choices.append({"index": index, "text": text, "finish_reason": reason, "logprobs": None})
     usage = {"prompt_tokens": int(lengths.sum()), "completion_tokens": completion_tokens}
     return {"choices": choices, "usage": usage | {"total_tokens": sum(usage.values())}}

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Access, Kind, Signal, stream
 from kd_lab.worlds import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class Features:
     """Hidden states of one layer, the student's seen through a linear projector that is learned beside it.

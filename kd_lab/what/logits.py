@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Access, Kind, Signal
 from kd_lab.worlds import Batch
 
@@ -48,6 +49,7 @@ class Paths(Logits):
         return "sequences, with logits"
 
 
+@checked
 @dataclass(frozen=True)
 class KeptLogits:
     """The top k or sampled tokens of each position, looked up by the text. The teacher is a `SparseTeacher`.

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Access, Kind, Signal
 from kd_lab.what.features import says_something, width_of
 from kd_lab.worlds import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class Relations:
     """Distances and angles between the texts of a batch, each text being the mean of its hidden states.

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kd_lab.arguments import Model, checked
 from kd_lab.models import device_of, evaluating
 from kd_lab.models.reading import last_logits
 
 
+@checked
 @dataclass(frozen=True)
 class Hypothesis:
     """A text that the search knows, with its log-probability under the model."""
@@ -20,6 +22,7 @@ class Hypothesis:
     ended: bool  # False: cut off by `max_new_tokens`, or still growing
 
 
+@checked
 @dataclass(frozen=True)
 class Step:
     """The decision of one step of the search, best first: for drawing it."""
@@ -28,9 +31,10 @@ class Step:
     cut: tuple[Hypothesis, ...]  # the best of those that were given up
 
 
+@checked
 @torch.no_grad()
 def beam_search(
-    model: nn.Module,
+    model: Model,
     prompt: Int[Tensor, " P"],
     width: int,
     max_new_tokens: int,
@@ -125,7 +129,7 @@ def _by_logp(hypotheses: list[Hypothesis]) -> tuple[Hypothesis, ...]:
 def _check(model: nn.Module, prompt: Tensor, width: int, max_new_tokens: int, length_penalty: float) -> None:
     if width < 1 or max_new_tokens < 1:
         raise ValueError(f"width is {width} and max_new_tokens {max_new_tokens}; expected at least 1 of each")
-    if not 0 <= length_penalty < float("inf"):
+    if not 0 <= length_penalty <= 10:
         raise ValueError(
             f"length_penalty is {length_penalty}; expected α ≥ 0 in score = logp / length**α: 0 compares "
             "log-probabilities, 1 compares them per token"

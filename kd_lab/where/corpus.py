@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch, World
@@ -26,6 +27,7 @@ class Corpus:
         return Source(lambda batch_size: world.sample(batch_size, generator), (generator,))
 
 
+@checked
 @dataclass(frozen=True)
 class Mixture:
     """On-policy with probability λ = `on_policy_fraction`, else `otherwise`: one coin per batch, as GKD throws it.

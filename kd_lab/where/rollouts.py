@@ -1,5 +1,6 @@
 """WHERE is a model's own writing: the teacher's (a set generated once) or the student's (fresh at every step)."""
 
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from kd_lab.arguments import Model, checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.models import MixtureModel, device_of, generate, target_logp
 from kd_lab.where.beam import beam_search
@@ -15,6 +17,7 @@ from kd_lab.where.endpoint import TextTeacher
 from kd_lab.worlds import Batch, World
 
 
+@checked
 @dataclass(frozen=True)
 class TeacherRollouts:
     """Prefixes of texts that the teacher wrote: a set made once, before training, then drawn from with replacement.
@@ -50,6 +53,7 @@ class TeacherRollouts:
         )
 
 
+@checked
 @dataclass(frozen=True)
 class StudentRollouts:
     """Prefixes that the student writes itself, fresh at every step: training visits what inference will visit.
@@ -96,8 +100,9 @@ class StudentRollouts:
         return Source(draw, (prompts_stream, writing))
 
 
+@checked
 def rollout(
-    model: nn.Module,
+    model: Model,
     world: World,
     prompts: Int[Tensor, "B P"],
     generator: torch.Generator | None,
@@ -129,10 +134,15 @@ def rollout(
     return Batch.from_tokens(tokens, width if lengths is None else lengths.to(tokens.device), end=model.end)
 
 
-def teacher_texts(teacher: nn.Module | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
+@checked
+def teacher_texts(teacher: Model | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
     """The `where.size` texts that the teacher writes for prompts drawn from the world, on the CPU.
 
-    Slow decoding shows a progress bar.
+    Slow decoding shows a progress bar. An endpoint's texts with symbols outside the world's vocabulary are left out
+    with a warning, and those that the server cut off teach no end.
+
+    Raises:
+        ValueError: more than half of an endpoint's texts are of no use.
     """
     given = world.sample(where.size, stream(seed, "teacher's prompts"))
     prompts, lengths = given.prompts(world.vocabulary.pad)
@@ -175,17 +185,41 @@ def _through_text(
     temperature = 0.0 if where.decode == "greedy" else 1.0
     beginnings = tokenizer.decode(prompts)
     tokens, shared = torch.full((len(prompts), width), tokenizer.pad), lengths.clone()
+    cut = torch.full((len(prompts),), width)  # from this column on nothing was written and nothing ended
+    unusable: dict[int, ValueError] = {}
     for length in lengths.unique().tolist():  # so that each text has room up to the last column, and no more
         rows = (lengths == length).nonzero().flatten().tolist()
         asked = [beginnings[row] for row in rows]
-        endings = teacher.complete(asked, max_tokens=width - length, temperature=temperature, seed=seed)
-        for row, ending in zip(rows, endings, strict=True):
-            alone, whole = (tokenizer.encode([text])[0] for text in (beginnings[row], beginnings[row] + ending))
+        endings = teacher.completions(asked, max_tokens=width - length, temperature=temperature, seed=seed)
+        for row, (ending, finished) in zip(rows, endings, strict=True):
+            ending = ending if teacher.clean is None else teacher.clean(ending)
+            try:
+                alone, whole = (tokenizer.encode([text])[0] for text in (beginnings[row], beginnings[row] + ending))
+            except ValueError as error:  # symbols that the world does not have
+                unusable[row] = error
+                continue
             alone = alone[:-1]  # without its end
             # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
             most = min(len(alone), len(whole) - 1)
             kept = int((alone[:most] == whole[:most]).int().cumprod(0).sum())
             shared[row] = max(length - len(alone) + kept, 1)  # encoding may begin a prompt that had no beginning
+            whole = whole if finished else whole[:-1]  # what the server cut off must not teach to end there
             text = torch.cat([prompts[row, : shared[row]], whole[kept:]])[:width]
             tokens[row, : len(text)] = text
-    return Batch.from_tokens(tokens, shared, end=tokenizer.end, pad=tokenizer.pad)
+            cut[row] = width if finished else len(text)
+    texts = Batch.from_tokens(tokens, shared, end=tokenizer.end, pad=tokenizer.pad)
+    mask = texts.mask & (torch.arange(1, width) < cut[:, None])
+    mask[list(unusable)] = False
+    _say_what_is_left_out(unusable, len(prompts))
+    return Batch(tokens, mask)[mask.any(1)]
+
+
+def _say_what_is_left_out(unusable: dict[int, ValueError], asked: int) -> None:
+    if not unusable:
+        return
+    left_out = f"{len(unusable)} of {asked} texts of the teacher hold symbols that the world does not have"
+    remedy = "give TextTeacher a clean=… such as str.lower, or a world whose vocabulary holds them"
+    first = next(iter(unusable.values()))
+    if 2 * len(unusable) > asked:
+        raise ValueError(f"{left_out}; expected at least half to be of use; {remedy}; the first: {first}") from first
+    warnings.warn(f"{left_out} and are left out; {remedy}; the first: {first}", stacklevel=2)

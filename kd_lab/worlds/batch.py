@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 
+
+@checked
 @dataclass(frozen=True)
 class Vocabulary:
     """A tokenizer of characters. The first symbol is a mark that no text holds: it begins a text, ends it and pads it.
@@ -22,6 +26,10 @@ class Vocabulary:
 
     symbols: str  # one character per id; the first is the end mark
 
+    def __post_init__(self) -> None:
+        if not self.symbols or len(set(self.symbols)) < len(self.symbols):
+            raise ValueError(f"symbols is {self.symbols!r:.200}; expected the end mark and then each character once")
+
     def __len__(self) -> int:
         return len(self.symbols)
 
@@ -35,6 +43,7 @@ class Vocabulary:
         """The id that fills a row behind its end, here the end mark once more."""
         return self.end
 
+    @checked
     def encode(self, texts: Iterable[str]) -> Int[Tensor, "B L"]:
         """Texts to ids, each between two end marks and padded with more of them to the longest.
 
@@ -44,24 +53,30 @@ class Vocabulary:
         texts = list(texts)
         if not texts:
             raise ValueError("no texts came to encode; expected at least one string")
-        ids = {symbol: i for i, symbol in enumerate(self.symbols) if i != self.end}
+        known = set(self.symbols[1:])
         for text in texts:
-            if strange := sorted(set(text) - set(ids)):
+            if strange := sorted(set(text) - known):
                 raise ValueError(
-                    f"the text {text!r} holds {strange}, outside this vocabulary of {len(self)} symbols "
+                    f"the text {text!r:.200} holds {strange}, outside this vocabulary of {len(self)} symbols "
                     f"({self.symbols[1:]!r} and the end mark {self.symbols[self.end]!r}); "
                     "lower-case or strip the text first, or build a vocabulary from it"
                 )
-        width = max(map(len, texts)) + 1
-        rows = [[self.end, *(ids[c] for c in text), *[self.end] * (width - len(text))] for text in texts]
-        return torch.tensor(rows)
+        mark, width = self.symbols[self.end], max(map(len, texts)) + 1
+        symbols, written = (  # code points: four bytes for each symbol, where a list of ids would take 36
+            np.frombuffer(some.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+            for some in (self.symbols, "".join(mark + text.ljust(width, mark) for text in texts))
+        )
+        order = symbols.argsort()
+        return torch.from_numpy(order[symbols[order].searchsorted(written)]).view(len(texts), width + 1)
 
+    @checked
     def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
         """Ids to texts: the symbols between the leading end mark (if any) and the next one."""
         mark = self.symbols[self.end]
         return ["".join(self.symbols[i] for i in row).removeprefix(mark).split(mark)[0] for row in tokens.tolist()]
 
 
+@checked
 @dataclass(frozen=True)
 class Batch:
     """Token ids and the positions that count.
@@ -119,6 +134,7 @@ class Batch:
         return Batch(*(None if field is None else field.to(device) for field in fields))
 
     @classmethod
+    @checked
     def from_tokens(
         cls,
         tokens: Int[Tensor, "B L"],

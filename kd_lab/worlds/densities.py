@@ -7,9 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from kd_lab.arguments import checked
+
 
 def _checked(weights, means, widths, mean_ndim: int) -> dict[str, np.ndarray]:
-    weights, means, widths = (np.asarray(values, dtype=float) for values in (weights, means, widths))
+    try:
+        weights, means, widths = (np.asarray(values, dtype=float) for values in (weights, means, widths))
+    except (TypeError, ValueError) as error:  # words, or rows of several lengths
+        raise ValueError(f"weights, means or widths hold no numbers ({error}); expected one entry per mode") from error
     if (
         weights.ndim != 1
         or len(weights) == 0
@@ -32,6 +37,7 @@ def _logsumexp(values: Float[np.ndarray, "*N K"]) -> Float[np.ndarray, "*N"]:
     return largest + np.log(np.exp(values - largest[..., None]).sum(-1))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Mixture1D:
     """p(x) = Σ_k w_k N(x; μ_k, σ_k²) on the real line.
@@ -64,6 +70,7 @@ class Mixture1D:
         return self.means[mode] + self.widths[mode] * generator.standard_normal(size)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Mixture2D:
     """p(x) = Σ_k w_k N(x; μ_k, σ_k² I) on the plane.

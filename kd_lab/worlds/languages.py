@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.world import World
 
@@ -21,6 +22,7 @@ Rule = Callable[[str], dict[str, float]]
 MOST_TEXTS = 4_000_000
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Language:
     """An autoregressive distribution over texts of at most L tokens, given by all of its conditionals.
@@ -225,6 +227,7 @@ def brackets_rule(prefix: str) -> dict[str, float]:
 RULES = {"echo": (".abcxyz", 6, echo_rule), "brackets": (".()[]<>", 6, brackets_rule)}
 
 
+@checked
 def language(name: str, smoothing: float = 1e-3) -> Language:
     """An exact language by name: 7 symbols, 6 tokens, 7^6 = 117,649 sequences, a rare branch of probability 0.005.
 

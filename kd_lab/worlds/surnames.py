@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import torch
 
+from kd_lab.arguments import checked
 from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.world import World
 
@@ -59,6 +60,7 @@ def is_held_out(text: str) -> bool:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % 10 == 0
 
 
+@checked
 def surnames(top: int = NAMES_ON_FILE, weighted: bool = False) -> World:
     """The world of real surnames: 27 symbols, at most 13 letters, nine tenths for training and one tenth held out.
 

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.contracts import Tokenizer
 from kd_lab.worlds.batch import Batch
 
 
+@checked
 @dataclass(frozen=True)
 class World:
     """A tokenizer, a training set and a held-out set that shares no text with it.
@@ -44,12 +46,14 @@ class World:
         """The most ids that a training row gives before its text begins; 1 is the bare mark that begins a free text."""
         return int(self.train.prompt_lengths.max())
 
+    @checked
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
         """Rows of the training set, drawn with replacement, in proportion to `weights` where the world has them."""
         if self.weights is not None:
             return self.train[torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)]
         return self.train[torch.randint(len(self.train), (batch_size,), generator=generator)]
 
+    @checked
     def prompts(self, batch_size: int, generator: torch.Generator) -> Int[Tensor, "B P"]:
         """The prompts of rows of the training set, drawn with replacement.
 
@@ -64,6 +68,7 @@ class World:
             )
         return prompts
 
+    @checked
     def subset(self, rows: int, seed: int = 0) -> "World":
         """The same world with only `rows` training texts, chosen by `seed`; the held-out set stays whole.
 
@@ -82,6 +87,7 @@ class World:
             weights=None if self.weights is None else self.weights[chosen],
         )
 
+    @checked
     def given(self, prompt_length: int) -> "World":
         """The same texts with at least their first `prompt_length` ids given: completion instead of free text.
 

@@ -1,7 +1,10 @@
 """A model as a server of texts: the requests that it understands, refuses, and survives."""
 
+import http.client
 import json
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import openai
@@ -78,3 +81,106 @@ def test_a_model_that_fails_is_a_500_and_the_server_lives_on():
                 post(f"{base}/completions", json.dumps(REQUEST).encode())
             assert caught.value.code == 500
             assert "RuntimeError: not today" in json.load(caught.value)["error"]["message"]
+
+
+# ---- callers that lie -----------------------------------------------------------------------------------------------
+
+
+def raw(url: str, *lines: str, body: bytes = b"") -> bytes:
+    """All that the server sends back for these bytes before it closes the connection."""
+    with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
+        received = b""
+        while part := connection.recv(4096):
+            received += part
+        return received
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Content-Length: -1", b"400"),
+        ("Content-Length: many", b"400"),
+        ("Content-Length: 1_0", b"400"),
+        ("Content-Length: 99999999999", b"413"),
+        ("Transfer-Encoding: chunked", b"411"),
+    ],
+)
+def test_a_length_that_is_none_is_refused_without_reading(url, header, status):
+    assert raw(url, "POST /v1/completions HTTP/1.1", "Host: x", header).split()[1] == status
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * 100_000, "no JSON"),
+        (b"\xff\xfe{}", "no JSON"),
+        (b'{"model": "names", "prompt": "a", "temperature": Infinity}', "Infinity"),
+        (b'{"model": "names", "prompt": "a", "temperature": NaN}', "NaN"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 1e999}', "max_tokens is inf"),
+        (
+            b'{"model": "names", "prompt": "a", "max_tokens": 2, "temperature": 1' + b"0" * 400 + b"}",
+            "temperature is 1",
+        ),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "seed": "one"}', "seed is 'one'"),
+        (
+            b'{"model": "names", "prompt": "a", "max_tokens": 2, "seed": 99999999999999999999}',
+            "seed is 99999999999999999999",
+        ),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "stop": [""]}', "stop is"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "stop": 5}', "stop is 5"),
+        (b'{"model": "names", "prompt": "a", "max_tokens": 2, "presence_penalty": 1.5}', "presence_penalty"),
+        (b'{"model": "names", "prompt": "a", "max_new_tokens": 5}', "max_new_tokens"),
+        (b'{"model": "names", "prompt": "\\ud800"}', "outside this vocabulary"),
+    ],
+)
+def test_bodies_that_break_a_parser_get_a_400(url, body, message):
+    request = urllib.request.Request(f"{url}/completions", body)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=5)
+    assert caught.value.code == 400
+    assert message in json.load(caught.value)["error"]["message"]
+
+
+def test_parameters_that_ask_for_nothing_are_taken(url):
+    body = {"model": "names", "prompt": "a", "max_tokens": 2, "echo": False, "presence_penalty": 0, "user": "me"}
+    assert urllib.request.urlopen(f"{url}/completions", json.dumps(body).encode(), timeout=5).status == 200
+
+
+def test_a_caller_who_leaves_is_not_heard_of(url, capfd):
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+            body = json.dumps({"model": "names", "prompt": ["a"] * 64, "max_tokens": 9}).encode()
+            connection.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, no farewell
+    assert post(f"{url}/completions", json.dumps(REQUEST).encode())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_silent_caller_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr("kd_lab.models.serving.IDLE_SECONDS", 0.2)
+    with serve(GPT(SHAPE), WORLD.vocabulary) as base:
+        assert raw(base, "POST /v1/completions HTTP/1.1", "Content-Length: 10") == b""
+
+
+def test_nothing_is_served_after_the_block():
+    with serve(GPT(SHAPE), WORLD.vocabulary) as base:
+        kept = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5)
+        kept.request("GET", "/v1/models")
+        assert kept.getresponse().read()
+        open_socket = kept.sock
+    assert not open_socket.recv(1)  # hung up on
+    with pytest.raises(ConnectionError):
+        http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5).connect()
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_refused(port):
+    with pytest.raises(ValueError, match=f"port is {port}"), serve(GPT(SHAPE), WORLD.vocabulary, port=port):
+        pass
+
+
+def test_a_port_that_is_taken_is_said(url):
+    port = urllib.parse.urlsplit(url).port
+    with pytest.raises(ValueError, match=f"port {port} .*port=0"), serve(GPT(SHAPE), WORLD.vocabulary, port=port):
+        pass

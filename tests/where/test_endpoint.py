@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -185,3 +185,148 @@ def test_an_answer_with_the_wrong_number_of_texts_is_refused():
 def test_an_endpoint_cannot_search(url):
     with pytest.raises(ValueError, match='decode is "beam" and the teacher answers in text only'):
         teacher_texts(TextTeacher(url), WORLD, TeacherRollouts(size=4, decode="beam"), seed=0)
+
+
+# ---- servers that lie ------------------------------------------------------------------------------------------------
+
+
+def answering(content: dict | list | str | bytes, status: int = 200, kind: str = "application/json", **headers: str):
+    """An answer for `impostor` that sends this body, whatever it is."""
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+
+    def send(handler, count):
+        handler.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(raw)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    return send
+
+
+def with_choices(*choices) -> dict:
+    return texts(0) | {"choices": list(choices)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (answering(b"<html>log in</html>", kind="text/html"), "no JSON but b'<html>log in"),
+        (answering(b"[" * 100_000), "no JSON but"),
+        (answering(None), "without a list of choices"),
+        (answering([]), "without a list of choices"),
+        (answering({"choices": {"0": "a"}}), "without a list of choices"),
+        (answering(with_choices("a", "b")), "without a list of choices"),
+        (answering(with_choices({"index": 0, "text": "a"}, {"index": 0, "text": "b"})), r"the indices \[0, 0\]"),
+        (answering(with_choices({"index": 0, "text": "a"}, {"index": 2, "text": "b"})), r"the indices \[0, 2\]"),
+        (answering(with_choices({"text": "a"}, {"text": "b"})), r"the indices \[None, None\]"),
+        (answering(with_choices({"index": [0], "text": "a"}, {"index": 1, "text": "b"})), "the indices"),
+        (answering(with_choices({"index": 0, "text": None}, {"index": 1, "text": "b"})), "None as a text"),
+        (answering(with_choices({"index": 0, "text": 7}, {"index": 1, "text": "b"})), "7 as a text"),
+        (answering(with_choices({"index": 0, "text": ["a"]}, {"index": 1, "text": "b"})), r"\['a'\] as a text"),
+        (answering(b"", 307, Location="http://192.0.2.1/v1/completions"), r"sends its callers to http://192\.0\.2\.1"),
+    ],
+)
+def test_what_is_no_answer_is_never_believed(answer, message):
+    with impostor(answer) as (base, requests), pytest.raises(ValueError, match=message):
+        TextTeacher(base, retries=0).complete(["a", "b"], 2)
+    assert len(requests) == 1
+
+
+def test_texts_are_sorted_by_their_index():
+    answer = with_choices({"index": 1, "text": "b"}, {"index": 0, "text": "a", "finish_reason": "length"})
+    with impostor(answering(answer)) as (base, _):
+        assert TextTeacher(base).completions(["", ""], 2) == [("a", False), ("b", True)]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_server_that_stays_busy_is_no_fault_of_the_request(status):
+    with (
+        impostor(answering({"error": {"message": "busy"}}, status)) as (base, _),
+        pytest.raises(ConnectionError, match=f"HTTP {status} 1 times"),
+    ):
+        TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_a_broken_compression_is_a_connection_error():
+    broken = answering(b"no gzip at all", **{"Content-Encoding": "gzip"})
+    with impostor(broken) as (base, _), pytest.raises(ConnectionError, match="cannot be read"):
+        TextTeacher(base, retries=0).complete(["a"], 2)
+
+
+def test_the_time_limit_is_one_of_the_request_and_not_of_each_read():
+    def dribble(handler, count):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        with suppress(OSError):  # hung up on
+            for _ in range(30):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.1)
+
+    with impostor(dribble) as (base, _):
+        began = time.monotonic()
+        with pytest.raises(ConnectionError, match=r"no answer within 0.5 s"):
+            TextTeacher(base, timeout=0.5, retries=0).complete(["a"], 2)
+        assert time.monotonic() - began < 2.5
+
+
+def test_no_proxy_is_asked_for_this_machine(url, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert TextTeacher(url, model="names", retries=0).complete(["a"], 2, temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"base_url": "127.0.0.1:8000/v1"}, "base_url is '127.0.0.1:8000/v1'"),
+        ({"base_url": "http://host:port/v1"}, "base_url is"),
+        ({"base_url": "file:///etc/passwd"}, "base_url is"),
+        ({"api_key": "schlüssel\n"}, "api_key"),
+        ({"timeout": 0.0}, "timeout is 0.0"),
+        ({"timeout": float("nan")}, "timeout is nan"),
+        ({"retries": -1}, "retries -1"),
+        ({"stop": ("a", "")}, "stop is"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_before_it_is_asked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TextTeacher(**({"base_url": "http://127.0.0.1:1/v1"} | arguments))
+
+
+def answers(*written: str, reason: str = "stop"):
+    """These texts, whatever the prompts were."""
+    choices = [{"index": i, "text": text, "finish_reason": reason} for i, text in enumerate(written)]
+    return answering(with_choices(*choices))
+
+
+def test_one_strange_text_does_not_cost_the_others():
+    with impostor(answers("anna", "Bert", "carl")) as (base, _):
+        with pytest.warns(UserWarning, match=r"1 of 3 texts .* clean=.*'Bert' holds \['B'\]"):
+            batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=3), seed=0)
+        assert WORLD.vocabulary.decode(batch.tokens) == ["anna", "carl"]
+        batch = teacher_texts(TextTeacher(base, clean=str.lower), WORLD, TeacherRollouts(size=3), seed=0)
+        assert WORLD.vocabulary.decode(batch.tokens) == ["anna", "bert", "carl"]
+
+
+def test_a_teacher_of_another_alphabet_is_refused_with_a_remedy():
+    with impostor(answers("ÄÖ", "ÜÄ", "a")) as (base, _), pytest.raises(ValueError, match=r"2 of 3 texts .* clean="):
+        teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=3), seed=0)
+
+
+def test_a_short_text_that_was_cut_off_teaches_no_end():
+    """The server's tokens are not ours: what it cuts off may be shorter than the row, and pads with the end mark."""
+    with impostor(answers("ab", reason="length")) as (base, _):
+        cut = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+    with impostor(answers("ab")) as (base, _):
+        whole = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+    assert cut.mask.sum() == 2
+    assert whole.mask.sum() == 3
+
+
+def test_stop_ends_a_text(url):
+    plain, stopped = TextTeacher(url, model="names"), TextTeacher(url, model="names", stop=("e", "a"))
+    for text, short in zip(*(t.complete(["b"] * 64, 11, seed=3) for t in (plain, stopped)), strict=True):
+        assert short == min((text.partition(mark)[0] for mark in "ea"), key=len)

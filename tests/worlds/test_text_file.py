@@ -1,5 +1,9 @@
 """A learner's own file: what comes in, and what a bad file is told."""
 
+import os
+import tracemalloc
+import unicodedata
+
 import pytest
 
 from kd_lab.worlds import text_file
@@ -48,6 +52,8 @@ def test_letters_beyond_ascii_are_letters(tmp_path):
         ("\n".join(PLACES) + "\n\0", "zero bytes"),
         ("\n".join(PLACES) + "\n" + "x" * 129, "has 129 characters"),
         ("\n".join(PLACES) + "\n.␃", "uses both"),
+        ("\n".join(map(str, range(100_001))), "100001 distinct lines"),
+        ("x" * ((16 << 20) + 1), "16777217 bytes; expected at most 16 MiB"),
     ],
 )
 def test_a_bad_file_is_told_what_is_wrong(tmp_path, content, message):
@@ -60,3 +66,36 @@ def test_a_missing_file_is_told_where_it_was_sought(tmp_path):
         text_file(tmp_path / "nowhere.txt")
     with pytest.raises(ValueError, match="there is no text file"):
         text_file(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_refused_without_waiting(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names here")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", "/dev/null"):
+        with pytest.raises(ValueError, match="is a pipe, a socket or a device"):
+            text_file(path)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "nul\0", ""])
+def test_a_path_that_can_be_none_is_refused(path):
+    with pytest.raises(ValueError, match=r"cannot be read|there is no text file|holds no zero byte"):
+        text_file(path)
+
+
+def test_one_text_in_two_forms_of_unicode_is_one_text(tmp_path):
+    """é as one code point and as e with an accent: else a held-out text could stand in training in its other form."""
+    towns = [f"town {letter}é" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    both = towns + [unicodedata.normalize("NFD", town) for town in towns]
+    world = text_file(write(tmp_path, "\n".join(both)))
+    assert len(world.train) + len(world.held_out) == 26
+
+
+def test_many_long_lines_take_little_memory(tmp_path):
+    """A list of Python's integers takes 36 bytes for each id; 20,000 lines of 128 would take 95 MB on the way."""
+    path = write(tmp_path, "\n".join(f"{i:0128d}" for i in range(20_000)))
+    tracemalloc.start()
+    text_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6  # the text twice and its code points; the ids are torch's

@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
+from kd_lab.arguments import checked
 from kd_lab.models import GPT, device_of, evaluating
 from kd_lab.worlds import Batch
 
 
+@checked
 def prunable(model: GPT) -> dict[str, nn.Linear]:
     """The linear layers of the blocks by the name of their weight.
 
@@ -26,6 +28,7 @@ def prunable(model: GPT) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in layers.items() if name.startswith("blocks.")}
 
 
+@checked
 def magnitude(model: GPT) -> dict[str, Tensor]:
     """|w| of every weight. It needs no data and ignores the input that the weight multiplies.
 
@@ -34,6 +37,7 @@ def magnitude(model: GPT) -> dict[str, Tensor]:
     return {name: layer.weight.detach().abs() for name, layer in prunable(model).items()}
 
 
+@checked
 @torch.no_grad()
 def wanda(model: GPT, batch: Batch) -> dict[str, Tensor]:
     """|w_ij| · ‖x_j‖₂, where x_j is input j of the layer at all counted positions of the batch.
@@ -61,6 +65,7 @@ def wanda(model: GPT, batch: Batch) -> dict[str, Tensor]:
     return {name: layer.weight.abs() * squares[name].sqrt() for name, layer in prunable(model).items()}
 
 
+@checked
 def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
     """Mean over pieces of the batch of (w · ∂L/∂w)²: to first order, the squared change of the loss without the weight.
 
@@ -93,6 +98,7 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
     return scores
 
 
+@checked
 @torch.no_grad()
 def block_influence(model: GPT, batch: Batch) -> Float[Tensor, " layers"]:
     """1 − cos(residual stream before a block, after it), the mean over counted positions, for each block.

@@ -8,10 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.arguments import checked
+from kd_lab.compress.prune.importance import prunable
 from kd_lab.compress.prune.unstructured import Scores
 from kd_lab.models import GPT
 
 
+@checked
 @dataclass(frozen=True)
 class Structures:
     """The layers, heads and channels that stay, by number and in ascending order."""
@@ -21,8 +24,20 @@ class Structures:
     channels: tuple[tuple[int, ...], ...]  # likewise
 
 
+def _check_complete(model: GPT, scores: Scores) -> None:
+    for name, layer in prunable(model).items():
+        came = tuple(scores[name].shape) if name in scores else None
+        if came != tuple(layer.weight.shape):
+            raise ValueError(
+                f"scores of {name} have shape {came}; expected {tuple(layer.weight.shape)}, one for each weight, as "
+                "prune.magnitude(model) makes them"
+            )
+
+
+@checked
 def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
     """Importance of each head: the sum over its rows of Q, K and V and its columns of the projection."""
+    _check_complete(model, scores)
     heads = model.config.heads
     return torch.stack(
         [
@@ -33,8 +48,10 @@ def head_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers heads"]:
     )
 
 
+@checked
 def channel_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers channels"]:
     """Importance of each hidden unit of the perceptrons: the sum over its row and its column."""
+    _check_complete(model, scores)
     return torch.stack(
         [
             scores[f"blocks.{i}.expand.weight"].sum(1) + scores[f"blocks.{i}.contract.weight"].sum(0)
@@ -43,11 +60,13 @@ def channel_scores(model: GPT, scores: Scores) -> Float[Tensor, "layers channels
     )
 
 
+@checked
 def layer_scores(model: GPT, scores: Scores) -> Float[Tensor, " layers"]:
     """Importance of each layer: the sum over its weights. `block_influence` reads the residual stream instead."""
     return head_scores(model, scores).sum(1) + channel_scores(model, scores).sum(1)
 
 
+@checked
 def select_structures(
     model: GPT,
     scores: Scores,
@@ -89,6 +108,7 @@ def _top(scores: Float[Tensor, " N"], count: int) -> tuple[int, ...]:
     return tuple(sorted(scores.argsort(dim=-1, descending=True, stable=True)[:count].tolist()))
 
 
+@checked
 def remove_structures(model: GPT, keep: Structures, *, dropout: float | None = None) -> GPT:
     """A smaller GPT made of the structures that stay. Its logits are those of `mask_structures`.
 
@@ -139,6 +159,7 @@ def remove_structures(model: GPT, keep: Structures, *, dropout: float | None = N
     return smaller.train(model.training)
 
 
+@checked
 def mask_structures(model: GPT, keep: Structures) -> GPT:
     """A copy of the same shape whose other heads, channels and layers add zeros to the residual stream.
 

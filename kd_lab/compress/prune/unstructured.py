@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from kd_lab.arguments import checked
 from kd_lab.compress.prune.importance import prunable
 from kd_lab.models import GPT
 
@@ -19,6 +20,7 @@ Masks = Mapping[str, Bool[Tensor, "_ _"]]
 """True where a weight stays, by the name of its matrix in the model."""
 
 
+@checked
 def unstructured_masks(scores: Scores, sparsity: float, scope: str = "global") -> dict[str, Tensor]:
     """Masks that drop the share `sparsity` of the weights with the lowest scores.
 
@@ -56,6 +58,7 @@ def _largest(scores: Float[Tensor, "*N K"], sparsity: float) -> Bool[Tensor, "*N
     return torch.ones_like(scores, dtype=torch.bool).scatter(-1, dropped, False)
 
 
+@checked
 def semi_structured_masks(scores: Scores) -> dict[str, Tensor]:
     """2:4 masks: the two most important of every four neighbours along the inputs, as sparse tensor cores read them.
 
@@ -75,6 +78,7 @@ def semi_structured_masks(scores: Scores) -> dict[str, Tensor]:
     return {name: _largest(score.unflatten(1, (-1, 4)), 0.5).flatten(1) for name, score in scores.items()}
 
 
+@checked
 def apply_masks(model: GPT, masks: Masks) -> GPT:
     """A copy of the model with zeros where a mask is False. Its shape, and the cost of running it, are the same.
 
@@ -89,6 +93,7 @@ def apply_masks(model: GPT, masks: Masks) -> GPT:
     return pruned
 
 
+@checked
 def mask_gradients(model: GPT, masks: Masks) -> list[RemovableHandle]:
     """Keep masked weights at zero while any optimizer without weight decay trains the model.
 
@@ -117,6 +122,7 @@ def _check_masks(model: GPT, masks: Masks) -> None:
             )
 
 
+@checked
 def sparsity(model: GPT) -> float:
     """The share of zeros among the weights that can be pruned.
 
@@ -130,6 +136,7 @@ def sparsity(model: GPT) -> float:
     return float((weights == 0).float().mean())
 
 
+@checked
 def to_csr(weight: Float[Tensor, "O I"]) -> Tensor:
     """The nonzero weights row by row, each with its column: compressed sparse rows, which a sparse kernel reads.
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.models import GPT, device_of, evaluating
 from kd_lab.worlds import Batch
 
@@ -24,6 +25,7 @@ Ranges = Mapping[str, Float[Tensor, " *I"]]
 """The largest |x| to represent at the input of a layer, by the layer's name: one number, or one per channel."""
 
 
+@checked
 @torch.no_grad()
 def layer_inputs(model: GPT, batch: Batch, names: list[str] | None = None) -> dict[str, Float[Tensor, "N I"]]:
     """The inputs of the blocks' linear layers at the counted positions of a batch, one row per position.
@@ -54,6 +56,7 @@ def _note(seen: dict[str, Tensor], name: str, batch: Batch):
     return hook
 
 
+@checked
 def calibrate(
     model: GPT, batch: Batch, *, percentile: float = 100.0, per: Literal["tensor", "channel"] = "tensor"
 ) -> dict[str, Tensor]:
@@ -84,6 +87,7 @@ def calibrate(
     return ranges
 
 
+@checked
 def outlier_channels(ranges: Ranges, times: float = 20.0) -> dict[str, list[int]]:
     """The channels whose range is more than `times` that of the layer's median channel; layers without are left out.
 
@@ -101,6 +105,7 @@ def outlier_channels(ranges: Ranges, times: float = 20.0) -> dict[str, list[int]
     return {name: channels for name, channels in found.items() if channels}
 
 
+@checked
 @torch.no_grad()
 def inject_outlier(model: GPT, channel: int, factor: float) -> GPT:
     """A copy that computes the same, with one channel `factor` times as loud behind every norm of the blocks.
@@ -122,6 +127,7 @@ def inject_outlier(model: GPT, channel: int, factor: float) -> GPT:
     return changed
 
 
+@checked
 @torch.no_grad()
 def smoothquant(model: GPT, ranges: Ranges, alpha: float = 0.5) -> GPT:
     """A copy that computes the same, with the difficulty moved from loud channels into the weights that read them.
@@ -161,6 +167,7 @@ def norm_pairs(model: GPT) -> Iterator[tuple[str, nn.LayerNorm, nn.Linear]]:
         yield f"blocks.{number}.expand", block.perceptron_norm, block.expand
 
 
+@checked
 def quantize_activations(model: GPT, ranges: Ranges, bits: int = 8) -> GPT:
     """A copy whose linear layers read rounded inputs: x̂ = s·clip(round(x/s)) with s = range / (2^(bits−1) − 1).
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.compress.quantize.activations import layer_inputs
 from kd_lab.compress.quantize.model import QuantizedModel, as_quantized, matrix_layers
 from kd_lab.compress.quantize.rounding import (
@@ -32,6 +33,7 @@ DAMPING = 0.01
 """A share of the mean square input is added to each: inputs that never occur, or always together, stay solvable."""
 
 
+@checked
 @torch.no_grad()
 def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool = True) -> QuantizedModel:
     """Round a model so that the outputs of its layers stay close, on the texts of a batch.
@@ -59,6 +61,7 @@ def gptq(model: GPT, batch: Batch, bits: int, group: Group = 32, symmetric: bool
     return as_quantized(model, scheme, rounded)
 
 
+@checked
 @torch.no_grad()
 def gptq_matrix(weight: Float[Tensor, "O I"], inputs: Float[Tensor, "N _"], scheme: Scheme) -> QuantizedMatrix:
     """Codes for small ‖(W − Ŵ)Xᵀ‖, column after column.

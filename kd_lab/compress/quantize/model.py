@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kd_lab.arguments import checked
 from kd_lab.compress.quantize.rounding import Group, QuantizedMatrix, Scheme, round_matrix
 from kd_lab.models import GPT, GPTConfig
 
 
+@checked
 @dataclass(frozen=True)
 class QuantizedModel:
     """A GPT whose matrices are codes."""
@@ -41,6 +43,7 @@ class QuantizedModel:
         return model.eval()
 
 
+@checked
 def round_to_nearest(model: GPT, bits: int, group: Group = 32, symmetric: bool = True) -> QuantizedModel:
     """Round every matrix of a model to the nearest point of its grid: no data, no training.
 
@@ -85,6 +88,7 @@ def matrix_layers(model: GPT) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
+@checked
 class Int8Linear(nn.Module):
     """x ↦ x Ŵᵀ in integers, for a matrix of 8-bit codes with one scale per output or one for all.
 
@@ -113,6 +117,7 @@ class Int8Linear(nn.Module):
         return torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=True)
 
 
+@checked
 def to_int8(quantized: QuantizedModel) -> GPT:
     """A model whose blocks multiply in INT8; embeddings, attention scores and the head stay in float32.
 

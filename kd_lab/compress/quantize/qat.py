@@ -13,11 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from kd_lab.arguments import checked
 from kd_lab.compress.quantize.model import QuantizedModel, as_quantized, matrix_layers
 from kd_lab.compress.quantize.rounding import Group, Scheme, fake_quantize, round_matrix
 from kd_lab.models import GPT
 
 
+@checked
 def straight_through(weight: Float[Tensor, "O I"], scheme: Scheme) -> Float[Tensor, "O I"]:
     """The rounded weight, with the gradient of the weight itself.
 
@@ -43,6 +45,7 @@ class _FakeQuantize(nn.Module):
         return straight_through(weight, self.scheme)
 
 
+@checked
 def prepare_qat(model: GPT, bits: int, group: Group = 32, symmetric: bool = True) -> GPT:
     """A copy of a model that computes with rounded weights and can be trained: a student for `distill`.
 
@@ -69,6 +72,7 @@ def prepare_qat(model: GPT, bits: int, group: Group = 32, symmetric: bool = True
     return student
 
 
+@checked
 def convert_qat(student: GPT) -> QuantizedModel:
     """The codes that a trained student computes with; `.dequantize()` gives the same logits as a plain GPT.
 

@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
+from kd_lab.arguments import checked
+
 Group = int | Literal["channel", "tensor"]
 SMALLEST_SCALE = 2.0**-24
 """The smallest float16 above zero: a group of zeros alone has a scale, too."""
 LARGEST_SCALE = torch.finfo(torch.float16).max
 
 
+@checked
 @dataclass(frozen=True)
 class Scheme:
     """The grid: bits per code, the weights that share a scale, and where zero lies.
@@ -59,6 +62,7 @@ class Scheme:
         return outputs, 1 if self.group == "channel" else -(-inputs // self.group)
 
 
+@checked
 @dataclass(frozen=True)
 class QuantizedMatrix:
     """A matrix as codes and the grids that they count on."""
@@ -82,6 +86,7 @@ class QuantizedMatrix:
         return self.scheme.bits * (self.codes.numel() + zeros) + 16 * self.scale.numel()
 
 
+@checked
 def round_matrix(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantizedMatrix:
     """Each weight becomes the nearest point of its group's grid.
 
@@ -101,6 +106,8 @@ def round_matrix(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantizedMatri
 
     Source: Jacob et al. (2018), arXiv:1712.05877, equation 1.
     """
+    if not weight.numel():
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; expected at least one row and one column")
     scale, zero = scale_and_zero_point(weight, scheme)
     codes = to_codes(
         weight,

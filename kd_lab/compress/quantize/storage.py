@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from safetensors.torch import save
 from torch import Tensor
 
+from kd_lab.arguments import checked
 from kd_lab.compress.quantize.model import QuantizedModel, matrices
 from kd_lab.compress.quantize.rounding import QuantizedMatrix, Scheme
 from kd_lab.models import GPT, GPTConfig
@@ -72,6 +73,7 @@ def _places(bits: int) -> UInt8[Tensor, " bits"]:
     return torch.arange(bits, dtype=torch.uint8)
 
 
+@checked
 def save_quantized(quantized: QuantizedModel, path: str | Path) -> None:
     """Write a quantized model to one safetensors file, whole or not at all.
 
@@ -94,6 +96,7 @@ def save_quantized(quantized: QuantizedModel, path: str | Path) -> None:
     write_file(Path(path), save(tensors, metadata={key: json.dumps(value) for key, value in about.items()}))
 
 
+@checked
 def load_quantized(path: str | Path) -> QuantizedModel:
     """Read a model that `save_quantized` wrote: the same codes, so bit for bit the same weights.
 
