@@ -166,6 +166,14 @@ def test_a_call_that_cannot_be_stopped_says_what_to_press(monkeypatch, capsys):
     assert "Press the interrupt button" in capsys.readouterr().err
 
 
+def test_limits_may_be_nested():
+    with pytest.raises(Endless), time_limit(0.3):  # noqa: PT012
+        with time_limit(10.0):
+            pass
+        with time_limit(10.0):
+            time.sleep(5)
+
+
 def test_what_an_answer_changes_is_undone(tmp_path):
     def disturbing(values):
         random.seed(1)
