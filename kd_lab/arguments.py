@@ -1,8 +1,8 @@
 """The one way in which public entry points refuse bad arguments: the signature is the check.
 
 `@checked` holds what comes against the annotations of a function or a class before any work is done: kinds, dtypes,
-shapes (an axis of one name has one length in all arguments), devices without values, and the ranges that `Annotated`
-states, such as `Count` and `Positive`. What only the function itself can know it checks itself, after that.
+shapes (an axis of one name has one length in all arguments), devices without values beside others, and the ranges that
+`Annotated` states, such as `Count` and `Positive`. What only the function can know it checks itself, after that.
 """
 
 import math
@@ -84,6 +84,12 @@ def check(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
     positional, annotations = _signature(function)
     axes: dict[str, tuple[Any, str]] = {}  # name of an axis → its length, and the argument that set it
     given = [*zip(positional, args, strict=False), *kwargs.items()]
+    without_values = [name for name, value in given if isinstance(value, Tensor) and value.is_meta]
+    if without_values and any(_device(value) not in ("meta", None) for _, value in given):
+        raise ValueError(
+            f"{without_values[0]} stands on the device meta, which holds no values, and another argument does not; "
+            "expected all on one device: move it to the device of the others"
+        )
     for name, value in given:
         annotation = annotations.get(name, object)
         if not _fits(value, annotation):
@@ -101,6 +107,12 @@ def _signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str,
     annotations = {p.name: p.annotation for p in parameters if p.annotation is not Parameter.empty}
     # a name that is a string is imported for type checkers alone
     return tuple(positional), {n: known.get(a, Any) if isinstance(a, str) else a for n, a in annotations.items()}
+
+
+def _device(value: Any) -> str | None:
+    """The kind of device of a tensor or a model; None for anything else, and for a model without parameters."""
+    first = next(value.parameters(), None) if isinstance(value, nn.Module) else value
+    return first.device.type if isinstance(first, Tensor) else None
 
 
 def _is_array(annotation: Any) -> bool:
@@ -165,11 +177,12 @@ def _items_fit(value: Any, inside: tuple[Any, ...]) -> bool:
         return len(value) == len(inside) and all(map(_fits, value, inside))
     if not isinstance(value, Sequence):  # a generator would be used up
         return True
-    return all(_fits(item, inside[0]) for item in value)
+    # a NaN among others is for the function to name, with its place
+    return all(_fits(item, inside[0]) for item in value if not (isinstance(item, float) and math.isnan(item)))
 
 
 def _holds_numbers(value: Tensor) -> bool:
-    return value.layout is torch.strided and not value.is_meta and not value.is_quantized
+    return value.layout is torch.strided and not value.is_quantized
 
 
 @cache
@@ -214,7 +227,7 @@ def _said(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
     if isinstance(value, Tensor):
-        kind = "" if _holds_numbers(value) else " without values" if value.is_meta else f" with layout {value.layout}"
+        kind = "" if _holds_numbers(value) else f" with layout {value.layout}"
         return f"a tensor of {value.dtype}, shape {tuple(value.shape)}{kind}"
     if value is None or isinstance(value, bool | Real | str):
         return f"{value!r:.80}"
@@ -257,8 +270,6 @@ def _remedy(value: Any, annotation: Any) -> str:
     if isinstance(value, type):
         return f"; make one first, {value.__name__}(…)"
     if arrays and isinstance(value, Tensor):
-        if value.is_meta:
-            return "; move the tensor from the device meta to one that holds values"
         if value.layout is not torch.strided:
             return "; write .to_dense()"
         dtypes = _dtypes(arrays[0]) or frozenset()

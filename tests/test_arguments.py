@@ -63,7 +63,10 @@ def test_what_fits_goes_through(arguments):
         ({"logits": None}, r"logits is None; expected a tensor of floating point numbers \[B, \*N, V\]"),
         ({"logits": [1.0]}, r"logits is a list; .* write torch.tensor"),
         ({"logits": GOOD.long()}, r"logits is a tensor of torch.int64, shape \(2, 3, 5\); .* write .float\(\)"),
-        ({"logits": GOOD.to("meta")}, "without values; .* from the device meta"),
+        (
+            {"logits": GOOD.to("meta"), "ids": torch.zeros(2, 3).long()},
+            "logits stands on the device meta, which holds no values, and another argument does not",
+        ),
         ({"logits": GOOD.to_sparse()}, r"layout torch.sparse_coo; .* write .to_dense\(\)"),
         ({"logits": torch.zeros(3)}, r"logits has shape \(3,\); expected \[B, \*N, V\], 3 axes or more"),
         (

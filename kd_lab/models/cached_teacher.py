@@ -43,12 +43,15 @@ class CachedTeacher(nn.Module):
             device: where the answers lie; they come back on the device of the tokens.
 
         Raises:
-            ValueError: `most_bytes` is negative.
+            ValueError: `most_bytes` is negative, or torch knows no such device.
         """
         super().__init__()
         if most_bytes < 0:
             raise ValueError(f"most_bytes is {most_bytes}; expected a number of bytes, at least 0")
-        self.model, self.most_bytes, self.device = model, most_bytes, torch.device(device)
+        try:
+            self.model, self.most_bytes, self.device = model, most_bytes, torch.device(device)
+        except RuntimeError as error:
+            raise ValueError(f'device is {device!r}; expected one of torch, such as "cpu" or "cuda"') from error
         self.told: dict[bytes, Answer] = {}
         self._kept: dict[bytes, Answer] = {}
         self._rows_read, self._bytes, self._full = 0, 0, False

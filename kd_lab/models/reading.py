@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kd_lab.arguments import Model, checked
+from kd_lab.arguments import Count, Model, checked
 from kd_lab.worlds import Batch
 
 
@@ -53,7 +53,7 @@ def last_logits(model: nn.Module) -> Callable[..., Float[Tensor, "B V"]]:
 
 @checked
 def next_token_logp(
-    model: Model, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: int | None = None
+    model: Model, tokens: Int[Tensor, "B T"], *, dtype: torch.dtype | None = None, rows: Count | None = None
 ) -> Float[Tensor, "B T V"]:
     """log q(· | y_≤t) at every position t: log_softmax of the logits, in nats.
 

@@ -50,15 +50,15 @@ def test_rows_are_picked_as_a_batch_picks_them():
 
 @pytest.mark.parametrize("k", [0, 21, True])
 def test_an_impossible_k_is_refused(k):
-    with pytest.raises(ValueError, match=rf"k is {k}; expected 1 … 20"):
+    with pytest.raises(ValueError, match=rf"k is {k}; expected (1 … 20|a whole number)"):
         top_k(logits(20), k)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_temperature_is_refused(temperature):
-    with pytest.raises(ValueError, match="expected a positive number"):
+    with pytest.raises(ValueError, match=r"temperature is .*; expected a (positive )?number"):
         top_k(logits(20), 3, temperature=temperature)
-    with pytest.raises(ValueError, match="expected a positive number"):
+    with pytest.raises(ValueError, match=r"temperature is .*; expected a (positive )?number"):
         sampled(logits(20), 3, temperature=temperature, generator=torch.Generator())
 
 

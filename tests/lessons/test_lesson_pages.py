@@ -13,8 +13,8 @@ FIRST_CELLS, SETUP_LINES, OPEN_LINES, OPEN_COLUMNS, ANSWERED_WITHIN = 4, 6, 25, 
 
 PENDING = {
     "wide lines": {"00", "01", "02", "05", "06", "08"},
-    "late answers": {"00", "02", "06"},
-    "labels": {"01"},
+    "late answers": {"02"},
+    "labels": set(),
 }
 """Rule → lessons whose second edition is pending."""
 

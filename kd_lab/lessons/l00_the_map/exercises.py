@@ -430,10 +430,6 @@ def _mean_over_symbols(student_logits, teacher_logits, batch):
     return _kl_loss(student_logits, teacher_logits, batch) / student_logits.shape[-1]
 
 
-def _unnormalised(student_logits, teacher_logits, batch):
-    return masked_mean(forward_kl(student_logits, teacher_logits), batch.mask)
-
-
 def _pupils():
     """V = 3, two tokens deep, as logits: q = (½, ¼, ¼) and p = (¾, ⅛, ⅛) at the root, and anything below it."""
     generator = torch.Generator().manual_seed(3)
@@ -511,11 +507,6 @@ DISTIL = Exercise(
             "This is the cross-entropy against the teacher's distribution. It has the same gradient, but at best it "
             "falls to the teacher's entropy and not to zero, so it does not say how much there is left to learn.",
             _mistaken(_soft_cross_entropy),
-        ),
-        Mistake(
-            "no softmax",
-            "The divergence is given logits. It compares distributions: what turns a row of logits into one?",
-            _mistaken(_unnormalised),
         ),
         Mistake(
             "mean over V",

@@ -370,9 +370,6 @@ show(
 # One is told the label, the other the teacher's distribution.
 # Then both are tested on held-out names.
 
-# %%
-predict("00.d")
-
 # %% [markdown]
 # **Derive.** A label is a distribution too, with all its mass on the token $y_t$ that came.
 # For it, $\mathrm{KL} = 1 \cdot \log \frac{1}{q(y_t)} = -\log q(y_t)$: the usual loss is a KL from a teacher that is always certain.
@@ -449,6 +446,9 @@ node.show()
 
 # %% tags=["hide-input"]
 node.filmstrip([{"step": 0}, {"step": 100}, {"step": 400}])
+
+# %%
+predict("00.d")
 
 # %% [markdown]
 # **Experiment.** Five seeds, two sets of names, with and without the teacher: each of these four settings gets 400 steps of 32 names.

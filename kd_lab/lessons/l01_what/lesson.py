@@ -682,7 +682,7 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **Explore** what was learned: the same twelve names in the teacher and in one of the students (the first seed).
+# **Explore.** What was learned: the same twelve names in the teacher and in one of the students (the first seed).
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l01_what.explorers import relation_explorer

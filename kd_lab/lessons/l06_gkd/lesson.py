@@ -163,9 +163,6 @@ claim(
 # As $\beta\to1$ the same happens with reverse KL.
 # TRL treats `beta=0` and `beta=1` as special cases: there the loss is the KL itself, at full length.
 
-# %%
-predict("06.b")
-
 # %% [markdown]
 # ### Exercise 06.2 · JSD(β) in log space (●●○, 10 minutes)
 #
@@ -197,6 +194,9 @@ def generalised_jsd(student_logp, teacher_logp, beta):
 
 # %% [markdown] tags=["solution:06.2"]
 # solution
+
+# %%
+predict("06.b")
 
 # %%
 from kd_lab.how import jsd, reverse_kl

@@ -113,7 +113,7 @@ def test_bits_count_scales_and_zero_points():
 
 @pytest.mark.parametrize("bits", [1, 0, 9, True])
 def test_impossible_bits_are_refused(bits):
-    with pytest.raises(ValueError, match=r"bits is .* expected a whole number from 2 to 8"):
+    with pytest.raises(ValueError, match=r"bits is .* expected a whole number"):
         Scheme(bits)
 
 
