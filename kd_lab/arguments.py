@@ -110,8 +110,9 @@ def _signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str,
 
 
 def _device(value: Any) -> str | None:
-    """The kind of device of a tensor or a model; None for anything else, and for a model without parameters."""
-    first = next(value.parameters(), None) if isinstance(value, nn.Module) else value
+    """The kind of device of a tensor or a model; None for anything else, and for a model that has no parameters yet."""
+    made = isinstance(value, nn.Module) and "_parameters" in vars(value)
+    first = next(value.parameters(), None) if made else value
     return first.device.type if isinstance(first, Tensor) else None
 
 
