@@ -7,16 +7,16 @@ gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, tells al
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import unwrap
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kd_lab.arguments import checked
-from kd_lab.how.log_probabilities import check_logp
+from kd_lab.how.log_probabilities import of_log_probabilities
 
 
-@checked
+@of_log_probabilities
 def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The student's surprise at the teacher's text, beyond the teacher's own surprise.
 
@@ -41,11 +41,10 @@ def forward_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> forward_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    check_logp(student_logp, teacher_logp)
     return _kl(teacher_logp, student_logp)
 
 
-@checked
+@of_log_probabilities
 def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The teacher's surprise at the student's text, beyond the student's own surprise.
 
@@ -71,11 +70,10 @@ def reverse_kl(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor,
     >>> reverse_kl(q.log(), p.log())  # ½·ln 2
     tensor(0.3466)
     """
-    check_logp(student_logp, teacher_logp)
     return _kl(student_logp, teacher_logp)
 
 
-@checked
+@of_log_probabilities
 def jsd(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.5
 ) -> Float[Tensor, "..."]:
@@ -103,13 +101,12 @@ def jsd(
     >>> jsd(q.log(), p.log())  # nothing in common: ln 2
     tensor(0.6931)
     """
-    check_logp(student_logp, teacher_logp)
     DIVERGENCES["jsd"].check_beta(beta)
     mixture_logp = mixture(student_logp, teacher_logp, beta)
     return beta * _kl(teacher_logp, mixture_logp) + (1 - beta) * _kl(student_logp, mixture_logp)
 
 
-@checked
+@of_log_probabilities
 def skew_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.1
 ) -> Float[Tensor, "..."]:
@@ -137,12 +134,11 @@ def skew_kl(
     >>> skew_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln β
     tensor(0.6931)
     """
-    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_kl"].check_beta(beta)
     return _kl(teacher_logp, mixture(student_logp, teacher_logp, beta))
 
 
-@checked
+@of_log_probabilities
 def skew_reverse_kl(
     student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float = 0.9
 ) -> Float[Tensor, "..."]:
@@ -170,12 +166,11 @@ def skew_reverse_kl(
     >>> skew_reverse_kl(q.log(), p.log(), beta=0.5)  # as far as it goes: −ln(1 − β)
     tensor(0.6931)
     """
-    check_logp(student_logp, teacher_logp)
     DIVERGENCES["skew_reverse_kl"].check_beta(beta)
     return _kl(student_logp, mixture(student_logp, teacher_logp, beta))
 
 
-@checked
+@of_log_probabilities
 def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"]) -> Float[Tensor, "..."]:
     """The probability that moves: the chance that an optimal coupling of the two draws different tokens.
 
@@ -200,7 +195,6 @@ def total_variation(student_logp: Float[Tensor, "... V"], teacher_logp: Float[Te
     >>> total_variation(q.log(), p.log())
     tensor(0.2500)
     """
-    check_logp(student_logp, teacher_logp)
     gap = student_logp.exp() - teacher_logp.exp()
     return (gap * (gap.detach().sign() + 0 * gap.detach())).sum(-1) / 2  # NaN's sign is 0, and so is abs()'s gradient
 
@@ -242,9 +236,11 @@ class Entry:
         self, student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float
     ) -> Float[Tensor, "..."]:
         """The divergence at each position, in nats; `beta` is read by the mixtures alone."""
-        if self.is_mixture:
-            return self.function(student_logp, teacher_logp, beta)
-        return self.function(student_logp, teacher_logp)
+        return self.function(student_logp, teacher_logp, *([beta] if self.is_mixture else []))
+
+    def formula(self, student_logp: Tensor, teacher_logp: Tensor, beta: float) -> Tensor:
+        """The same without a check, for log-probabilities that a softmax has just given."""
+        return unwrap(self.function)(student_logp, teacher_logp, *([beta] if self.is_mixture else []))
 
     @property
     def name(self) -> str:

@@ -1,7 +1,33 @@
 """The checks that log-probabilities pass before a divergence or an estimator reads them."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from kd_lab.arguments import checked
+
+
+def of_log_probabilities(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A formula of log q and log p behind its checks; `inspect.unwrap` gives the bare one, for what a softmax gave.
+
+    >>> @of_log_probabilities
+    ... def log_ratio(student_logp: Tensor, teacher_logp: Tensor) -> Tensor:
+    ...     return student_logp - teacher_logp
+    >>> log_ratio(torch.tensor([1.0]), torch.tensor([0.0]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: student_logp reaches 1; expected log-probabilities, which are at most 0; ...
+    """
+
+    @checked
+    @wraps(function)
+    def with_checks(student_logp: Tensor, teacher_logp: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_logp(student_logp, teacher_logp)
+        return function(student_logp, teacher_logp, *args, **kwargs)
+
+    return with_checks
 
 
 def check_logp(student_logp: Tensor, teacher_logp: Tensor) -> None:

@@ -43,7 +43,8 @@ def reference_softmax_kl(
         for logits in (student_logits, teacher_logits.detach())
     )
     entry = DIVERGENCES[divergence]
-    return entry.scale(temperature, scale_by_t2) * in_place_of_rows(entry(student_logp, teacher_logp, beta), mask)
+    losses = entry.formula(student_logp, teacher_logp, beta)
+    return entry.scale(temperature, scale_by_t2) * in_place_of_rows(losses, mask)
 
 
 def reference_likelihood(
