@@ -140,7 +140,7 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
 
     def create(figure):
         axes = figure.subplots()
-        axes.set(xlim=(0, longest + 1.6), ylim=(-11, 0.4), xlabel="tokens written, |y|", ylabel="log p(y|x), nats")
+        axes.set(xlim=(0, longest + 2.6), ylim=(-11, 0.4), xlabel="tokens written, |y|", ylabel="log p(y|x), nats")
         axes.set_xticks(range(longest + 1))
         (curve,) = axes.plot([], [], color=FAINT, linestyle=(0, (5, 2)), linewidth=1.3, label="as good as the best")
         (dots,) = axes.plot([], [], "o", color=TEACHER.color, markersize=7, label="found by the beam")
