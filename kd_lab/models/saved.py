@@ -38,8 +38,8 @@ def save_model(
         ValueError: the folder does not exist.
     """
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in model.state_dict().items()}
-    about = {"config": asdict(model.config), "facts": dict(facts or {}), "sha256": checksum(weights)}
-    write_file(Path(path), save(weights, metadata={key: json.dumps(value) for key, value in about.items()}))
+    about = {"config": asdict(model.config), "facts": dict(facts or {})}
+    write_file(Path(path), save(weights, metadata=sealed(weights, about)))
 
 
 @checked
@@ -138,7 +138,7 @@ def trained(
     weights = {key: weight.detach().cpu().contiguous() for key, weight in model.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, save(weights, metadata={"sha256": json.dumps(checksum(weights))}))
+        write_file(path, save(weights, metadata=sealed(weights, {})))
     except OSError as error:
         warnings.warn(
             f"{name} is trained and could not be kept for next time ({error}); set KD_LAB_CACHE to a folder that can "
@@ -148,11 +148,23 @@ def trained(
     return model.eval()
 
 
-def checksum(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over all tensors in order of name. To the file format alone, a flipped bit in a weight is no error."""
+def sealed(weights: Mapping[str, Tensor], about: Mapping[str, object]) -> dict[str, str]:
+    """The header of a model file: what it says of itself, and the checksum of that and of the weights."""
+    return {key: json.dumps(value) for key, value in {**about, "sha256": checksum(weights, about)}.items()}
+
+
+def checksum(weights: Mapping[str, Tensor], about: Mapping[str, object] | None = None) -> str:
+    """SHA-256 over names, types, shapes and values of all tensors, and over what the file says of itself.
+
+    To the file format alone a flipped bit is no error. Without `about` it is that of files before version 0.2, which
+    held names and values only.
+    """
     digest = hashlib.sha256()
     for name in sorted(weights):
-        digest.update(name.encode() + weights[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+        kind = "" if about is None else f"{weights[name].dtype}{tuple(weights[name].shape)}"
+        digest.update((name + kind).encode() + weights[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    if about is not None:
+        digest.update(json.dumps(about, sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -172,10 +184,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         raise ValueError(
             f"{str(path)!r} is damaged or no safetensors file ({error}); delete it and write or fetch it again"
         ) from error
-    if about.get("sha256") != checksum(weights):
+    named = about.pop("sha256", None)
+    if named not in (checksum(weights, about), checksum(weights)):
         raise ValueError(
-            f"{str(path)!r} is damaged: its weights do not have the checksum that the file names; delete it and write "
-            "or fetch it again"
+            f"{str(path)!r} is damaged: what it holds does not have the checksum that it names; delete it and write or "
+            "fetch it again"
         )
     return weights, about
 

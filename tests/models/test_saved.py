@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
-from kd_lab.models.saved import cache_folder, checksum, facts, write_file
+from kd_lab.models.saved import cache_folder, checksum, facts, sealed, write_file
 
 SHAPE = GPTConfig(vocab_size=5, context=4, layers=1, heads=1, width=8)
 
@@ -59,7 +59,16 @@ def test_a_flipped_bit_is_damage(saved):
     content = bytearray(saved.read_bytes())
     content[-50] ^= 1
     saved.write_bytes(content)
-    with pytest.raises(ValueError, match="do not have the checksum"):
+    with pytest.raises(ValueError, match="does not have the checksum"):
+        load_model(saved)
+
+
+def test_a_changed_description_is_damage(saved):
+    """The config decides what the weights mean: a file with another dropout has the same weights."""
+    content = saved.read_bytes()
+    assert content.count(b"0.0") == 1  # the dropout
+    saved.write_bytes(content.replace(b"0.0", b"0.5"))
+    with pytest.raises(ValueError, match="does not have the checksum"):
         load_model(saved)
 
 
@@ -80,13 +89,12 @@ def test_weights_of_another_shape_are_named(saved):
     from safetensors import safe_open
 
     with safe_open(saved, "pt") as file:
-        about, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    about["config"] = json.dumps(json.loads(about["config"]) | {"context": 6})
-    save_file(weights, saved, metadata=about)
+        config = json.loads(file.metadata()["config"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(weights, saved, metadata=sealed(weights, {"config": config | {"context": 6}}))
     with pytest.raises(ValueError, match=r"positions.weight has shape \(4, 8\); expected \(6, 8\)"):
         load_model(saved)
-    about["config"] = json.dumps({"depth": 3})
-    save_file(weights, saved, metadata=about)
+    save_file(weights, saved, metadata=sealed(weights, {"config": {"depth": 3}}))
     with pytest.raises(ValueError, match="names no shape of a GPT"):
         load_model(saved)
 

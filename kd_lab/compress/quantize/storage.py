@@ -3,7 +3,6 @@
 Two codes of 4 bits take one byte, eight codes of 3 bits take three.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import prod
@@ -18,7 +17,7 @@ from kd_lab.arguments import checked
 from kd_lab.compress.quantize.model import QuantizedModel, matrices
 from kd_lab.compress.quantize.rounding import QuantizedMatrix, Scheme
 from kd_lab.models import GPT, GPTConfig
-from kd_lab.models.saved import checksum, read_tensors, write_file
+from kd_lab.models.saved import read_tensors, sealed, write_file
 
 
 def pack(codes: UInt8[Tensor, " N"], bits: int) -> UInt8[Tensor, " M"]:
@@ -92,8 +91,8 @@ def save_quantized(quantized: QuantizedModel, path: str | Path) -> None:
         "zeros": pack(torch.cat(zeros) if zeros else torch.empty(0, dtype=torch.uint8), bits),
         "rest": torch.cat([weight.flatten() for weight in quantized.rest.values()]),
     }
-    about = {"config": asdict(quantized.config), "scheme": asdict(quantized.scheme), "sha256": checksum(tensors)}
-    write_file(Path(path), save(tensors, metadata={key: json.dumps(value) for key, value in about.items()}))
+    about = {"config": asdict(quantized.config), "scheme": asdict(quantized.scheme)}
+    write_file(Path(path), save(tensors, metadata=sealed(tensors, about)))
 
 
 @checked
