@@ -37,13 +37,6 @@ def line_explorer(**changes):
     return Explorer(**(settings | changes))
 
 
-@pytest.fixture(autouse=True)
-def _no_explorers_left_over():
-    yield
-    for explorer in list(EXPLORERS.values()):
-        explorer.close()
-
-
 def picture(frame):
     return np.asarray(Image.open(io.BytesIO(frame.png)))
 

@@ -3,10 +3,9 @@
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from kd_lab.viz import EXPLORERS, Explorer, Slider
+from kd_lab.viz import Explorer, Slider
 from kd_lab.viz.page import describe, error_page, frame_page, montage
 from kd_lab.viz.style import SHARPNESS
 
@@ -25,13 +24,6 @@ def line_explorer(**changes):
         "size": (300, 200),
     }
     return Explorer(**(settings | changes))
-
-
-@pytest.fixture(autouse=True)
-def _no_explorers_left_over():
-    yield
-    for explorer in list(EXPLORERS.values()):
-        explorer.close()
 
 
 def picture(frame):

@@ -4,7 +4,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from kd_lab.viz import EXPLORERS, Choice, Explorer, Slider
+from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.sweep import extreme_settings, sweep, sweep_notebook
 
 
@@ -16,13 +16,6 @@ def explorer_with(update, create=None, **changes):
 
     settings = {"name": "swept", "controls": [Slider("height", 0, 10, 1, start=2)], "size": (300, 200)}
     return Explorer(create=create or one_line, update=update, **(settings | changes))
-
-
-@pytest.fixture(autouse=True)
-def _no_explorers_left_over():
-    yield
-    for explorer in list(EXPLORERS.values()):
-        explorer.close()
 
 
 def test_every_control_is_moved_to_its_ends_alone_and_together():
