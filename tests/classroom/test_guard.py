@@ -140,7 +140,7 @@ def swallows_everything_twice(values):
 def test_an_endless_answer_that_swallows_its_end_is_ended(answer):
     began = time.monotonic()
     assert "did not end within 0.3 seconds" in diagnose(SUM, answer).message
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 def test_where_there_is_no_alarm_another_thread_keeps_the_time():
@@ -148,7 +148,7 @@ def test_where_there_is_no_alarm_another_thread_keeps_the_time():
     found = []
     thread = threading.Thread(target=lambda: found.append(diagnose(SUM, swallows_exceptions)), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert "did not end within 0.3 seconds" in found[0].message
 
 
