@@ -1,10 +1,10 @@
 """One execution of a lesson, from which every test of that lesson reads what it needs.
 
-A lesson takes up to a minute and a half, so it runs from top to bottom once, unsolved, as a learner meets it: in JupyterLab
-and a browser, or in a kernel alone where there is no browser. Then, in the same kernel, its exercises are answered, by
-their solutions and by every right but unusual answer. After each of these the cells that call the learner's functions run
-again, and those below that read something whose form is another now; the rest would compute what it computed before. At
-last every explorer moves through its settings.
+A lesson takes up to a minute and a half, so it runs from top to bottom once, unsolved, as a learner meets it: in a
+browser, or in a kernel alone where there is no browser. Then, in the same kernel, its exercises are answered, by their
+solutions and by every right but unusual answer. After each of these the cells that call the learner's functions run
+again, and those that read a value whose form is another now; the rest would compute what it computed before. At last
+every explorer moves through its settings.
 """
 
 import json
