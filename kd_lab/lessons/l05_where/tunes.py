@@ -1,12 +1,14 @@
 """The toy language of lesson 05: tunes in which a note played twice has consequences, its teacher and its students."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.measure import gap_by_pair, pair_reach
 from kd_lab.methods import Recipe, distill
-from kd_lab.models import FiniteStateModel, generate
+from kd_lab.models import FiniteStateModel, generate, trained
 from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds import Batch, Vocabulary, World
 
@@ -51,7 +53,8 @@ def train(
 ) -> FiniteStateModel:
     """Distil in place, 32 texts per step; `number` is the seed of all that is drawn."""
     options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1, "progress": False}
-    return distill(student, teacher, texts, recipe, **options).student
+    lesson = partial(distill, teacher=teacher, world=texts, recipe=recipe, **options)
+    return trained(f"tunes-{recipe.name}", lambda: student, lesson)
 
 
 def growth(student: FiniteStateModel, teacher: FiniteStateModel) -> tuple[Float[Tensor, " L"], Float[Tensor, " L"]]:

@@ -172,16 +172,17 @@ rounding.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
 # The teacher's logits on these names are computed once and remembered.
 
 # %%
+from kd_lab.classroom.students import taught
 from kd_lab.methods import distill, labels_only, word_level
 from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 lesson_names = world.subset(1500, seed=seed)
 remembered = CachedTeacher(teacher)  # reads each name once, for all students
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
-pupils = [GPT(SMALL, seed=seed + number) for number in range(8)]
-budget = {"steps": 200, "batch_size": 32, "progress": False}
-for number, pupil in enumerate(pupils):
-    distill(pupil, remembered, lesson_names, word_level(), seed=seed + number, **budget)
+pupils = taught(
+    "students", lambda number: GPT(SMALL, seed=number), range(seed, seed + 8),
+    remembered, lesson_names, word_level(), steps=200, batch_size=32,
+)  # fmt: skip
 
 checked = held_out[slice(0, 1000)]
 whole_models = [teacher, *pupils]
@@ -445,12 +446,13 @@ from copy import deepcopy
 
 SIGNALS = {"labels": (labels_only(), None), "the large teacher": (word_level(), remembered)}
 runs_at = {(signal, precision): [] for signal in SIGNALS for precision in ("2 bits", "twin")}
-for number, pupil in enumerate(pupils):
-    chance = {"steps": 100, "batch_size": 16, "seed": seed + number, "progress": False}
-    for (signal, precision), measured in runs_at.items():
-        recipe, source = SIGNALS[signal]
-        learner = quantize.prepare_qat(pupil, 2) if precision == "2 bits" else deepcopy(pupil)
-        distill(learner, source, lesson_names, recipe, **chance)
+starts = {"2 bits": lambda number: quantize.prepare_qat(pupils[number - seed], 2),
+          "twin": lambda number: deepcopy(pupils[number - seed])}  # fmt: skip
+for (signal, precision), measured in runs_at.items():
+    recipe, source = SIGNALS[signal]
+    chance = {"steps": 100, "batch_size": 16}
+    name, seeds = f"{signal}, {precision}", range(seed, seed + 8)
+    for learner in taught(name, starts[precision], seeds, source, lesson_names, recipe, **chance):
         if precision == "2 bits":
             learner = quantize.convert_qat(learner).dequantize()  # as it would be stored
         measured.append(bits_per_character(learner, checked))
