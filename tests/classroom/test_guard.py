@@ -166,6 +166,23 @@ def test_a_call_that_cannot_be_stopped_says_what_to_press(monkeypatch, capsys):
     assert "Press the interrupt button" in capsys.readouterr().err
 
 
+def repeat(call):
+    while True:
+        call()
+
+
+@pytest.mark.parametrize("limit", [guard.alarm, guard.watchdog])
+def test_a_busy_machine_shortens_no_limit(limit):
+    """What counts is the time that the process works; one that only waits has three times as long."""
+    with limit(guard.Clock(0.4)):
+        time.sleep(0.7)
+    for endless in (lambda: time.sleep(0.01), lambda: None):
+        began = time.process_time()
+        with pytest.raises(Endless), limit(guard.Clock(0.4)):
+            repeat(endless)
+        assert time.process_time() - began < 1.0
+
+
 def test_limits_may_be_nested():
     with pytest.raises(Endless), time_limit(0.3):  # noqa: PT012
         with time_limit(10.0):
