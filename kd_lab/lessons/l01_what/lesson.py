@@ -121,8 +121,10 @@ SHAPE = GPTConfig(vocab_size=27, context=world.context, layers=1, heads=2, width
 
 def teach(recipe, guide, seeds=SEEDS):
     """One student per seed."""
-    rest = {"steps": 160, "batch_size": 32, "learning_rate": 0.01}
-    return taught(recipe.name, lambda number: GPT(SHAPE, seed=number), seeds, guide, few, recipe, **rest)
+    options = {"steps": 160, "batch_size": 32, "learning_rate": 0.01}
+    options |= {"teacher": guide, "world": few, "recipe": recipe}
+    pupils = taught(recipe.name, lambda number: GPT(SHAPE, seed=number), seeds, **options)
+    return [one.student for one in pupils]
 
 
 def told(target):

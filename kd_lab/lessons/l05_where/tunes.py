@@ -1,14 +1,13 @@
 """The toy language of lesson 05: tunes in which a note played twice has consequences, its teacher and its students."""
 
-from functools import partial
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.classroom.students import teach
 from kd_lab.measure import gap_by_pair, pair_reach
-from kd_lab.methods import Recipe, distill
-from kd_lab.models import FiniteStateModel, generate, trained
+from kd_lab.methods import Recipe
+from kd_lab.models import FiniteStateModel, generate
 from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds import Batch, Vocabulary, World
 
@@ -52,9 +51,8 @@ def train(
     student: FiniteStateModel, teacher: FiniteStateModel, texts: World, recipe: Recipe, number: int, steps: int = 120
 ) -> FiniteStateModel:
     """Distil in place, 32 texts per step; `number` is the seed of all that is drawn."""
-    options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1, "progress": False}
-    lesson = partial(distill, teacher=teacher, world=texts, recipe=recipe, **options)
-    return trained(f"tunes-{recipe.name}", lambda: student, lesson)
+    options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1}
+    return teach(f"tunes {recipe.name}", student, teacher=teacher, world=texts, recipe=recipe, **options).student
 
 
 def growth(student: FiniteStateModel, teacher: FiniteStateModel) -> tuple[Float[Tensor, " L"], Float[Tensor, " L"]]:

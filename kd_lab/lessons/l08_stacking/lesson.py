@@ -179,10 +179,9 @@ from kd_lab.models import GPT, CachedTeacher, GPTConfig
 lesson_names = world.subset(1500, seed=seed)
 remembered = CachedTeacher(teacher)  # reads each name once, for all students
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
-pupils = taught(
-    "students", lambda number: GPT(SMALL, seed=number), range(seed, seed + 8),
-    remembered, lesson_names, word_level(), steps=200, batch_size=32,
-)  # fmt: skip
+lesson = {"teacher": remembered, "world": lesson_names, "recipe": word_level(), "steps": 200, "batch_size": 32}
+pupils = taught("students", lambda number: GPT(SMALL, seed=number), range(seed, seed + 8), **lesson)
+pupils = [one.student for one in pupils]
 
 checked = held_out[slice(0, 1000)]
 whole_models = [teacher, *pupils]
@@ -450,9 +449,8 @@ starts = {"2 bits": lambda number: quantize.prepare_qat(pupils[number - seed], 2
           "twin": lambda number: deepcopy(pupils[number - seed])}  # fmt: skip
 for (signal, precision), measured in runs_at.items():
     recipe, source = SIGNALS[signal]
-    chance = {"steps": 100, "batch_size": 16}
-    name, seeds = f"{signal}, {precision}", range(seed, seed + 8)
-    for learner in taught(name, starts[precision], seeds, source, lesson_names, recipe, **chance):
+    again = {"teacher": source, "world": lesson_names, "recipe": recipe, "steps": 100, "batch_size": 16}
+    for learner, _ in taught(f"{signal}, {precision}", starts[precision], range(seed, seed + 8), **again):
         if precision == "2 bits":
             learner = quantize.convert_qat(learner).dequantize()  # as it would be stored
         measured.append(bits_per_character(learner, checked))
@@ -791,20 +789,13 @@ cut = prune.select_structures(teacher, scores["Wanda"], layer_importance=influen
 after_cut = bits_per_character(prune.remove_structures(teacher, cut), unseen)
 recovery = {name: [] for name in HEALINGS}
 for name, (recipe, source) in HEALINGS.items():
-    for number in range(seed, seed + 5):
-        patient = prune.remove_structures(teacher, cut, dropout=0.0)
-        history = distill(
-            patient,
-            source,
-            lesson_names,
-            recipe,
-            steps=STEPS,
-            seed=number,
-            evaluate=lambda model: bits_per_character(model, unseen),
-            evaluate_every=EVERY,
-            progress=False,
-        ).history
-        recovery[name].append(history["evaluation"][EVERY - 1 :: EVERY])
+    patients = taught(
+        f"healed by {name}", lambda number: prune.remove_structures(teacher, cut, dropout=0.0),
+        range(seed, seed + 5), teacher=source, world=lesson_names, recipe=recipe, steps=STEPS,
+        evaluate=lambda model: bits_per_character(model, unseen), evaluate_every=EVERY,
+    )  # fmt: skip
+    recovery[name] = [curve[EVERY - 1 :: EVERY] for _, curve in patients]
+    patient = patients[0].student
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l08_stacking.figures import healing
