@@ -230,6 +230,9 @@ class Notebook:
         ]
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
+        """A picture for people to look at, where SCREENSHOTS is set: no test reads it, and it takes a second."""
+        if not os.environ.get("SCREENSHOTS"):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         if where is None:
             self.page.screenshot(path=path)
