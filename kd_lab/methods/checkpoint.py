@@ -26,7 +26,11 @@ class Checkpoint:
     """The file of one run in `folder`, which every process of the run must be able to read."""
 
     def __init__(self, folder: str | os.PathLike[str]):
-        self.path = Path(folder) / "run.safetensors"
+        """Raises ValueError where no folder can have this name."""
+        named = os.fspath(folder)
+        if not named or "\0" in named or (os.path.exists(named) and not os.path.isdir(named)):
+            raise ValueError(f"checkpoint is {named!r}; expected the name of a folder, or of one that can be made")
+        self.path = Path(named) / "run.safetensors"
 
     def save(self, training: Training) -> None:
         """Write the state after the last complete step: all of it or none."""

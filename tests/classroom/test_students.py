@@ -31,7 +31,7 @@ def teach(monkeypatch, tmp_path):
         teacher = CachedTeacher(TabularModel(SPOKEN.logp))  # its memory is no part of what it answers
         return taught(
             "two words", new, seeds, teacher=teacher, world=WORLD, recipe=recipe, steps=steps, batch_size=8,
-            evaluate=lambda model: float(model.head.norm()), evaluate_every=2,
+            evaluate=lambda model: model.head.norm().item(), evaluate_every=2,
         )  # fmt: skip
 
     return run

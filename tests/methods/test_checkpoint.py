@@ -111,3 +111,10 @@ def test_another_run_is_not_gone_on_with(tmp_path):
     (tmp_path / "run.safetensors").write_bytes(b"no such thing")
     with pytest.raises(ValueError, match=r"cannot be read .*delete it"):
         run(word_level(), tmp_path)
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("", "a\0b", tmp_path / "file"):
+        with pytest.raises(ValueError, match=r"checkpoint is .*; expected the name of a folder"):
+            run(word_level(), name)
