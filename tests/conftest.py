@@ -7,6 +7,7 @@ its executions; every other file is a group of its own, so that what a file prep
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ ROOT = Path(__file__).parents[1]
 
 EXECUTED = {"run_of", "claims", "learner"}
 """The fixtures that execute a lesson."""
+
+
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--within", type=float, metavar="SECONDS", help="skip the tests that have not begun by then")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`make check` answers soon: what a change touches may be a thousand tests of kernels."""
+    within = item.config.getoption("--within")
+    if within is not None and time.monotonic() - STARTED > within:
+        pytest.skip(f"not begun within {within:g} s; make test runs it")
 
 
 def lesson_of(nodeid: str) -> str | None:
