@@ -18,6 +18,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import ipykernel.ipkernel  # noqa: F401 — before any widget is made: it changes where widgets are registered
 import pytest
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ process. Dropout needs no entry, since each step seeds it anew; frozen weights a
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -52,8 +53,8 @@ class Checkpoint:
             ValueError: the file is of another run, or is no such file.
         """
         if training.ranks.rank == 0:
-            for cut_short in self.path.parent.glob(f"{self.path.name}*.part"):
-                cut_short.unlink()
+            for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
+                shutil.rmtree(cut_short, ignore_errors=True)
         if not self.path.exists():
             return
         tensors = self._read(training)

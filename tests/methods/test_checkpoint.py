@@ -102,6 +102,14 @@ test.run(test.MIXED, sys.argv[2], checkpoint_every=1, steps=60, on_step=lambda r
     assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
 
 
+def test_what_a_killed_write_left_is_cleared_away(tmp_path):
+    left = tmp_path / ".run.safetensors-abc"
+    left.mkdir()
+    (left / "run.safetensors").write_bytes(b"half")
+    run(word_level(), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+
+
 def test_another_run_is_not_gone_on_with(tmp_path):
     run(word_level(), tmp_path)
     with pytest.raises(ValueError, match=r"holds a run with {'seed': 0}, and this one has {'seed': 1}"):

@@ -810,7 +810,9 @@ def readings(student):
         logp = student(TEXTS.inputs).log_softmax(-1)
         weight = chosen(logp).sum(1).exp()[:, None] * TEXTS.mask
         weight = weight / weight.sum()  # over all tokens that the student writes
-        rows = torch.stack([*map(torch.as_tensor, estimators(chosen(logp), chosen(TEACHER_LOGP)))])
+        both = chosen(logp), chosen(TEACHER_LOGP)
+        rows = estimators(*(one.flatten() for one in both))
+        rows = torch.stack([*map(torch.as_tensor, rows)]).reshape(3, *both[0].shape)
         true = (weight * token_terms(logp)).sum()
         mean = (weight * rows).sum((1, 2))
         spread = ((weight * rows.square()).sum((1, 2)) - mean.square()).sqrt()
