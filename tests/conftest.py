@@ -6,8 +6,11 @@ its executions; every other file is a group of its own, so that what a file prep
 
 import os
 import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before anything imports Triton, which reads this once: kernels run in its interpreter, on any machine.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -15,7 +18,13 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import ipykernel.ipkernel  # noqa: F401 — before any widget is made: it changes where widgets are registered
 import pytest
+
+if TYPE_CHECKING:
+    from lesson_run import Run
+
+    from kd_lab.classroom.lesson import Lesson
 
 # kd_lab is imported inside functions: at the head of this file jaxtyping's hook, which checks shapes, is not yet set.
 
@@ -23,6 +32,20 @@ ROOT = Path(__file__).parents[1]
 
 EXECUTED = {"run_of", "claims", "learner"}
 """The fixtures that execute a lesson."""
+
+
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--within", type=float, metavar="SECONDS", help="skip the tests that have not begun by then")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`make check` answers soon: what a change touches may be a thousand tests of kernels."""
+    within = item.config.getoption("--within")
+    if within is not None and time.monotonic() - STARTED > within:
+        pytest.skip(f"not begun within {within:g} s; make test runs it")
 
 
 def lesson_of(nodeid: str) -> str | None:
@@ -91,3 +114,79 @@ def trained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from lab_driver import chromium_path, launch_chromium
+    from playwright.sync_api import sync_playwright
+
+    if chromium_path() is None:
+        reason = "no chromium, chromium-browser or google-chrome on the PATH; install one to run the browser tests"
+        if os.environ.get("CI"):
+            pytest.fail(reason)  # where everything must be tested, a skip would pass for a success
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = launch_chromium(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory, trained_cache: Path) -> Iterator[Any]:
+    """JupyterLab over a copy of the lessons."""
+    from lab_driver import running_lab
+
+    root, home = tmp_path_factory.mktemp("lessons"), tmp_path_factory.mktemp("home")
+    for lesson in (ROOT / "lessons").glob("*.ipynb"):
+        shutil.copy(lesson, root)
+    with running_lab(root, home, trained_cache) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def window(lab: Any, browser: Any) -> "Callable[[str], Any]":
+    """`window("02_name.ipynb")`: a notebook open in a window of a laptop's size."""
+    from lab_driver import Notebook
+
+    return lambda path: Notebook(lab, browser.new_page(viewport={"width": 1280, "height": 900}), path)
+
+
+@pytest.fixture(scope="session")
+def run_of(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, trained_cache: Path
+) -> "Iterator[Callable[[Lesson], Run]]":
+    """The execution of a lesson: the first test that asks waits for it, the others share it.
+
+    In a browser, or in a kernel alone where there is none.
+    """
+    from kernel_alone import KernelAlone
+    from lab_driver import chromium_path, own_places
+    from lesson_run import Run
+
+    runs: dict[str, Run | Exception] = {}
+    window = request.getfixturevalue("window") if chromium_path() is not None else None
+
+    def open_session(lesson: "Lesson") -> Any:
+        if window is not None:
+            return window(lesson.notebook.name)
+        return KernelAlone(lesson.notebook, own_places(tmp_path_factory.mktemp("home"), trained_cache))
+
+    def run(lesson: "Lesson") -> Run:
+        if lesson.number not in runs:
+            for other in runs.values():  # one kernel at a time
+                if isinstance(other, Run):
+                    other.end()
+            try:
+                runs[lesson.number] = Run(lesson, lambda: open_session(lesson))
+            except Exception as error:  # a run that hangs fails its first test, and the others need not wait for it too
+                runs[lesson.number] = error
+        found = runs[lesson.number]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    yield run
+    for one in runs.values():
+        if isinstance(one, Run):
+            one.end()

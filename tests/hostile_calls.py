@@ -49,8 +49,8 @@ PACKAGES = (
     "compress.prune",
     "compress.quantize",
 )
-SECONDS = 10.0
-"""A call that runs longer hangs."""
+SECONDS, WAITING = 10.0, 120.0
+"""A call that works longer, or waits so long, hangs; on the wall alone a busy machine would let many hang."""
 
 
 class Refuser:
@@ -377,8 +377,10 @@ def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> str | No
     def alarm(*_: Any) -> None:
         raise Hangs
 
-    signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    limits = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, WAITING))
+    for sent, timer, seconds in limits:
+        signal.signal(sent, alarm)
+        signal.setitimer(timer, seconds)
     quiet = io.StringIO()
     try:
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), warnings.catch_warnings():
@@ -399,7 +401,8 @@ def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> str | No
             said = "?"
         return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {said}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for _, timer, _ in limits:
+            signal.setitimer(timer, 0)
     return None
 
 

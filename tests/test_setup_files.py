@@ -22,6 +22,7 @@ CONSTRAINTS = {
     for requirement in [Requirement(line)]
 }
 EXTRAS = PROJECT["optional-dependencies"]
+TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
 EVERYTHING = PROJECT["dependencies"] + [one for extra in EXTRAS.values() for one in extra if "kd_lab" not in one]
 
 
@@ -51,7 +52,7 @@ def test_what_other_systems_add_is_pinned():
         assert str(CONSTRAINTS[name].marker) == f'platform_system == "{system}"'
 
 
-@pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "numpy", "matplotlib", "nbval"])
+@pytest.mark.parametrize("name", ["torch", "ipywidgets", "jupyterlab", "numpy", "matplotlib"])
 def test_what_is_installed_here_is_what_was_pinned(name):
     (pin,) = CONSTRAINTS[name].specifier
     assert importlib.metadata.version(name).split("+")[0] == pin.version
@@ -97,11 +98,13 @@ def test_the_library_needs_little_and_the_course_no_test_tools():
     assert "kd_lab[course]" in EXTRAS["test"]
 
 
-@pytest.mark.parametrize("target", re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-def test_every_target_of_make_is_declared(target):
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_of_make_is_declared_and_in_its_help(target):
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert target in phony.split()
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^make {target} +\S", listed, re.MULTILINE)
 
 
 def test_powershell_parses_its_block():
@@ -109,6 +112,21 @@ def test_powershell_parses_its_block():
     (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     assert "&&" not in block
     assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in block.splitlines())
+
+
+def test_a_clone_that_translates_line_ends_translates_none_of_ours(tmp_path):
+    """Git for Windows does so by default, and a lesson is known by a hash of its bytes."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git repository: an archive of the tree")
+    clone = ["git", "-c", "core.autocrlf=true", "-c", "core.eol=crlf"]
+    subprocess.run([*clone, "clone", "-q", "--no-checkout", str(ROOT), str(tmp_path)], check=True)
+    subprocess.run([*clone, "checkout", "-q", "HEAD", "--", ".gitattributes"], cwd=tmp_path, check=True)
+    subprocess.run(
+        [*clone, "checkout", "-q", "HEAD", "--", "kd_lab", "lessons/03_which_kl.ipynb"], cwd=tmp_path, check=True
+    )
+    files = [file for kind in ("py", "json", "ipynb", "tsv") for file in tmp_path.rglob(f"*.{kind}")]
+    assert len(files) > 100
+    assert [file for file in files if b"\r\n" in file.read_bytes()] == []
 
 
 def test_containers_install_what_make_installs():

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
 
 ROOT = Path(__file__).parents[1]
+CACHE = ROOT / "build" / "mypy"  # torch is read for a minute, and once
 SCRIPT = """
 import torch
 
@@ -36,7 +37,15 @@ reveal_type(HuggingFace.forward)
 
 def test_a_script_of_losses_and_methods_passes_mypy_strict(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache", "script.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        f"--cache-dir={ROOT / 'build' / 'mypy'}",
+        "script.py",
+    ]
     environment = os.environ | {"MYPYPATH": str(ROOT)}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "parallel": "two processes against one: gradients and steps per second",
     "methods": "a training step on-policy against off-policy",
     "explorer": "milliseconds from a slider's value to its picture",
+    "shared": "lessons beside busy loops, and eight kernels at once",
 }
 
 

@@ -19,6 +19,7 @@ import torch
 
 AGAIN = 0.1  # seconds after which a call that swallowed its end is ended once more
 PATIENCE = 3.0  # seconds after which one that cannot be ended is spoken of
+BUSY = 3.0  # how many times its limit a call may take on the wall while other processes have the core
 STUCK = (
     "The check of this exercise is past its time and inside a call that Python cannot stop. "
     "Press the interrupt button (■) above the notebook; if nothing moves, restart the kernel (↻) and run again."
@@ -32,29 +33,49 @@ class Endless(BaseException):
     """A call passed its time limit. It is no Exception: `except Exception` in a learner's loop does not swallow it."""
 
 
+class Clock:
+    """A limit that a busy machine does not shorten: seconds of this process, or `BUSY` times as many on the wall."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.wall, self.own = seconds, time.monotonic(), time.process_time()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the limit at the earliest; 0 or less where it is passed."""
+        own, wall = time.process_time() - self.own, time.monotonic() - self.wall
+        return min(self.seconds - own, BUSY * self.seconds - wall)
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise Endless inside a block that runs too long, and go on raising until it leaves the block.
+
+    What counts is the time that this process works; one that waits has `BUSY` times as long.
 
     A bare `except` in a loop swallows the first; the line after it raises again, wherever there is an alarm (not on
     Windows, and not in other threads than the first). Limits may be nested. Inside one long call into C nothing can be
     raised; if it lets other threads run, one of them says which button to press.
     """
-    over = threading.Event()
-    stuck = threading.Timer(seconds + PATIENCE, lambda: over.is_set() or print(STUCK, file=sys.stderr, flush=True))
-    stuck.daemon = True
-    stuck.start()
+    over, clock = threading.Event(), Clock(seconds)
+    threading.Thread(target=speak_when_stuck, args=(over, clock), daemon=True).start()
     by_alarm = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
     try:
-        with (alarm if by_alarm else watchdog)(seconds):
+        with (alarm if by_alarm else watchdog)(clock):
             yield
     finally:
         over.set()
-        stuck.cancel()
+
+
+def speak_when_stuck(over: threading.Event, clock: Clock) -> None:
+    """Say which button to press where a block is `PATIENCE` past its limit and does not end."""
+    while not over.wait(max(clock.left, 0.0) + PATIENCE):
+        if clock.left <= 0:
+            print(STUCK, file=sys.stderr, flush=True)
+            return
 
 
 @contextmanager
-def alarm(seconds: float) -> Iterator[None]:
+def alarm(clock: Clock) -> Iterator[None]:
     over: list[bool] = []  # filled at the end, so that no late alarm is set again
     outside, frame = set(), sys._getframe()
     while frame is not None:
@@ -65,7 +86,9 @@ def alarm(seconds: float) -> Iterator[None]:
     def stop(_: int, frame: FrameType) -> None:
         if over:
             return
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, max(clock.left, AGAIN))
+        if clock.left > 0:  # the machine is busy, and this process has had less than its time
+            return
         if frame.f_code.co_filename in OWN:  # a limit is being entered or left
             return
         while frame not in outside:  # the next line of each function on the way out raises as well
@@ -77,7 +100,8 @@ def alarm(seconds: float) -> Iterator[None]:
     began, tracer = time.monotonic(), sys.gettrace()
     handler = signal.signal(signal.SIGALRM, stop)
     left, _ = signal.getitimer(signal.ITIMER_REAL)  # of the limit around this one
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
+    clock.seconds = min(clock.seconds, left or clock.seconds)
+    signal.setitimer(signal.ITIMER_REAL, clock.seconds)
     try:
         yield
     finally:
@@ -97,17 +121,17 @@ def raise_endless(frame: FrameType, event: str, argument: Any) -> Any:
 
 
 @contextmanager
-def watchdog(seconds: float) -> Iterator[None]:
+def watchdog(clock: Clock) -> Iterator[None]:
     """`alarm` for Windows and for other threads than the first: another thread plants the exception."""
     target, over, lock = ctypes.c_ulong(threading.get_ident()), threading.Event(), threading.Lock()
 
     def watch() -> None:
-        wait = seconds
+        wait = clock.seconds
         while not over.wait(wait):
+            wait = max(clock.left, AGAIN)
             with lock:  # never after the block has ended
-                if not over.is_set():
+                if not over.is_set() and clock.left <= 0:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(Endless))
-            wait = AGAIN
 
     threading.Thread(target=watch, daemon=True).start()
     try:

@@ -107,6 +107,8 @@ def rest_of(logp: Float[Tensor, "... K"], resolution: float) -> tuple[Float[Tens
 
 def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
     _check_temperature(temperature)
+    if logits.is_meta:
+        raise ValueError("teacher_logits lie on the meta device, which holds no numbers; expected a teacher's logits")
     if not logits.is_floating_point() or logits.dim() == 0 or logits.shape[-1] == 0:
         raise ValueError(
             f"teacher_logits has dtype {logits.dtype} and shape {tuple(logits.shape)}; expected floating point "

@@ -7,6 +7,7 @@ process. Dropout needs no entry, since each step seeds it anew; frozen weights a
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -26,7 +27,11 @@ class Checkpoint:
     """The file of one run in `folder`, which every process of the run must be able to read."""
 
     def __init__(self, folder: str | os.PathLike[str]):
-        self.path = Path(folder) / "run.safetensors"
+        """Raises ValueError where no folder can have this name."""
+        named = os.fspath(folder)
+        if not named or "\0" in named or (os.path.exists(named) and not os.path.isdir(named)):
+            raise ValueError(f"checkpoint is {named!r}; expected the name of a folder, or of one that can be made")
+        self.path = Path(named) / "run.safetensors"
 
     def save(self, training: Training) -> None:
         """Write the state after the last complete step: all of it or none."""
@@ -48,8 +53,8 @@ class Checkpoint:
             ValueError: the file is of another run, or is no such file.
         """
         if training.ranks.rank == 0:
-            for cut_short in self.path.parent.glob(f"{self.path.name}*.part"):
-                cut_short.unlink()
+            for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
+                shutil.rmtree(cut_short, ignore_errors=True)
         if not self.path.exists():
             return
         tensors = self._read(training)

@@ -82,7 +82,8 @@ def distill(
     positive = {"steps": steps, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
     _check(student, teacher, world, recipe, batch_size, accumulate, autocast, **positive)
     training = Training(student, recipe, steps, seed, batch_size, accumulate, learning_rate, schedule, clip, autocast)
-    breaks = _Breaks(evaluate, evaluate_every, on_step, checkpoint and Checkpoint(checkpoint), checkpoint_every)
+    kept = None if checkpoint is None else Checkpoint(checkpoint)
+    breaks = _Breaks(evaluate, evaluate_every, on_step, kept, checkpoint_every)
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
             training.begin(teacher, world)

@@ -59,6 +59,8 @@ def _pieces(value: object, above: tuple[int, ...]) -> Iterator[bytes]:
         return
     above = (*above, id(value))
     if isinstance(value, Tensor):
+        if value.layout is not torch.strided or value.is_meta:
+            raise ValueError(f"a {value.layout} tensor on {value.device} has no stable hash; expected a dense one")
         value = value.detach().cpu().contiguous()
         yield f"{value.dtype} {tuple(value.shape)}".encode()
         yield value.reshape(-1).view(torch.uint8).numpy().tobytes()

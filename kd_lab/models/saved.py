@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -127,7 +128,8 @@ def trained(
     A damaged file is said to be damaged, and the model is trained again in its place.
     """
     model = build()
-    path = cache_folder() / f"{name}-{fingerprint([model, train, key])}.safetensors"
+    stem = re.sub(r"[^\w-]+", "-", name)
+    path = cache_folder() / f"{stem}-{fingerprint([model, train, key])}.safetensors"
     if path.is_file():
         try:
             _fill(model, read_tensors(path)[0], path)

@@ -1,6 +1,7 @@
 """An explorer's place on the page: picture and sentence, the error that takes their place, and the static twin."""
 
 import html
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,16 @@ def show_filmstrip(explorer: "Explorer", settings: Sequence[Settings | str] | No
     lines = [f"{chr(ord('a') + i)}. {label}. {s}" for i, (label, s) in enumerate(zip(labels, sentences, strict=True))]
     strip = montage(images, [f"{chr(ord('a') + i)}  {label}" for i, label in enumerate(labels)])
     display_png(encode_png(strip), " ".join(lines), strip.shape[1] // SHARPNESS)
-    display(Markdown("\n\n".join(f"**{line[:2]}** {line[3:]}" for line in lines)))
+    display(Markdown("\n\n".join(f"**{line[:2]}** {as_markdown(line[3:])}" for line in lines)))
+
+
+def as_markdown(text: str) -> str:
+    """A text, from wherever it comes, such that a Markdown cell shows it and runs nothing.
+
+    >>> as_markdown("<img src=x> *p* < q")
+    '&lt;img src=x&gt; \\\\*p\\\\* &lt; q'
+    """
+    return re.sub(r"([\\`*_\[\]$~|])", r"\\\1", html.escape(text, quote=False))
 
 
 def extremes_of_first(explorer: "Explorer") -> list[Settings]:

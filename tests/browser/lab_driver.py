@@ -19,6 +19,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
+from kd_lab.classroom.lab import SETTINGS as DEFAULTS
+
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 PATIENCE = 300  # seconds: a machine that runs other tests beside is slow, a page that hangs never answers
@@ -26,7 +28,6 @@ PATIENCE = 300  # seconds: a machine that runs other tests beside is slow, a pag
 SETTINGS = {
     # Cells out of sight keep their outputs in the page, so that what is not on the screen can still be found and read.
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
-    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
 }
 
 
@@ -45,21 +46,14 @@ class Lab:
     token: str
 
 
-@contextmanager
-def running_lab(root: Path, home: Path, cache: Path) -> Iterator[Lab]:
-    """JupyterLab over `root` on a free loopback port.
+def own_places(home: Path, cache: Path) -> dict[str, str]:
+    """The environment in which Jupyter and a lesson leave what is a person's own alone, and find the tests' modules.
 
     Args:
-        root: the folder that it serves.
-        home: everything else that it writes goes here.
+        home: everything that they write goes here.
         cache: what lessons train.
     """
-    settings = home / "settings"
-    for name, text in SETTINGS.items():
-        (settings / name).parent.mkdir(parents=True, exist_ok=True)
-        (settings / name).write_text(text)
     places = {
-        "JUPYTERLAB_SETTINGS_DIR": settings,
         "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
         "JUPYTER_CONFIG_DIR": home / "config",
         "JUPYTER_DATA_DIR": home / "data",
@@ -68,20 +62,40 @@ def running_lab(root: Path, home: Path, cache: Path) -> Iterator[Lab]:
         "KD_LAB_CACHE": cache,
         "KD_LAB_PROGRESS": home / "progress.json",
     }
+    path = [str(Path(__file__).parents[1] / "lessons"), os.environ.get("PYTHONPATH", "")]
+    return {name: str(place) for name, place in places.items()} | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+@contextmanager
+def running_lab(
+    root: Path, home: Path, cache: Path, command: tuple[str, ...] = ("jupyterlab", "--ServerApp.root_dir={root}")
+) -> Iterator[Lab]:
+    """JupyterLab over `root` on a free loopback port.
+
+    Args:
+        root: the folder that it serves.
+        home: everything else that it writes goes here.
+        cache: what lessons train.
+        command: the module that starts it, and its arguments; `{root}` stands for the folder.
+    """
+    settings = home / "settings"
+    for name, text in SETTINGS.items():
+        (settings / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings / name).write_text(text)
+    places = {"JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTER_CONFIG_PATH": str(DEFAULTS), **own_places(home, cache)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}",
-               "--expose-app-in-browser"]  # fmt: skip
+               f"--IdentityProvider.token={token}", "--expose-app-in-browser"]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
     log_path = home / "lab.log"
     with log_path.open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            env=os.environ | {name: str(place) for name, place in places.items()},
+            [sys.executable, "-m", *(word.format(root=root) for word in command), *options],
+            env=os.environ | places,
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         url = f"http://127.0.0.1:{port}"
@@ -103,7 +117,7 @@ def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, sec
         if server.poll() is not None:
             break
         try:
-            urllib.request.urlopen(f"{url}/api/status?token={token}", timeout=2).close()
+            urllib.request.urlopen(f"{url}/api/status?token={token}", timeout=30).close()
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -184,6 +198,10 @@ class Notebook:
         raised = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
         return raised + self.page.locator(".jp-OutputArea [role=alert]").all_inner_texts()
 
+    def outputs(self, index: int) -> list[dict]:
+        """The outputs of one cell, as `cells` has them."""
+        return self._evaluate("(i) => app.shell.currentWidget.content.model.cells.get(i).toJSON().outputs ?? []", index)
+
     def cell(self, index: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
@@ -212,6 +230,9 @@ class Notebook:
         ]
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
+        """A picture for people to look at, where SCREENSHOTS is set: no test reads it, and it takes a second."""
+        if not os.environ.get("SCREENSHOTS"):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         if where is None:
             self.page.screenshot(path=path)

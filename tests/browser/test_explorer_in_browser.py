@@ -33,16 +33,36 @@ def update(bars, prefix, case):
 Explorer(name="letters", create=create, update=update, presets={"long": {"prefix": "mississippi"[:8]}},
          controls=[Text("prefix", start="ma"), Choice("case", ["lower", "upper"], start="lower")]).show()
 """,
+    """
+from kd_lab.classroom.panel import Panel, show
+
+def update(bars, prefix):
+    return f"The prefix is {prefix}."
+
+BAD = '<img src="x" onerror="window.fell = true">'
+bad = Explorer(name="bad", create=create, update=update, presets={BAD: {"prefix": BAD}},
+               controls=[Text("prefix", start=BAD)])
+bad.show()
+bad.filmstrip([{"prefix": BAD}, BAD])
+show(Panel(BAD, (BAD,), (BAD,)))
+""",
 ]
 
 
-@pytest.fixture
-def notebook(lab, open_notebook):
+@pytest.fixture(scope="module")
+def opened(lab, window):
     # Without a kernelspec JupyterLab asks for a kernel in a dialog that blocks everything.
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.root / "explorers.ipynb")
-    opened = open_notebook("explorers.ipynb")
+    notebook = window("explorers.ipynb")
+    yield notebook
+    notebook.shut_down()
+
+
+@pytest.fixture
+def notebook(opened):
+    """The explorers as they are at first: the cells are run again."""
     opened.run_all()
     assert opened.errors() == []
     return opened
@@ -136,7 +156,7 @@ def test_sliders_and_chosen_buttons_have_names_and_say_their_state(notebook):
 
 def test_errors_stand_in_the_pictures_place_until_the_next_good_move(notebook):
     page = notebook.page
-    field = page.get_by_role("textbox", name="prefix")
+    field = page.get_by_role("textbox", name="prefix").first
     field.scroll_into_view_if_needed()
     field.fill("m4")
     alert = page.get_by_role("alert").filter(has_text="No picture for prefix = m4")
@@ -155,7 +175,24 @@ def test_errors_stand_in_the_pictures_place_until_the_next_good_move(notebook):
 def test_running_a_cell_again_leaves_one_explorer_that_works(notebook):
     notebook.run_cell(0)
     notebook.run_cell(0)
-    assert notebook.explorers().count() == 2
+    assert notebook.explorers().count() == len(CELLS)
     notebook.page.get_by_role("button", name="apart").click()
     notebook.explorers().first.locator("figcaption").filter(has_text="±4.00").wait_for()
     assert notebook.errors() == []
+
+
+def test_a_text_from_outside_runs_nothing(notebook):
+    """Typed, or read from a learner's file: sentences, film strips, errors and panels show it as it is."""
+    page = notebook.page
+    field = page.get_by_role("textbox", name="prefix").first
+    field.fill("<img src=y onerror='window.fell = true'>")
+    page.get_by_role("alert").filter(has_text="holds more than letters").wait_for()
+    assert notebook.output_text(2).count("onerror=") >= 5
+    assert not page.evaluate("() => 'fell' in window")
+    page.evaluate("""async () => {
+        const image = document.createElement('div');
+        image.innerHTML = '<img src="x" onerror="window.fell = true">';
+        await new Promise(done => image.firstChild.addEventListener('error', done));
+    }""")  # what this test is there to notice
+    assert page.evaluate("() => 'fell' in window")
+    page.evaluate("() => { delete window.fell; }")

@@ -140,7 +140,7 @@ def swallows_everything_twice(values):
 def test_an_endless_answer_that_swallows_its_end_is_ended(answer):
     began = time.monotonic()
     assert "did not end within 0.3 seconds" in diagnose(SUM, answer).message
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 def test_where_there_is_no_alarm_another_thread_keeps_the_time():
@@ -148,7 +148,7 @@ def test_where_there_is_no_alarm_another_thread_keeps_the_time():
     found = []
     thread = threading.Thread(target=lambda: found.append(diagnose(SUM, swallows_exceptions)), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert "did not end within 0.3 seconds" in found[0].message
 
 
@@ -164,6 +164,23 @@ def test_a_call_that_cannot_be_stopped_says_what_to_press(monkeypatch, capsys):
     thread.start()
     thread.join()
     assert "Press the interrupt button" in capsys.readouterr().err
+
+
+def repeat(call):
+    while True:
+        call()
+
+
+@pytest.mark.parametrize("limit", [guard.alarm, guard.watchdog])
+def test_a_busy_machine_shortens_no_limit(limit):
+    """What counts is the time that the process works; one that only waits has three times as long."""
+    with limit(guard.Clock(0.4)):
+        time.sleep(0.7)
+    for endless in (lambda: time.sleep(0.01), lambda: None):
+        began = time.process_time()
+        with pytest.raises(Endless), limit(guard.Clock(0.4)):
+            repeat(endless)
+        assert time.process_time() - began < 1.0
 
 
 def test_limits_may_be_nested():

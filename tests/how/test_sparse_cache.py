@@ -62,6 +62,12 @@ def test_an_impossible_temperature_is_refused(temperature):
         sampled(logits(20), 3, temperature=temperature, generator=torch.Generator())
 
 
+@pytest.mark.parametrize("keep", [top_k, lambda logits, k: sampled(logits, k, generator=torch.Generator())])
+def test_logits_without_numbers_are_refused(keep):
+    with pytest.raises(ValueError, match="meta device, which holds no numbers"):
+        keep(torch.zeros(2, 3, device="meta"), 1)
+
+
 def test_logits_that_make_no_distribution_are_refused():
     spoiled = logits(20)
     spoiled[3, 2] = torch.nan

@@ -1,28 +1,14 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from lesson_run import Run, run_lesson
+from lesson_run import Run
 
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.diagnosis import diagnose, find_exercise
 from kd_lab.classroom.lesson import Lesson, find_lessons
 
 LESSONS = {lesson.number: lesson for lesson in find_lessons()}
-
-
-@pytest.fixture(scope="session")
-def run_of(tmp_path_factory: pytest.TempPathFactory, trained_cache: Path) -> Callable[[Lesson], Run]:
-    """The run of a lesson; the first that asks waits for it, the others share it."""
-    runs: dict[str, Run] = {}
-
-    def run(lesson: Lesson) -> Run:
-        if lesson.number not in runs:
-            runs[lesson.number] = run_lesson(lesson, tmp_path_factory.mktemp(f"lesson_{lesson.number}"), trained_cache)
-        return runs[lesson.number]
-
-    return run
 
 
 @pytest.fixture(scope="session")

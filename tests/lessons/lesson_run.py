@@ -1,74 +1,149 @@
-"""One run of a lesson's solved edition under nbval, from which every test of that lesson reads what it needs.
+"""One execution of a lesson, from which every test of that lesson reads what it needs.
 
-A lesson takes up to a minute and a half, so each edition is run once and not per test: the solved one here, from a cold
-start, with a right but unusual answer under each solution, which the later cells then use, and with a last cell that
-sweeps every explorer; the unsolved one in a browser (tests/browser), as a learner runs it. `nbval_outputs.py` brings
-the outputs back.
-
-An exercise has several unusual answers and a run holds one of each: the first, or with UNUSUAL=1 in the environment the
-second.
+A lesson takes up to a minute and a half, so it runs from top to bottom once, unsolved, as a learner meets it: in a
+browser, or in a kernel alone where there is no browser. Then, in the same kernel, its exercises are answered, by their
+solutions and by every right but unusual answer. After each of these the cells that call the learner's functions run
+again, and those that read a value whose form is another now; the rest would compute what it computed before. At last
+every explorer moves through its settings.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from typing import Any, Protocol
 
 import nbformat
 from nbformat import NotebookNode
+from repeated import bound_there_alone, callers, readers
 
-from kd_lab.classroom.build import ROOT, write
+from kd_lab.classroom.build import ROOT
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
-from kd_lab.classroom.diagnosis import find_exercise
+from kd_lab.classroom.diagnosis import Exercise, exercises_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import Lesson, edition_of, exercise_function, exercise_of, tags
 
 
-@dataclass(frozen=True)
-class Run:
-    """What came out of a run."""
+class Session(Protocol):
+    """A notebook that is open: `lab_driver.Notebook` in a browser, or `kernel_alone.KernelAlone`."""
 
-    solved: NotebookNode
+    def run_all(self) -> None: ...
+    def run_cell(self, index: int, source: str | None = None) -> None: ...
+    def cells(self) -> list[dict[str, Any]]: ...
+    def outputs(self, index: int) -> list[dict[str, Any]]: ...
+    def shut_down(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came out when the exercises were answered."""
+
+    cells: NotebookNode  # answers, and the cells that ran again, in the order in which they ran
     sweep: NotebookNode  # the one cell that moved every explorer
-    failures: str  # nbval's report; empty if every cell passed
+
+
+class Run:
+    """The execution of one lesson.
+
+    Args:
+        lesson: which.
+        open_session: opens its notebook; called again where the answers are asked for after `end`.
+    """
+
+    def __init__(self, lesson: Lesson, open_session: Callable[[], Session]):
+        self.lesson, self.open_session = lesson, open_session
+        self.session: Session | None = None
+        self.unsolved = nbformat.from_dict({"cells": self.begun().cells()})
+
+    def begun(self) -> Session:
+        """The open notebook, run from top to bottom."""
+        if self.session is None:
+            self.session = self.open_session()
+            self.session.run_all()
+        return self.session
+
+    def end(self) -> None:
+        if self.session is not None:
+            self.session.shut_down()
+            self.session = None
+
+    @cached_property
+    def answered(self) -> Answered:
+        return answer(self.begun(), self.lesson)
 
     @property
     def claims(self) -> dict[str, tuple[Claim, ...]]:
         found: dict[str, tuple[Claim, ...]] = {}
-        for claim in claims_in(self.solved):
+        for claim in claims_in(self.unsolved):
             found[claim.id] = (*found.get(claim.id, ()), claim)
         return found
 
 
-def states(notebook: NotebookNode) -> dict[str, list[str]]:
-    """Exercise -> what the notebook says of it, from top to bottom."""
+def answer(session: Session, lesson: Lesson) -> Answered:
+    """Answer every exercise of a lesson that has run, and run again what the answers change."""
+    solved, exercises = edition_of(lesson, "solved").cells, exercises_of(lesson.number)
+    done: list[NotebookNode] = []
+
+    def run(index: int, source: str) -> None:
+        session.run_cell(index, source)
+        outputs, metadata = map(nbformat.from_dict, (session.outputs(index), solved[index].metadata))
+        done.append(nbformat.v4.new_code_cell(source, outputs=outputs, metadata=metadata))
+
+    def forms() -> dict[str, str]:
+        session.run_cell(last, "from forms import print_forms\n\nprint_forms(globals())")
+        return json.loads("".join(output["text"] for output in session.outputs(last)))
+
+    last = max(index for index, cell in enumerate(solved) if cell.cell_type == "code")
+    before = forms()
+    for turn in range(max(1, *(len(one.unusual) for one in exercises.values()))):
+        identifiers = {name for name, one in exercises.items() if turn < max(1, len(one.unusual))}
+        again = callers(solved, identifiers)
+        for index, cell in enumerate(solved):
+            if (identifier := exercise_of(cell)) in identifiers:
+                for source in answers(identifier, exercises[identifier], cell.source, turn):
+                    run(index, source)
+            elif index in again:
+                run(index, cell.source)
+        after = forms()
+        changed = {name for name in bound_there_alone(solved, again) if before.get(name) != after.get(name)}
+        for index in readers(solved, changed):
+            if index not in again:
+                run(index, solved[index].source)
+    pictures = str(ROOT / "build" / "explorers" / lesson.name)  # for people to look at
+    run(last, f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})")
+    return Answered(nbformat.from_dict({"cells": done[:-1]}), done[-1])
+
+
+def answers(identifier: str, exercise: Exercise, solved: str, turn: int) -> list[str]:
+    """The cells of an exercise in one turn: at first its solution, and one unusual answer in each."""
+    name = exercise_function(solved).name
+    unusual = (
+        "from kd_lab.classroom.diagnosis import find_exercise\n\n"
+        f'{name} = exercise("{identifier}")(find_exercise("{identifier}").unusual[{turn}])'
+    )
+    return [solved] * (turn == 0) + [unusual] * (turn < len(exercise.unusual))
+
+
+def states(cells: Sequence[NotebookNode]) -> dict[str, list[str]]:
+    """Exercise -> what the cells say of it, from the first to the last."""
     found: dict[str, list[str]] = {}
-    for cell in notebook.cells:
+    for cell in cells:
         for output in cell.get("outputs", []):
             if state := output.get("data", {}).get(EXERCISE_MIME):
                 found.setdefault(state["id"], []).append(state["state"])
     return found
 
 
-def with_unusual_answers(notebook: NotebookNode, which: int = 0) -> NotebookNode:
-    """The edition with a cell under each exercise that answers it otherwise, for all cells that come later."""
-    cells = []
-    for cell in notebook.cells:
-        cells.append(cell)
-        identifier = exercise_of(cell)
-        if identifier and (answers := find_exercise(identifier).unusual):
-            name, number = exercise_function(cell.source).name, min(which, len(answers) - 1)
-            source = (
-                "from kd_lab.classroom.diagnosis import find_exercise\n\n"
-                f'{name} = exercise("{identifier}")(find_exercise("{identifier}").unusual[{number}])'
-            )
-            cells.append(nbformat.v4.new_code_cell(source, id=f"unusual-{identifier.replace('.', '-')}"))
-    notebook.cells = cells
-    return notebook
+def errors(cells: Sequence[NotebookNode]) -> list[str]:
+    """Every error that a cell ended with, with the cell and its traceback."""
+    return [
+        "\n".join([cell["source"], "-" * 40, *output["traceback"]])
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "error"
+    ]
 
 
 def verdicts(notebook: NotebookNode) -> list[tuple[str, str, Claim | None]]:
@@ -98,40 +173,3 @@ def contradict(one: Claim, other: Claim) -> bool:
     if one.verdict == other.verdict:
         return False
     return one.margin is None or {one.verdict, other.verdict} == {"holds", "does not hold"}
-
-
-def run_lesson(lesson: Lesson, folder: Path, cache: Path) -> Run:
-    """Run a lesson's solved edition under nbval.
-
-    Args:
-        lesson: its built notebook supplies the outputs of cells that are compared strictly.
-        folder: an empty one.
-        cache: what lessons train is shared between the lessons of one test session.
-    """
-    solved = with_unusual_answers(edition_of(lesson, "solved"), int(os.environ.get("UNUSUAL", "0")))
-    built = nbformat.read(lesson.notebook, as_version=4)
-    reference = {cell.id: cell for cell in built.cells if cell.cell_type == "code"}
-    for cell in solved.cells:
-        if "nbval-check-output" in tags(cell) and cell.id in reference:
-            cell.outputs, cell.execution_count = reference[cell.id].outputs, reference[cell.id].execution_count
-    pictures = str(ROOT / "build" / "explorers" / lesson.name)  # for people to look at
-    sweep = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\n\nsweep_all({pictures!r})", id="sweep")
-    solved.cells.append(sweep)
-    path, outputs = folder / lesson.notebook.name, folder / "outputs.json"
-    write(solved, path)
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=1200",
-         "-q", "--tb=short", "-p", "nbval_outputs", "-p", "no:cacheprovider", "--color=no", str(path)],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env=os.environ | {
-            "KD_LAB_CACHE": str(cache), "KD_LAB_PROGRESS": str(folder / "progress.json"),
-            "IPYTHONDIR": str(folder / "ipython"), "PYTHONHASHSEED": "0",
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
-            "NBVAL_OUTPUTS": str(outputs), "PYTEST_ADDOPTS": "",
-        },
-    )  # fmt: skip
-    recorded = json.loads(outputs.read_text()) if outputs.exists() else {}
-    for number, cell in enumerate([cell for cell in solved.cells if cell.cell_type == "code"]):
-        cell.outputs = [nbformat.from_dict(output) for output in recorded.get(str(number), [])]
-    failures = "" if result.returncode == 0 else result.stdout + result.stderr
-    return Run(solved, solved.cells.pop(), failures)

@@ -1,11 +1,13 @@
 """The machinery that runs lessons would notice what it is there to notice."""
 
 import pytest
-from lesson_folder import SOURCE, forget_lesson, write_lesson
-from lesson_run import run_lesson, states
+from kernel_alone import KernelAlone
+from lab_driver import own_places
+from lesson_folder import EXERCISES, SOURCE, forget_lesson, write_lesson
+from lesson_run import Run, errors, states
 
-from kd_lab.classroom.build import build
-from kd_lab.classroom.lesson import find_lessons
+from kd_lab.classroom.build import write
+from kd_lab.classroom.lesson import edition_of, find_lessons
 
 EXPLORER = """
 # %%
@@ -26,39 +28,71 @@ Explorer(name="line", controls=[Slider("height", 0.0, 9.0, 1.0, start=1.0)], cre
 
 @pytest.fixture
 def run(tmp_path):
-    def build_and_run(source):
+    sessions = []
+
+    def build_and_run(source, exercises=EXERCISES):
         (lesson,) = find_lessons(write_lesson(tmp_path, source))
-        build(lesson)
-        folder = tmp_path / "run"
-        folder.mkdir()
-        return run_lesson(lesson, folder, tmp_path / "cache")
+        (lesson.folder / "exercises.py").write_text(exercises, encoding="utf-8")
+        write(edition_of(lesson, "unsolved"), lesson.notebook)
+        places = own_places(tmp_path / "home", tmp_path / "cache")
+        sessions.append(Run(lesson, lambda: KernelAlone(lesson.notebook, places)))
+        return sessions[-1]
 
     yield build_and_run
+    for session in sessions:
+        session.end()
     forget_lesson(tmp_path)
 
 
-def test_a_sound_lesson_passes_and_brings_its_claims_back(run):
-    checked = '\n# %% tags=["nbval-check-output"]\nprint("always the same")\n'
-    result = run(SOURCE + EXPLORER.replace("FAR", "10") + checked)
-    assert result.failures == ""
-    assert states(result.solved) == {"97.1": ["right", "right"]}  # the solution, and an unusual answer
-    (claim,) = result.claims["C97a"]
-    assert claim.values == (6.0,)
-    assert result.sweep.outputs[0].text.startswith("line: ")
-
-
-BREAKS = """
-# %% tags=["nbval-check-output"]
-import os
-print(os.environ.get("NBVAL_OUTPUTS", "while it was built"))
+TWICE = """
+# %%
+twice = double(1.5)
 
 # %%
-assert "NBVAL_OUTPUTS" not in os.environ
+print(twice.hex())
+
+# %%
+print(double(2.5))
 """
 
 
-def test_a_failing_cell_another_output_and_a_sliders_end_are_caught(run):
-    failures = run(SOURCE + BREAKS + EXPLORER.replace("FAR", "9")).failures
-    assert 'assert "NBVAL_OUTPUTS" not in os.environ' in failures
-    assert "Cell outputs differ" in failures
-    assert "ZeroDivisionError" in failures
+def test_a_sound_lesson_runs_once_and_what_an_answer_changes_again(run):
+    result = run(SOURCE + TWICE + EXPLORER.replace("FAR", "10"))
+    assert errors(result.unsolved.cells) == []
+    assert states(result.unsolved.cells) == {"97.1": ["not started"]}
+    (claim,) = result.claims["C97a"]
+    assert claim.values == (6.0,)
+
+    answered = result.answered
+    assert errors(answered.cells.cells) == []
+    assert states(answered.cells.cells) == {"97.1": ["right", "right"]}  # the solution, and an unusual answer
+    assert [cell.source.partition("\n")[0] for cell in answered.cells.cells] == [
+        '@exercise("97.1")',
+        "from kd_lab.classroom.diagnosis import find_exercise",
+        'predict("97.a")',  # the cells that call the learner's function; what reads their numbers finds the same
+        "twice = double(1.5)",
+        "print(double(2.5))",
+    ]
+    assert answered.sweep.outputs[0].text.startswith("line: ")
+
+
+WHOLE = """if x == 2.5:
+        raise KeyError(x)
+    return int(total)"""
+
+
+def test_what_an_answer_breaks_and_a_sliders_end_are_caught(run):
+    """The whole number 3 is as right as 3.0, and has no method `hex`; and one call stops although no case did."""
+    exercises = EXERCISES.replace("return total", WHOLE)
+    result = run(SOURCE + TWICE + EXPLORER.replace("FAR", "9"), exercises)
+    assert errors(result.unsolved.cells) == []
+    (error,) = errors(result.answered.cells.cells)
+    assert "'int' object has no attribute 'hex'" in error
+    assert states(result.answered.cells.cells) == {"97.1": ["right", "right", "stopped"]}
+    assert "ZeroDivisionError" in "".join(errors([result.answered.sweep]))
+
+
+def test_a_failing_cell_is_caught_and_stops_the_run(run):
+    result = run(SOURCE + "\n# %%\nassert False\n" + EXPLORER.replace("FAR", "10"))
+    assert "AssertionError" in "".join(errors(result.unsolved.cells))
+    assert [cell.execution_count for cell in result.unsolved.cells if cell.cell_type == "code"][-1] is None

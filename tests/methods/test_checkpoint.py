@@ -102,6 +102,14 @@ test.run(test.MIXED, sys.argv[2], checkpoint_every=1, steps=60, on_step=lambda r
     assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
 
 
+def test_what_a_killed_write_left_is_cleared_away(tmp_path):
+    left = tmp_path / ".run.safetensors-abc"
+    left.mkdir()
+    (left / "run.safetensors").write_bytes(b"half")
+    run(word_level(), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+
+
 def test_another_run_is_not_gone_on_with(tmp_path):
     run(word_level(), tmp_path)
     with pytest.raises(ValueError, match=r"holds a run with {'seed': 0}, and this one has {'seed': 1}"):
@@ -111,3 +119,10 @@ def test_another_run_is_not_gone_on_with(tmp_path):
     (tmp_path / "run.safetensors").write_bytes(b"no such thing")
     with pytest.raises(ValueError, match=r"cannot be read .*delete it"):
         run(word_level(), tmp_path)
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("", "a\0b", tmp_path / "file"):
+        with pytest.raises(ValueError, match=r"checkpoint is .*; expected the name of a folder"):
+            run(word_level(), name)

@@ -82,7 +82,9 @@ def test_a_model_counts_with_its_settings():
     assert fingerprint(slips[0]) == fingerprint(slips[0].eval())
 
 
-@pytest.mark.parametrize("value", [Lock(), torch.Generator(), iter([1])])
+@pytest.mark.parametrize("value", [
+    Lock(), torch.Generator(), iter([1]), torch.zeros(2, device="meta"), torch.zeros(2, 2).to_sparse()
+])  # fmt: skip
 def test_state_outside_of_python_is_refused(value):
     with pytest.raises(ValueError, match="has no stable hash"):
         fingerprint({"inside": [value]})

@@ -130,6 +130,11 @@ def test_a_model_is_trained_once(cache, capsys):
     assert len(list(cache.iterdir())) == 1
 
 
+def test_a_name_of_several_words_makes_one_file(cache):
+    trained("½ label, α/β", partial(GPT, SHAPE, seed=3), torch.nn.Module.eval)
+    assert [file.name.rpartition("-")[0] for file in cache.iterdir()] == ["½-label-α-β"]
+
+
 def test_another_key_is_another_model(cache):
     lesson(), lesson(steps=2), lesson(key="other data")
     assert len(list(cache.iterdir())) == 3

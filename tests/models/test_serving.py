@@ -15,6 +15,7 @@ from kd_lab.worlds import surnames
 
 WORLD = surnames(top=500)
 SHAPE = GPTConfig(vocab_size=len(WORLD.vocabulary), context=WORLD.context, layers=1, heads=2, width=16)
+PATIENCE = 60  # seconds: a busy machine answers late, a server that hangs never
 REQUEST = {"model": "names", "prompt": "a", "max_tokens": 2, "temperature": 0}
 
 
@@ -25,7 +26,7 @@ def url():
 
 
 def post(address: str, body: bytes) -> dict:
-    with urllib.request.urlopen(address, body, timeout=5) as answer:
+    with urllib.request.urlopen(address, body, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
@@ -88,7 +89,7 @@ def test_a_model_that_fails_is_a_500_and_the_server_lives_on():
 
 def raw(url: str, *lines: str, body: bytes = b"") -> bytes:
     """All that the server sends back for these bytes before it closes the connection."""
-    with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=PATIENCE) as connection:
         connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
         received = b""
         while part := connection.recv(4096):
@@ -137,19 +138,19 @@ def test_a_length_that_is_none_is_refused_without_reading(url, header, status):
 def test_bodies_that_break_a_parser_get_a_400(url, body, message):
     request = urllib.request.Request(f"{url}/completions", body)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     assert caught.value.code == 400
     assert message in json.load(caught.value)["error"]["message"]
 
 
 def test_parameters_that_ask_for_nothing_are_taken(url):
     body = {"model": "names", "prompt": "a", "max_tokens": 2, "echo": False, "presence_penalty": 0, "user": "me"}
-    assert urllib.request.urlopen(f"{url}/completions", json.dumps(body).encode(), timeout=5).status == 200
+    assert urllib.request.urlopen(f"{url}/completions", json.dumps(body).encode(), timeout=PATIENCE).status == 200
 
 
 def test_a_caller_who_leaves_is_not_heard_of(url, capfd):
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(url).port), timeout=PATIENCE) as connection:
             body = json.dumps({"model": "names", "prompt": ["a"] * 64, "max_tokens": 9}).encode()
             connection.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, no farewell
@@ -165,13 +166,13 @@ def test_a_silent_caller_is_hung_up_on(monkeypatch):
 
 def test_nothing_is_served_after_the_block():
     with serve(GPT(SHAPE), WORLD.vocabulary) as base:
-        kept = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5)
+        kept = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=PATIENCE)
         kept.request("GET", "/v1/models")
         assert kept.getresponse().read()
         open_socket = kept.sock
     assert not open_socket.recv(1)  # hung up on
     with pytest.raises(ConnectionError):
-        http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=5).connect()
+        http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(base).port, timeout=PATIENCE).connect()
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

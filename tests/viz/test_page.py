@@ -49,6 +49,16 @@ def test_the_filmstrip_is_a_png_with_its_sentences(monkeypatch):
     assert np.array_equal(picture(explorer.draw({})), live)  # the live picture is as sharp and large as before
 
 
+def test_a_text_from_outside_is_shown_and_not_run(monkeypatch):
+    """JupyterLab runs the handler of an image that a Markdown output holds as HTML."""
+    text = '<img src="x" onerror="window.fell = true"> *a*'
+    (_, _), (sentences, _) = shown(line_explorer(presets={text: {"height": 1.0}}), monkeypatch, [text])
+    assert "<img" not in sentences.data
+    assert r"&lt;img src=\"x\" onerror" not in sentences.data
+    assert "&lt;img src" in sentences.data
+    assert r"\*a\*" in sentences.data
+
+
 def test_the_filmstrip_chooses_start_and_presets_or_the_extremes(monkeypatch):
     assert "b. top: height = 10" in shown(line_explorer(), monkeypatch)[0][0]["text/plain"]
     extremes = shown(line_explorer(presets={}), monkeypatch)[0][0]["text/plain"]

@@ -260,7 +260,7 @@ def test_the_time_limit_is_one_of_the_request_and_not_of_each_read():
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
         with suppress(OSError):  # hung up on
-            for _ in range(30):
+            for _ in range(600):
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
                 time.sleep(0.1)
@@ -269,7 +269,7 @@ def test_the_time_limit_is_one_of_the_request_and_not_of_each_read():
         began = time.monotonic()
         with pytest.raises(ConnectionError, match=r"no answer within 0.5 s"):
             TextTeacher(base, timeout=0.5, retries=0).complete(["a"], 2)
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 30  # a busy machine is late, and a limit per read would take a minute
 
 
 def test_no_proxy_is_asked_for_this_machine(url, monkeypatch):

@@ -142,9 +142,14 @@ def to_csr(weight: Float[Tensor, "O I"]) -> Tensor:
 
     A nonzero takes its value and an index as long or twice as long, so that a half-empty matrix gets no smaller.
 
+    Raises:
+        ValueError: the weight is on the meta device.
+
     >>> to_csr(torch.tensor([[0.0, 2.0], [0.0, 0.0]])).values()
     tensor([2.])
     """
+    if weight.is_meta:
+        raise ValueError("weight lies on the meta device, which holds no numbers; expected those of a loaded model")
     with warnings.catch_warnings():  # torch says once that these tensors are in beta
         warnings.filterwarnings("ignore", message="Sparse CSR", category=UserWarning)
         return weight.detach().to_sparse_csr()

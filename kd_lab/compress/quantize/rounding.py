@@ -106,8 +106,6 @@ def round_matrix(weight: Float[Tensor, "O I"], scheme: Scheme) -> QuantizedMatri
 
     Source: Jacob et al. (2018), arXiv:1712.05877, equation 1.
     """
-    if not weight.numel():
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; expected at least one row and one column")
     scale, zero = scale_and_zero_point(weight, scheme)
     codes = to_codes(
         weight,
@@ -140,6 +138,10 @@ def scale_and_zero_point(
     Raises:
         ValueError: as `round_matrix`.
     """
+    if not weight.numel():
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; expected at least one row and one column")
+    if weight.is_meta:
+        raise ValueError("weight lies on the meta device, which holds no numbers; expected those of a loaded model")
     groups = _groups(weight.detach(), scheme.group)
     if scheme.symmetric:
         reach, steps = groups.abs().amax(-1), 2 ** (scheme.bits - 1) - 1

@@ -1,10 +1,13 @@
 """The contest of lesson 00: the same small student with labels and with a teacher, and what it believes on the way."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import nn
 
+from kd_lab.classroom.students import taught
 from kd_lab.measure import bits_per_character
 from kd_lab.methods import Recipe, distill, labels_only, word_level
 from kd_lab.models import GPT, GPTConfig, next_token_logp
@@ -40,15 +43,15 @@ def contest(
         steps: of each training.
     """
 
-    def run(recipe: Recipe, number: int) -> Float[np.ndarray, " points"]:
-        history = distill(
-            new_student(names, number), guide, names, recipe, steps=steps,
-            seed=number, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, progress=False,
+    def runs(recipe: Recipe) -> Float[np.ndarray, "seeds points"]:
+        pupils = taught(
+            f"contest {recipe.name}", partial(new_student, names), seeds, teacher=guide, world=names, recipe=recipe,
+            steps=steps, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
             evaluate=lambda model: bits_per_character(model, judged), evaluate_every=EVERY,
-        ).history  # fmt: skip
-        return history["evaluation"][EVERY - 1 :: EVERY]
+        )  # fmt: skip
+        return np.stack([one.curve[EVERY - 1 :: EVERY] for one in pupils])
 
-    return {recipe.name: np.stack([run(recipe, number) for number in seeds]) for recipe in RECIPES}
+    return {recipe.name: runs(recipe) for recipe in RECIPES}
 
 
 def beliefs(

@@ -109,8 +109,9 @@ show(
 predict("01.a")
 
 # %%
+from kd_lab.classroom.students import taught
 from kd_lab.measure import bits_per_character
-from kd_lab.methods import distill, hinton, labels_only, word_level
+from kd_lab.methods import hinton, labels_only, word_level
 from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 SEEDS = range(seed, seed + 8)
@@ -120,11 +121,10 @@ SHAPE = GPTConfig(vocab_size=27, context=world.context, layers=1, heads=2, width
 
 def teach(recipe, guide, seeds=SEEDS):
     """One student per seed."""
-    students = [GPT(SHAPE, seed=number) for number in seeds]
-    rest = {"steps": 160, "batch_size": 32, "learning_rate": 0.01, "progress": False}
-    for number, student in zip(seeds, students, strict=True):
-        distill(student, guide, few, recipe, seed=number, **rest)
-    return students
+    options = {"steps": 160, "batch_size": 32, "learning_rate": 0.01}
+    options |= {"teacher": guide, "world": few, "recipe": recipe}
+    pupils = taught(recipe.name, lambda number: GPT(SHAPE, seed=number), seeds, **options)
+    return [one.student for one in pupils]
 
 
 def told(target):

@@ -284,6 +284,8 @@ with serve(teacher, names.vocabulary, name="surnames") as url:
 # - from the texts of the first, with the teacher's probabilities at every position beside them: word level on the teacher's own texts.
 
 # %%
+from tqdm.auto import tqdm
+
 from kd_lab.how import Divergence
 from kd_lab.measure import bits_per_character
 from kd_lab.methods import Recipe, sequence_level
@@ -300,7 +302,7 @@ with serve(teacher, names.vocabulary, name="surnames") as url:
     far = TextTeacher(url, model="surnames")
     runs = (text_only, teacher), (text_only, far), (dense, CachedTeacher(teacher))
     for label, (recipe, source) in zip(bits, runs):
-        for s in seeds[:5] if recipe is dense else seeds:
+        for s in tqdm(seeds[:5] if recipe is dense else seeds, desc=label, leave=False):
             run = distill(new_student(s), source, names, recipe, seed=s, **budget)
             bits[label].append(bits_per_character(run.student, names.held_out))
             trained.append(run.student)
@@ -534,6 +536,7 @@ claim(
 predict("02.c")
 
 # %%
+from kd_lab.classroom.students import taught
 from kd_lab.lessons.l02_word_and_sequence.experiment import greedy_and_beam, log_probability
 
 samples, modes = (
@@ -541,12 +544,11 @@ samples, modes = (
     for decode in ("sample", "beam")
 )
 worlds = {"names": labelled, "teacher's samples": samples, "teacher's modes": modes}
-budget = {"steps": 110, "learning_rate": 5e-3, "progress": False}
+budget = {"teacher": None, "recipe": labels_only(), "steps": 110, "learning_rate": 5e-3}
 gaps, agreement, judged, cost = ({label: [] for label in worlds} for _ in range(4))
-for s in seeds[:5]:
-    for label, world in worlds.items():
-        run = distill(new_student(s, given.context), None, world, labels_only(), seed=s, **budget)
-        student = run.student
+for label, world in worlds.items():
+    pupils = taught(label, lambda s: new_student(s, given.context), seeds[:5], world=world, **budget)
+    for student, _ in pupils:
         greedy, beam = greedy_and_beam(student, unseen, room=given.context - 3)
         found, plain = (log_probability(student, text, prompt_length=4) for text in (beam, greedy))
         gaps[label].append((found - plain).mean().item())

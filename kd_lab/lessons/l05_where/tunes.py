@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.classroom.students import teach
 from kd_lab.measure import gap_by_pair, pair_reach
-from kd_lab.methods import Recipe, distill
+from kd_lab.methods import Recipe
 from kd_lab.models import FiniteStateModel, generate
 from kd_lab.models.exact_models import window_moves
 from kd_lab.worlds import Batch, Vocabulary, World
@@ -50,8 +51,8 @@ def train(
     student: FiniteStateModel, teacher: FiniteStateModel, texts: World, recipe: Recipe, number: int, steps: int = 120
 ) -> FiniteStateModel:
     """Distil in place, 32 texts per step; `number` is the seed of all that is drawn."""
-    options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1, "progress": False}
-    return distill(student, teacher, texts, recipe, **options).student
+    options = {"steps": steps, "seed": number, "batch_size": 32, "learning_rate": 0.1}
+    return teach(f"tunes {recipe.name}", student, teacher=teacher, world=texts, recipe=recipe, **options).student
 
 
 def growth(student: FiniteStateModel, teacher: FiniteStateModel) -> tuple[Float[Tensor, " L"], Float[Tensor, " L"]]:

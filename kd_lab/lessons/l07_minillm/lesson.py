@@ -810,7 +810,9 @@ def readings(student):
         logp = student(TEXTS.inputs).log_softmax(-1)
         weight = chosen(logp).sum(1).exp()[:, None] * TEXTS.mask
         weight = weight / weight.sum()  # over all tokens that the student writes
-        rows = torch.stack([*map(torch.as_tensor, estimators(chosen(logp), chosen(TEACHER_LOGP)))])
+        both = chosen(logp), chosen(TEACHER_LOGP)
+        rows = estimators(*(one.flatten() for one in both))
+        rows = torch.stack([*map(torch.as_tensor, rows)]).reshape(3, *both[0].shape)
         true = (weight * token_terms(logp)).sum()
         mean = (weight * rows).sum((1, 2))
         spread = ((weight * rows.square()).sum((1, 2)) - mean.square()).sqrt()
@@ -981,24 +983,23 @@ RECIPES = {
 # %% tags=["hide-input"]
 import numpy as np
 
+from kd_lab.classroom.students import taught
 from kd_lab.lessons.l07_minillm.fork import share_of_words, word_loss
-from kd_lab.methods import distill
 
 
-def train(recipe, batch_size, number):
-    """A word-level student after 150 steps, and its KL(Q‖P) every 15."""
-    pupil = student_at("word-level", number)
-    result = distill(
-        pupil, teacher, world, recipe, steps=150, seed=number, batch_size=batch_size, learning_rate=0.06,
-        evaluate=lambda model: sequence_loss(model).item(), evaluate_every=15, progress=False,
+def train(label, batch_size, numbers):
+    """Word-level students after 150 steps, and their KL(Q‖P) every 15."""
+    pupils = taught(
+        label, lambda number: student_at("word-level", number), numbers,
+        teacher=teacher, world=world, recipe=RECIPES[label], steps=150, batch_size=batch_size, learning_rate=0.06,
+        evaluate=lambda model: sequence_loss(model).item(), evaluate_every=15,
     )  # fmt: skip
-    return pupil, result.history["evaluation"][14::15]
+    return [pupil for pupil, _ in pupils], np.array([curve[14::15] for _, curve in pupils])
 
 
 curves, forward_gaps, words = {}, {}, {}
-for label, recipe in RECIPES.items():
-    pupils, rows = zip(*(train(recipe, 32, number) for number in numbers[:5]), strict=True)
-    curves[label] = np.array(rows)
+for label in RECIPES:
+    pupils, curves[label] = train(label, 32, numbers[:5])
     forward_gaps[label] = np.mean([word_loss(pupil).item() for pupil in pupils])
     words[label] = np.mean([share_of_words(pupil) for pupil in pupils])
 
@@ -1081,7 +1082,7 @@ claim(
 # With 8 texts per step it is.
 
 # %% tags=["hide-input"]
-few = {label: np.array([train(RECIPES[label], 8, number)[1] for number in numbers]) for label in (
+few = {label: train(label, 8, numbers)[1] for label in (
     "MiniLLM", "single step only", "single step, baseline", "exact future, baseline"
 )}  # fmt: skip
 rows = "\n".join(f"| {label} | {few[label][:, 3].mean():.2f} | {few[label][:, -1].mean():.2f} |" for label in few)

@@ -172,16 +172,16 @@ rounding.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
 # The teacher's logits on these names are computed once and remembered.
 
 # %%
+from kd_lab.classroom.students import taught
 from kd_lab.methods import distill, labels_only, word_level
 from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 lesson_names = world.subset(1500, seed=seed)
 remembered = CachedTeacher(teacher)  # reads each name once, for all students
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
-pupils = [GPT(SMALL, seed=seed + number) for number in range(8)]
-budget = {"steps": 200, "batch_size": 32, "progress": False}
-for number, pupil in enumerate(pupils):
-    distill(pupil, remembered, lesson_names, word_level(), seed=seed + number, **budget)
+lesson = {"teacher": remembered, "world": lesson_names, "recipe": word_level(), "steps": 200, "batch_size": 32}
+pupils = taught("students", lambda number: GPT(SMALL, seed=number), range(seed, seed + 8), **lesson)
+pupils = [one.student for one in pupils]
 
 checked = held_out[slice(0, 1000)]
 whole_models = [teacher, *pupils]
@@ -445,12 +445,12 @@ from copy import deepcopy
 
 SIGNALS = {"labels": (labels_only(), None), "the large teacher": (word_level(), remembered)}
 runs_at = {(signal, precision): [] for signal in SIGNALS for precision in ("2 bits", "twin")}
-for number, pupil in enumerate(pupils):
-    chance = {"steps": 100, "batch_size": 16, "seed": seed + number, "progress": False}
-    for (signal, precision), measured in runs_at.items():
-        recipe, source = SIGNALS[signal]
-        learner = quantize.prepare_qat(pupil, 2) if precision == "2 bits" else deepcopy(pupil)
-        distill(learner, source, lesson_names, recipe, **chance)
+starts = {"2 bits": lambda number: quantize.prepare_qat(pupils[number - seed], 2),
+          "twin": lambda number: deepcopy(pupils[number - seed])}  # fmt: skip
+for (signal, precision), measured in runs_at.items():
+    recipe, source = SIGNALS[signal]
+    again = {"teacher": source, "world": lesson_names, "recipe": recipe, "steps": 100, "batch_size": 16}
+    for learner, _ in taught(f"{signal}, {precision}", starts[precision], range(seed, seed + 8), **again):
         if precision == "2 bits":
             learner = quantize.convert_qat(learner).dequantize()  # as it would be stored
         measured.append(bits_per_character(learner, checked))
@@ -789,20 +789,13 @@ cut = prune.select_structures(teacher, scores["Wanda"], layer_importance=influen
 after_cut = bits_per_character(prune.remove_structures(teacher, cut), unseen)
 recovery = {name: [] for name in HEALINGS}
 for name, (recipe, source) in HEALINGS.items():
-    for number in range(seed, seed + 5):
-        patient = prune.remove_structures(teacher, cut, dropout=0.0)
-        history = distill(
-            patient,
-            source,
-            lesson_names,
-            recipe,
-            steps=STEPS,
-            seed=number,
-            evaluate=lambda model: bits_per_character(model, unseen),
-            evaluate_every=EVERY,
-            progress=False,
-        ).history
-        recovery[name].append(history["evaluation"][EVERY - 1 :: EVERY])
+    patients = taught(
+        f"healed by {name}", lambda number: prune.remove_structures(teacher, cut, dropout=0.0),
+        range(seed, seed + 5), teacher=source, world=lesson_names, recipe=recipe, steps=STEPS,
+        evaluate=lambda model: bits_per_character(model, unseen), evaluate_every=EVERY,
+    )  # fmt: skip
+    recovery[name] = [curve[EVERY - 1 :: EVERY] for _, curve in patients]
+    patient = patients[0].student
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l08_stacking.figures import healing

@@ -72,7 +72,7 @@ def train(
     steps: int | None = None,
 ) -> None:
     """Train a student in place by a recipe, with the steps and the learning rate of its kind."""
-    distill(
+    result = distill(
         student,
         teacher,
         world,
@@ -82,6 +82,8 @@ def train(
         learning_rate=LEARNING_RATE[kind],
         progress=False,
     )
+    if result.interrupted:  # half a training is kept nowhere
+        raise KeyboardInterrupt
 
 
 def student(recipe: Recipe, seed: int, world: World, teacher: GPT | None) -> GPT:

@@ -86,3 +86,8 @@ def test_compressed_rows_hold_the_nonzero_weights_and_multiply_alike(model):
     assert len(sparse.values()) == int((weight != 0).sum())
     column = torch.ones(weight.shape[1], 1, dtype=weight.dtype)
     torch.testing.assert_close(sparse @ column, weight @ column)
+
+
+def test_a_matrix_without_numbers_has_no_rows_to_compress():
+    with pytest.raises(ValueError, match="meta device, which holds no numbers"):
+        to_csr(torch.zeros(2, 3, device="meta"))

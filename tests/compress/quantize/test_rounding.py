@@ -134,3 +134,12 @@ def test_weights_that_are_no_numbers_are_refused(bad):
 def test_weights_too_large_for_a_scale_are_refused():
     with pytest.raises(ValueError, match="does not fit into float16"):
         round_matrix(torch.full((1, 4), 1e6), Scheme(2))
+
+
+@pytest.mark.parametrize("use", [round_matrix, fake_quantize])
+def test_a_matrix_without_numbers_is_refused(use):
+    scheme = Scheme(bits=4, group="channel")
+    with pytest.raises(ValueError, match="expected at least one row and one column"):
+        use(torch.zeros(0, 5), scheme)
+    with pytest.raises(ValueError, match="meta device, which holds no numbers"):
+        use(torch.zeros(2, 3, device="meta"), scheme)

@@ -1,0 +1,54 @@
+"""A lesson beside others: its time and memory are measured, and one that stops or needs too much is told."""
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+from lesson_folder import forget_lesson, write_lesson
+
+from kd_lab.bench import shared
+from kd_lab.classroom.lesson import find_lessons
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_lesson(tmp_path)
+    yield tmp_path
+    forget_lesson(tmp_path)
+
+
+def test_a_lesson_runs_alone_beside_loops_and_beside_itself(root, capsys):
+    factor = shared.main(["--lesson", "97", "--loops", "1", "--kernels", "2"], root)
+    alone, loaded, times, _, head, row = capsys.readouterr().out.splitlines()
+    assert factor in (0, 1)  # a lesson of no seconds is all chance
+    assert alone.startswith("alone               97")
+    assert loaded.startswith("beside 1 busy loops 97")
+    assert "× as long" in times
+    assert head == "2 kernels at once"
+    assert "MiB, card inf" in row  # it was never built
+
+
+def test_a_lesson_that_stops_is_said_and_fails(root, tmp_path, capsys):
+    (lesson,) = find_lessons(root)
+    lesson.source.write_text(lesson.source.read_text() + "\n# %%\n1 / 0\n")
+    (one,) = shared.at_once([lesson], 1)
+    assert not one.fits
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_memory_beyond_the_card_fails(root):
+    (lesson,) = find_lessons(root)
+    (lesson.folder / "measured.json").write_text('{"memory_mib": 100}')
+    within = shared.Cost(lesson, 1.0, 109.0)
+    assert within.fits
+    assert str(replace(within, memory_mib=111.0)).endswith("TOO MUCH")
+
+
+def test_the_loops_end_with_their_block(monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, start=subprocess.Popen: started.append(start(*a)) or started[-1]
+    )
+    with shared.busy_loops(2):
+        assert [loop.poll() for loop in started] == [None, None]
+    assert None not in [loop.poll() for loop in started]
