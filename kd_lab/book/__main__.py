@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nbformat
-from sphinx.application import Sphinx
 from tqdm import tqdm
 
 from kd_lab.book.pages import copy_pictures, lesson_page
 from kd_lab.book.recording import recording_of
 from kd_lab.book.reference import MODULES, PACKAGES, claims_page, link_targets, method_pages, reference_page
+from kd_lab.book.settings import application
 from kd_lab.classroom.build import BuildError
 from kd_lab.classroom.lesson import ROOT, Lesson, find_lessons, tags
 from kd_lab.classroom.minutes import minutes_of, minutes_on_card
@@ -33,8 +33,7 @@ def write_sources(folder: Path, lessons: Sequence[Lesson], recorded: Sequence[st
     """
     shutil.rmtree(folder, ignore_errors=True)
     static = folder / "_static"
-    shutil.copytree(SITE, folder, ignore=shutil.ignore_patterns("*.js", "*.css", "*.md"))
-    static.mkdir()
+    static.mkdir(parents=True)
     for name in ("player.js", "book.css"):
         shutil.copy(SITE / name, static)
     links = link_targets()
@@ -79,7 +78,7 @@ def way_in(lesson: Lesson) -> str:
     )
 
 
-def build(out: Path, numbers: Sequence[str], recorded: Sequence[str], quiet: bool = True) -> Path:
+def build(out: Path, numbers: Sequence[str], recorded: Sequence[str]) -> Path:
     """Build the site and return the folder of its pages.
 
     Raises:
@@ -89,9 +88,8 @@ def build(out: Path, numbers: Sequence[str], recorded: Sequence[str], quiet: boo
     source, pages = out / "source", out / "html"
     write_sources(source, lessons, recorded, out / "recordings")
     shutil.rmtree(pages, ignore_errors=True)
-    log = (out / "sphinx.log").open("w", encoding="utf-8")
-    with log:
-        app = Sphinx(source, source, pages, out / "doctrees", "html", status=log if quiet else sys.stdout, warning=log)
+    with (out / "sphinx.log").open("w", encoding="utf-8") as log:
+        app = application(source, pages, out / "doctrees", log)
         app.build(force_all=True)
     if app.statuscode:
         raise BuildError(f"Sphinx found an error; its log is {out / 'sphinx.log'}")

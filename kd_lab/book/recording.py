@@ -1,4 +1,4 @@
-"""What a page without a kernel plays back: the pictures of a lesson's explorers, and how its predictions came out.
+"""Recordings for pages without a kernel: the pictures of a lesson's explorers, and how its predictions came out.
 
 An explorer is a function from few settings to a picture and a sentence. Where all combinations are few they are all
 recorded; else every control is moved alone, from the start and from each preset and each choice.
@@ -32,7 +32,7 @@ Places = tuple[int, ...]  # one per control: which of its recorded values
 
 
 def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
-    """What was recorded of a lesson: from `folder`, or from a run of the lesson now where it is not there yet.
+    """The recording of a lesson: from `folder`, or from a run of the lesson now where it is not there yet.
 
     Args:
         lesson: which.
