@@ -6,10 +6,11 @@ TORCH ?= cpu
 TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
 COURSE := .venv/course
+BOOK := .venv/book
 TESTS := .venv/tests
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help lab check test style lessons claims claims-elsewhere kernels bench real clean
+.PHONY: help lab check test style lessons book claims claims-elsewhere kernels bench real clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
@@ -31,6 +32,9 @@ style: $(TESTS)
 
 lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises changed, each executed
 	$(BIN)/python -m kd_lab.classroom.build
+
+book: $(BOOK)                ## the course as a site in build/book/html: every lesson is run once for its sliders
+	$(BIN)/python -m kd_lab.book
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
 	$(BIN)/python -m kd_lab.classroom.claims
@@ -72,6 +76,10 @@ $(COURSE): pyproject.toml constraints.txt .venv/torch
 	$(BIN)/python -m pip install -c constraints.txt -e '.[course]'
 	touch $@
 
+$(BOOK): pyproject.toml constraints.txt .venv/torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[book]'
+	touch $@ $(COURSE)
+
 $(TESTS): pyproject.toml constraints.txt .venv/torch
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
-	touch $@ $(COURSE)
+	touch $@ $(COURSE) $(BOOK)

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+
+from kd_lab.book import recording
+from kd_lab.book.recording import plan, record, record_explorer
+from kd_lab.viz import Choice, Explorer, Slider, Text
+
+
+def explorer_of(*controls, presets=None, refuse=()):
+    def create(figure):
+        axes = figure.subplots()
+        axes.set(xlim=(0, 100), ylim=(0, 100))
+        return axes.plot([0], [0], "o")
+
+    def update(artists, *values):
+        if values in refuse:
+            raise ValueError("not these together")
+        artists[0].set_data([float(sum(v for v in values if isinstance(v, int | float)))], [50.0])
+        return f"It stands at {values}."
+
+    return Explorer(
+        name="recorded", controls=controls, create=create, update=update, presets=presets or {}, size=(200, 120)
+    )
+
+
+def test_few_combinations_are_all_recorded():
+    explorer = explorer_of(Slider("a", 0, 4, 1, start=1), Choice("b", ["x", "y"], start="y"))
+    values, settings = plan(explorer)
+    assert values == [[0, 1, 2, 3, 4], ["x", "y"]]
+    assert len(settings) == 10
+
+
+def test_of_many_each_control_is_moved_alone_from_the_start_and_each_choice():
+    explorer = explorer_of(
+        Slider("a", 0, 40, 1, start=3), Slider("b", 0, 40, 1, start=5), Choice("c", ["x", "y"], start="x"),
+        presets={"odd": {"a": 17, "b": 19}},
+    )  # fmt: skip
+    values, settings = plan(explorer)
+    assert len(settings) <= recording.FRAMES
+    assert {0, 3, 17, 40} <= set(values[0])
+    at = [tuple(options[i] for options, i in zip(values, places, strict=True)) for places in settings]
+    assert (3, 5, "x") in at
+    assert (17, 19, "x") in at
+    assert (40, 5, "y") in at
+    assert (3, 40, "y") in at
+
+
+def test_a_text_has_the_values_of_its_presets():
+    values, _ = plan(explorer_of(Text("prefix", start="ma"), presets={"other": {"prefix": "mc"}}))
+    assert values == [["ma", "mc"]]
+
+
+def test_a_recording_has_pictures_sentences_and_the_places_of_presets(tmp_path):
+    explorer = explorer_of(Slider("a", 0, 4, 1, start=1), presets={"far": {"a": 4}})
+    data = record_explorer(explorer, tmp_path)
+    assert data["start"] == (1,)
+    assert data["presets"] == {"far": (4,)}
+    assert data["controls"] == [{"name": "a", "kind": "Slider", "values": ["0", "1", "2", "3", "4"]}]
+    assert data["frames"]["4"][1] == "It stands at (4,)."
+    files = {file for file, _ in data["frames"].values()}
+    assert len(files) == 5
+    assert all((tmp_path / file).stat().st_size > 100 for file in files)
+    assert explorer.values == {"a": 1}
+
+
+def test_equal_pictures_are_one_file(tmp_path):
+    data = record_explorer(explorer_of(Choice("b", ["x", "y"], start="y")), tmp_path)
+    assert len({file for file, _ in data["frames"].values()}) == 1
+
+
+def test_settings_that_the_explorer_refuses_are_left_out(tmp_path):
+    data = record_explorer(explorer_of(Slider("a", 0, 3, 1, start=1), refuse=[(2,)]), tmp_path)
+    assert sorted(data["frames"]) == ["0", "1", "3"]
+
+
+def test_the_file_holds_all_explorers_and_predictions(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "EXPLORERS", {"recorded": explorer_of(Slider("a", 0, 1, 1, start=0))})
+    record(tmp_path)
+    data = json.loads((tmp_path / recording.FILE).read_text())
+    assert set(data["explorers"]) == {"recorded"}
+    assert isinstance(data["predictions"], dict)
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    if (explorer := recording.EXPLORERS.get("recorded")) is not None:
+        explorer.close()

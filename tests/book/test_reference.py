@@ -1,0 +1,39 @@
+import kd_lab
+from kd_lab.book.reference import claims_page, link_targets, method_pages, public_names, reference_page
+from kd_lab.classroom.claims import claims_of
+from kd_lab.classroom.lesson import find_lessons
+from kd_lab.how import divergences
+
+(LESSON,) = find_lessons(numbers=["03"])
+
+
+def test_every_name_that_the_package_exports_has_a_target():
+    targets = link_targets()
+    missing = [name for name in kd_lab.__all__ if name not in targets and callable(getattr(kd_lab, name))]
+    assert missing == []
+    assert targets["softmax_kl"] == "kd_lab.how.softmax_kl"
+
+
+def test_a_modules_names_stand_in_the_order_of_its_file():
+    names = public_names(divergences)
+    assert names.index("forward_kl") < names.index("reverse_kl")
+    assert "DIVERGENCES" not in names
+    assert all(not name.startswith("_") for name in names)
+
+
+def test_the_page_of_a_package_documents_each_export_once():
+    page = reference_page("how")
+    assert page.count(".. autofunction:: kd_lab.how.softmax_kl\n") == 1
+    assert ".. autofunction:: kd_lab.how.softmax_kl.softmax_kl" not in page
+
+
+def test_each_method_has_a_page_with_its_three_choices():
+    pages = method_pages([LESSON])
+    assert {"gkd", "minillm", "hinton"} <= set(pages)
+    assert "   * - logits\n     - JSD(0.5)\n     - mix, λ = 0.5" in pages["gkd"]
+
+
+def test_every_claim_has_a_row_that_leads_to_it():
+    page, claims = claims_page([LESSON]), claims_of(LESSON)
+    assert page.count("\n| <a href=") == len(claims)
+    assert "lessons/03_which_kl.html#claim-c03b-3" in page
