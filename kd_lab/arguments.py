@@ -69,14 +69,40 @@ def checked(thing: T) -> T:
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
     function: Any = thing
+    held: set[tuple[Any, ...]] = set()
 
     @wraps(function)
     def with_checks(*args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_compiling():
-            check(function, args, kwargs)
+            seen = _all_that_a_check_sees(args, kwargs)
+            if seen is None or seen not in held:
+                check(function, args, kwargs)
+                if seen is not None:
+                    if len(held) >= REMEMBERED:
+                        held.clear()
+                    held.add(seen)
         return function(*args, **kwargs)
 
     return with_checks  # type: ignore[return-value]
+
+
+REMEMBERED = 1024
+"""Calls of each function that were found right and are not checked again, as long as no more has come than this."""
+_PLAIN = frozenset({float, int, str, bool, type(None)})
+
+
+def _all_that_a_check_sees(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Types, shapes and devices of tensors, and plain values with their types; None where there is anything else."""
+    seen: list[Any] = []
+    for value in (*args, *kwargs, *kwargs.values()):
+        kind = type(value)
+        if kind is Tensor or kind is nn.Parameter:
+            seen += (value.dtype, value.shape, value.layout, value.device)
+        elif kind in _PLAIN:
+            seen += (kind, value)
+        else:
+            return None
+    return len(args), *seen
 
 
 def check(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from logit_pairs import every_divergence, exact, pair
 
-from kd_lab.how.chunk_loss import Loss, chunk_loss
+from kd_lab.how.chunk_loss import Loss, chunk_loss, matrices_of_scratch
 
 
 @every_divergence
@@ -23,8 +23,16 @@ def test_the_gradient_may_take_the_place_of_the_logits(divergence, label_weight)
     loss = Loss(divergence, 0.3, 2.0, 1.0 if divergence == "total_variation" else 4.0, label_weight)
     place, scratch = student.clone(), list(torch.full((4, 4, 50), float("nan")))
     kept = teacher.clone()
-    chosen = labels if label_weight else None
-    got = chunk_loss(place, teacher, loss, weight[:, None], place, scratch[: 4 if label_weight else 3], chosen)
+    chosen = labels[:, None] if label_weight else None
+    got = chunk_loss(
+        place,
+        teacher,
+        loss,
+        weight[:, None],
+        place,
+        scratch[: matrices_of_scratch(loss, label_weight > 0, False)],
+        chosen,
+    )
     torch.testing.assert_close(got.double(), values, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(place.double(), gradient, rtol=1e-4, atol=1e-6)
     assert torch.equal(teacher, kept)
