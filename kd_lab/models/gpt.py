@@ -56,6 +56,18 @@ class GPTConfig:
         """Of each perceptron: `channels`, or four times the width."""
         return self.channels or 4 * self.width
 
+    @property
+    def matrix_numbers(self) -> int:
+        """Numbers in all matrices of a GPT of this shape, known without making one."""
+        gathered = self.heads * self.features_a_head
+        in_blocks = self.layers * (4 * gathered + 2 * self.hidden_units)
+        return self.width * (self.vocab_size + self.context + in_blocks)
+
+    @property
+    def vector_numbers(self) -> int:
+        """Numbers in all its vectors, which are those of the norms."""
+        return self.width * (2 * self.layers + 1)
+
 
 @dataclass
 class KVCache:
