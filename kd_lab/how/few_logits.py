@@ -65,7 +65,7 @@ class _Formula(torch.autograd.Function):
         if temperature != 1:
             x, y = x / temperature, y / temperature
         logp = x.log_softmax(-1)
-        losses, parts = _VALUES[divergence](logp, y.log_softmax(-1), beta)
+        losses, parts = _values(divergence, logp, y.log_softmax(-1), beta)
         if not math.isfinite(losses.sum().item()):
             return _by_the_formula(student, teacher, mask, weights, options)
         if rows is not None:
@@ -97,7 +97,7 @@ class _Formula(torch.autograd.Function):
             pull = pull.expand(mask.shape).reshape(-1)[rows] if pull.dim() else pull
         elif mask is not None:
             pull = torch.where(mask, pull, 0.0)
-        slope = _SLOPES[divergence](parts, pull.unsqueeze(-1), beta)
+        slope = _slope(divergence, parts, pull.unsqueeze(-1), beta)
         gradient = torch._log_softmax_backward_data(slope, logp, -1, logp.dtype)
         if temperature != 1:
             gradient.div_(temperature)
@@ -158,8 +158,63 @@ def _spread(values: Tensor, rows: Tensor, shape: torch.Size) -> Tensor:
     return values.new_zeros(shape).view(-1, *values.shape[1:]).index_copy_(0, rows, values).view(shape)
 
 
-# Of each divergence: its value from log q and log p, with what its derivative by log q reads. The order of the
-# operations is that in which autograd meets those of kd_lab/how/divergences.py.
+# Of each divergence: its value from log q and log p, with what its derivative by log q reads, and that derivative. The
+# order of the operations is that in which autograd meets those of kd_lab/how/divergences.py.
+
+
+def _values(divergence: str, s: Tensor, t: Tensor, beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+    match divergence:
+        case "forward_kl":
+            q, p = s.exp(), t.exp()
+            return _kl(t, s, p, q)[0], (q, p)
+        case "reverse_kl":
+            q = s.exp()
+            value, log_ratio = _kl(s, t, q, t.exp())
+            return value, (q, log_ratio)
+        case "total_variation":
+            q = s.exp()
+            gap = q - t.exp()
+            sign = gap.sign()
+            return gap.mul_(sign).sum(-1).div_(2), (q, sign)
+    logm, m, share = _mixture(s, t, beta)
+    match divergence:
+        case "jsd":
+            q, p = s.exp(), t.exp()
+            teacher_part, _ = _kl(t, logm, p, m)
+            student_part, log_ratio = _kl(s, logm, q, m)
+            return teacher_part.mul_(beta).add_(student_part.mul_(1 - beta)), (q, p, m, share, log_ratio)
+        case "skew_kl":
+            p = t.exp()
+            return _kl(t, logm, p, m)[0], (p, m, share)
+        case "skew_reverse_kl":
+            q = s.exp()
+            value, log_ratio = _kl(s, logm, q, m)
+            return value, (q, m, share, log_ratio)
+    raise AssertionError(divergence)  # the checks know the names
+
+
+def _slope(divergence: str, parts: tuple[Tensor, ...], pull: Tensor, beta: float) -> Tensor:
+    match divergence:
+        case "forward_kl":
+            q, p = parts
+            return (q * pull).sub_(p * pull)
+        case "reverse_kl":
+            return _by_first(*parts, pull)
+        case "total_variation":
+            q, sign = parts
+            return (sign * (pull / 2)).mul_(q)
+        case "jsd":
+            q, p, m, share, log_ratio = parts
+            of_teacher, of_student = pull * beta, pull * (1 - beta)
+            by_mixture = (m * of_student).sub_(q * of_student).add_(m * of_teacher).sub_(p * of_teacher)
+            return _by_first(q, log_ratio, of_student).add_(by_mixture.div_(share))
+        case "skew_kl":
+            p, m, share = parts
+            return (m * pull).sub_(p * pull).div_(share)
+        case "skew_reverse_kl":
+            q, m, share, log_ratio = parts
+            return _by_first(q, log_ratio, pull).add_((m * pull).sub_(q * pull).div_(share))
+    raise AssertionError(divergence)
 
 
 def _kl(logp: Tensor, logq: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,93 +228,8 @@ def _by_first(p: Tensor, log_ratio: Tensor, pull: Tensor) -> Tensor:
     return (log_ratio * pull).sub_(pull).mul_(p).add_(p * pull)
 
 
-def _forward(s: Tensor, t: Tensor, _beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    q, p = s.exp(), t.exp()
-    return _kl(t, s, p, q)[0], (q, p)
-
-
-def _forward_slope(parts: tuple[Tensor, ...], pull: Tensor, _beta: float) -> Tensor:
-    q, p = parts
-    return (q * pull).sub_(p * pull)
-
-
-def _reverse(s: Tensor, t: Tensor, _beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    q = s.exp()
-    value, log_ratio = _kl(s, t, q, t.exp())
-    return value, (q, log_ratio)
-
-
-def _reverse_slope(parts: tuple[Tensor, ...], pull: Tensor, _beta: float) -> Tensor:
-    return _by_first(*parts, pull)
-
-
 def _mixture(s: Tensor, t: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """log m, m, and the factor on a slope by log m that makes it one by log q, upside down."""
+    """log m, m, and that by which a slope by log m is divided to be one by log q."""
     teacher_part, student_part = t + math.log(beta), s + math.log1p(-beta)
     logm = torch.logaddexp(teacher_part, student_part)
     return logm, logm.exp(), teacher_part.sub_(student_part).exp_().add_(1)
-
-
-def _jsd(s: Tensor, t: Tensor, beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    q, p, (logm, m, share) = s.exp(), t.exp(), _mixture(s, t, beta)
-    teacher_part, _ = _kl(t, logm, p, m)
-    student_part, log_ratio = _kl(s, logm, q, m)
-    return teacher_part.mul_(beta).add_(student_part.mul_(1 - beta)), (q, p, m, share, log_ratio)
-
-
-def _jsd_slope(parts: tuple[Tensor, ...], pull: Tensor, beta: float) -> Tensor:
-    q, p, m, share, log_ratio = parts
-    of_teacher, of_student = pull * beta, pull * (1 - beta)
-    by_mixture = (m * of_student).sub_(q * of_student).add_(m * of_teacher).sub_(p * of_teacher)
-    return _by_first(q, log_ratio, of_student).add_(by_mixture.div_(share))
-
-
-def _skew(s: Tensor, t: Tensor, beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    p, (logm, m, share) = t.exp(), _mixture(s, t, beta)
-    return _kl(t, logm, p, m)[0], (p, m, share)
-
-
-def _skew_slope(parts: tuple[Tensor, ...], pull: Tensor, _beta: float) -> Tensor:
-    p, m, share = parts
-    return (m * pull).sub_(p * pull).div_(share)
-
-
-def _skew_reverse(s: Tensor, t: Tensor, beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    q, (logm, m, share) = s.exp(), _mixture(s, t, beta)
-    value, log_ratio = _kl(s, logm, q, m)
-    return value, (q, m, share, log_ratio)
-
-
-def _skew_reverse_slope(parts: tuple[Tensor, ...], pull: Tensor, _beta: float) -> Tensor:
-    q, m, share, log_ratio = parts
-    return _by_first(q, log_ratio, pull).add_((m * pull).sub_(q * pull).div_(share))
-
-
-def _total_variation(s: Tensor, t: Tensor, _beta: float) -> tuple[Tensor, tuple[Tensor, ...]]:
-    q = s.exp()
-    gap = q - t.exp()
-    sign = gap.sign()
-    return gap.mul_(sign).sum(-1).div_(2), (q, sign)
-
-
-def _total_variation_slope(parts: tuple[Tensor, ...], pull: Tensor, _beta: float) -> Tensor:
-    q, sign = parts
-    return (sign * (pull / 2)).mul_(q)
-
-
-_VALUES = {
-    "forward_kl": _forward,
-    "reverse_kl": _reverse,
-    "jsd": _jsd,
-    "skew_kl": _skew,
-    "skew_reverse_kl": _skew_reverse,
-    "total_variation": _total_variation,
-}
-_SLOPES = {
-    "forward_kl": _forward_slope,
-    "reverse_kl": _reverse_slope,
-    "jsd": _jsd_slope,
-    "skew_kl": _skew_slope,
-    "skew_reverse_kl": _skew_reverse_slope,
-    "total_variation": _total_variation_slope,
-}

@@ -93,18 +93,14 @@ def generate(
     tokens = prompts.new_full((batch_size, width + max_new_tokens), model.end)
     given = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
     tokens[:, :width] = prompts.where(given[:, :width], model.end)
-    longest = int(lengths.max())
     going = torch.ones(batch_size, dtype=torch.bool, device=device)
     with evaluating(model):
         read, cache = last_logits(model), model.new_cache(batch_size, tokens.shape[1] - 1) if cached else None
         for t in range(int(lengths.min()), tokens.shape[1]):
             logits = read(tokens[:, cache.length : t], cache=cache) if cached else read(tokens[:, :t])
             new = logits.argmax(-1) if greedy else _drawn(logits, temperature, top_p, generator)
-            goes_on, new = new != model.end, new.where(going, model.end)
-            if t < longest:
-                goes_on, new = goes_on | given[:, t], tokens[:, t].where(given[:, t], new)
-            tokens[:, t] = new
-            going &= goes_on
+            tokens[:, t] = tokens[:, t].where(given[:, t], new.where(going, model.end))
+            going &= given[:, t] | (new != model.end)
             if not going.any():
                 break
     return tokens
