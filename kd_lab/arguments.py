@@ -61,22 +61,43 @@ def checked(thing: T) -> T:
     >>> soften(torch.zeros(2, 3), temperature=-1.0)
     Traceback (most recent call last):
     ValueError: temperature is -1.0; expected a number above 0 that fp32 can hold
-    >>> soften([[0.0, 1.0]])
-    Traceback (most recent call last):
-    ValueError: logits is a list; expected a tensor of floating point numbers [B, V]; write torch.tensor(…)
     """
     if isinstance(thing, type):
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
     function: Any = thing
+    held: set[Any] = set()  # calls that were found right, which need no other look
 
     @wraps(function)
     def with_checks(*args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_compiling():
-            check(function, args, kwargs)
+            seen = _all_that_a_check_sees(args, kwargs)
+            if seen is None or seen not in held:
+                check(function, args, kwargs)
+                if len(held) >= REMEMBERED:
+                    held.clear()
+                held.add(seen)
         return function(*args, **kwargs)
 
     return with_checks  # type: ignore[return-value]
+
+
+REMEMBERED = 1024  # calls of each function
+_PLAIN = frozenset({float, int, str, bool, type(None)})
+
+
+def _all_that_a_check_sees(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Types, shapes and devices of tensors, and plain values with their types; None where there is anything else."""
+    seen: list[Any] = [len(args)]
+    for value in (*args, *kwargs, *kwargs.values()):
+        kind = type(value)
+        if kind is Tensor or kind is nn.Parameter:
+            seen += (value.dtype, value.shape, value.layout, value.device)
+        elif kind in _PLAIN:
+            seen += (kind, value)
+        else:
+            return None
+    return tuple(seen)
 
 
 def check(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -139,13 +160,10 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation is int:
         return isinstance(value, Integral) and not isinstance(value, bool) and -(1 << 63) <= int(value) < 1 << 63
     if annotation is float:
-        if not isinstance(value, Real) or isinstance(value, bool):
-            return False
-        if isinstance(value, Integral):
-            return _fits(value, int)
-        return not math.isnan(value)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return is_number and (_fits(value, int) if isinstance(value, Integral) else not math.isnan(value))
     if _is_array(annotation) or annotation is Tensor:
-        return isinstance(value, Tensor) and _holds_numbers(value) and _has_dtype(value, annotation)
+        return isinstance(value, Tensor) and value.layout is torch.strided and _has_dtype(value, annotation)
     if origin is type or annotation is type:
         return isinstance(value, type)
     if origin is Callable or annotation is Callable:
@@ -182,10 +200,6 @@ def _items_fit(value: Any, inside: tuple[Any, ...]) -> bool:
     return all(_fits(item, inside[0]) for item in value if not (isinstance(item, float) and math.isnan(item)))
 
 
-def _holds_numbers(value: Tensor) -> bool:
-    return value.layout is torch.strided and not value.is_quantized
-
-
 @cache
 def _dtypes(annotation: Any) -> frozenset[str] | None:
     names = getattr(annotation, "dtypes", None)
@@ -194,7 +208,7 @@ def _dtypes(annotation: Any) -> frozenset[str] | None:
 
 def _has_dtype(value: Tensor, annotation: Any) -> bool:
     dtypes = _dtypes(annotation)
-    return dtypes is None or str(value.dtype).removeprefix("torch.") in dtypes
+    return not value.is_quantized and (dtypes is None or str(value.dtype).removeprefix("torch.") in dtypes)
 
 
 def _check_axes(name: str, value: Tensor, annotation: Any, axes: dict[str, tuple[Any, str]]) -> None:
@@ -228,7 +242,7 @@ def _said(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
     if isinstance(value, Tensor):
-        kind = "" if _holds_numbers(value) else f" with layout {value.layout}"
+        kind = "" if value.layout is torch.strided else f" with layout {value.layout}"
         return f"a tensor of {value.dtype}, shape {tuple(value.shape)}{kind}"
     if value is None or isinstance(value, bool | Real | str):
         return f"{value!r:.80}"
@@ -274,14 +288,8 @@ def _remedy(value: Any, annotation: Any) -> str:
         if value.layout is not torch.strided:
             return "; write .to_dense()"
         dtypes = _dtypes(arrays[0]) or frozenset()
-        wanted = next(
-            (
-                call
-                for call in ("float", "long", "bool")
-                if {"long": "int64", "float": "float32"}.get(call, call) in dtypes
-            ),
-            "",
-        )
+        casts = {"float": "float32", "long": "int64", "bool": "bool"}
+        wanted = next((call for call, dtype in casts.items() if dtype in dtypes), "")
         return f"; write .{wanted}() if that is what you mean" if wanted else ""
     if arrays and isinstance(value, list | tuple | np.ndarray | int | float):
         return "; write torch.tensor(…)"

@@ -122,3 +122,26 @@ def test_no_public_entry_point_falls_over_a_bad_argument(parts):
     command = [sys.executable, HERE / "hostile_calls.py", *parts, "--every", "11", "-v"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3000)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_a_call_that_was_found_right_excuses_no_other():
+    """Calls are remembered by all that a check sees: a dtype, a shape, a device or a value more or less is another."""
+    good = {"logits": torch.zeros(2, 3), "mask": torch.zeros(2, dtype=torch.bool), "steps": 1, "temperature": 1}
+    for change in (
+        {"logits": torch.zeros(2, 3, dtype=torch.long)},
+        {"logits": torch.zeros(3)},
+        {"logits": torch.zeros(2, 3, device="meta")},
+        {"logits": torch.zeros(2, 3).to_sparse()},
+        {"mask": torch.zeros(3, dtype=torch.bool)},
+        {"mask": torch.zeros(2)},
+        {"mask": None, "ids": torch.zeros(2)},
+        {"steps": True},
+        {"steps": 1.0},
+        {"steps": 0},
+        {"temperature": float("nan")},
+        {"mode": "median"},
+    ):
+        for _ in range(2):
+            assert probe(**good) == "held"
+            with pytest.raises(ValueError, match="expected"):
+                probe(**(good | change))

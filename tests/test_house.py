@@ -34,6 +34,7 @@ CAPABILITIES = {  # files and lines that each has added
     "scales, softcaps and labels in the linear loss": (1, 280),
     "checkpoints that refuse impossible names and clear killed writes; tensors without numbers refused": (0, 20),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
+    "few logits without autograd's operations, one more token without modules, sizes before models": (2, 500),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,
         920,

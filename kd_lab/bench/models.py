@@ -170,9 +170,9 @@ def generation(rounds: int, batch_size: int, one_by_one: bool = False) -> str:
 def overhead(rounds: int, batch_size: int = 1) -> str:
     """The share of a cached step that is no arithmetic, and the ratio that no cache can pass because of it.
 
-    A model of the same depth and width 8 calls as many operations from as many modules, and has next to nothing to
-    multiply. Its seconds are those of Python and of starting operations: less than the wide model spends on them, whose
-    operations touch more memory as well.
+    A model of the same depth and width 8 calls as many operations, and has next to nothing to multiply. Its seconds are
+    those of Python and of starting operations: less than the wide model spends on them, whose operations touch more
+    memory as well.
     """
     torch.manual_seed(0)
     baseline, ours = Baseline(SHAPE).eval(), never_ending(GPT(SHAPE))

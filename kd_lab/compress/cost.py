@@ -96,9 +96,7 @@ def parameter_count(config: GPTConfig) -> int:
     >>> parameter_count(GPTConfig(vocab_size=27, context=14, layers=4, heads=4, width=128))
     792832
     """
-    return (config.vocab_size + config.context + 1) * config.width + config.layers * (
-        _multiplied_per_layer(config) + 2 * config.width
-    )
+    return config.matrix_numbers + config.vector_numbers
 
 
 def _multiplied_per_layer(config: GPTConfig) -> int:

@@ -21,17 +21,19 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from kd_lab.how.chunked import chunked_softmax_kl
-from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.few_logits import few_softmax_kl
 from kd_lab.how.reference import in_transform, reference_softmax_kl
 
 BACKENDS = ("auto", "reference", "chunked", "triton")
-SMALL, SMALL_MIXTURE = 2**17, 2**13
-"""Logits of one side up to which the formula is the faster one on a CPU; a mixture's formula is four times as long."""
+SMALL = 2**17
+"""Logits of one side up to which the starts of operations count more than what they do to memory."""
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
-def choose_backend(name: str, device: torch.device, dtype: torch.dtype, small: bool = False) -> Callable[..., Tensor]:
-    """The function for logits of this device, dtype and size: (student_logits, teacher_logits, *, …) -> losses.
+def choose_backend(
+    name: str, device: torch.device, dtype: torch.dtype, logits: int = SMALL + 1
+) -> Callable[..., Tensor]:
+    """The function for logits of this device, dtype and number: (student_logits, teacher_logits, *, …) -> losses.
 
     Raises:
         ValueError: the name is unknown, or the backend cannot run here.
@@ -42,22 +44,15 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype, small: b
         return reference_softmax_kl
     if name == "auto":
         on_gpu = "triton" if _HAS_TRITON else "reference"
-        name = {"cpu": "reference" if small else "chunked", "cuda": on_gpu}.get(device.type, "reference")
+        if logits <= SMALL and device.type == "cpu":
+            return few_softmax_kl
+        name = {"cpu": "chunked", "cuda": on_gpu}.get(device.type, "reference")
     match name:
         case "triton":
             return _triton(device)
         case "chunked":
             return chunked_softmax_kl
     return reference_softmax_kl
-
-
-def is_small(divergence: str, logits: int) -> bool:
-    """Whether so few logits are done sooner by the formula.
-
-    >>> is_small("forward_kl", 64 * 27), is_small("jsd", 512 * 1000)
-    (True, False)
-    """
-    return logits <= (SMALL_MIXTURE if DIVERGENCES[divergence].is_mixture else SMALL)
 
 
 def _triton(device: torch.device) -> Callable[..., Tensor]:

@@ -13,12 +13,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kd_lab.how.chunk_loss import Loss, chunk_loss
+from kd_lab.how.chunk_loss import Loss, chunk_loss, matrices_of_scratch
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.early_gradient import EarlyGradient
 
-CHUNK = 2**18
-"""Elements of a chunk, so that the four fp32 tensors of a thread are 4 MiB: its L2, and a slice of the L3."""
+CHUNK = 2**19
+"""Elements of a chunk. The four fp32 tensors of a thread are then 8 MiB, a slice of the L3.
+
+In smaller chunks it counts what it costs to start sixty operations, half of them on one number per row.
+"""
 
 _HUGE = 2**22  # bytes from which numpy asks the system for huge pages
 
@@ -180,7 +183,7 @@ def sweep_rows(
     sides = as_matrix(student), as_matrix(teacher)
     threads = 1 if device.type != "cpu" or student.numel() <= CHUNK else torch.get_num_threads()
     pending = iter(row_chunks(mask, losses.numel(), rows_of_a_chunk(vocabulary, losses.numel(), threads)))
-    matrices = 4 if labels is None else 5
+    matrices = 1 + matrices_of_scratch(loss, labels is not None, statistics is not None)
 
     def work() -> None:
         scratch = None
@@ -193,7 +196,7 @@ def sweep_rows(
             if direct:
                 out = as_matrix(gradient)[rows]
             weight = None if weights is None else weights[rows]
-            chosen = None if labels is None else labels.reshape(-1)[rows]
+            chosen = None if labels is None else labels.reshape(-1, 1)[rows]
             collected = None if statistics is None else statistics.new_empty(len(x), 4)
             losses.view(-1)[rows] = chunk_loss(x, y, loss, weight, out, free, chosen, collected)
             if gradient is not None and not direct:
@@ -242,7 +245,7 @@ def rows_of_a_chunk(vocabulary: int, positions: int, threads: int) -> int:
     """As many rows as fit `CHUNK`, but with many threads fewer: all of their scratch is ⅛ of the gradient at most.
 
     >>> rows_of_a_chunk(50_257, positions=1024, threads=2), rows_of_a_chunk(50_257, positions=1024, threads=16)
-    (5, 2)
+    (10, 2)
     """
     rows = max(1, CHUNK // vocabulary)
     return rows if threads == 1 else max(1, min(rows, positions // (32 * threads)))

@@ -64,7 +64,7 @@ def reduce(
             return losses
         case "sum":
             return losses.sum()
-    return losses.sum() / _denominator(losses, mask, normalizer)
+    return losses.sum() / denominator_of(losses, mask, normalizer)
 
 
 def position_weights(
@@ -85,11 +85,12 @@ def position_weights(
     device = device if mask is None else mask.device
     counted = torch.ones(shape, device=device) if mask is None else mask.float()
     if reduction == "mean":
-        counted = counted / _denominator(counted, mask, normalizer)
+        counted = counted / denominator_of(counted, mask, normalizer)
     return counted if weights is None else counted * weights
 
 
-def _denominator(losses: Tensor, mask: Tensor | None, normalizer: float | Tensor | None) -> float | Tensor:
+def denominator_of(losses: Tensor, mask: Tensor | None, normalizer: float | Tensor | None) -> float | Tensor:
+    """The number by which the sum is divided for a mean."""
     if isinstance(normalizer, Tensor):
         normalizer = normalizer.detach().reshape(()).to(losses)
         return torch.where(normalizer == 0, torch.inf, normalizer)  # nothing counts, and 0/∞ is 0

@@ -8,9 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.arguments import check, checked
-from kd_lab.how.backends import choose_backend, is_small
+from kd_lab.how.backends import choose_backend
 from kd_lab.how.checks import check_labels, check_options, check_pair, check_positions, check_weights
 from kd_lab.how.chunked import chunked_softmax_kl
+from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.few_logits import FEW_OF_MIXTURE, few_softmax_kl
 from kd_lab.how.reduction import position_weights, reduce
 from kd_lab.how.reference import Statistics, reference_likelihood, reference_softmax_kl, reference_statistics
 
@@ -126,16 +128,23 @@ def _evaluate(
     labels, mask = check_labels(labels, label_weight, ignore_index, mask, student, student.shape[-1])
     weights = check_weights(weights, student)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
-    per_position = choose_backend(backend, student.device, dtype, is_small(gap["divergence"], student.numel()))
-    # The fast backends can make the gradient in the same visit if they know the factor that the reduction will bring.
-    factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
-    figures = None
-    supervision = {"labels": labels, "label_weight": label_weight}
+    per_position = choose_backend(backend, student.device, dtype, student.numel())
+    if per_position is few_softmax_kl:
+        of_formula = not DIVERGENCES[gap["divergence"]].is_mixture or student.numel() <= FEW_OF_MIXTURE
+        plain = not label_weight and not with_statistics
+        if plain and (of_formula or (reduction != "none" and dtype == teacher.dtype == torch.float32)):
+            options = {"mask": mask, "reduction": reduction, "normalizer": normalizer, "weights": weights}
+            return few_softmax_kl(student, teacher, **gap, **options), None
+        per_position = reference_softmax_kl if of_formula else chunked_softmax_kl
+    by_formula = per_position is reference_softmax_kl
+    figures, supervision = None, {"labels": labels, "label_weight": label_weight}
+    if not by_formula:  # the gradient can be made in the same visit, by the factor that the reduction will bring
+        factor = position_weights(student.shape[:-1], mask, reduction, normalizer, weights, student.device)
     if per_position is chunked_softmax_kl:
         losses, figures = chunked_softmax_kl(
             student, teacher, **gap, mask=mask, expected_upstream=factor, statistics=with_statistics, **supervision
         )
-    elif per_position is reference_softmax_kl or label_weight == 1 or with_statistics:
+    elif by_formula or label_weight == 1 or with_statistics:
         losses = per_position(student, teacher, **gap, mask=mask) if label_weight < 1 else 0.0
         if label_weight:
             losses = (1 - label_weight) * losses + label_weight * reference_likelihood(student, labels, mask)

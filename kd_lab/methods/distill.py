@@ -88,9 +88,9 @@ def distill(
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
             training.begin(teacher, world)
             _train(training, breaks, progress and training.ranks.rank == 0)
+        return training.result()
     except KeyboardInterrupt:
-        return training.result(interrupted=True)
-    return training.result()
+        return training.result(interrupted=training.done < steps)
 
 
 @dataclass(frozen=True)

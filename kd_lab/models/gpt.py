@@ -56,6 +56,18 @@ class GPTConfig:
         """Of each perceptron: `channels`, or four times the width."""
         return self.channels or 4 * self.width
 
+    @property
+    def matrix_numbers(self) -> int:
+        """Numbers in all matrices of a GPT of this shape, known without making one."""
+        gathered = self.heads * self.features_a_head
+        in_blocks = self.layers * (4 * gathered + 2 * self.hidden_units)
+        return self.width * (self.vocab_size + self.context + in_blocks)
+
+    @property
+    def vector_numbers(self) -> int:
+        """Numbers in all its vectors, which are those of the norms."""
+        return self.width * (2 * self.layers + 1)
+
 
 @dataclass
 class KVCache:
@@ -64,10 +76,12 @@ class KVCache:
     keys: list[Float[Tensor, "B heads L features"]]  # one tensor per layer, room for L tokens
     values: list[Float[Tensor, "B heads L features"]]
     length: int = 0  # tokens read; setting it lower forgets the last ones
+    plain: bool = False  # the model was made of its own modules alone when the cache was made
 
     def select(self, rows: Int[Tensor, " N"]) -> "KVCache":
         """A new cache whose row i continues row `rows[i]` of this one."""
-        return KVCache([keys[rows] for keys in self.keys], [values[rows] for values in self.values], self.length)
+        keys, values = ([tensor[rows] for tensor in side] for side in (self.keys, self.values))
+        return KVCache(keys, values, self.length, self.plain)
 
 
 class Attention(nn.Module):
@@ -182,7 +196,8 @@ class GPT(nn.Module):
     def new_cache(self, batch_size: int, length: int) -> KVCache:
         """An empty cache with room for `length` tokens in each of `batch_size` rows."""
         shape = (batch_size, self.config.heads, length, self.config.features_a_head)
-        return KVCache(*([self.head.new_empty(shape) for _ in self.blocks] for _ in ("keys", "values")))
+        keys, values = ([self.head.new_empty(shape) for _ in self.blocks] for _ in ("keys", "values"))
+        return KVCache(keys, values, plain=_is_plain(self))
 
     def forward(
         self,
@@ -202,6 +217,8 @@ class GPT(nn.Module):
         Raises:
             ValueError: past and new tokens together exceed the context or the cache.
         """
+        if not return_hidden and self._reads_one_more(tokens, cache):
+            return F.linear(self.norm(one_more(self, tokens, cache)), self.head)
         hidden = self.stream(tokens, cache)
         last = self.norm(hidden[-1][:, -1:] if last_only else hidden[-1])
         logits = F.linear(last, self.head)
@@ -213,21 +230,13 @@ class GPT(nn.Module):
 
     def stream(self, tokens: Int[Tensor, "B T"], cache: KVCache | None = None) -> list[Float[Tensor, "B T W"]]:
         """The stream after each block; `forward` says what is read and what is refused."""
-        past = cache.length if cache else 0
-        room = min(self.context, cache.keys[0].shape[2]) if cache else self.context
+        past, room = (cache.length, self._room(cache)) if cache else (0, self.context)
         if past + tokens.shape[1] > room:
             raise ValueError(
                 f"{tokens.shape[1]} tokens came after {past}; expected at most {room} in all, the context of the model "
                 "or the length of its cache: cut the text, or build the model with a longer context"
             )
-        try:
-            x = self.tokens(tokens) + self.positions.weight[past : past + tokens.shape[1]]
-        except IndexError as error:
-            raise ValueError(
-                f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}: "
-                "encode the text with the vocabulary that the model was made for"
-            ) from error
-        x = F.dropout(x, self.config.dropout, self.training)
+        x = F.dropout(self.embedded(tokens, past), self.config.dropout, self.training)
         hidden = []
         for layer, block in enumerate(self.blocks):
             x = block(x, cache, layer)
@@ -235,3 +244,55 @@ class GPT(nn.Module):
         if cache:
             cache.length += tokens.shape[1]
         return hidden
+
+    def embedded(self, tokens: Int[Tensor, "B T"], past: int) -> Float[Tensor, "B T W"]:
+        """Tokens and their positions, behind `past` others."""
+        try:
+            return self.tokens(tokens) + self.positions.weight[past : past + tokens.shape[1]]
+        except IndexError as error:
+            raise ValueError(
+                f"token ids reach from {int(tokens.min())} to {int(tokens.max())}; expected 0 … {self.vocab_size - 1}: "
+                "encode the text with the vocabulary that the model was made for"
+            ) from error
+
+    def _room(self, cache: KVCache) -> int:
+        return min(self.context, cache.keys[0].shape[2])
+
+    def _reads_one_more(self, tokens: Int[Tensor, "B T"], cache: KVCache | None) -> bool:
+        if cache is None or not (cache.plain and 0 < cache.length < self._room(cache) and tokens.shape[1] == 1):
+            return False
+        return not (self.training or torch.is_grad_enabled())
+
+
+def one_more(model: GPT, tokens: Int[Tensor, "B 1"], cache: KVCache) -> Float[Tensor, "B 1 W"]:
+    """The stream behind the last block for one more token: `GPT.stream` without its modules, to the same bits.
+
+    With one token to read, half of a step on a CPU is spent on entering modules and on dropouts that do nothing.
+    """
+    past, batch_size = cache.length, len(tokens)
+    x = model.embedded(tokens, past)
+    for block, keys, values in zip(model.blocks, cache.keys, cache.values, strict=True):
+        attention, norm, second = block.attention, block.attention_norm, block.perceptron_norm
+        y = F.layer_norm(x, norm.normalized_shape, norm.weight, None, norm.eps)
+        y = F.linear(y, attention.query_key_value.weight).view(batch_size, 3, attention.heads, 1, -1)
+        query, key, value = y.unbind(1)
+        keys.narrow(2, past, 1).copy_(key)
+        values.narrow(2, past, 1).copy_(value)
+        seen = keys.narrow(2, 0, past + 1), values.narrow(2, 0, past + 1)
+        y = F.scaled_dot_product_attention(query, *seen).view(batch_size, 1, -1)
+        x = x.add_(F.linear(y, attention.project.weight))
+        y = F.layer_norm(x, second.normalized_shape, second.weight, None, second.eps)
+        x = x.add_(F.linear(F.linear(y, block.expand.weight).relu_(), block.contract.weight))
+    cache.length += 1
+    return x
+
+
+_OWN = (GPT, Block, Attention, nn.Embedding, nn.Linear, nn.LayerNorm, nn.ModuleList)
+
+
+def _is_plain(model: GPT) -> bool:
+    """Whether no module was exchanged, given a hook or a parametrization: `one_more` would pass over it."""
+    return not any(
+        type(module) not in _OWN or (module is not model and (module._forward_hooks or module._forward_pre_hooks))
+        for module in model.modules()
+    )

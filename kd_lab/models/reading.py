@@ -18,8 +18,8 @@ from kd_lab.worlds import Batch
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model in eval mode (no dropout), and each of its modules back where it was, also after an error."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    try:  # from the first change on: an interrupt may come at any line
+        model.eval()
         yield
     finally:
         for module, training in modes:

@@ -52,11 +52,18 @@ def load_model(path: str | Path) -> GPT:
     """
     weights, about = read_tensors(Path(path))
     try:
-        model = GPT(GPTConfig(**about["config"]))
+        config = GPTConfig(**about["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{str(path)!r} names no shape of a GPT ({error}); expected a file that save_model wrote"
         ) from error
+    held, wanted = sum(map(Tensor.numel, weights.values())), config.matrix_numbers + config.vector_numbers
+    if wanted > 2 * held:  # else the model is made, and the weight that does not fit is named
+        raise ValueError(
+            f"{str(path)!r} does not fit the shape that it names: {held:,} numbers came; expected {wanted:,} for "
+            f"{config}. Write it again with save_model, or delete it"
+        )
+    model = GPT(config)
     _fill(model, weights, path)
     return model.eval()
 

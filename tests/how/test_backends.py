@@ -19,8 +19,9 @@ from logit_pairs import (
 )
 
 from kd_lab.how import softmax_kl
-from kd_lab.how.backends import choose_backend, is_small
+from kd_lab.how.backends import choose_backend
 from kd_lab.how.chunked import chunked_softmax_kl
+from kd_lab.how.few_logits import few_softmax_kl
 from kd_lab.how.reference import reference_softmax_kl
 
 pytestmark = [
@@ -128,13 +129,12 @@ def has_triton() -> bool:
 
 def test_auto_takes_the_formula_for_few_logits_and_for_all_that_only_it_can_do():
     cpu = torch.device("cpu")
-    assert choose_backend("auto", cpu, torch.float32, small=True) is reference_softmax_kl
+    assert choose_backend("auto", cpu, torch.float32, 256 * 27) is few_softmax_kl
+    assert choose_backend("auto", cpu, torch.float64, 256 * 27) is reference_softmax_kl
+    assert choose_backend("auto", cpu, torch.float32, 64 * 50_257) is chunked_softmax_kl
     assert choose_backend("auto", cpu, torch.float32) is chunked_softmax_kl
-    assert choose_backend("chunked", cpu, torch.float32, small=True) is chunked_softmax_kl
+    assert choose_backend("chunked", cpu, torch.float32, 256 * 27) is chunked_softmax_kl
     assert choose_backend("chunked", cpu, torch.float64) is reference_softmax_kl
-    assert is_small("reverse_kl", 256 * 27)
-    assert not is_small("jsd", 1024 * 27)
-    assert not is_small("forward_kl", 64 * 50_257)
 
 
 @every_backend

@@ -4,30 +4,40 @@ import pytest
 import torch
 from logit_pairs import every_divergence, exact, pair
 
-from kd_lab.how.chunk_loss import Loss, chunk_loss
+from kd_lab.how.chunk_divergences import Loss
+from kd_lab.how.chunk_loss import chunk_loss, matrices_of_scratch
+from kd_lab.how.divergences import DIVERGENCES
 
 
 @every_divergence
-@pytest.mark.parametrize("label_weight", [0.0, 0.3])
-def test_the_gradient_may_take_the_place_of_the_logits(divergence, label_weight):
+@pytest.mark.parametrize("label_weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("with_statistics", [False, True])
+def test_the_gradient_may_take_the_place_of_the_logits(divergence, label_weight, temperature, with_statistics):
+    """With as much scratch as is said to be needed, and labels at a τ where their softmax is q, q² or its own."""
     student, teacher = pair(4, 50)
     labels, weight = torch.tensor([0, 49, 7, 7]), torch.tensor([1.0, -2.0, 0.5, 0.0])
-    options = {
-        "divergence": divergence,
-        "beta": 0.3,
-        "temperature": 2.0,
-        "labels": labels,
-        "label_weight": label_weight,
-    }
+    options = {"divergence": divergence, "beta": 0.3, "temperature": temperature}
+    options |= {"labels": labels, "label_weight": label_weight}
     values, gradient = exact(student, teacher, reduction="none", upstream=weight, **options)
-    loss = Loss(divergence, 0.3, 2.0, 1.0 if divergence == "total_variation" else 4.0, label_weight)
-    place, scratch = student.clone(), list(torch.full((4, 4, 50), float("nan")))
-    kept = teacher.clone()
-    chosen = labels if label_weight else None
-    got = chunk_loss(place, teacher, loss, weight[:, None], place, scratch[: 4 if label_weight else 3], chosen)
+    loss = Loss(divergence, 0.3, temperature, DIVERGENCES[divergence].scale(temperature), label_weight)
+    place, kept = student.clone(), teacher.clone()
+    matrices = matrices_of_scratch(loss, label_weight > 0, with_statistics)
+    scratch = list(torch.full((matrices, 4, 50), float("nan")))
+    chosen, statistics = labels[:, None] if label_weight else None, torch.empty(4, 4) if with_statistics else None
+    got = chunk_loss(place, teacher, loss, weight[:, None], place, scratch, chosen, statistics)
     torch.testing.assert_close(got.double(), values, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(place.double(), gradient, rtol=1e-4, atol=1e-6)
     assert torch.equal(teacher, kept)
+
+
+def test_only_labels_at_other_temperatures_than_1_and_2_take_a_matrix():
+    def matrices(divergence, temperature, labels=True):
+        return matrices_of_scratch(Loss(divergence, 0.5, temperature, 1.0, 0.1), labels, False)
+
+    assert [matrices("jsd", temperature) for temperature in (1.0, 2.0, 3.0)] == [3, 3, 4]
+    assert [matrices("forward_kl", temperature) for temperature in (1.0, 2.0, 3.0)] == [3, 3, 3]
+    assert matrices("jsd", 3.0, labels=False) == 3
 
 
 def test_without_a_weight_there_is_a_loss_and_no_gradient():

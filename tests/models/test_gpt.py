@@ -190,3 +190,48 @@ def test_the_usual_shape_is_the_default():
         assert torch.equal(weight, same)
     with pytest.raises(ValueError, match="head_width is 0"):
         GPTConfig(vocab_size=11, context=12, head_width=0)
+
+
+def test_one_more_token_without_modules_has_the_same_bits():
+    model = GPT(GPTConfig(vocab_size=11, context=9, layers=3, heads=2, width=16), seed=1).eval()
+    tokens = torch.randint(11, (3, 9), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        plain, other = model.new_cache(3, 9), model.new_cache(3, 9)
+        assert plain.plain
+        other.plain = False
+        for cache in (plain, other):
+            model(tokens[:, :2], cache=cache)
+        for t in range(2, 9):
+            assert torch.equal(model(tokens[:, t : t + 1], cache=plain), model(tokens[:, t : t + 1], cache=other))
+            if t == 5:  # rows change places, as in a beam
+                rows, tokens = torch.tensor([2, 0, 0]), tokens[torch.tensor([2, 0, 0])]
+                plain, other = plain.select(rows), other.select(rows)
+        for mine, theirs in zip([*plain.keys, *plain.values], [*other.keys, *other.values], strict=True):
+            assert torch.equal(mine, theirs)
+        with pytest.raises(ValueError, match="expected at most 9 in all"):
+            model(tokens[:, :1], cache=plain)
+        cache = model.new_cache(1, 3)
+        model(torch.tensor([[0]]), cache=cache)
+        with pytest.raises(ValueError, match=r"token ids reach from 11 to 11; expected 0 … 10"):
+            model(torch.tensor([[11]]), cache=cache)
+
+
+def test_a_module_that_was_changed_is_not_passed_over():
+    model = GPT(GPTConfig(vocab_size=11, context=9, layers=1, heads=2, width=16, dropout=0.5), seed=1)
+    seen = []
+    handle = model.blocks[0].expand.register_forward_hook(lambda *_: seen.append(1))
+    cache = model.eval().new_cache(1, 9)
+    with torch.no_grad():
+        for token in (3, 4, 5):
+            model(torch.tensor([[token]]), cache=cache)
+    assert len(seen) == 3
+    handle.remove()
+    assert model.new_cache(1, 9).plain
+    torch.nn.utils.parametrize.register_parametrization(model.blocks[0].contract, "weight", torch.nn.Identity())
+    assert not model.new_cache(1, 9).plain
+    cache = GPT(model.config).train().new_cache(4, 9)  # a model that trains drops out, with a cache or without
+    model = GPT(model.config).train()
+    with torch.no_grad():
+        model(torch.zeros(4, 1, dtype=torch.long), cache=cache)
+        cut = model(torch.zeros(4, 1, dtype=torch.long), cache=cache)[:, 0]
+    assert not torch.equal(cut[0], cut[1])

@@ -94,6 +94,10 @@ def test_weights_of_another_shape_are_named(saved):
     save_file(weights, saved, metadata=sealed(weights, {"config": config | {"context": 6}}))
     with pytest.raises(ValueError, match=r"positions.weight has shape \(4, 8\); expected \(6, 8\)"):
         load_model(saved)
+    huge = {"config": config | {"context": 10**15}}  # no machine has room for a model of this shape
+    save_file(weights, saved, metadata=sealed(weights, huge))
+    with pytest.raises(ValueError, match=r"does not fit the shape that it names: 864 numbers came; expected 8,000,"):
+        load_model(saved)
     save_file(weights, saved, metadata=sealed(weights, {"config": {"depth": 3}}))
     with pytest.raises(ValueError, match="names no shape of a GPT"):
         load_model(saved)

@@ -109,7 +109,10 @@ def load_quantized(path: str | Path) -> QuantizedModel:
         raise ValueError(
             f"{str(path)!r} names no shape of a quantized GPT ({error}); expected a file that save_quantized wrote"
         ) from error
-    empty = GPT(config)
+    sizes = {"codes": (torch.uint8, packed_bytes(config.matrix_numbers, scheme.bits))}
+    sizes["rest"] = (torch.float32, config.vector_numbers)
+    _check_sizes({name: tensors[name] for name in sizes if name in tensors}, sizes, path)
+    empty = GPT(config)  # only now: it is as large as the file says
     shapes = {name: tuple(weight.shape) for name, weight in matrices(empty)}
     grids = {name: scheme.scale_shape(shape) for name, shape in shapes.items()}
     rest = {name: len(weight) for name, weight in empty.named_parameters() if weight.ndim == 1}
