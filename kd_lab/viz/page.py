@@ -77,8 +77,8 @@ def strip_row(png: bytes, width: int, heading: str, sentence: str) -> str:
     """A picture and, where the page is wide enough beside it and else under it, what it shows."""
     return (
         f'<div style="display:flex;flex-wrap:wrap;column-gap:16px;margin-bottom:12px">{as_img(png, sentence, width)}'
-        f'<div style="flex:1 1 200px;max-width:{width}px;line-height:1.4"><p><strong>{html.escape(heading)}</strong></p>'
-        f"<p>{html.escape(sentence)}</p></div></div>"
+        f'<div style="flex:1 1 200px;max-width:{width}px;line-height:1.4">'
+        f"<p><strong>{html.escape(heading)}</strong></p><p>{html.escape(sentence)}</p></div></div>"
     )
 
 

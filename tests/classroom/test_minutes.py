@@ -2,7 +2,7 @@ import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
 from kd_lab.classroom.lesson import find_lessons
-from kd_lab.classroom.minutes import Minutes, minutes_of, minutes_on_card, later_minutes
+from kd_lab.classroom.minutes import Minutes, later_minutes, minutes_of, minutes_on_card
 
 SHOWN = "\n# %%\nexplorer.show()\nexplorer.filmstrip()\n"
 

@@ -37,7 +37,7 @@ def section(lesson, heading):
 
 
 def test_the_notebook_is_built_from_this_source(lesson):
-    """Mend with: python -m kd_lab.classroom.build NN"""
+    """Remedy: python -m kd_lab.classroom.build NN"""
     entry = lesson.measured
     assert entry is not None, "not measured yet"
     assert entry["source"] == lesson.fingerprint, "the source has changed since the lesson was built"

@@ -306,7 +306,7 @@ def soft_loss(student_logits, teacher_logits, temperature):
 # %%
 @exercise("01.2")
 def limit_gradient(student_logits, teacher_logits):
-    """The limit of the gradient of τ²·KL with respect to the student's logits as τ → ∞: [..., V] -> [..., V]."""
+    """The gradient of τ²·KL by the student's logits as τ → ∞: [..., V], [..., V] -> [..., V]."""
     ...
 
 
@@ -482,7 +482,7 @@ def cka(x, y):
 
 
 def unexplained(x, y):
-    """The share of the variance of y that a linear map of x misses, on rows it was not fitted to."""
+    """The share of y's variance that a linear map of x misses, on rows it was not fitted to."""
     x, half = torch.cat([x, torch.ones(len(x), 1)], 1), len(x) // 2
     rest = y[half:] - x[half:] @ torch.linalg.lstsq(x[:half], y[:half], driver="gelsd").solution
     return (rest.square().sum() / (y[half:] - y[half:].mean(0)).square().sum()).item()

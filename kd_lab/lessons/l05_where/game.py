@@ -96,7 +96,9 @@ class LabelGame:
         self.rows.append(self.measure())
         self.questions = self.ask() if len(self.rows) <= ROUNDS else []
         before, after = (row["nats"] for row in self.rows[-2:])
-        return f"{said} The student was trained on all {len(self.labels)} labels: R(24) went from {before:.2f} to {after:.2f} nats."
+        return (
+            f"{said} Trained on all {len(self.labels)} labels, the student went from {before:.2f} to {after:.2f} nats."
+        )
 
     def train(self) -> None:
         """Thirty steps on the aggregated set: 32 old texts with the teacher's labels, and all of the learner's."""

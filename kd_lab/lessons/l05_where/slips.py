@@ -1,7 +1,10 @@
 """Slips and recovery without any training: a student whose two rates are set by hand, and the two laws of its error."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from kd_lab.lessons.l05_where.tunes import LOST, tunes
 from kd_lab.measure import pair_reach
@@ -13,7 +16,9 @@ LONGEST = 96
 
 
 def slipping_student(slip: float, recovery: float) -> FiniteStateModel:
-    """A student that knows the tunes and repeats a note with probability `slip`; lost, it writes "!" with `recovery`."""
+    """A student that knows the tunes but for two rates: it repeats a note with probability `slip`, and once it is lost
+    it writes "!" with probability `recovery`.
+    """
     teacher = tunes(typos=0.0)
     says = teacher.logp().exp()
     for note in (1, 2, 3):
@@ -38,6 +43,27 @@ def laws(slip: float, recovery: float, lengths: np.ndarray) -> tuple[np.ndarray,
     return slip * lengths * (lengths - 1) / 2, slip * lengths / recovery if recovery else None
 
 
+def create_panels(figure: Figure) -> dict[str, Any]:
+    """Both panels of `slip_explorer`, and in them the curves that will move."""
+    x = np.arange(2, LONGEST + 1)
+    left, right = figure.subplots(1, 2, width_ratios=(4, 3))
+    (quadratic,) = left.plot(x, x, **BASELINE.line, label="lost for good: ε·L(L−1)/2")
+    (linear,) = left.plot(x, x, **TEACHER.line, label="back after u steps: ε·u·L")
+    (exact,) = left.plot(x, x, **STUDENT.line, label="exact")
+    (here,) = left.plot([2], [1], "o", color=STUDENT.color, markersize=9, clip_on=False)
+    left.set(xscale="log", yscale="log", xlim=(2, LONGEST), ylim=(0.01, 1000), xlabel="length L, tokens")
+    left.set(ylabel="tokens written off the road", title="accumulated")
+    left.set_xticks([2, 6, 12, 24, 48, 96], ["2", "6", "12", "24", "48", "96"])
+    left.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+    left.minorticks_off()
+    left.legend(loc="upper left")
+    (share,) = right.plot(x, x, **STUDENT.line)
+    (plateau,) = right.plot([1, LONGEST], [0, 0], color=FAINT, linestyle="-", linewidth=1)
+    right.set(xlim=(1, LONGEST), ylim=(0, 1), xlabel="token", title="probability of being off the road")
+    right.set_xticks([1, 24, 48, 72, 96])
+    return {"quadratic": quadratic, "linear": linear, "exact": exact, "here": here, "share": share, "at": plateau}
+
+
 def slip_explorer(name: str = "slips") -> Explorer:
     """An explorer of the error by slip rate, recovery and length: both laws and the exact curve.
 
@@ -48,24 +74,6 @@ def slip_explorer(name: str = "slips") -> Explorer:
         name: of the explorer.
     """
     x = np.arange(2, LONGEST + 1)
-
-    def create(figure):
-        left, right = figure.subplots(1, 2, width_ratios=(4, 3))
-        (quadratic,) = left.plot(x, x, **BASELINE.line, label="lost for good: ε·L(L−1)/2")
-        (linear,) = left.plot(x, x, **TEACHER.line, label="back after u steps: ε·u·L")
-        (exact,) = left.plot(x, x, **STUDENT.line, label="exact")
-        (here,) = left.plot([2], [1], "o", color=STUDENT.color, markersize=9, clip_on=False)
-        left.set(xscale="log", yscale="log", xlim=(2, LONGEST), ylim=(0.01, 1000), xlabel="length L, tokens")
-        left.set(ylabel="tokens written off the road", title="accumulated")
-        left.set_xticks([2, 6, 12, 24, 48, 96], ["2", "6", "12", "24", "48", "96"])
-        left.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
-        left.minorticks_off()
-        left.legend(loc="upper left")
-        (share,) = right.plot(x, x, **STUDENT.line)
-        (plateau,) = right.plot([1, LONGEST], [0, 0], color=FAINT, linestyle="-", linewidth=1)
-        right.set(xlim=(1, LONGEST), ylim=(0, 1), xlabel="token", title="probability of being off the road")
-        right.set_xticks([1, 24, 48, 72, 96])
-        return {"quadratic": quadratic, "linear": linear, "exact": exact, "here": here, "share": share, "at": plateau}
 
     def update(artists, slip_percent: float, recovery: float, length: int) -> str:
         slip = slip_percent / 100
@@ -84,8 +92,8 @@ def slip_explorer(name: str = "slips") -> Explorer:
         if recovery:
             bounds += f", back after u = {1 / recovery:.3g} steps {slip * length / recovery:.2f}"
         return (
-            f"With ε = {slip:.2%} and recovery {recovery:g}, {total[length - 1]:.2f} of {length} tokens are written off "
-            f"the road ({bounds}). That is {total[length - 1] / total[length // 2 - 1]:.1f} times as many as at "
+            f"With ε = {slip:.2%} and recovery {recovery:g}, {total[length - 1]:.2f} of {length} tokens are written "
+            f"off the road ({bounds}). That is {total[length - 1] / total[length // 2 - 1]:.1f} times as many as at "
             f"{length // 2} tokens."
         )
 
@@ -96,7 +104,7 @@ def slip_explorer(name: str = "slips") -> Explorer:
             Slider("recovery per step", 0.0, 1.0, 0.05, start=0.1),
             Slider("length L", 8, LONGEST, 4, start=24),
         ],
-        create=create,
+        create=create_panels,
         update=update,
         presets={
             "lost for good": {"recovery per step": 0.0},

@@ -74,7 +74,10 @@ from kd_lab.how import masked_mean
 
 @exercise("06.1")
 def gkd_step(student, teacher, read, write, share, coin, divergence):
-    """The loss of one step, in nats per counted position. `read()` and `write()` give a batch; λ is `share`."""
+    """The loss of one step, in nats per counted position.
+
+    `read()` and `write()` give a batch; λ is `share`.
+    """
     ...
 
 
@@ -212,7 +215,8 @@ for beta in (0.1, 0.5, 0.9):
 
 explorer = beta_explorer(student_logits, teacher_logits, "abcde")
 explorer.show()
-explorer.filmstrip([{"the number": 0.9, "read as": reading} for reading in READINGS] + [{"the number": 0.99}])
+same_number = [{"the number": 0.9, "read as": reading} for reading in READINGS]
+explorer.filmstrip([*same_number, {"the number": 0.99}])
 
 # %% [markdown]
 # **A popular trap.** Three readings of one number are in circulation.
@@ -308,7 +312,8 @@ for fraction in grid.fractions:
     now = mean_interval([run["curve"][-1][0] for run in runs])
     stored = mean_interval(grid.curves("echo", "jsd", fraction, "forward_kl")[:3, -1])
     agreed += abs(stored[0] - now[0]) <= stored[1] + now[1]
-    print(f"λ = {fraction:<5g}{'':25} {stored[0]:.3f} ± {stored[1]:.3f}         {now[0]:.3f} ± {now[1]:.3f}")
+    then, again = (f"{mean:.3f} ± {half:.3f}" for mean, half in (stored, now))
+    print(f"λ = {fraction:<5g}{'':25} {then}         {again}")
 claim(
     "C06c",
     "Training again gives the stored grid.",
@@ -448,7 +453,10 @@ claim(
 # %%
 @exercise("06.3")
 def recognise(theirs, candidates, student_logits, teacher_logits):
-    """The name of the candidate that trains as `theirs` does, or None: two functions of (logits, logits) -> []."""
+    """The name of the candidate that trains as `theirs` does, or None.
+
+    `theirs` and each candidate: (logits, logits) -> [].
+    """
     ...
 
 
