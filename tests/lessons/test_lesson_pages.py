@@ -63,7 +63,7 @@ def test_a_prediction_is_answered_soon(page):
 
 
 def test_the_steps_of_a_round_are_labelled_alike(page):
-    """**Explore.** and not **Explore**, **Explore:** or "Explore"."""
+    """**Explore.** and not **Explore**, **Explore:** or **Explore: what follows**."""
     text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
-    labels = re.findall(r"\*\*(?:Predict|Explore|Derive|Build|Check|Experiment)\b[^*]{0,2}\*\*", text)
-    assert [label for label in labels if not label.endswith(".**")] == []
+    labels = re.findall(r"\*\*(?:Predict|Explore|Derive|Build|Check|Experiment|Play)(?![ \w])[^*]*\*\*", text)
+    assert [label for label in labels if not re.fullmatch(r"\*\*\w+\.\*\*", label)] == []

@@ -12,8 +12,6 @@ from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, 
 from kd_lab.classroom.minutes import MOST, TOLERANCE, later_minutes, minutes_of, minutes_on_card, words
 
 SECONDS, MEMORY_MIB, WORDS = 90, 2048, 250
-FOLDED = {"01": 345, "06": 330}
-"""Lessons with a longer stretch, some of it in a fold: a box from the wild, and the answers to a riddle."""
 
 
 def markdown(lesson):
@@ -144,7 +142,7 @@ def test_no_more_than_so_many_words_between_two_actions(lesson):
         elif "teacher" not in tags(cell):
             text, recap, _ = cell.source.partition("## Recap")
             count += words(text)  # folds included, but for hints and solutions, which nobody has to open
-            assert count <= FOLDED.get(lesson.number, WORDS), (
+            assert count <= WORDS, (
                 f"{count} words before the next cell that does something, at:\n{cell.source[:200]}"
             )
             if recap:

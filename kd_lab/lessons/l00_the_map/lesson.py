@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** Python, a little PyTorch, and what a neural network's training loop looks like. No other lesson.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do. {{measured}}
 
 # %%
 import math

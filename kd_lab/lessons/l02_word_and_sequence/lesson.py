@@ -606,7 +606,7 @@ claim(
 # The student of modes was shown one continuation where real names have many.
 # It is good at answering once, and no longer at saying what else there is.
 #
-# ## 4 · What to keep of the teacher
+# ## 4 · What to keep of the teacher (optional)
 #
 # Running the teacher at every step is costly, so its answers are often stored.
 # The word-level target of one token is $V$ numbers; with $V \approx 50{,}000$ that is more than everything else in the data set.

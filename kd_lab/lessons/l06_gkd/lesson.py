@@ -27,7 +27,7 @@ show(
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lessons 03](03_which_kl.ipynb) and [03b](03b_between_the_kls.ipynb) (the divergences), [lesson 05](05_where.ipynb) (on-policy distillation).
 #
-# **Time:** 50 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do, and 5 minutes more for the riddle in section 5. {{measured}}
 
 # %%
 import numpy as np
@@ -517,10 +517,17 @@ theirs.show()
 theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 
 # %% [markdown]
-# ## 5 · Find the fault
+# ## In the wild
+#
+# The Qwen3 report (2025) distils in two phases: off-policy, on texts of larger models; then on-policy, where the student writes and a KL fits its logits to the teacher's.
+# On our dials that is a walk from λ = 0 to λ = 1 in one training.
+# TRL's defaults differ between its own two trainers: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
+# Our grid shares the dials and the judges with such runs; it lacks scale, and a use to judge the student by.
+#
+# ## 5 · Find the fault (optional)
 #
 # Nine students learn from the surname teacher at word level: same start, same batches, same steps.
-# One loop is healthy; each of the others has one popular fault.
+# One loop is healthy; the others have one popular fault each.
 #
 # | fault | what the code does |
 # |---|---|
@@ -533,8 +540,8 @@ theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 # | teacher softened alone | τ = 2 for the teacher, τ = 1 for the student |
 # | teacher in train mode | its dropout is on |
 #
-# A training log shows you only the first panel.
-# Some faults cannot be seen there at all; others change the number by a factor, and their students are as good as the healthy one.
+# A training log shows only the first panel.
+# Some faults cannot be seen there; others change the number, and their students are as good as the healthy one.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.faults import LETTERS, lettered
@@ -565,13 +572,6 @@ reveal("06.e")
 # H becomes as undecided as the softened teacher: its loss is the *lowest* of all.
 #
 # </details>
-#
-# ## In the wild
-#
-# The Qwen3 report (2025) describes strong-to-weak distillation in two phases: first off-policy, on texts that larger models wrote; then on-policy, where the student writes and its logits are fitted to the teacher's by a KL divergence.
-# On our dials that is roughly a walk from λ = 0 to λ = 1 in the course of one training.
-# TRL's defaults differ between its own two trainers, as the table shows: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
-# Our grid shares with such runs the two dials and the judges; it lacks scale, and a use by which the student is judged in the end.
 #
 # ## Discuss
 #

@@ -45,8 +45,8 @@ def hook_figure(models: Mapping[str, nn.Module]) -> Figure:
     with course_style():
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         bars = letter_bars(left, "■abxy", looks)
-        left.set(ylim=(0, 1.35), yticks=[0, 0.5, 1], title="how they open", ylabel="probability")
-        left.legend(loc="upper left")
+        left.set(ylim=(0, 1.05), yticks=[0, 0.5, 1], title="how they open", ylabel="probability")
+        left.legend(loc="upper right")
         for one, model in zip(bars, models.values(), strict=True):
             set_bars(one, model(torch.zeros(1, 1, dtype=torch.long))[0, 0].softmax(-1).tolist())
         for row, (model, look) in enumerate(zip(models.values(), looks, strict=True)):
