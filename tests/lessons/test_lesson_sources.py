@@ -142,9 +142,7 @@ def test_no_more_than_so_many_words_between_two_actions(lesson):
         elif "teacher" not in tags(cell):
             text, recap, _ = cell.source.partition("## Recap")
             count += words(text)  # folds included, but for hints and solutions, which nobody has to open
-            assert count <= WORDS, (
-                f"{count} words before the next cell that does something, at:\n{cell.source[:200]}"
-            )
+            assert count <= WORDS, f"{count} words before the next cell that does something, at:\n{cell.source[:200]}"
             if recap:
                 return
 

@@ -763,14 +763,16 @@ claim(
 # %% [markdown]
 # **And with fewer names?** A student that has 100 names to read sees each of them again and again; what it writes is new at every step, and the teacher has something new to say about it.
 # Own texts then do a second thing, which has nothing to do with exposure bias: they are more prefixes.
-# The table was made with the student and the budget of lesson 06, for three sizes of the fixed set and four seeds each. It is stored; `python -m kd_lab.lessons.l05_where.few_texts` makes it again.
+# **Explore.** Compare a hundred fixed names with all of them. The runs have the student and the budget of lesson 06, four seeds each; they are stored, and `python -m kd_lab.lessons.l05_where.few_texts` makes them again.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.few_texts import SHARES, stored
-from kd_lab.lessons.l05_where.figures import few_texts_table
+from kd_lab.lessons.l05_where.own_share import own_share_explorer
 
 few = stored()
-display(Markdown("KL(P‖Q) in nats per name, forward KL, own share λ\n\n" + few_texts_table(few, SHARES)))
+share_of_own = own_share_explorer(few, SHARES)
+share_of_own.show()
+share_of_own.filmstrip([{"own share λ": 0.5}, {"fixed names": 18_012, "own share λ": 0.5}])
 claim(
     "C05c",
     "With 100 fixed names a student that writes half of its batches ends nearer to the teacher.",

@@ -1,4 +1,4 @@
-"""The labelling game: a student is corrected where it was labelled well, spoiled where it was not, and can start again."""
+"""The labelling game: good labels correct a student, bad ones spoil it, and it can start again."""
 
 import pytest
 import torch

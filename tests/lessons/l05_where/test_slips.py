@@ -12,7 +12,7 @@ from kd_lab.worlds import Batch, World
 
 
 def test_by_hand_four_tokens():
-    """Lost at token 3 after a slip at token 2, at token 4 after a slip at token 2 or 3; back at once with recovery 1."""
+    """Lost at token 3 after a slip at token 2, at token 4 after one at token 2 or 3; back at once with recovery 1."""
     assert off_the_road(0.1, 0.0, 4) == pytest.approx([0, 0, 0.1, 0.1 + 0.9 * 0.1])
     assert off_the_road(0.1, 1.0, 4) == pytest.approx([0, 0, 0.1, 0.9 * 0.1])
 
