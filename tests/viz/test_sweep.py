@@ -73,7 +73,10 @@ def at_the_end(action):
         (lambda artists: "It is -inf.", "sentence holds a number that is not finite"),
         (lambda artists: artists[0].set_ydata([0, np.nan]), "drawn from numbers that are not finite"),
         (lambda artists: artists[1].set_text("much too long for this figure " * 5), "reaches over the edge"),
-        (lambda artists: artists[1].set(text="tiny", fontsize=6), "letters of 6 points, smaller than 7.5"),
+        (
+            lambda artists: artists[1].update({"text": "tiny", "fontsize": 6}) and None,
+            "letters of 6 points, smaller than 7.5",
+        ),
     ],
 )
 def test_a_failure_at_the_end_of_a_slider_is_found_and_named(action, complaint):

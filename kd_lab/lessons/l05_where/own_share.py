@@ -32,11 +32,11 @@ def own_share_explorer(
         left, right = figure.subplots(1, 2)
         for size, (mean, _) in means.items():
             left.plot(shares, mean, color=BASELINE.color, linestyle="-", linewidth=1, alpha=0.6)
-            left.annotate(f"{size:,}", (shares[-1], mean[-1]), (6, 0), textcoords="offset points", va="center")
+            left.annotate(f"{size:,}", (0, mean[0]), (-8, 0), textcoords="offset points", ha="right", va="center")
         (curve,) = left.plot(shares, shares, **STUDENT.points)
         band = left.fill_between(shares, 0, 0, facecolor=STUDENT.color, alpha=0.2, linewidth=0)
         (here,) = left.plot([0], [0], "o", markersize=15, markerfacecolor="none", markeredgecolor=INK)
-        left.set(xlim=(-0.06, 1.22), ylim=(2.5, 3.6), xticks=shares, xlabel="own share λ", title="by fixed names")
+        left.set(xlim=(-0.3, 1.06), ylim=(2.5, 3.6), xticks=shares, xlabel="own share λ", title="by fixed names")
         left.set_ylabel("KL(P‖Q), nats per name")
         lines = [
             right.plot(shares, shares, color=STUDENT.color, marker="s", markersize=5, linewidth=1, linestyle="-")[0]
