@@ -50,7 +50,7 @@ def minutes_of(lesson: Lesson) -> Minutes:
 
 
 def later_minutes(lesson: Lesson) -> Minutes:
-    """What sections take whose heading ends with "(optional)" or "(second sitting)", a part of `minutes_of`."""
+    """The part of `minutes_of` that lies in sections whose heading ends with "(optional)" or "(second sitting)"."""
     return counted([(prose, code) for prose, code in parts_of(lesson) if LATER.search(prose)])
 
 

@@ -59,7 +59,7 @@ class LabelGame:
 
     @property
     def prefix(self) -> Int[Tensor, "1 T"]:
-        """What the student has written so far in the question that stands, after the mark that begins a text."""
+        """The text of the question that stands, as far as the student has written it, after the mark that begins it."""
         return self.questions[0]
 
     def expert(self) -> int:
