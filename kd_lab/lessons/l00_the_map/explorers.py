@@ -232,6 +232,9 @@ def duration(exponent: float) -> str:
     return f"{f'{10**ages:.0f}' if ages < 2 else power_of_ten(ages)} times the age of the universe"
 
 
+SILENT = "no name that it reads goes through here"
+
+
 def node_explorer(
     beliefs: Mapping[str, Float[np.ndarray, "moments texts V"]],
     texts: Sequence[str],
@@ -263,6 +266,7 @@ def node_explorer(
             shown = (replace(look, label=f"the {target}"), replace(STUDENT, label=title))
             artists[key] = letter_bars(axes, signs, shown)
             axes.set(ylabel="probability", ylim=(0, 0.8))
+            artists[f"{key} silent"] = axes.text(0.02, 0.85, SILENT, transform=axes.transAxes, color=INK, visible=False)
         figure.axes[1].get_xticklabels()[0].set_rotation(90)
         return artists
 
@@ -273,9 +277,10 @@ def node_explorer(
             aim, now = beliefs[target][0, place], beliefs[key][moment, place]
             set_bars(artists[key][0], aim)
             set_bars(artists[key][1], now)
+            artists[f"{key} silent"].set_visible(not aim.any())
             seen = aim > 0
             gap = float((aim[seen] * np.log(aim[seen] / now[seen])).sum())
-            said.append(f"{title}: {gap:.2f} nats from the {target}")
+            said.append(f"{title}: {f'{gap:.2f} nats from the {target}' if aim.any() else SILENT}")
         return f"After {step} steps, at “{text}”: {said[0]}; {said[1]}."
 
     return Explorer(

@@ -70,7 +70,7 @@ def relation_explorer(
         draw_map(left, teacher[:shown, :shown], texts, TEACHER.label)
         image = draw_map(middle, np.zeros((shown, shown)), texts, STUDENT.label)
         middle.set_yticks([])
-        figure.colorbar(image, ax=middle, ticks=[0, 1, 2], shrink=0.75, label="mean distances")
+        figure.colorbar(image, ax=middle, ticks=[0, 1, 2], shrink=0.75).ax.set_title("÷ mean", fontsize=8.5)
         (diagonal,) = right.plot([0, FARTHEST], [0, FARTHEST], color=INK, linewidth=0.8)
         cloud = right.imshow(
             np.zeros((BINS, BINS)), origin="lower", extent=(0, FARTHEST, 0, FARTHEST), cmap="Greys", vmin=0, vmax=1
