@@ -40,7 +40,7 @@ def hook_students(number: int = 0) -> dict[str, nn.Module]:
 
 def hook_figure(models: Mapping[str, nn.Module]) -> Figure:
     """Left the probabilities of the first letter, right the share of texts that are words."""
-    looks = (TEACHER, *LOOKS.values())
+    looks = [replace(look, label=name) for name, look in zip(models, (TEACHER, *LOOKS.values()), strict=True)]
     figure = new_figure(760, 280)
     with course_style():
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
