@@ -98,7 +98,7 @@ show(
 # %% [markdown]
 # **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same batches.
 #
-# Two yardsticks on held-out names: **bits per character** judge the whole distribution, **accuracy** asks how often the first choice is the letter that came.
+# On held-out names, **bits per character** judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
 #
 # A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
 # So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
@@ -230,7 +230,7 @@ claim(
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
 # **Explore.** Move τ with the arrow keys.
-# Watch the bars on the left (their axis is a square root, which keeps small ones visible) and the two dots on the right, then type a prefix of your own.
+# Watch the bars on the left (on a square-root axis) and the two dots on the right, then type a prefix of your own.
 
 # %%
 predict("01.b")
