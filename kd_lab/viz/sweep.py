@@ -60,6 +60,17 @@ def complaints(explorer: Explorer) -> Iterator[str]:
         yield f"there are letters of {size:g} points, smaller than {SMALLEST_LETTER:g}"
 
 
+def repeated_presets(explorer: Explorer) -> Iterator[str]:
+    """Presets that set what the start or an earlier preset sets: two buttons, one picture."""
+    seen = {"Reset": explorer.start}
+    for name, preset in explorer.presets.items():
+        complete = explorer.start | dict(preset)
+        for other, before in seen.items():
+            if complete == before:
+                yield f"the presets {other!r} and {name!r} set the same"
+        seen[name] = complete
+
+
 def drawn_numbers(artist: Artist) -> np.ndarray:
     """The numbers that an artist is drawn from, in data units, as one flat array."""
     if isinstance(artist, Line2D):
@@ -102,7 +113,7 @@ def sweep(explorer: Explorer, folder: Path | None = None) -> int:
     Raises:
         ValueError: at some settings there was no picture, no sentence or a number that is not finite, with all of them.
     """
-    found = []
+    found = list(repeated_presets(explorer))
     settings = extreme_settings(explorer)
     file_name = re.sub(r"[^\w-]+", "_", explorer.name)
     for i, setting in enumerate(settings):

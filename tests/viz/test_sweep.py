@@ -49,6 +49,12 @@ def test_every_control_is_moved_to_its_ends_alone_and_together():
     assert tuple(explorer.values.values()) == (2, "y")
 
 
+@pytest.mark.parametrize("presets", [{"again": {"height": 2}}, {"up": {"height": 9}, "high": {"height": 9}}])
+def test_two_buttons_for_one_picture_are_a_fault(presets):
+    with pytest.raises(ValueError, match="set the same"):
+        sweep(explorer_with(lambda artists, height: f"It is {height}.", presets=presets))
+
+
 def test_pictures_are_written_one_a_setting(tmp_path):
     explorer = explorer_with(lambda artists, height: f"It is {height}.", name="a / b")
     assert sweep(explorer, tmp_path / "new") == len(list((tmp_path / "new").glob("a_b_*.png"))) == 3

@@ -190,8 +190,8 @@ def sequence_counter(name: str = "counter") -> Explorer:
     return Explorer(
         name=name,
         controls=[
-            Choice("symbols V", list(VOCABULARIES), start=7),
-            Slider("length L", 1, LONGEST, 1, start=6),
+            Choice("symbols V", list(VOCABULARIES), start=2),
+            Slider("length L", 1, LONGEST, 1, start=10),
         ],
         create=create,
         update=update,
@@ -291,6 +291,6 @@ def node_explorer(
         ],
         create=create,
         update=update,
-        presets={"untrained": {"step": 0}, "trained": {"step": every * (moments - 1)}},
+        presets={"trained": {"step": every * (moments - 1)}},
         size=(780, 400),
     )

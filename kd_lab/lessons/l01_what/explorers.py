@@ -98,7 +98,6 @@ def relation_explorer(
         controls=[Choice("student", list(students), start=start)],
         create=create,
         update=update,
-        presets={each: {"student": each} for each in students},
         size=(780, 300),
     )
 
@@ -127,7 +126,6 @@ def gradient_norms(
 
 
 TEMPERATURES = {
-    "as it is": {"τ": 1.0},
     "softened": {"τ": 4.0},
     "very soft": {"τ": 32.0},
     "a sure teacher": {"τ": 1.0, "prefix": "stevenso"},

@@ -242,7 +242,7 @@ explorer = temperature_explorer(teacher, students["label"][0], world.vocabulary,
 explorer.show()
 
 # %% tags=["hide-input"]
-explorer.filmstrip(["as it is", "softened", "a sure teacher", "the sure one, softened"])
+explorer.filmstrip([{}, "softened", "a sure teacher", "the sure one, softened"])
 with torch.no_grad():
     names = held_out[slice(0, 100)]
     u = teacher(names.inputs)[names.mask].double()
@@ -703,7 +703,7 @@ relations_explorer = relation_explorer(ordered(where_teacher), stored, [everyone
 relations_explorer.show()
 
 # %% tags=["hide-input"]
-relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
+relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label", "logits", "RKD")])
 
 # %% [markdown]
 # **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone, with no model at all, correlates with the teacher's distances better than a student of labels does.
