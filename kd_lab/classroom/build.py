@@ -250,7 +250,7 @@ def table_row(lesson: Lesson) -> str:
     )
     return (
         f"| [{title[1] if title else lesson.name}](lessons/{lesson.notebook.name}) "
-        f"| {minutes_on_card(lesson)} min | {minutes_of(lesson)} min | {run[0]} | {run[1]} |"
+        f"| {' + '.join(map(str, minutes_on_card(lesson)))} min | {minutes_of(lesson)} min | {run[0]} | {run[1]} |"
     )
 
 

@@ -254,7 +254,7 @@ class Explorer:
     # ---- the static twin -----------------------------------------------------------------------------------------
 
     def filmstrip(self, settings: Sequence[Settings | str] | None = None) -> None:
-        """Show a few settings side by side as one picture, for a page that no kernel runs behind.
+        """Show a few settings one under the other, for a page that no kernel runs behind.
 
         Args:
             settings: three to five of them, each a dict or a preset's name. By default the start and the first presets,
@@ -262,10 +262,10 @@ class Explorer:
         """
         show_filmstrip(self, settings)
 
-    def small_frame(self, settings: Settings) -> tuple[np.ndarray, str]:
-        """Pixels and sentence of a frame at 5/8 of its size: drawn at that size, so that its text stays sharp."""
+    def small_frame(self, settings: Settings, scale: float) -> tuple[np.ndarray, str]:
+        """Pixels and sentence of a smaller frame: drawn at that size, so that its text stays sharp."""
         try:
-            self.figure.dpi = DPI * SHARPNESS * 5 / 8
+            self.figure.dpi = DPI * SHARPNESS * scale
             sentence = self._redraw(settings)
             return pixels(self.figure).copy(), sentence
         finally:

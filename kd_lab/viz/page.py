@@ -1,17 +1,14 @@
 """An explorer's place on the page: picture and sentence, the error that takes their place, and the static twin."""
 
 import html
-import re
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from IPython.display import Markdown, display
-from PIL import Image, ImageDraw
+from IPython.display import display
 
-from kd_lab.viz.picture import as_img, display_png, encode_png, label_font
-from kd_lab.viz.style import INK, SHARPNESS
+from kd_lab.viz.picture import SMALLEST_LETTER, as_img, encode_png, smallest_letter
+from kd_lab.viz.style import SHARPNESS
 
 if TYPE_CHECKING:
     from kd_lab.viz.explorer import Explorer
@@ -55,45 +52,37 @@ def error_page(error: Exception, settings: str, size: tuple[int, int]) -> str:
 
 
 def show_filmstrip(explorer: "Explorer", settings: Sequence[Settings | str] | None) -> None:
-    """A few settings of an explorer side by side as one picture, with a sentence for each under it."""
+    """A few settings of an explorer, one under the other: each as a picture with its setting and sentence beside it.
+
+    The pictures are as small as their smallest letter allows.
+    """
     if settings is None:
         settings = [{}, *explorer.presets][:5] if explorer.presets else extremes_of_first(explorer)
     chosen = [explorer.presets[s] if isinstance(s, str) else s for s in settings]
-    labels = [
-        f"{s}: {describe(preset)}" if isinstance(s, str) else describe(s or explorer.start)
-        for s, preset in zip(settings, chosen, strict=True)
-    ]
-    images, sentences = zip(*(explorer.small_frame(setting) for setting in chosen), strict=True)
-    lines = [f"{chr(ord('a') + i)}. {label}. {s}" for i, (label, s) in enumerate(zip(labels, sentences, strict=True))]
-    strip = montage(images, [f"{chr(ord('a') + i)}  {label}" for i, label in enumerate(labels)])
-    display_png(encode_png(strip), " ".join(lines), strip.shape[1] // SHARPNESS)
-    display(Markdown("\n\n".join(f"**{line[:2]}** {as_markdown(line[3:])}" for line in lines)))
+    labels = [s if isinstance(s, str) else describe(s or explorer.start) for s in settings]
+    smallest = []
+    for setting in chosen:
+        explorer.draw(setting)
+        smallest.append(smallest_letter(explorer.figure))
+    scale = min(1.0, SMALLEST_LETTER / min(smallest))
+    frames = [explorer.small_frame(setting, scale) for setting in chosen]
+    rows, lines = [], []
+    for mark, label, (image, sentence) in zip("abcde", labels, frames, strict=False):
+        rows.append(strip_row(encode_png(image), image.shape[1] // SHARPNESS, f"{mark}. {label}", sentence))
+        lines.append(f"{mark}. {label}. {sentence}")
+    display({"text/html": "\n".join(rows), "text/plain": "\n".join(lines)}, raw=True)
 
 
-def as_markdown(text: str) -> str:
-    """A text, from wherever it comes, such that a Markdown cell shows it and runs nothing.
-
-    >>> as_markdown("<img src=x> *p* < q")
-    '&lt;img src=x&gt; \\\\*p\\\\* &lt; q'
-    """
-    return re.sub(r"([\\`*_\[\]$~|])", r"\\\1", html.escape(text, quote=False))
+def strip_row(png: bytes, width: int, heading: str, sentence: str) -> str:
+    """A picture and, where the page is wide enough beside it and else under it, what it shows."""
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;column-gap:16px;margin-bottom:12px">{as_img(png, sentence, width)}'
+        f'<div style="flex:1 1 200px;max-width:{width}px;line-height:1.4">'
+        f"<p><strong>{html.escape(heading)}</strong></p><p>{html.escape(sentence)}</p></div></div>"
+    )
 
 
 def extremes_of_first(explorer: "Explorer") -> list[Settings]:
     """The first control at its extremes, for an explorer without presets."""
     first = explorer.controls[0]
     return [{first.name: value} for value in dict.fromkeys(first.extremes)][:5]
-
-
-def montage(images: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
-    """Pictures of one size in two columns, each under its label."""
-    height, width, _ = images[0].shape
-    head, gap = 24 * SHARPNESS, 12 * SHARPNESS
-    rows = (len(images) + 1) // 2
-    page = Image.new("RGBA", (2 * width + gap, rows * (head + height + gap) - gap), "white")
-    pen = ImageDraw.Draw(page)
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        left, top = (i % 2) * (width + gap), (i // 2) * (head + height + gap)
-        pen.text((left + 6, top + head // 2), label, fill=INK, font=label_font(11 * SHARPNESS), anchor="lm")
-        page.paste(Image.fromarray(image), (left, top + head))
-    return np.asarray(page)

@@ -3,17 +3,22 @@
 import base64
 import html
 import io
+import math
 import struct
 import zlib
+from collections.abc import Iterator
 
-import matplotlib
 import numpy as np
 from IPython.display import Markdown, display
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
-from PIL import Image, ImageFont
+from matplotlib.text import Text
+from PIL import Image
 
 from kd_lab.viz.style import SHARPNESS, course_style
+
+SMALLEST_LETTER = 7.5
+"""Points at which a letter on the page can still be read."""
 
 
 def pixels(figure: Figure) -> UInt8[np.ndarray, "height width 4"]:
@@ -81,7 +86,7 @@ def show(figure: Figure, caption: str, alt: str) -> None:
         alt: what the figure shows, for a reader who cannot see it.
 
     Raises:
-        ValueError: the caption or the alternative text is empty.
+        ValueError: the caption or the alternative text is empty, or letters are too small to read.
     """
     if not caption.strip() or not alt.strip():
         raise ValueError(
@@ -90,10 +95,41 @@ def show(figure: Figure, caption: str, alt: str) -> None:
         )
     with course_style():
         figure.canvas.draw()
+    if (size := smallest_letter(figure)) < SMALLEST_LETTER:
+        raise ValueError(
+            f"a figure has letters of {size:g} points; expected at least {SMALLEST_LETTER:g}: name fewer things, or "
+            "give them more room"
+        )
     display_png(encode_png(pixels(figure)), alt, round(figure.bbox.width / SHARPNESS))
     display(Markdown(f"*{caption}*" if "*" not in caption else caption))
 
 
-def label_font(size: int) -> ImageFont.FreeTypeFont:
-    """The course's bold typeface for text that is put on pixels, `size` pixels high."""
-    return ImageFont.truetype(matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans-Bold.ttf", size)
+def drawn_texts(figure: Figure) -> Iterator[Text]:
+    """The texts of a figure that a reader sees, without those of axes that are switched off.
+
+    Ticks outside what their axis shows are left out as well: matplotlib keeps spare ones.
+    """
+    absent: set[Text] = set()
+    for axes in figure.axes:
+        for axis, interval in ((axes.xaxis, axes.viewLim.intervalx), (axes.yaxis, axes.viewLim.intervaly)):
+            shown = axes.axison and axes.get_visible() and axis.get_visible()
+            if not shown:
+                absent.add(axis.label)
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not shown or not min(interval) <= tick.get_loc() <= max(interval):
+                    absent |= {tick.label1, tick.label2}
+    for text in figure.findobj(Text):
+        if text not in absent and text.get_text().strip() and text.get_visible():
+            yield text
+
+
+def smallest_letter(figure: Figure) -> float:
+    """The size of the smallest text in a figure, in points; superscripts count as what they stand on.
+
+    >>> from kd_lab.viz import new_figure
+    >>> figure = new_figure()
+    >>> _ = figure.text(0.1, 0.1, "small", fontsize=8), figure.text(0.1, 0.5, "large", fontsize=12)
+    >>> smallest_letter(figure)
+    8.0
+    """
+    return min((float(text.get_fontsize()) for text in drawn_texts(figure)), default=math.inf)

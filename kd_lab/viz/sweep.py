@@ -25,7 +25,7 @@ from matplotlib.text import Text
 from nbclient import NotebookClient
 
 from kd_lab.viz.explorer import EXPLORERS, Explorer
-from kd_lab.viz.picture import pixels
+from kd_lab.viz.picture import SMALLEST_LETTER, drawn_texts, pixels, smallest_letter
 
 
 def extreme_settings(explorer: Explorer) -> list[dict[str, Any]]:
@@ -56,6 +56,19 @@ def complaints(explorer: Explorer) -> Iterator[str]:
             yield f"{artist} is drawn from numbers that are not finite; hide it by set_visible(False) where it has none"
     for text in texts_cut_off(explorer.figure):
         yield f"the text {text!r} reaches over the edge of the picture"
+    if (size := smallest_letter(explorer.figure)) < SMALLEST_LETTER:
+        yield f"there are letters of {size:g} points, smaller than {SMALLEST_LETTER:g}"
+
+
+def repeated_presets(explorer: Explorer) -> Iterator[str]:
+    """Presets that set what the start or an earlier preset sets: two buttons, one picture."""
+    seen = {"Reset": explorer.start}
+    for name, preset in explorer.presets.items():
+        complete = explorer.start | dict(preset)
+        for other, before in seen.items():
+            if complete == before:
+                yield f"the presets {other!r} and {name!r} set the same"
+        seen[name] = complete
 
 
 def drawn_numbers(artist: Artist) -> np.ndarray:
@@ -79,25 +92,12 @@ def drawn_numbers(artist: Artist) -> np.ndarray:
 def texts_cut_off(figure: Figure) -> Iterator[str]:
     """Texts that reach more than two pixels over the figure's edge and so are cut off."""
     renderer, page = figure.canvas.get_renderer(), figure.bbox
-    absent = set(texts_not_drawn(figure))
-    for text in figure.findobj(Text):
-        if text in absent or not text.get_text().strip() or not text.get_visible() or text.get_clip_on():
+    for text in drawn_texts(figure):
+        if text.get_clip_on():
             continue
         box = text.get_window_extent(renderer)
         if max(page.x0 - box.x0, box.x1 - page.x1, page.y0 - box.y0, box.y1 - page.y1) > 2:
             yield text.get_text()
-
-
-def texts_not_drawn(figure: Figure) -> Iterator[Text]:
-    """Labels of axes that are switched off, and of ticks outside what their axis shows: matplotlib keeps spare ones."""
-    for axes in figure.axes:
-        for axis, interval in ((axes.xaxis, axes.viewLim.intervalx), (axes.yaxis, axes.viewLim.intervaly)):
-            shown = axes.axison and axes.get_visible() and axis.get_visible()
-            if not shown:
-                yield axis.label
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                if not shown or not min(interval) <= tick.get_loc() <= max(interval):
-                    yield from (tick.label1, tick.label2)
 
 
 def sweep(explorer: Explorer, folder: Path | None = None) -> int:
@@ -113,7 +113,7 @@ def sweep(explorer: Explorer, folder: Path | None = None) -> int:
     Raises:
         ValueError: at some settings there was no picture, no sentence or a number that is not finite, with all of them.
     """
-    found = []
+    found = list(repeated_presets(explorer))
     settings = extreme_settings(explorer)
     file_name = re.sub(r"[^\w-]+", "_", explorer.name)
     for i, setting in enumerate(settings):

@@ -22,6 +22,15 @@ def test_it_runs_to_its_last_cell_without_an_error(lesson, learner):
         notebook.screenshot(pictures(lesson) / f"{i:02d}.png", outputs.nth(i))
 
 
+def test_the_hook_picture_stands_on_the_first_screen(lesson, learner):
+    """At 1280 × 900, with JupyterLab's own bars above it."""
+    notebook = learner(lesson)
+    notebook.cell(0).scroll_into_view_if_needed()
+    box = notebook.page.locator(".jp-OutputArea-output img").first.bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= notebook.page.viewport_size["height"]
+
+
 def test_axe_finds_nothing_critical_or_serious_in_what_it_draws(lesson, learner):
     assert learner(lesson).faults() == []
 

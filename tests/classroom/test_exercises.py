@@ -79,3 +79,4 @@ def test_a_solution_is_short_explained_and_its_mistakes_have_names(identifier):
     assert written(exercise.reference).__doc__
     names = [mistake.name for mistake in exercise.mistakes]
     assert len(set(names)) == len(names) >= 3
+    assert len(exercise.unusual) >= 2, "right but unusual answers, with which a notebook runs to its end"

@@ -2,7 +2,7 @@ import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
 from kd_lab.classroom.lesson import find_lessons
-from kd_lab.classroom.minutes import Minutes, minutes_of, minutes_on_card
+from kd_lab.classroom.minutes import Minutes, later_minutes, minutes_of, minutes_on_card
 
 SHOWN = "\n# %%\nexplorer.show()\nexplorer.filmstrip()\n"
 
@@ -26,12 +26,23 @@ def test_parts_are_counted_in_the_source(lesson_with):
     assert found.total == found.reading + 8
 
 
-def test_a_card_that_names_sections_is_added_up(lesson_with):
+@pytest.mark.parametrize("mark", ["optional", "second sitting"])
+def test_later_sections_are_counted_apart(lesson_with, mark):
+    section = f"\n# %% [markdown]\n# ## 9 · More ({mark})\n#\n#" + " word" * 180 + SHOWN
+    after = "\n# %% [markdown]\n# ## Discuss again\n#\n#" + " word" * 360
+    lesson = lesson_with(section + after)
+    found = later_minutes(lesson)
+    assert (found.exercises, found.explorers) == (0, 3)
+    assert 1 <= found.reading < 1.1, "the section after an optional one is everybody's"
+    assert minutes_of(lesson).total > found.total + 2
+
+
+def test_a_card_names_what_is_optional_apart(lesson_with):
     lesson = lesson_with("")
-    assert minutes_on_card(lesson) == 5
+    assert minutes_on_card(lesson) == (5,)
     text = lesson.source.read_text(encoding="utf-8")
     lesson.source.write_text(text.replace("5 minutes to read", "35 minutes for one, 15 minutes for the other"))
-    assert minutes_on_card(lesson) == 50
+    assert minutes_on_card(lesson) == (35, 15)
     lesson.source.write_text(text.replace("5 minutes to read", "a while to read"))
     with pytest.raises(ValueError, match="lesson 97 has no minutes on its card"):
         minutes_on_card(lesson)

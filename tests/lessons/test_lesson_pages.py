@@ -11,13 +11,6 @@ from kd_lab.classroom.lesson import tags
 
 FIRST_CELLS, SETUP_LINES, OPEN_LINES, OPEN_COLUMNS, ANSWERED_WITHIN = 4, 6, 25, 100, 3
 
-PENDING = {
-    "wide lines": {"00", "01", "02", "05", "06", "08"},
-    "late answers": {"02"},
-    "labels": set(),
-}
-"""Rule → lessons whose second edition is pending."""
-
 
 @pytest.fixture
 def page(lesson):
@@ -33,11 +26,6 @@ def open_code(page):
     return [cell for cell in code_of(page) if "hide-input" not in tags(cell)]
 
 
-def skip_pending(rule, lesson):
-    if lesson.number in PENDING[rule]:
-        pytest.skip(f"{rule}: second edition pending")
-
-
 def test_the_hook_is_a_picture_and_stands_before_any_code_to_read(page):
     position = next(i for i, cell in enumerate(page.cells) if "<img" in json.dumps(cell.get("outputs", [])))
     assert position < FIRST_CELLS
@@ -50,8 +38,7 @@ def test_open_cells_are_short(page):
         assert len(cell.source.splitlines()) <= OPEN_LINES, f"fold this cell or move what it does:\n{cell.source}"
 
 
-def test_open_lines_are_narrow(page, lesson):
-    skip_pending("wide lines", lesson)
+def test_open_lines_are_narrow(page):
     wide = [line for cell in open_code(page) for line in cell.source.splitlines() if len(line) > OPEN_COLUMNS]
     assert wide == []
 
@@ -66,8 +53,7 @@ def test_every_saved_picture_has_a_text_and_a_width(page):
         assert re.search(r'\bwidth="\d+"', tag), tag[:200]
 
 
-def test_a_prediction_is_answered_soon(page, lesson):
-    skip_pending("late answers", lesson)
+def test_a_prediction_is_answered_soon(page):
     cells = [cell.source for cell in code_of(page)]
     for position, source in enumerate(cells):
         for identifier in re.findall(r'predict\(\s*"([\w.]+)"', source):
@@ -76,9 +62,8 @@ def test_a_prediction_is_answered_soon(page, lesson):
             assert answers[0] - position <= ANSWERED_WITHIN, f"{identifier} waits {answers[0] - position} cells"
 
 
-def test_the_steps_of_a_round_are_labelled_alike(page, lesson):
-    """**Explore.** and not **Explore**, **Explore:** or "Explore"."""
-    skip_pending("labels", lesson)
+def test_the_steps_of_a_round_are_labelled_alike(page):
+    """**Explore.** and not **Explore**, **Explore:** or **Explore: what follows**."""
     text = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
-    labels = re.findall(r"\*\*(?:Predict|Explore|Derive|Build|Check|Experiment)\b[^*]{0,2}\*\*", text)
-    assert [label for label in labels if not label.endswith(".**")] == []
+    labels = re.findall(r"\*\*(?:Predict|Explore|Derive|Build|Check|Experiment|Play)(?![ \w])[^*]*\*\*", text)
+    assert [label for label in labels if not re.fullmatch(r"\*\*\w+\.\*\*", label)] == []

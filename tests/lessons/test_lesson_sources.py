@@ -9,11 +9,9 @@ import nbformat
 
 from kd_lab.classroom.diagnosis import find_exercise, written
 from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags, with_card
-from kd_lab.classroom.minutes import TOLERANCE, minutes_of, minutes_on_card, words
+from kd_lab.classroom.minutes import MOST, TOLERANCE, later_minutes, minutes_of, minutes_on_card, words
 
 SECONDS, MEMORY_MIB, WORDS = 90, 2048, 250
-FOLDED = {"01": 345, "06": 330}
-"""Lessons with a longer stretch, some of it in a fold: a box from the wild, and the answers to a riddle."""
 
 
 def markdown(lesson):
@@ -37,7 +35,7 @@ def section(lesson, heading):
 
 
 def test_the_notebook_is_built_from_this_source(lesson):
-    """Mend with: python -m kd_lab.classroom.build NN"""
+    """Remedy: python -m kd_lab.classroom.build NN"""
     entry = lesson.measured
     assert entry is not None, "not measured yet"
     assert entry["source"] == lesson.fingerprint, "the source has changed since the lesson was built"
@@ -144,16 +142,26 @@ def test_no_more_than_so_many_words_between_two_actions(lesson):
         elif "teacher" not in tags(cell):
             text, recap, _ = cell.source.partition("## Recap")
             count += words(text)  # folds included, but for hints and solutions, which nobody has to open
-            assert count <= FOLDED.get(lesson.number, WORDS), (
-                f"{count} words before the next cell that does something, at:\n{cell.source[:200]}"
-            )
+            assert count <= WORDS, f"{count} words before the next cell that does something, at:\n{cell.source[:200]}"
             if recap:
                 return
 
 
+def sittings(lesson):
+    """The minutes of a lesson, and apart those of sections that are optional or a second sitting, if there are any."""
+    total, later = minutes_of(lesson).total, later_minutes(lesson).total
+    return [total - later, later] if later else [total]
+
+
 def test_its_minutes_are_the_sum_of_its_parts(lesson):
-    counted, promised = minutes_of(lesson), minutes_on_card(lesson)
-    assert abs(promised - counted.total) <= TOLERANCE * counted.total, f"the card says {promised}, the parts {counted}"
+    counted, promised = sittings(lesson), minutes_on_card(lesson)
+    assert len(promised) == len(counted), "the card names optional sections and a second sitting apart, and only those"
+    for said, parts in zip(promised, counted, strict=True):
+        assert abs(said - parts) <= TOLERANCE * parts + 1, f"the card says {said} minutes, the parts {parts:.0f}"
+
+
+def test_no_sitting_is_too_long(lesson):
+    assert max(sittings(lesson)) <= MOST + 0.5, "mark sections as (optional) or (second sitting)"
 
 
 def test_links_lead_somewhere(lesson):

@@ -1,12 +1,15 @@
 """An explorer on the page: the static twin, and an error in the picture's place."""
 
+import base64
 import io
+import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from kd_lab.viz import Explorer, Slider
-from kd_lab.viz.page import describe, error_page, frame_page, montage
+from kd_lab.viz.page import describe, error_page, frame_page
 from kd_lab.viz.style import SHARPNESS
 
 
@@ -32,44 +35,49 @@ def picture(frame):
 
 def shown(explorer, monkeypatch, *settings):
     outputs = []
-    monkeypatch.setattr("kd_lab.viz.picture.display", lambda data, **more: outputs.append((data, more)))
-    monkeypatch.setattr("kd_lab.viz.page.display", lambda data: outputs.append((data, {})))
+    monkeypatch.setattr("kd_lab.viz.page.display", lambda data, **more: outputs.append(data))
     explorer.filmstrip(*settings)
-    return outputs
+    (strip,) = outputs
+    return strip
 
 
-def test_the_filmstrip_is_a_png_with_its_sentences(monkeypatch):
+def test_the_filmstrip_is_pictures_with_their_sentences(monkeypatch):
     explorer = line_explorer()
     live = picture(explorer.frame)
-    (strip, _), (sentences, _) = shown(explorer, monkeypatch, [{"height": 0.0}, "top", {}])
-    alt = strip["text/plain"]
-    assert alt.startswith("a. height = 0. The line is at 0. b. top: height = 10. The line is at 10. c.")
-    assert f'alt="{alt}"' in strip["text/html"]
-    assert sentences.data.count("\n\n") == 2
+    strip = shown(explorer, monkeypatch, [{"height": 0.0}, "top", {}])
+    assert strip["text/plain"].startswith("a. height = 0. The line is at 0.\nb. top. The line is at 10.\nc. height = 2")
+    assert re.findall(r'<img alt="([^"]+)"', strip["text/html"]) == [f"The line is at {at}." for at in (0, 10, 2)]
+    assert strip["text/html"].count("<p>The line is at") == 3
     assert np.array_equal(picture(explorer.draw({})), live)  # the live picture is as sharp and large as before
 
 
 def test_a_text_from_outside_is_shown_and_not_run(monkeypatch):
     """JupyterLab runs the handler of an image that a Markdown output holds as HTML."""
     text = '<img src="x" onerror="window.fell = true"> *a*'
-    (_, _), (sentences, _) = shown(line_explorer(presets={text: {"height": 1.0}}), monkeypatch, [text])
-    assert "<img" not in sentences.data
-    assert r"&lt;img src=\"x\" onerror" not in sentences.data
-    assert "&lt;img src" in sentences.data
-    assert r"\*a\*" in sentences.data
+    page = shown(line_explorer(presets={text: {"height": 1.0}}), monkeypatch, [text])["text/html"]
+    assert '<img src="x"' not in page
+    assert "&lt;img src=&quot;x&quot; onerror" in page
 
 
 def test_the_filmstrip_chooses_start_and_presets_or_the_extremes(monkeypatch):
-    assert "b. top: height = 10" in shown(line_explorer(), monkeypatch)[0][0]["text/plain"]
-    extremes = shown(line_explorer(presets={}), monkeypatch)[0][0]["text/plain"]
+    assert "\nb. top. The line" in shown(line_explorer(), monkeypatch)["text/plain"]
+    extremes = shown(line_explorer(presets={}), monkeypatch)["text/plain"]
     assert all(f"{mark}. height = {value}" in extremes for mark, value in zip("abc", (0, 2, 10), strict=True))
 
 
-def test_a_montage_has_two_columns_and_a_label_over_each():
-    white = np.full((40, 60, 4), 255, np.uint8)
-    page = montage([white] * 3, ["a", "b", "c"])
-    head, gap = 24 * SHARPNESS, 12 * SHARPNESS
-    assert page.shape == (2 * (head + 40) + gap, 2 * 60 + gap, 4)
+@pytest.mark.parametrize(("points", "width"), [(6.0, 300), (7.5, 300), (9.5, 236), (15.0, 150)])
+def test_the_letters_of_a_filmstrip_can_be_read(monkeypatch, points, width):
+    """It is as small as its smallest letter allows at 7.5 points, and the pixels are drawn at that size."""
+
+    def create(figure):
+        axes = figure.subplots()
+        axes.tick_params(labelsize=points)
+        return axes.plot([0, 1], [0, 10])[0]
+
+    html = shown(line_explorer(create=create), monkeypatch, ["top"])["text/html"]
+    assert int(re.search(r'width="(\d+)"', html)[1]) == width
+    png = base64.b64decode(re.search(r"base64,([^\"]+)", html)[1])
+    assert Image.open(io.BytesIO(png)).width == pytest.approx(SHARPNESS * width, abs=1)
 
 
 def test_picture_and_sentence_are_one_message():

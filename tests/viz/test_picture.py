@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kd_lab.viz import new_figure, show
-from kd_lab.viz.picture import as_img, encode_png, encode_png_fast, pixels
+from kd_lab.viz.picture import as_img, encode_png, encode_png_fast, pixels, smallest_letter
 
 NOISE = np.random.default_rng(0).integers(0, 256, (7, 5, 4), np.uint8)
 
@@ -45,3 +45,13 @@ def test_a_figure_is_shown_with_its_caption_and_alt_text(monkeypatch):
 def test_a_figure_without_words_is_refused(caption, alt):
     with pytest.raises(ValueError, match="expected both to say something"):
         show(new_figure(), caption, alt)
+
+
+def test_a_figure_with_tiny_letters_is_refused():
+    figure = new_figure(300, 200)
+    axes = figure.subplots()
+    axes.tick_params(labelsize=6)
+    with pytest.raises(ValueError, match=r"letters of 6 points; expected at least 7\.5"):
+        show(figure, "It is small.", "an empty axis")
+    axes.set_axis_off()  # what is not drawn may have any size
+    assert smallest_letter(figure) == float("inf")

@@ -42,6 +42,12 @@ def test_every_control_is_moved_to_its_ends_alone_and_together():
     assert tuple(explorer.values.values()) == (2, "y")
 
 
+@pytest.mark.parametrize("presets", [{"again": {"height": 2}}, {"up": {"height": 9}, "high": {"height": 9}}])
+def test_two_buttons_for_one_picture_are_a_fault(presets):
+    with pytest.raises(ValueError, match="set the same"):
+        sweep(explorer_with(lambda artists, height: f"It is {height}.", presets=presets))
+
+
 def test_pictures_are_written_one_a_setting(tmp_path):
     explorer = explorer_with(lambda artists, height: f"It is {height}.", name="a / b")
     assert sweep(explorer, tmp_path / "new") == len(list((tmp_path / "new").glob("a_b_*.png"))) == 3
@@ -66,6 +72,10 @@ def at_the_end(action):
         (lambda artists: "It is -inf.", "sentence holds a number that is not finite"),
         (lambda artists: artists[0].set_ydata([0, np.nan]), "drawn from numbers that are not finite"),
         (lambda artists: artists[1].set_text("much too long for this figure " * 5), "reaches over the edge"),
+        (
+            lambda artists: artists[1].update({"text": "tiny", "fontsize": 6}) and None,
+            "letters of 6 points, smaller than 7.5",
+        ),
     ],
 )
 def test_a_failure_at_the_end_of_a_slider_is_found_and_named(action, complaint):

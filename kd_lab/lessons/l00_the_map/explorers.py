@@ -53,7 +53,7 @@ def walk_explorer(model: nn.Module, vocabulary: Vocabulary, start: str, name: st
         right.set(ylabel="surprise −log p, in nats", title="the steps of the path so far")
         steps = right.bar(range(1, model.context + 1), [0.0] * model.context, width=0.8, **TEACHER.area)
         under = {"ha": "center", "va": "top", "color": INK, "clip_on": False}
-        over = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 7}
+        over = {"ha": "center", "va": "bottom", "color": INK, "fontsize": 7.5}
         return {
             "bars": bars,
             "chosen": chosen,
@@ -166,7 +166,7 @@ def sequence_counter(name: str = "counter") -> Explorer:
         line.spines["left"].set_visible(False)
         line.minorticks_off()
         for i, (label, count) in enumerate(LANDMARKS.items()):
-            height = 0.72 if i == 2 else 0.36  # out of the way of its neighbours
+            height = (0.28, 0.52, 0.76, 0.28)[i]  # out of the way of its neighbours
             line.axvline(log10(count), ymax=height - 0.06, color=FAINT, linestyle="-", linewidth=1)
             line.text(log10(count), height, label, ha="center", va="bottom", fontsize=8, color=INK)
         (place,) = line.plot(
@@ -190,8 +190,8 @@ def sequence_counter(name: str = "counter") -> Explorer:
     return Explorer(
         name=name,
         controls=[
-            Choice("symbols V", list(VOCABULARIES), start=7),
-            Slider("length L", 1, LONGEST, 1, start=6),
+            Choice("symbols V", list(VOCABULARIES), start=2),
+            Slider("length L", 1, LONGEST, 1, start=10),
         ],
         create=create,
         update=update,
@@ -232,6 +232,9 @@ def duration(exponent: float) -> str:
     return f"{f'{10**ages:.0f}' if ages < 2 else power_of_ten(ages)} times the age of the universe"
 
 
+SILENT = "no name that it reads goes through here"
+
+
 def node_explorer(
     beliefs: Mapping[str, Float[np.ndarray, "moments texts V"]],
     texts: Sequence[str],
@@ -263,6 +266,7 @@ def node_explorer(
             shown = (replace(look, label=f"the {target}"), replace(STUDENT, label=title))
             artists[key] = letter_bars(axes, signs, shown)
             axes.set(ylabel="probability", ylim=(0, 0.8))
+            artists[f"{key} silent"] = axes.text(0.02, 0.85, SILENT, transform=axes.transAxes, color=INK, visible=False)
         figure.axes[1].get_xticklabels()[0].set_rotation(90)
         return artists
 
@@ -273,9 +277,10 @@ def node_explorer(
             aim, now = beliefs[target][0, place], beliefs[key][moment, place]
             set_bars(artists[key][0], aim)
             set_bars(artists[key][1], now)
+            artists[f"{key} silent"].set_visible(not aim.any())
             seen = aim > 0
             gap = float((aim[seen] * np.log(aim[seen] / now[seen])).sum())
-            said.append(f"{title}: {gap:.2f} nats from the {target}")
+            said.append(f"{title}: {f'{gap:.2f} nats from the {target}' if aim.any() else SILENT}")
         return f"After {step} steps, at “{text}”: {said[0]}; {said[1]}."
 
     return Explorer(
@@ -286,6 +291,6 @@ def node_explorer(
         ],
         create=create,
         update=update,
-        presets={"untrained": {"step": 0}, "trained": {"step": every * (moments - 1)}},
+        presets={"trained": {"step": every * (moments - 1)}},
         size=(780, 400),
     )

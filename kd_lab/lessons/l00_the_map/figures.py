@@ -118,59 +118,58 @@ def draw_tree(
     depth = {text: len(text) - len(root) for text in paths}
     rows = max(height.values()) + 1
     for text in rest:
-        on_path = highlight.startswith(text)
-        look = {
-            "color": TEACHER.color,
-            "linestyle": "-",
-            "alpha": 1.0 if on_path else 0.35,
-            "zorder": 2 if on_path else 1,
-        }
-        x, y = depth[text[:-1]], height[text[:-1]]
-        bend = [x + ROOM / 2, x + 0.5, x + 1 - ROOM / 2]
-        flow = 12 * sqrt(paths[text])
-        axes.plot(bend, [y, height[text], height[text]], linewidth=max(flow, 0.8), solid_joinstyle="round", **look)
-        share = paths[text] / paths[text[:-1]]
-        axes.text(x + 0.66, height[text] - 0.1, f"{share:.0%}", fontsize=7.5, color=INK, ha="center", va="bottom")
+        _draw_branch(axes, text, paths, depth, height, on_path=highlight.startswith(text))
     end = vocabulary.symbols[0]
     for text in paths:
-        x, y = depth[text], height[text]
         ended = text[len(root) :].endswith(end)
         if not ended:
-            left_out = len(vocabulary) - len(children[text])
-            for i in range(left_out):
-                slope = 0.42 * (2 * i / max(left_out - 1, 1) - 1)
-                axes.plot(
-                    [x + ROOM / 2, x + 0.34],
-                    [y, y + slope],
-                    color=FAINT,
-                    linestyle="-",
-                    linewidth=0.4,
-                    alpha=0.6,
-                    zorder=0,
-                )
-        sign = text[-1] if depth[text] else text or "start"
-        axes.text(
-            x,
-            y,
-            "end" if ended else sign,
-            ha="center",
-            va="center",
-            fontsize=9 if ended or not depth[text] else 11,
-            color=INK,
-            fontweight="bold" if highlight.startswith(text) else "normal",
-            zorder=3,
-        )
+            _draw_whiskers(axes, depth[text], height[text], len(vocabulary) - len(children[text]))
+        sign = "end" if ended else text[-1] if depth[text] else text or "start"
+        _draw_sign(axes, sign, (depth[text], height[text]), highlight.startswith(text), not text and bool(gaps))
     _mark_gaps(axes, {text: gap for text, gap in (gaps or {}).items() if text in paths}, depth, height)
     axes.set(xlim=(-0.35, max(depth.values()) + 0.5), ylim=(rows - 0.4, -0.6))
     axes.set_axis_off()
+
+
+def _draw_branch(axes, text: str, paths: Mapping[str, float], depth: Mapping, height: Mapping, on_path: bool) -> None:
+    """The branch that leads to a text, with its share of what comes through the node before."""
+    x, y = depth[text[:-1]], height[text[:-1]]
+    bend = [x + ROOM / 2, x + 0.5, x + 1 - ROOM / 2]
+    width = max(12 * sqrt(paths[text]), 0.8)
+    look = {"color": TEACHER.color, "linestyle": "-", "alpha": 1.0 if on_path else 0.35, "zorder": 2 if on_path else 1}
+    axes.plot(bend, [y, height[text], height[text]], linewidth=width, solid_joinstyle="round", **look)
+    share = paths[text] / paths[text[:-1]]
+    axes.annotate(
+        f"{share:.0%}" if share >= 0.005 else "<1%", (x + 0.66, height[text]), (0, width / 2 + 1.5),
+        textcoords="offset points", fontsize=7.5, color=INK, ha="center", va="bottom",
+    )  # fmt: skip
+
+
+def _draw_whiskers(axes: Axes, x: float, y: float, left_out: int) -> None:
+    """A faint fan at a node, a line for each letter that the tree leaves out."""
+    for i in range(left_out):
+        slope = 0.42 * (2 * i / max(left_out - 1, 1) - 1)
+        look = {"color": FAINT, "linestyle": "-", "linewidth": 0.4, "alpha": 0.6, "zorder": 0}
+        axes.plot([x + ROOM / 2, x + 0.34], [y, y + slope], **look)
+
+
+def _draw_sign(axes: Axes, sign: str, place: tuple[float, float], bold: bool, raised: bool) -> None:
+    """A node's letter or, at the root and after an end mark, its word: `raised` where it is wider than its disc."""
+    axes.annotate(
+        sign, place, (0, 9 if raised else 0), textcoords="offset points", ha="center",
+        va="bottom" if raised else "center", fontsize=9 if len(sign) > 1 else 11, color=INK,
+        fontweight="bold" if bold else "normal", zorder=3,
+    )  # fmt: skip
 
 
 def _mark_gaps(axes: Axes, gaps: Mapping[str, float], depth: Mapping[str, int], height: Mapping[str, float]) -> None:
     """A disc behind each node, the redder the more nats, with the number below it."""
     for text, nats in gaps.items():
         x, y, share = depth[text], height[text], nats / max(gaps.values())
-        axes.plot([x], [y], "o", markersize=17, color=colormaps["OrRd"](0.1 + 0.6 * share), zorder=2)
-        axes.text(x, y + 0.46, f"{nats:.3f}", fontsize=8, color=INK, ha="center", va="center", zorder=4)
+        axes.plot([x], [y], "o", markersize=15, color=colormaps["OrRd"](0.1 + 0.6 * share), zorder=2)
+        axes.annotate(
+            f"{nats:.3f}", (x, y), (0, -8.5), textcoords="offset points", fontsize=8, ha="center", va="top", zorder=4
+        )
 
 
 def _heights(root: str, children: Mapping[str, list[str]]) -> dict[str, float]:
@@ -208,11 +207,36 @@ def node_gaps(
     return found
 
 
-def gap_tree(paths: Mapping[str, float], gaps: Mapping[str, float], vocabulary: Vocabulary) -> Figure:
-    """The teacher's tree with each node coloured by its contribution to the sequence-level KL."""
-    figure = new_figure(760, 340)
+def along(
+    paths: Mapping[str, float], tables: Sequence[Float[Tensor, "_ V"]], vocabulary: Vocabulary
+) -> dict[str, float]:
+    """The same texts with the probabilities that another tree of tables gives them; the root must be empty.
+
+    >>> from kd_lab.worlds import language
+    >>> echo = language("echo", smoothing=0)
+    >>> {text: round(p, 2) for text, p in along({"": 1.0, "a": 1.0, "ax": 1.0}, echo.logp, echo.vocabulary).items()}
+    {'': 1.0, 'a': 0.4, 'ax': 0.24}
+    """
+    found = {"": 1.0}
+    row = {"": 0}
+    for text in list(paths)[1:]:
+        before, symbol = row[text[:-1]], vocabulary.symbols.index(text[-1])
+        found[text] = found[text[:-1]] * tables[len(text) - 1][before, symbol].exp().item()
+        row[text] = before * len(vocabulary) + symbol
+    return found
+
+
+def gap_trees(
+    teacher: Mapping[str, float], student: Mapping[str, float], gaps: Mapping[str, float], vocabulary: Vocabulary
+) -> Figure:
+    """The teacher's tree beside the student's, each node coloured by its contribution to the sequence-level KL."""
+    figure = new_figure(780, 360)
     with course_style():
-        draw_tree(figure.subplots(), paths, vocabulary, gaps={text: gaps[text] for text in paths if text in gaps})
+        for axes, paths, title in zip(
+            figure.subplots(1, 2), (teacher, student), ("the teacher's tree", "the student's tree"), strict=True
+        ):
+            draw_tree(axes, paths, vocabulary, gaps={text: gaps[text] for text in paths if text in gaps})
+            axes.set_title(title)
     return figure
 
 

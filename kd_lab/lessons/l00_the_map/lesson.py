@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** Python, a little PyTorch, and what a neural network's training loop looks like. No other lesson.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do. {{measured}}
 
 # %%
 import math
@@ -57,7 +57,7 @@ seed = setup("00", threads=1)
 from kd_lab.models import generate
 
 generator = torch.Generator().manual_seed(seed)
-start = torch.zeros(300, 1, dtype=torch.long)  # 300 prefixes that hold nothing but the mark at which a text begins
+start = torch.zeros(300, 1, dtype=torch.long)  # 300 times the mark at which a text begins
 written = world.vocabulary.decode(generate(teacher, start, world.context, generator=generator))
 real = world.vocabulary.decode(world.held_out.tokens)
 on_the_list = {*real, *world.vocabulary.decode(world.train.tokens)}
@@ -71,9 +71,10 @@ predict("00.a", options=options)
 reveal("00.a", right=invented[0])
 rows = "\n".join(f"| {r} | {w} |" for r, w in zip(rare, invented[:8]))
 share = sum(name in on_the_list for name in written) / len(written)
+head = "| on the list, never seen by the teacher | written by the teacher, not on the list |"
 Markdown(
-    f"| on the list, never seen by the teacher | written by the teacher, not on the list |\n|---|---|\n{rows}\n\n"
-    f"{share:.0%} of its {len(written)} names stand on the list. The others are its own, though some may well be real names that are rarer."
+    f"{head}\n|---|---|\n{rows}\n\n{share:.0%} of its {len(written)} names stand on the list. "
+    "The others are its own, though some may well be real names that are rarer."
 )
 
 # %% [markdown]
@@ -155,11 +156,12 @@ with torch.no_grad():
 bits = -logp.sum().item() / names.mask.sum().item() / math.log(2)
 assert math.isclose(bits, bits_per_character(teacher, names), rel_tol=1e-4)
 
-order = logp.argsort(descending=True)
-decoded = [world.vocabulary.decode(names.tokens[order[places]]) for places in (slice(3), slice(-3, None))]
+ranked = world.vocabulary.decode(names.tokens[logp.argsort(descending=True)])
 Markdown(
-    f"On held-out names the teacher needs **{bits:.2f} bits per character**; guessing blindly among 27 symbols needs {math.log2(27):.2f}. "
-    f"Of these names it likes {', '.join(decoded[0])} best and {', '.join(decoded[1])} least, at {logp.max():.1f} and {logp.min():.1f} nats."
+    f"On held-out names the teacher needs **{bits:.2f} bits per character**; "
+    f"guessing blindly among 27 symbols needs {math.log2(27):.2f}. "
+    f"Of these names {', '.join(ranked[:3])} are the likeliest, up to {logp.max():.1f} nats, "
+    f"and {', '.join(ranked[-3:])} the least likely, down to {logp.min():.1f}."
 )
 
 # %% [markdown]
@@ -207,7 +209,7 @@ claim(
     unit="distance of the sum from 1",
     holds=len(everything) == V**L and abs(total - 1) < 1e-9,
 )
-listable = 1e9 * 13.8e9 * 3.156e7  # a billion per second, for the 13.8 billion years since the Big Bang
+listable = 1e9 * 13.8e9 * 3.156e7  # a billion per second, for 13.8 billion years
 claim(
     "C00a",
     "The 50,000^200 sequences of a large model cannot be listed, not even at a billion per second since the Big Bang.",
@@ -241,7 +243,8 @@ flawed = [table.clone() for table in echo.logp]
 flawed[1][z] = -math.log(V)
 at_the_node = forward_kl(flawed[1][z], echo.logp[1][z]).item()
 
-predict("00.c", options=[f"{at_the_node:.2f} nats", "about a 200th of that", "200 times that"], at_the_node=at_the_node)
+options = [f"{at_the_node:.2f} nats", "about a 200th of that", "200 times that"]
+predict("00.c", options=options, at_the_node=at_the_node)
 
 # %%
 by_listing = sequence_kl(flawed, echo.logp).item()
@@ -288,7 +291,10 @@ reveal(
 # %%
 @exercise("00.2")
 def tree_kl(student, teacher):
-    """KL between two trees, in nats; student and teacher are lists of tables [V**t, V] of log-probabilities."""
+    """KL between two trees, in nats.
+
+    student, teacher: lists of tables [V**t, V] of log-probabilities.
+    """
     ...
 
 
@@ -327,11 +333,11 @@ for number in range(3):
     by_position.append(gap_by_position(tree, echo.logp, visited=echo.logp))
 
 deviation = max(abs(a - b) for a, b in zip(listed, chained))
-rows = "".join(f"| {i} | {a:.9f} nats | {b:.9f} nats |\n" for i, (a, b) in enumerate(zip(listed, chained)))
+rows = "".join(f"| {i} | {listed[i]:.9f} nats | {chained[i]:.9f} nats |\n" for i in range(3))
 Markdown(f"| student | by listing all texts | by the chain rule |\n|---|---|---|\n{rows}")
 
 # %% tags=["hide-input"]
-from kd_lab.lessons.l00_the_map.figures import gap_tree, node_gaps, position_figure
+from kd_lab.lessons.l00_the_map.figures import along, gap_trees, node_gaps, position_figure
 
 claim(
     "C00b",
@@ -341,12 +347,14 @@ claim(
     holds=deviation < 1e-6,
 )
 gaps = node_gaps(tree, echo.logp, echo.vocabulary)
-drawn = likely_paths(speaker, echo.vocabulary, letters=4, width=6)
+drawn = likely_paths(speaker, echo.vocabulary, letters=3, width=6)
 shown = sum(gaps[text] for text in drawn if text in gaps)
 show(
-    gap_tree(drawn, gaps, echo.vocabulary),
-    f"The teacher's tree; under each node its part of the last student's KL, in nats: the probability of reaching the node times the KL there. The nodes that are drawn add up to {shown:.3f} of {chained[-1]:.3f} nats; the other {len(gaps) - len(drawn.keys() & gaps.keys()):,} nodes hold the rest.",
-    alt="A tree of texts over seven symbols, each node coloured by its contribution to the KL; the start and the node after c are the reddest.",
+    gap_trees(drawn, along(drawn, tree, echo.vocabulary), gaps, echo.vocabulary),
+    "The same texts in both trees; each branch is as wide as what flows through it. Under each node stands its part of the last student's KL, in nats: "
+    + "the probability that the teacher reaches the node, times the KL there. "
+    + f"The nodes that are drawn add up to {shown:.3f} of {chained[-1]:.3f} nats; the other {len(gaps) - len(drawn.keys() & gaps.keys()):,} nodes hold the rest.",
+    alt="Two trees of the same texts over seven symbols, the teacher's and the student's, each node coloured by its contribution to the KL; the start and the nodes after c are the reddest.",
 )
 
 # %% tags=["hide-input"]
@@ -391,7 +399,10 @@ from kd_lab.how import masked_mean
 
 @exercise("00.3")
 def distill_by_hand(student, teacher, batches, optimizer):
-    """Train the student by word-level distillation, one step per batch; return the losses in nats per position."""
+    """Train the student by word-level distillation, one step per batch.
+
+    Returns the losses, in nats per position.
+    """
     ...
 
 
@@ -419,14 +430,16 @@ from torch.optim import AdamW
 from kd_lab.lessons.l00_the_map.experiment import new_student
 
 mine, theirs = new_student(world, 0), new_student(world, 0)
-draw = word_level().where.bind(world, mine, teacher, seed)  # WHERE the batches come from: the names themselves
-losses = distill_by_hand(mine, teacher, [draw(64) for _ in range(20)], AdamW(mine.parameters(), lr=0.01))
+draw = word_level().where.bind(world, mine, teacher, seed)  # WHERE: the names themselves
+batches = [draw(64) for _ in range(20)]
+losses = distill_by_hand(mine, teacher, batches, AdamW(mine.parameters(), lr=0.01))
 result = distill(theirs, teacher, world, word_level(), steps=20, seed=seed)
 assert math.isclose(losses[0], result.history["loss"][0], rel_tol=1e-4)
 sizes = [sum(weight.numel() for weight in model.parameters()) for model in (teacher, mine)]
 Markdown(
-    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats per position in {len(losses)} steps. "
-    f"The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: {sizes[0] / sizes[1]:.0f} times as many."
+    f"The loss fell from {losses[0]:.2f} to {losses[-1]:.2f} nats per position "
+    f"in {len(losses)} steps. The student has {sizes[1]:,} weights, the teacher {sizes[0]:,}: "
+    f"{sizes[0] / sizes[1]:.0f} times as many."
 )
 
 # %% [markdown]
@@ -523,8 +536,8 @@ from kd_lab.methods import labels_only
 per_step = {}
 for recipe, guide in ((labels_only(), None), (word_level(), teacher)):
     run = distill(new_student(world, 0), guide, world, recipe, steps=20, seed=seed, progress=False)
-    per_step[recipe.name] = 1000 * np.diff(run.history["seconds"]).min()  # the least disturbed of 20 steps
-Markdown(" · ".join(f"{name}: {milliseconds:.0f} ms per step" for name, milliseconds in per_step.items()))
+    per_step[recipe.name] = np.diff(run.history["seconds"]).min()  # the least disturbed of 20 steps
+Markdown(" · ".join(f"{name}: {1000 * time:.0f} ms per step" for name, time in per_step.items()))
 
 # %% [markdown]
 # ## 5 · Three knobs

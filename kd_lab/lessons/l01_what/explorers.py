@@ -70,7 +70,7 @@ def relation_explorer(
         draw_map(left, teacher[:shown, :shown], texts, TEACHER.label)
         image = draw_map(middle, np.zeros((shown, shown)), texts, STUDENT.label)
         middle.set_yticks([])
-        figure.colorbar(image, ax=middle, ticks=[0, 1, 2], shrink=0.75, label="mean distances")
+        figure.colorbar(image, ax=middle, ticks=[0, 1, 2], shrink=0.75).ax.set_title("÷ mean", fontsize=8.5)
         (diagonal,) = right.plot([0, FARTHEST], [0, FARTHEST], color=INK, linewidth=0.8)
         cloud = right.imshow(
             np.zeros((BINS, BINS)), origin="lower", extent=(0, FARTHEST, 0, FARTHEST), cmap="Greys", vmin=0, vmax=1
@@ -98,7 +98,6 @@ def relation_explorer(
         controls=[Choice("student", list(students), start=start)],
         create=create,
         update=update,
-        presets={each: {"student": each} for each in students},
         size=(780, 300),
     )
 
@@ -127,7 +126,6 @@ def gradient_norms(
 
 
 TEMPERATURES = {
-    "as it is": {"τ": 1.0},
     "softened": {"τ": 4.0},
     "very soft": {"τ": 32.0},
     "a sure teacher": {"τ": 1.0, "prefix": "stevenso"},

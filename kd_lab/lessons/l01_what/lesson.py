@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** [lesson 00](00_the_map.ipynb): a model is a tree of conditionals, and WHAT is the first of the three knobs.
 #
-# **Time:** 40 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do. {{measured}}
 
 # %%
 import torch
@@ -96,10 +96,9 @@ show(
 )
 
 # %% [markdown]
-# **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same names in the same order.
-# A `CachedTeacher` repeats answers that it has given before, or doctored ones that it was told.
+# **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same batches.
 #
-# Two yardsticks on held-out names: **bits per character** judge the whole distribution, **accuracy** asks how often the first choice is the letter that came.
+# On held-out names, **bits per character** judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
 #
 # A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
 # So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
@@ -115,7 +114,8 @@ from kd_lab.methods import hinton, labels_only, word_level
 from kd_lab.models import GPT, CachedTeacher, GPTConfig
 
 SEEDS = range(seed, seed + 8)
-held_out = world.held_out[slice(0, 600)]
+some = torch.randperm(len(world.held_out), generator=stream(seed, "judged"))[:600]
+held_out = world.held_out[some]  # drawn: the list is sorted by frequency
 SHAPE = GPTConfig(vocab_size=27, context=world.context, layers=1, heads=2, width=48)
 
 
@@ -128,6 +128,7 @@ def teach(recipe, guide, seeds=SEEDS):
 
 
 def told(target):
+    """A teacher that gives these answers in place of its own."""
     return CachedTeacher(teacher).tell(few.train.inputs, target.log())
 
 
@@ -213,11 +214,11 @@ claim(
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy that lack it, even with a plausible tail, are worse than labels.
 # In accuracy the teacher's first choice alone already helps: a teacher that has read 18,000 names knows better than a single name what usually follows.
 #
-# **Others found otherwise.** Furlanello and others (2018) saw a role for both the predicted and the other classes in images. Yuan and others (2020) argue that the regularising effect of soft targets is “equally or even more important” than similarities between classes: even a poorly trained teacher helped, and so did a hand-made one. Tang and others (2020) find smoothing, class relations and the weighting of examples at work together.
+# **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at work together.
 #
 # <details><summary>How both can be right</summary>
 #
-# An image has one true class and its classifier is nearly sure, so softness mainly regularises. After “sm” several letters are *truly* possible, our teacher's first choice has little more than a third of the mass, and the “dark” rest is most of what there is to know.
+# An image has one true class, of which its classifier is nearly sure: softness mainly regularises. After “sm” several letters are *truly* possible, and the “dark” rest has most of the mass.
 #
 # </details>
 
@@ -229,7 +230,7 @@ claim(
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
 # **Explore.** Move τ with the arrow keys.
-# Watch the bars on the left (their axis is a square root, which keeps small ones visible) and the two dots on the right, then type a prefix of your own.
+# Watch the bars on the left (on a square-root axis) and the two dots on the right, then type a prefix of your own.
 
 # %%
 predict("01.b")
@@ -241,9 +242,9 @@ explorer = temperature_explorer(teacher, students["label"][0], world.vocabulary,
 explorer.show()
 
 # %% tags=["hide-input"]
-explorer.filmstrip(["as it is", "softened", "a sure teacher", "the sure one, softened"])
+explorer.filmstrip([{}, "softened", "a sure teacher", "the sure one, softened"])
 with torch.no_grad():
-    names = world.held_out[slice(0, 100)]
+    names = held_out[slice(0, 100)]
     u = teacher(names.inputs)[names.mask].double()
     seen = [student(names.inputs)[names.mask].double() for student in students["label"]]
     bare_norm = [
@@ -266,8 +267,6 @@ reveal("01.b", ratio=bare_norm[0] / bare_norm[1])
 # | 1 | ⅔, ⅙, ⅙ | −⅓ | −⅓ |
 # | 2 | ½, ¼, ¼ | −¹⁄₁₂ | −⅓ |
 # | ∞ | ⅓, ⅓, ⅓ | 0 | −(2/9)·ln 4 = −0.31 |
-#
-# You will derive the last row in exercise 01.2.
 
 # %% [markdown]
 # ### Exercise 01.1 · Soft targets (●○○, 6 minutes)
@@ -306,7 +305,7 @@ def soft_loss(student_logits, teacher_logits, temperature):
 # %%
 @exercise("01.2")
 def limit_gradient(student_logits, teacher_logits):
-    """The limit of the gradient of τ²·KL with respect to the student's logits as τ → ∞: [..., V] -> [..., V]."""
+    """The gradient of τ²·KL by the student's logits as τ → ∞: [..., V], [..., V] -> [..., V]."""
     ...
 
 
@@ -464,7 +463,7 @@ def hint_loss(student_hidden, projector, teacher_hidden, mask):
 # **Experiment.** The recipe `fitnets` guides the student's last block by the teacher's last one.
 # Its weight is chosen so that the hint starts at about as many nats as the likelihood.
 #
-# To judge by the loss that was trained would be circular. We take two other measures, on held-out names:
+# The trained loss would be a circular judge. Two other measures, on held-out names:
 #
 # - **unexplained**: the share of the teacher's variance that the best linear map (fitted on one half of the positions, tried on the other) cannot read off the student;
 # - **CKA**: a similarity of two sets of features, 1 where they agree up to rotation, shift and scale.
@@ -482,7 +481,7 @@ def cka(x, y):
 
 
 def unexplained(x, y):
-    """The share of the variance of y that a linear map of x misses, on rows it was not fitted to."""
+    """The share of y's variance that a linear map of x misses, on rows it was not fitted to."""
     x, half = torch.cat([x, torch.ones(len(x), 1)], 1), len(x) // 2
     rest = y[half:] - x[half:] @ torch.linalg.lstsq(x[:half], y[:half], driver="gelsd").solution
     return (rest.square().sum() / (y[half:] - y[half:].mean(0)).square().sum()).item()
@@ -704,37 +703,36 @@ relations_explorer = relation_explorer(ordered(where_teacher), stored, [everyone
 relations_explorer.show()
 
 # %% tags=["hide-input"]
-relations_explorer.filmstrip(["untrained", "label", "logits", "RKD"])
+relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label", "logits", "RKD")])
 
 # %% [markdown]
-# **What came out.** Compare each row with *untrained* and *letter only*.
-# The last letter read, with no model at all, correlates with the teacher's distances better than a student of labels does.
+# **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone, with no model at all, correlates with the teacher's distances better than a student of labels does.
 #
 # - **Hints** transfer more than they copy: a student whose features lie where the teacher's lie also has the teacher's distances.
-# - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA, without a projector.
-# - **Logits** at τ = 1 give the best predictions, and of all methods raise CKA least. To be alike inside and to speak alike are two different things.
+# - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA.
+# - **Logits** at τ = 1 give the best predictions and raise CKA least: to be alike inside and to speak alike are two things.
 #
-# For predicting the next letter only the last column matters. Relations were made for retrieval, where distances between items *are* the output.
-# Here they compete with the likelihood for the capacity of a small model; their weight decides whether the student ends ahead of labels or behind them.
+# Relations were made for retrieval, where distances *are* the output; here they compete with the likelihood for a small model's capacity.
 #
-# <details><summary>In the wild</summary>
+# ## In the wild
 #
-# The loud first position is no quirk of our teacher. Sun and others (2024) found activations up to 100,000 times larger than others in LLMs; in LLaMA2-7B they sit in two feature dimensions, at the starting token and the first period or newline, and hardly depend on the text. A hint that averages over all positions copies them first. Features and relations have been distilled at scale: DistilBERT adds a cosine loss on hidden states to soft targets and labels, is 40 % smaller than BERT and keeps 97 % of its language understanding; MiniLM copies relations *between the positions of one text*, inside self-attention; ours are between texts. What does not carry over from this page is its scale: one block, 27 tokens.
-#
-# </details>
+# The loud first position is no quirk of our teacher: Sun and others (2024) found activations up to 100,000 times larger than others in LLMs, some of them at the starting token.
+# DistilBERT, with a cosine loss on hidden states, is 40 % smaller than BERT and keeps 97 % of its language understanding.
+# MiniLM copies relations *between the positions of one text*, we between texts.
+# Our scale does not carry over.
 #
 # ## Discuss
 #
-# *For two people, ten minutes.* You distil a model whose vocabulary differs from the student's, so that logits cannot be compared. What would you copy: features, relations, text? What would you need to see of the teacher for each, and how would you find out whether it did any good? And why might a high CKA *not* be a success?
+# *For two people, ten minutes.* Your student has another vocabulary than its teacher, so that logits cannot be compared. Would you copy features, relations or text? What must you see of the teacher for each, and how would you find out whether it helped? Why might a high CKA *not* be a success?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector per text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (at equal entropy, without knowledge of the place, the student is worse off than with labels); “the projector must be kept” (it is thrown away). **Timing:** 40 minutes alone, 60 in a class; section 1 makes a lecture of its own.
+# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector per text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (at equal entropy, without knowledge of the place, the student is worse off than with labels); “the projector must be kept” (it is thrown away). **Timing:** 50 minutes alone, 70 in a class; section 1 makes a lecture of its own.
 
 # %% [markdown]
 # ## Recap
 #
 # 1. WHAT can be copied: the logits of each position, the features inside, the relations between texts.
-# 2. Soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place. In images, others found softness to matter as much.
+# 2. Soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place.
 # 3. The factor τ² keeps the gradient's size; for large τ the loss becomes regression on centred logits, divided by V. With a teacher as unsure as ours, τ = 4 taught worse than τ = 1.
 # 4. Hints through a projector bring features close and help to predict; relations bring distances close and, with a light weight, features too. Leave the first position out of both.
 # 5. Judge by a measure that was not trained on, with texts that were not seen, and beside an untrained student and one trained without the method.

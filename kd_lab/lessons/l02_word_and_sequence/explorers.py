@@ -19,6 +19,7 @@ from kd_lab.worlds import Batch, Vocabulary
 from kd_lab.worlds.surnames import letters_of
 
 DEPTH = 6  # the most tokens that the drawn searches write
+LEAST_LIKELY = -14.0  # the foot of the axis on which texts stand by their log p
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,11 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
 
     def create(figure):
         axes = figure.subplots()
-        axes.set(xlim=(0, longest + 2.6), ylim=(-11, 0.4), xlabel="tokens written, |y|", ylabel="log p(y|x), nats")
+        axes.set(
+            xlim=(0, longest + 2.6), ylim=(LEAST_LIKELY, 0.4), xlabel="tokens written, |y|", ylabel="log p(y|x), nats"
+        )
         axes.set_xticks(range(longest + 1))
+        axes.set_yticks(range(-14, 1, 2))
         (curve,) = axes.plot([], [], color=FAINT, linestyle=(0, (5, 2)), linewidth=1.3, label="as good as the best")
         (dots,) = axes.plot([], [], "o", color=TEACHER.color, markersize=7, label="found by the beam")
         (best,) = axes.plot([], [], "o", color=TEACHER.color, markersize=13, fillstyle="none", label="best score")
@@ -191,15 +195,15 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
     )
 
 
-def place_labels(texts: list, labels: list[tuple[int, float, str]], apart: float = 0.52) -> None:
-    """Write a name beside each point; in one column, names keep their distance."""
+def place_labels(texts: list, labels: list[tuple[int, float, str]], apart: float = 0.7) -> None:
+    """Write a name beside each point; in one column, names keep their distance. A point below the axis gets none."""
     for text in texts:
         text.set_visible(False)
     below: dict[int, float] = {}
     for text, (x, y, name) in zip(texts, sorted(labels, key=lambda one: -one[1]), strict=False):
         height = min(y, below.get(x, 99.0) - apart)
         below[x] = height
-        text.set(position=(x + 0.2, height), text=name, visible=True)
+        text.set(position=(x + 0.2, height), text=name, visible=height > LEAST_LIKELY + apart / 2)
 
 
 def best_student(

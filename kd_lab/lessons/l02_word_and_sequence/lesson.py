@@ -78,7 +78,10 @@ predict("02.a")
 # %%
 @exercise("02.1")
 def word_level_loss(student_logits, teacher_logits, mask):
-    """Forward KL, averaged over the positions that count, in nats: [B, T, V], [B, T, V], [B, T] -> []."""
+    """Forward KL in nats, averaged over the positions that count.
+
+    [B, T, V], [B, T, V], [B, T] -> [].
+    """
     ...
 
 
@@ -441,7 +444,10 @@ explorer.filmstrip([{}, "per token"])
 # %%
 @exercise("02.3")
 def extend(scores, logp, width):
-    """One step of beam search: [K], [K, V] -> (scores, parents, tokens), each [width], best first."""
+    """One step of beam search.
+
+    [K], [K, V] -> (scores, parents, tokens), each [width], best first.
+    """
     ...
 
 
@@ -473,7 +479,10 @@ from kd_lab.where import beam_search
 
 
 def small_beam(model, width, length):
-    """The best of a beam search over texts of `length` tokens, [1, 1 + length], and its log-probability."""
+    """The best of a beam search over texts of `length` tokens.
+
+    Returns the text, [1, 1 + length], and its log-probability.
+    """
     scores, tokens = torch.zeros(1, dtype=torch.float64), torch.tensor([[END]])
     for _ in range(length):
         logp = model(tokens)[:, -1].log_softmax(-1)
@@ -599,7 +608,7 @@ claim(
 # The student of modes was shown one continuation where real names have many.
 # It is good at answering once, and no longer at saying what else there is.
 #
-# ## 4 · What to keep of the teacher
+# ## 4 · What to keep of the teacher (optional)
 #
 # Running the teacher at every step is costly, so its answers are often stored.
 # The word-level target of one token is $V$ numbers; with $V \approx 50{,}000$ that is more than everything else in the data set.
@@ -667,7 +676,10 @@ predict("02.d")
 # %%
 @exercise("02.4")
 def bucket_loss(student_logits, kept_ids, kept_logp):
-    """KL over the K kept tokens and one bucket for all the others, in nats: [N, V], [N, K], [N, K] -> [N]."""
+    """KL in nats over the K kept tokens and one bucket for all the others.
+
+    [N, V], [N, K], [N, K] -> [N].
+    """
     ...
 
 
@@ -718,7 +730,7 @@ LOSSES = {
         logits, top.ids, top.logp, tail="renormalize", reduction="none"
     ),
     "top k and a bucket": lambda logits: sparse_teacher_kl(logits, top, reduction="none"),
-    f"k sampled, {visits} visits": lambda logits: sparse_teacher_kl(logits, fresh, reduction="none"),
+    f"k sampled, {visits} visits": lambda z: sparse_teacher_kl(z, fresh, reduction="none"),
 }
 
 # %% tags=["hide-input"]

@@ -25,7 +25,7 @@ show(
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb), for what a target at every position is. Logarithms, expectations, a Gaussian.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -57,7 +57,7 @@ predict("03.a")
 predict("03.b")
 
 # %% [markdown]
-# **Explore: drag the second mode away.**
+# **Explore.** Drag the second mode away.
 # The upper panel shows the teacher and the best student in each direction.
 # The lower one shows what each student pays at each point, before the integral adds it up.
 # The students are fitted afresh at every setting, so only the position of the sliders counts, not how they got there.
@@ -353,7 +353,7 @@ wide = nearest_gaussian(GRID, STEP, EQUAL.logpdf(GRID), "forward_kl")
 print(f"Of forward KL's student {outside(np.exp(wide.logpdf(GRID)), p_grid):.0%} lies outside that region.")
 
 # %% [markdown]
-# **Explore: choose a start and walk.**
+# **Explore.** Choose a start and walk.
 # Each point of the map on the left is a Gaussian; the sliders place the start, a white square.
 # Change the direction, and both the map and the path change.
 
@@ -457,7 +457,7 @@ claim(
 )
 claim(
     "C03c",
-    "At rank 2 it keeps fewer of the teacher's plausible tokens under reverse KL.",
+    "At rank 2 a softmax student keeps fewer of the teacher's plausible tokens under reverse KL.",
     peaks_kept(hedged) - peaks_kept(committed),
     unit="more of the plausible tokens kept by forward KL",
     above=0.1,
@@ -566,7 +566,7 @@ claim(
 # What would you measure to find out that you were wrong?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** The drafts want coverage: a missing phrasing is a loss, an odd one is edited away, so forward KL. The answers want precision: an invented token is costly, a missing variant is not, so reverse KL. Minds should change if the student has enough capacity (then the direction hardly matters, as the rank experiment shows), or if the answers must keep rare but vital cases (reverse KL forgets exactly those: mass on the rare modes is what to measure). Good measures: mass on implausible tokens (precision), share of plausible tokens kept (recall), both per position and on the students' own texts. A common misconception: "reverse KL is better because its samples look better". That same student has dropped part of the answers; look at recall. Timing: 45 minutes alone, 60 in a class; the two explorers alone fill a lecture of 20 minutes.
+# **Expected answers.** The drafts want coverage: a missing phrasing is a loss, an odd one is edited away, so forward KL. The answers want precision: an invented token is costly, a missing variant is not, so reverse KL. Minds should change if the student has enough capacity (then the direction hardly matters, as the rank experiment shows), or if the answers must keep rare but vital cases (reverse KL forgets exactly those: mass on the rare modes is what to measure). Good measures: mass on implausible tokens (precision), share of plausible tokens kept (recall), both per position and on the students' own texts. A common misconception: "reverse KL is better because its samples look better". That same student has dropped part of the answers; look at recall. **Timing:** 40 minutes alone, 60 in a class; the two explorers alone fill a lecture of 20 minutes.
 
 # %% [markdown]
 # ## Recap

@@ -86,7 +86,7 @@ def heat_explorer() -> Explorer:
             {name: DIVERGENCES[name] for name in KLS},
             integrand_labels={name: FORMULAS[name] for name in KLS},
             original=True,
-            **LIMITS | {"density_top": 1.0},
+            **LIMITS | {"density_top": 1.0, "integrand_limits": (-0.3, 1.0)},
         ),
         update=_heat,
         presets={

@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** [lesson 03](03_which_kl.ipynb), for forward and reverse KL, their gradients, and the students of low rank that return here.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -68,7 +68,7 @@ show(
 predict("03b.a")
 
 # %% [markdown]
-# **Explore: one divergence at a time.**
+# **Explore.** One divergence at a time.
 # The teacher has a hill at −2 and another that you move; the student is the nearest Gaussian.
 # The lower panel has its own scale for JSD, whose integrand is about a fifth as tall as a KL's and never negative.
 # Total variation is left out: it has a kink at $q=p$, on which the search for the nearest Gaussian gets stuck.
@@ -227,7 +227,7 @@ claim(
 predict("03b.b")
 
 # %% [markdown]
-# **Explore: heat the teacher.** The faint curve is the teacher at τ = 1.
+# **Explore.** Heat the teacher. The faint curve is the teacher at τ = 1.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import heat_explorer
@@ -537,7 +537,7 @@ for t in (1, 2, 4, 8, 16):
 # When would you use JSD even if it came out second?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Runs: the same at gradient norms made equal (or without clipping), a sweep of the learning rate for each loss, and each loss divided by β(1−β) or by its own first value; also a student large enough to copy, where all should agree. JSD is worth having where a cliff is dangerous: teachers with zeros (top-k caches, other vocabularies), noisy labels, half precision; it is bounded, and so are its gradients. The price is that it too lets modes go. **Misconceptions:** "JSD(0.5) is the safe middle" (it is bounded, which is why it drops distant modes); "β near 0 is forward KL" (its slope is); "Adam makes the size irrelevant" (not with a mixed loss, clipping, or weight decay); "softening sharpens the reverse-KL student" (it widens it). Timing: 45 minutes alone, 60 in a class; the family explorer alone fills ten minutes.
+# **Expected answers.** Runs: the same at gradient norms made equal (or without clipping), a sweep of the learning rate for each loss, and each loss divided by β(1−β) or by its own first value; also a student large enough to copy, where all should agree. JSD is worth having where a cliff is dangerous: teachers with zeros (top-k caches, other vocabularies), noisy labels, half precision; it is bounded, and so are its gradients. The price is that it too lets modes go. **Misconceptions:** "JSD(0.5) is the safe middle" (it is bounded, which is why it drops distant modes); "β near 0 is forward KL" (its slope is); "Adam makes the size irrelevant" (not with a mixed loss, clipping, or weight decay); "softening sharpens the reverse-KL student" (it widens it). **Timing:** 40 minutes alone, 60 in a class; the family explorer alone fills ten minutes.
 
 # %% [markdown]
 # ## Recap

@@ -28,7 +28,7 @@ show(
 #
 # **Before this:** [lesson 01](01_what.ipynb) for the gradient of KL, [lesson 03](03_which_kl.ipynb) for its two directions. No GPU and no CUDA.
 #
-# **Time:** 75 minutes to read and do, 60 of them for five exercises. Sections 1 to 3 are a lesson of their own, if you have 45. {{measured}}
+# **Time:** two sittings. 35 minutes for sections 1 and 2: a first kernel, and a softmax that reads each number once. 45 minutes for sections 3 to 5: KL, its gradient, and its last digits. Three quarters of it is writing kernels; lesson 05 needs none of it. {{measured}}
 #
 # **Triton** has wheels for Linux only.
 # On macOS and Windows your kernels run in a small stand-in written in NumPy.
@@ -203,7 +203,7 @@ def logsumexp(logits, lse, vocabulary, BLOCK: tl.constexpr):
 # solution
 
 # %% [markdown]
-# ## 3 · The accumulators of KL
+# ## 3 · The accumulators of KL (second sitting)
 #
 # Softened logits are $x=s/\tau$ for the student and $y=t/\tau$ for the teacher, with $q=\mathrm{softmax}(x)$ and $p=\mathrm{softmax}(y)$.
 # Then $\log p_v-\log q_v=(y_v-x_v)-(\mathrm{lse}_t-\mathrm{lse}_s)$, and the second bracket does not depend on $v$:
@@ -251,7 +251,7 @@ def forward_kl(
 # solution
 
 # %% [markdown]
-# ## 4 · The backward pass
+# ## 4 · The backward pass (second sitting)
 #
 # The gradient of KL(p‖q) with respect to $x$ is $q-p$, as in [lesson 01](01_what.ipynb), and $x=s/\tau$ brings a factor $1/\tau$.
 # What arrives from the layers above is called *upstream*: one number per row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$.
@@ -376,7 +376,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 5 · Almost zero
+# ## 5 · Almost zero (second sitting)
 #
 # That student was far from its teacher. With luck, training ends near it.
 
@@ -538,7 +538,7 @@ claim(
 # *For two people, ten minutes.* Your kernel passes its test: ten random rows, $V=1000$, tolerance $10^{-3}$. Which mistakes of this lesson can it still contain? Design five inputs that expose them.
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Still possible: an accumulator that is not rescaled, if the rows are short or one block holds them; a missing mask, if BLOCK divides V or what lies behind the row is harmless; a wrong upstream, if all weights are 1; τ on the value and not in the gradient, if τ = 1; overflow, if logits are small; a wrong row offset, if N = 1; no correct digit near zero, as the tolerance is absolute. Inputs: a row that rises by 100 over several blocks and one that falls; V prime, with NaN in the memory behind each row; weights that differ by row, and τ = 2; `loss.sum()`, whose upstream has stride 0; student = teacher plus noise of 10⁻³, held against fp64 *relatively*. Good further answers: −inf logits, 16-bit logits, N·V > 2³¹, logits that are a slice with another stride. **Misconceptions:** "the interpreter was slow, so the kernel is slow"; "a KL that is slightly negative is a bug in the mathematics" (it is rounding); "clamping repairs it". **Timing:** 75 minutes alone; in a class leave 04.4 and 04.5 for homework and do 04.3 together at the board, with the first explorer on the screen.
+# **Expected answers.** Still possible: an accumulator that is not rescaled, if the rows are short or one block holds them; a missing mask, if BLOCK divides V or what lies behind the row is harmless; a wrong upstream, if all weights are 1; τ on the value and not in the gradient, if τ = 1; overflow, if logits are small; a wrong row offset, if N = 1; no correct digit near zero, as the tolerance is absolute. Inputs: a row that rises by 100 over several blocks and one that falls; V prime, with NaN in the memory behind each row; weights that differ by row, and τ = 2; `loss.sum()`, whose upstream has stride 0; student = teacher plus noise of 10⁻³, held against fp64 *relatively*. Good further answers: −inf logits, 16-bit logits, N·V > 2³¹, logits that are a slice with another stride. **Misconceptions:** "the interpreter was slow, so the kernel is slow"; "a KL that is slightly negative is a bug in the mathematics" (it is rounding); "clamping repairs it". **Timing:** 35 and 45 minutes alone; in a class leave 04.4 and 04.5 for homework and do 04.3 together at the board, with the first explorer on the screen.
 
 # %% [markdown]
 # ## Recap

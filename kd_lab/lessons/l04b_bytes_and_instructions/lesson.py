@@ -34,7 +34,7 @@ show(
 #
 # **Before this:** [lesson 04](04_fused_softmax_kl.ipynb), whose kernel of exercise 04.3 is compiled here.
 #
-# **Time:** 35 minutes to read and do. {{measured}}
+# **Time:** 30 minutes to read and do. {{measured}}
 #
 # **Triton** has wheels for Linux only. On macOS and Windows the three cells that need it say so.
 
@@ -479,7 +479,7 @@ for name, values in ratios.items():
 # *For two people, ten minutes.* The logits themselves are a product: hidden states $[N, d]$ times a head $[V, d]$. A colleague proposes to fuse this product into the kernel as well, so that not even the logits are ever written. What would be saved, and what would have to be computed twice? For which sizes of $d$ and $V$ is that a good trade? Would you rather have one kernel, or a loop over chunks of rows around an ordinary matrix product?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Saved: both logits tensors (2·N·V) and their gradient, in memory and in traffic. Paid: the product costs 2·d operations per logit, and what is not kept has to be made again for the gradient: one more product for each side. If d is a few thousand the products dominate by far (2·4,096 operations against 10 bytes), so that recomputing them costs more than the traffic saved; with a small d (distilling into a small model) it can pay. The loop over chunks keeps the vendor's matrix product, which is hard to beat, and gets the memory down as well: this is what `linear_softmax_kl` does, and what most training libraries do. **Misconceptions:** "fusing is always faster" (memory and time are different savings: chunking saves the first and not the second); "fp32 logits must cost twice" (in eager they cost less: there is nothing to convert); "four exponentials are the minimum" (they are what these kernels make). **Timing:** 35 minutes alone; in a class sections 1 and 4 are enough.
+# **Expected answers.** Saved: both logits tensors (2·N·V) and their gradient, in memory and in traffic. Paid: the product costs 2·d operations per logit, and what is not kept has to be made again for the gradient: one more product for each side. If d is a few thousand the products dominate by far (2·4,096 operations against 10 bytes), so that recomputing them costs more than the traffic saved; with a small d (distilling into a small model) it can pay. The loop over chunks keeps the vendor's matrix product, which is hard to beat, and gets the memory down as well: this is what `linear_softmax_kl` does, and what most training libraries do. **Misconceptions:** "fusing is always faster" (memory and time are different savings: chunking saves the first and not the second); "fp32 logits must cost twice" (in eager they cost less: there is nothing to convert); "four exponentials are the minimum" (they are what these kernels make). **Timing:** 30 minutes alone; in a class sections 1 and 4 are enough.
 
 # %% [markdown]
 # ## Recap

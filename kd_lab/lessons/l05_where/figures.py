@@ -120,12 +120,3 @@ def surnames_table(rows: Mapping[str, Float[np.ndarray, "N 3"]]) -> str:
         bits, judged, bias = values.mean(0)
         lines.append(f"| {label} | {bits:.2f} | {judged:.2f} | {bias:+.2f} |")
     return "\n".join(lines)
-
-
-def few_texts_table(stored: Mapping[int, Float[np.ndarray, "N K"]], shares: Sequence[float]) -> str:
-    """Markdown: KL(P‖Q) in nats per name, a row per number of fixed names and a column per own share."""
-    lines = ["| fixed names | " + " | ".join(f"λ = {share:g}" for share in shares) + " |"]
-    lines.append("|---|" + "---|" * len(shares))
-    for size, rows in stored.items():
-        lines.append(f"| {size:,} | " + " | ".join(f"{mean:.2f}" for mean in rows.mean(0)) + " |")
-    return "\n".join(lines)

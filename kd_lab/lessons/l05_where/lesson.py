@@ -29,11 +29,11 @@ show(
 # - let a student write, and mask what counts in its text;
 # - compute ExAccErr, and tell growth like $L$ from growth like $L^2$;
 # - name the three things that feed exposure bias, and say what is left when one of them is weakened;
-# - write the on-policy loss and DAgger, and say what they cost.
+# - write the on-policy loss, and say what it costs; in the optional part also DAgger.
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation); [lesson 03](03_which_kl.ipynb) for reverse KL, used at the end.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 45 minutes for sections 1 to 4, and 20 minutes more for sections 5 to 7, which lesson 06 does not need: DAgger, a network, and real names with the bill. {{measured}}
 
 # %%
 from IPython.display import Markdown, display
@@ -87,6 +87,26 @@ predict("05.a")
 reveal("05.a")
 
 # %% [markdown]
+# **Explore.** Set both rates by hand.
+# This student knows the road. It slips with probability $\varepsilon$ per token, and once it is lost it writes "!" with the recovery rate per step, so that it needs $u$ = 1 ÷ recovery steps on average to come back.
+# Every token off the road counts as one nat ($C=1$).
+# At which length does the exact curve leave one law for the other?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l05_where.slips import slip_explorer
+
+slips = slip_explorer()
+slips.show()
+
+# %% tags=["hide-input"]
+slips.filmstrip(["lost for good", "back at once", "a long text"])
+
+# %% [markdown]
+# The two laws cross at $L=2u+1$.
+# A text that ends before the way back is found grows like $L^2$, a longer one like $L$.
+# The law of the lost also has to give way where $\varepsilon L$ is no longer small: a text cannot be lost twice.
+
+# %% [markdown]
 # ### Exercise 05.1 · Let the student write (●●○, 10 minutes)
 #
 # `prompts` is `[B, P]` and begins with `END`, which also ends and pads a text.
@@ -101,7 +121,10 @@ END = NOTES.end
 
 @exercise("05.1")
 def roll_out(model, prompts, new_tokens, pick):
-    """Let `model` continue prompts [B, P]: tokens [B, P + N], and which targets count, mask [B, P + N − 1]."""
+    """Let `model` continue prompts [B, P].
+
+    Returns tokens [B, P + N], and which targets count, mask [B, P + N − 1].
+    """
     ...
 
 
@@ -143,7 +166,8 @@ start = torch.zeros(400, 1, dtype=torch.long)
 for label, student in first_pair.items():
     written, counts = roll_out(student, start[:100], L, draw)
     astray = (tune.states(written[:, :-1]) == LOST) & counts.bool()
-    print(f"trained {label}: {astray.any(1).float().mean():.0%} of 100 texts leave the road,", end=" ")
+    left = astray.any(1).float().mean()
+    print(f"trained {label}: {left:.0%} of 100 texts leave the road,", end=" ")
     print(f"{astray.sum() / counts.sum():.0%} of all tokens are written off it")
 
 # %% [markdown]
@@ -181,7 +205,7 @@ explorer.filmstrip([{"step": L, "student": "off-policy"}, {"step": L, "student":
 # %%
 @exercise("05.2")
 def excess(on_student, on_teacher):
-    """ExAccErr at every length, from KL(p‖q) at each position on either one's prefixes: [L], [L] -> [L]."""
+    """ExAccErr at every length, from KL(p‖q) at each position: [L], [L] -> [L]."""
     ...
 
 
@@ -211,10 +235,10 @@ from kd_lab.lessons.l05_where.tunes import growth
 from kd_lab.measure import conditionals, exact_excess_error
 
 one = first_pair["off-policy"]
-on_student, on_teacher = growth(one, tune)  # E d_t at each position, on either one's prefixes: two [L]
+on_student, on_teacher = growth(one, tune)  # E d_t on either one's prefixes: two [L]
 listed = exact_excess_error(conditionals(one, 6), conditionals(tune, 6))
 short = torch.as_tensor(excess(on_student, on_teacher)[:6])
-assert torch.allclose(short.double(), listed, atol=1e-4), "pairs of states and listed prefixes differ"
+assert torch.allclose(short.double(), listed, atol=1e-4), "pairs and listed prefixes differ"
 print("ExAccErr at lengths 1 to 6, listed:", "  ".join(f"{abs(x):.2f}" for x in listed))
 
 # %% [markdown]
@@ -236,7 +260,10 @@ print("ExAccErr at lengths 1 to 6, listed:", "  ".join(f"{abs(x):.2f}" for x in 
 # %%
 @exercise("05.3")
 def on_policy_loss(student, teacher, tokens, mask):
-    """KL(p‖q) on texts that the student wrote, in nats per counted position: tokens [B, T + 1], mask [B, T] -> []."""
+    """KL(p‖q) on texts that the student wrote, in nats per counted position.
+
+    tokens [B, T + 1], mask [B, T] -> [].
+    """
     ...
 
 
@@ -476,12 +503,23 @@ claim(
 # **ExAccErr is a ratio.** Three times as many steps make the steady hand much better in nats; its ExAccErr does not fall with them, because the denominator shrinks as well. Report both.
 # **On-policy is one cure among others.** What matters is that mistakes are *in the data with good labels*. Disturbing the expert on purpose does that too (DART, Laskey et al. 2017), if you can guess what your student's mistakes will look like.
 #
-# ## 5 · At the forks
+# ## 5 · At the forks (optional)
 #
 # The cure has an older name, **DAgger** (Ross et al. 2011, algorithm 3.1).
 # Let the learner act, let the expert label every state that the learner visited, *add* these to the data, train, repeat.
 # On-policy distillation is its limit of tiny rounds, each with fresh data that are used once.
 #
+# **Play.** You are the expert.
+# Below, a student that was trained off-policy writes, and you say what should come next, six times.
+# Then it is trained on your labels together with the old texts, and writes again.
+
+# %%
+from kd_lab.lessons.l05_where.game import LabelGame
+
+game = LabelGame(first_pair["off-policy"], tune, world, seed)
+game.show()
+
+# %% [markdown]
 # ### Exercise 05.4 · DAgger (●●○, 8 minutes)
 #
 # `texts` is a list.
@@ -492,7 +530,10 @@ claim(
 # %%
 @exercise("05.4")
 def dagger(student, texts, rounds, write, fit):
-    """Write, add, train, `rounds` times: a student and a list of texts -> the last student and all the texts."""
+    """Write, add, train, `rounds` times.
+
+    A student and a list of texts -> the last student and all the texts.
+    """
     ...
 
 
@@ -551,7 +592,8 @@ for number, student in zip(numbers, trained["off-policy"]):
         at_forks = kl_at_forks(continued[label], tune, visits(student, tune))
         forks.setdefault(label, []).append(at_forks)
         whole.setdefault(label, []).append(growth(continued[label], tune)[0].sum().item())
-forks, whole = ({label: np.array(values) for label, values in group.items()} for group in (forks, whole))
+forks = {label: np.array(values) for label, values in forks.items()}
+whole = {label: np.array(values) for label, values in whole.items()}
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.figures import forks_figure
@@ -597,7 +639,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 6 · A network with no unsteady hand
+# ## 6 · A network with no unsteady hand (optional)
 #
 # The slips were our addition, to make the theory visible.
 # A transformer makes mistakes of its own when its training is short.
@@ -651,7 +693,7 @@ claim(
 # ExAccErr falls steeply all the same, because its denominator rises: a ratio again.
 # How much of its own text a student should read is a knob, and GKD makes it one.
 #
-# ## 7 · Real surnames, and the bill
+# ## 7 · Real surnames, and the bill (optional)
 #
 # Names have 3 to 12 letters, a wrong letter is soon forgotten, and any letter may follow nearly any other.
 # By section 4 there should be little to cure.
@@ -672,11 +714,16 @@ WAYS = {
     "on-policy, reverse KL": on_policy(),
 }
 some = torch.randperm(len(names.held_out), generator=torch.Generator().manual_seed(seed))[:500]
-pupils = [continue_surnames(reader, names, WAYS, names.held_out[some], number) for number in range(seed, seed + 8)]
-results = {
-    label: np.array([[one.bits, one.judged, float(excess(one.gaps.own, one.gaps.theirs)[-1])] for one in group])
-    for label, group in {label: [each[label] for each in pupils] for label in WAYS}.items()
-}
+judged = names.held_out[some]
+pupils = [continue_surnames(reader, names, WAYS, judged, n) for n in range(seed, seed + 8)]
+
+
+def worth(one):
+    """Held-out bits, −log p of its own names, and ExAccErr."""
+    return one.bits, one.judged, float(excess(one.gaps.own, one.gaps.theirs)[-1])
+
+
+results = {label: np.array([worth(each[label]) for each in pupils]) for label in WAYS}
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.figures import surnames_table
@@ -716,14 +763,16 @@ claim(
 # %% [markdown]
 # **And with fewer names?** A student that has 100 names to read sees each of them again and again; what it writes is new at every step, and the teacher has something new to say about it.
 # Own texts then do a second thing, which has nothing to do with exposure bias: they are more prefixes.
-# The table was made with the student and the budget of lesson 06, for three sizes of the fixed set and four seeds each. It is stored; `python -m kd_lab.lessons.l05_where.few_texts` makes it again.
+# **Explore.** Compare a hundred fixed names with all of them. The runs have the student and the budget of lesson 06, four seeds each; they are stored, and `python -m kd_lab.lessons.l05_where.few_texts` makes them again.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l05_where.few_texts import SHARES, stored
-from kd_lab.lessons.l05_where.figures import few_texts_table
+from kd_lab.lessons.l05_where.own_share import own_share_explorer
 
 few = stored()
-display(Markdown("KL(P‖Q) in nats per name, forward KL, own share λ\n\n" + few_texts_table(few, SHARES)))
+share_of_own = own_share_explorer(few, SHARES)
+share_of_own.show()
+share_of_own.filmstrip([{"own share λ": 0.5}, {"fixed names": 18_012, "own share λ": 0.5}])
 claim(
     "C05c",
     "With 100 fixed names a student that writes half of its batches ends nearer to the teacher.",

@@ -307,7 +307,7 @@ def configuration_explorer(grid: StoredGrid, world: str = "surnames", name: str 
 
     Args:
         grid: stored runs.
-        world: the one whose runs are shown, before both judges.
+        world: the one whose runs are shown, under both judges.
         name: of the explorer.
     """
     means = {kind: grid.final(world, measure).mean(-1) for measure, kind in KINDS.items()}

@@ -27,7 +27,7 @@ show(
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lessons 03](03_which_kl.ipynb) and [03b](03b_between_the_kls.ipynb) (the divergences), [lesson 05](05_where.ipynb) (on-policy distillation).
 #
-# **Time:** 50 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do, and 5 minutes more for the riddle in section 5. {{measured}}
 
 # %%
 import numpy as np
@@ -74,7 +74,10 @@ from kd_lab.how import masked_mean
 
 @exercise("06.1")
 def gkd_step(student, teacher, read, write, share, coin, divergence):
-    """The loss of one step, in nats per counted position. `read()` and `write()` give a batch; λ is `share`."""
+    """The loss of one step, in nats per counted position.
+
+    `read()` and `write()` give a batch; λ is `share`.
+    """
     ...
 
 
@@ -212,7 +215,8 @@ for beta in (0.1, 0.5, 0.9):
 
 explorer = beta_explorer(student_logits, teacher_logits, "abcde")
 explorer.show()
-explorer.filmstrip([{"the number": 0.9, "read as": reading} for reading in READINGS] + [{"the number": 0.99}])
+same_number = [{"the number": 0.9, "read as": reading} for reading in READINGS]
+explorer.filmstrip([*same_number, {"the number": 0.99}])
 
 # %% [markdown]
 # **A popular trap.** Three readings of one number are in circulation.
@@ -308,7 +312,8 @@ for fraction in grid.fractions:
     now = mean_interval([run["curve"][-1][0] for run in runs])
     stored = mean_interval(grid.curves("echo", "jsd", fraction, "forward_kl")[:3, -1])
     agreed += abs(stored[0] - now[0]) <= stored[1] + now[1]
-    print(f"λ = {fraction:<5g}{'':25} {stored[0]:.3f} ± {stored[1]:.3f}         {now[0]:.3f} ± {now[1]:.3f}")
+    then, again = (f"{mean:.3f} ± {half:.3f}" for mean, half in (stored, now))
+    print(f"λ = {fraction:<5g}{'':25} {then}         {again}")
 claim(
     "C06c",
     "Training again gives the stored grid.",
@@ -448,7 +453,10 @@ claim(
 # %%
 @exercise("06.3")
 def recognise(theirs, candidates, student_logits, teacher_logits):
-    """The name of the candidate that trains as `theirs` does, or None: two functions of (logits, logits) -> []."""
+    """The name of the candidate that trains as `theirs` does, or None.
+
+    `theirs` and each candidate: (logits, logits) -> [].
+    """
     ...
 
 
@@ -509,10 +517,17 @@ theirs.show()
 theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 
 # %% [markdown]
-# ## 5 · Find the fault
+# ## In the wild
+#
+# The Qwen3 report (2025) distils in two phases: off-policy, on texts of larger models; then on-policy, where the student writes and a KL fits its logits to the teacher's.
+# On our dials that is a walk from λ = 0 to λ = 1 in one training.
+# TRL's defaults differ between its own two trainers: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
+# Our grid shares the dials and the judges with such runs; it lacks scale, and a use to judge the student by.
+#
+# ## 5 · Find the fault (optional)
 #
 # Nine students learn from the surname teacher at word level: same start, same batches, same steps.
-# One loop is healthy; each of the others has one popular fault.
+# One loop is healthy; the others have one popular fault each.
 #
 # | fault | what the code does |
 # |---|---|
@@ -525,8 +540,8 @@ theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 # | teacher softened alone | τ = 2 for the teacher, τ = 1 for the student |
 # | teacher in train mode | its dropout is on |
 #
-# A training log shows you only the first panel.
-# Some faults cannot be seen there at all; others change the number by a factor, and their students are as good as the healthy one.
+# A training log shows only the first panel.
+# Some faults cannot be seen there; others change the number, and their students are as good as the healthy one.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.faults import LETTERS, lettered
@@ -557,13 +572,6 @@ reveal("06.e")
 # H becomes as undecided as the softened teacher: its loss is the *lowest* of all.
 #
 # </details>
-#
-# ## In the wild
-#
-# The Qwen3 report (2025) describes strong-to-weak distillation in two phases: first off-policy, on texts that larger models wrote; then on-policy, where the student writes and its logits are fitted to the teacher's by a KL divergence.
-# On our dials that is roughly a walk from λ = 0 to λ = 1 in the course of one training.
-# TRL's defaults differ between its own two trainers, as the table shows: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
-# Our grid shares with such runs the two dials and the judges; it lacks scale, and a use by which the student is judged in the end.
 #
 # ## Discuss
 #

@@ -40,13 +40,13 @@ def hook_students(number: int = 0) -> dict[str, nn.Module]:
 
 def hook_figure(models: Mapping[str, nn.Module]) -> Figure:
     """Left the probabilities of the first letter, right the share of texts that are words."""
-    looks = (TEACHER, *LOOKS.values())
+    looks = [replace(look, label=name) for name, look in zip(models, (TEACHER, *LOOKS.values()), strict=True)]
     figure = new_figure(760, 280)
     with course_style():
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         bars = letter_bars(left, "■abxy", looks)
-        left.set(ylim=(0, 1.35), yticks=[0, 0.5, 1], title="how they open", ylabel="probability")
-        left.legend(loc="upper left")
+        left.set(ylim=(0, 1.05), yticks=[0, 0.5, 1], title="how they open", ylabel="probability")
+        left.legend(loc="upper right")
         for one, model in zip(bars, models.values(), strict=True):
             set_bars(one, model(torch.zeros(1, 1, dtype=torch.long))[0, 0].softmax(-1).tolist())
         for row, (model, look) in enumerate(zip(models.values(), looks, strict=True)):

@@ -28,7 +28,7 @@ show(
 #
 # **Before this:** [lesson 00](00_the_map.ipynb) (the chain rule of KL), [lesson 03](03_which_kl.ipynb) (reverse KL); [lesson 06](06_gkd.ipynb), GKD, is the method that this one departs from.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do. {{measured}}
 
 # %%
 import math
@@ -1117,7 +1117,7 @@ claim(
 # And if your student has to keep *both* roads, what would you do with this lesson?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** The missing term matters only where the student cannot follow: measure KL(q‖p) on the student's own prefixes as a function of the first tokens. If it is equally small after all of them, there is nothing to look ahead for. Cheap first measurements: the variance of the return across continuations of one prompt; whether errors cluster after certain openings; the gradient noise at the batch size at hand. A good answer mentions that a baseline and the exact KL at later positions (*exact future*) come at no extra forward pass, and that batches of thousands of texts make the unbiased estimate affordable. If both roads must stay: reverse KL over sequences is the wrong objective, since giving a road up is what it asks for; take forward KL, JSD, or a larger student. **Misconceptions:** "on-policy means policy gradient" (no gradient flows through the sampling in GKD); "unbiased is better" (at small N a biased estimate can be nearer for one step); "less variance is better" (an estimate that is always 0 has none); "less variance must cost bias" (a baseline costs none); "k3 is the low-variance reverse-KL loss". **Timing:** 45 minutes alone; 60 in a class. The hook, the hand example and the explorer make a lecture of 20 minutes.
+# **Expected answers.** The missing term matters only where the student cannot follow: measure KL(q‖p) on the student's own prefixes as a function of the first tokens. If it is equally small after all of them, there is nothing to look ahead for. Cheap first measurements: the variance of the return across continuations of one prompt; whether errors cluster after certain openings; the gradient noise at the batch size at hand. A good answer mentions that a baseline and the exact KL at later positions (*exact future*) come at no extra forward pass, and that batches of thousands of texts make the unbiased estimate affordable. If both roads must stay: reverse KL over sequences is the wrong objective, since giving a road up is what it asks for; take forward KL, JSD, or a larger student. **Misconceptions:** "on-policy means policy gradient" (no gradient flows through the sampling in GKD); "unbiased is better" (at small N a biased estimate can be nearer for one step); "less variance is better" (an estimate that is always 0 has none); "less variance must cost bias" (a baseline costs none); "k3 is the low-variance reverse-KL loss". **Timing:** 50 minutes alone; 65 in a class. The hook, the hand example and the explorer make a lecture of 20 minutes.
 
 # %% [markdown]
 # ## Recap

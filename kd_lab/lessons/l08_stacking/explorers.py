@@ -60,7 +60,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
     def create(figure):
         left, right = figure.subplots(1, 2, width_ratios=(5, 6))
         names = ["parameters", "bits", "work", "bytes", "all three"]
-        left.set(xscale="log", xlim=(LEAST, 2), ylim=(4.6, -0.6), xlabel="of the original")
+        left.set(xscale="log", xlim=(LEAST, 20), ylim=(4.6, -0.6), xlabel="of the original")
         left.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["10⁻⁴", "1/1000", "1/100", "1/10", "1"])
         left.set_yticks(range(5), names)
         left.axhline(2.5, color=FAINT, linewidth=0.8)
@@ -84,10 +84,7 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
         for bar, text, value in zip(artists["bars"], artists["texts"], values, strict=True):
             bar.set_width(value - LEAST)
             text.set_text(f"{value:.3g}")
-            inside = value > 0.4
-            text.set_x(value * 0.88 if inside else value * 1.12)
-            text.set_horizontalalignment("right" if inside else "left")
-            text.set_color("white" if inside else INK)
+            text.set_x(value * 1.12)
         for i, device in enumerate(DEVICES.values()):
             times, met = roofline(now, device), bottleneck(now, device)
             rate = 1 / times[met]
@@ -304,7 +301,7 @@ def stack_explorer(rungs: Sequence[Measured], quality: tuple[float, float], name
         for bar, value in zip(artists["bars"], values, strict=True):
             bar.set_width(value - 5e-3)
         for line, written in zip(artists["names"], rung.samples, strict=False):
-            line.set_text(written)
+            line.set_text(written or "(nothing)")
         return (
             f"{rung.name}: {rung.bytes:,} bytes, {original.bytes / rung.bytes:.1f} times smaller; "
             f"{rung.writing:,.0f} tokens per second, {rung.writing / original.writing:.1f} times the original's; "

@@ -94,3 +94,22 @@ def test_the_node_shows_both_students_beside_their_targets():
     )
     assert sweep(node) > 2
     node.close()
+
+
+def test_a_node_where_no_label_stands_says_so_and_gives_no_number():
+    moments = np.full((2, 1, 2), 0.5)
+    told = {"teacher": np.array([[[0.8, 0.2]]]), "labels": np.zeros((1, 1, 2))}
+    node = node_explorer(
+        {"labels only": moments, "word-level KD": moments} | told, ["a"], ".a", every=20, name="silent"
+    )
+    assert "student with labels: no name that it reads goes through here; student with a teacher: 0.19" in node.sentence
+    node.close()
+
+
+def test_landmarks_do_not_overlap():
+    counter = sequence_counter("landmarks-under-test")
+    renderer = counter.figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in counter.figure.axes[1].texts]
+    assert len(boxes) == len(LANDMARKS)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    counter.close()

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from kd_lab.lessons.l00_the_map.figures import (
+    along,
     contest_figure,
     draw_tree,
-    gap_tree,
+    gap_trees,
     likely_paths,
     node_gaps,
     position_figure,
@@ -82,12 +83,18 @@ def test_the_gaps_of_all_nodes_add_up_to_the_sequence_level_kl():
     assert {text for text, gap in gaps.items() if gap > 1e-12} == {echo.vocabulary.symbols[1]}
 
 
-def test_a_tree_of_gaps_writes_each_of_them(echo):
+def test_both_trees_write_each_gap_and_their_own_shares(echo):
     paths = likely_paths(TabularModel(echo.logp), echo.vocabulary, letters=2, width=3)
-    figure = gap_tree(paths, {"": 0.25, "a": 0.5, "never drawn": 9.0}, echo.vocabulary)
-    shown = {text.get_text() for text in figure.axes[0].texts}
-    assert {"0.250", "0.500"} <= shown
-    assert "9.000" not in shown
+    even = [torch.full_like(table, -math.log(len(echo.vocabulary))) for table in echo.logp]
+    other = along(paths, even, echo.vocabulary)
+    assert list(other) == list(paths)
+    assert other["cx"] == pytest.approx(1 / 49)
+    figure = gap_trees(paths, other, {"": 0.25, "a": 0.5, "never drawn": 9.0}, echo.vocabulary)
+    shown = [{text.get_text() for text in axes.texts} for axes in figure.axes]
+    assert all({"0.250", "0.500"} <= texts and "9.000" not in texts for texts in shown)
+    assert "40%" in shown[0]
+    assert "14%" in shown[1]
+    assert "40%" not in shown[1]
 
 
 def test_curves_and_bars_have_a_panel_and_a_group_each():

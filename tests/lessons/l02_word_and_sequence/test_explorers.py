@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kd_lab.lessons.l02_word_and_sequence.explorers import (
+    LEAST_LIKELY,
     SAMPLED,
     TRUNCATED,
     Searched,
@@ -11,8 +12,10 @@ from kd_lab.lessons.l02_word_and_sequence.explorers import (
     best_student,
     cache_explorer,
     penalty_explorer,
+    place_labels,
 )
 from kd_lab.models import TabularModel, load_teacher
+from kd_lab.viz import new_figure
 from kd_lab.worlds import language, surnames
 
 NAMES = surnames().vocabulary
@@ -79,3 +82,10 @@ def test_the_cache_explorer_states_its_budget():
     explorer.set({"k": 3, "kept": SAMPLED, "visits": 50})
     assert explorer.sentence.startswith("3 × 50 visits = 150 draws from the teacher")
     assert all(swept(explorer))
+
+
+def test_a_text_below_the_axis_has_no_label_outside_the_picture():
+    texts = [new_figure().subplots().text(0, 0, "") for _ in range(3)]
+    place_labels(texts, [(3, -5.0, "seen"), (9, LEAST_LIKELY - 1, "unseen"), (3, -5.1, "pushed down")])
+    assert [text.get_text() for text in texts if text.get_visible()] == ["seen", "pushed down"]
+    assert texts[1].get_position()[1] < -5.5

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kd_lab.lessons.l05_where import few_texts
-from kd_lab.lessons.l05_where.figures import few_texts_table, ingredients_table, teacher_table
+from kd_lab.lessons.l05_where.figures import ingredients_table, teacher_table
 from kd_lab.lessons.l05_where.tunes import LOST, NOTES, L, growth, kl_at_forks, new_student, tunes, visits
 
 
@@ -40,7 +40,6 @@ def test_tables_read_well():
     assert len(teacher_table(tunes()).splitlines()) == 2 + 5
     assert NOTES.symbols[4] in teacher_table(tunes()).splitlines()[0]
     assert "| steady | 1.50 | 3.0 | 2.0 |" in ingredients_table({"steady": np.array([[1.0, 2, 2], [2.0, 4, 2]])})
-    assert "| 1,000 | 2.00 | 3.00 |" in few_texts_table({1000: np.array([[2.0, 3.0]])}, (0.0, 0.5))
 
 
 def test_the_stored_table_has_a_row_for_each_seed_and_a_column_for_each_share():
