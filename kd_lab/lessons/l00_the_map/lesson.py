@@ -204,7 +204,7 @@ best = "".join(f"| {text} | {p:.3f} |\n" for text, p in echo.most_likely(4))
 total = everything.exp().sum().item()
 claim(
     "C00a",
-    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed, and their probabilities add up to 1.",
+    f"All {V}^{L} = {V**L:,} sequences of a small language can be listed; they add up to 1.",
     abs(total - 1),
     unit="distance of the sum from 1",
     holds=len(everything) == V**L and abs(total - 1) < 1e-9,
@@ -212,7 +212,7 @@ claim(
 listable = 1e9 * 13.8e9 * 3.156e7  # a billion per second, for 13.8 billion years
 claim(
     "C00a",
-    "The 50,000^200 sequences of a large model cannot be listed, not even at a billion per second since the Big Bang.",
+    "The 50,000^200 sequences of a large model cannot be listed in the age of the universe.",
     math.log10(listable) - 200 * math.log10(50_000),
     unit="= log₁₀ of the share that would have been listed",
     holds=listable < 50_000**200,

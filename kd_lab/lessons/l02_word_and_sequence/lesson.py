@@ -355,7 +355,7 @@ for student in trained[-5:]:  # those that learned from probabilities
     noise.append(by_token / by_distribution)
 claim(
     "C02b",
-    "On the same texts, the gradient of a batch of tokens is more than twice as noisy as one of probabilities.",
+    "On the same texts, tokens give a gradient more than twice as noisy as probabilities.",
     noise,
     unit="times the squared distance from the mean gradient",
     above=2,
@@ -479,10 +479,7 @@ from kd_lab.where import beam_search
 
 
 def small_beam(model, width, length):
-    """The best of a beam search over texts of `length` tokens.
-
-    Returns the text, [1, 1 + length], and its log-probability.
-    """
+    """The best text of a beam search, [1, 1 + length], and its log-probability."""
     scores, tokens = torch.zeros(1, dtype=torch.float64), torch.tensor([[END]])
     for _ in range(length):
         logp = model(tokens)[:, -1].log_softmax(-1)
