@@ -1,0 +1,128 @@
+"""The still pictures and tables of lesson 10b."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kd_lab.lessons.l10b_what_is_passed_on import stored
+from kd_lab.measure import mean_interval
+from kd_lab.viz.seeds import draw_seeds
+from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, course_style, new_figure
+
+COLUMNS = (0, 1, 2, 4, 6)
+
+
+def names_figure(policies: Mapping[str, str]) -> Figure:
+    """Names that stored generations write, a row of columns per policy, with each generation's held-out bits.
+
+    Args:
+        policies: of the stored runs, and what they are called in the picture.
+    """
+    figure = new_figure(760, 380)
+    with course_style():
+        panels = figure.subplots(len(policies), 1)
+        for axes, (policy, title), look in zip(panels, policies.items(), (STUDENT, TEACHER), strict=True):
+            axes.set(xlim=(0, len(COLUMNS)), ylim=(7.9, -1.3), xticks=[], yticks=[])
+            axes.set_title(title, color=look.color)
+            for side in axes.spines.values():
+                side.set_visible(False)
+            for column, generation in enumerate(COLUMNS):
+                bits = stored.generations(policy, "bits")[:, generation].mean()
+                axes.text(column, -0.9, f"generation {generation}", fontsize=10.5, weight="bold", va="center")
+                for row, name in enumerate(stored.samples(policy, generation)):
+                    axes.text(column, row + 0.1, name, fontsize=10.5, va="center", color=INK)
+                axes.text(column, 7.4, f"{bits:.2f} bits", fontsize=10, va="center", color=look.color)
+    return figure
+
+
+def silent_figure(results: Mapping[str, Sequence[float]], untrained: float, teacher: float) -> Figure:
+    """Held-out bits per letter after copying silent outputs, a dot per seed; lines for the untrained and the teacher."""
+    looks = (STUDENT, BASELINE, DIVERGENCES["jsd"], DIVERGENCES["forward_kl"])[: len(results)]
+    figure = new_figure(760, 130 + 42 * len(results))
+    with course_style():
+        axes = figure.subplots()
+        draw_seeds(axes, results, looks)
+        for value, label in ((untrained, "untrained"), (teacher, "teacher")):
+            axes.axvline(value, color=INK if label == "teacher" else FAINT, linewidth=1.2, linestyle="--")
+            axes.text(value, -0.62, label, ha="center", va="bottom", fontsize=9.5)
+        axes.set(xlabel="held-out bits per letter; better is left")
+    return figure
+
+
+def crowd_figure(found: Sequence[float], crowds: Sequence[float], label: str) -> Figure:
+    """z of a text under many wrong keys as a histogram, and under the right ones as lines.
+
+    Args:
+        found: z with the right key, one per seed.
+        crowds: z with wrong keys, of all seeds.
+        label: of the writer.
+    """
+    figure = new_figure(760, 250)
+    with course_style():
+        axes = figure.subplots()
+        axes.hist(crowds, bins=60, label="wrong keys", **BASELINE.area)
+        for i, value in enumerate(found):
+            axes.axvline(value, color=STUDENT.color, linewidth=2, label="right keys" if i == 0 else None)
+        axes.set(xlabel=f"z of the text of the {label}", ylabel="keys")
+        axes.legend(loc="upper center")
+    return figure
+
+
+def plus_minus(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and half width of its 95 % interval, as a table holds them.
+
+    >>> plus_minus([1.0, 2.0, 3.0], digits=1)
+    '2.0 ± 2.5'
+    """
+    mean, half = mean_interval(np.asarray(values, dtype=float))
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def fidelity_table() -> str:
+    """Markdown: the three students and the teacher, a row each."""
+    heads = ("right letters, held-out", "agreement, training", "held-out", "random letters")
+    lines = [
+        "| student of | " + " | ".join(heads) + " | KL(p‖q), held-out, nats | random letters | calibration error |",
+        "|---|" + "---|" * (len(heads) + 3),
+    ]
+    cells = (
+        ("held-out", "accuracy"),
+        ("training", "agreement"),
+        ("held-out", "agreement"),
+        ("random letters", "agreement"),
+        ("held-out", "kl"),
+        ("random letters", "kl"),
+        ("held-out", "calibration"),
+    )
+    for student in ("labels", "mimic", "distilled"):
+        row = [plus_minus(stored.fidelity(student, *cell)) for cell in cells]
+        lines.append(f"| {student} | " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def collapse_table(policies: Sequence[str]) -> str:
+    """Markdown: the last generation under each policy, a row each."""
+    lines = [
+        "| the next generation reads | bits | distinct names | first letters | rare pairs, % |",
+        "|---|---|---|---|---|",
+    ]
+    for policy in policies:
+        cells = [
+            plus_minus(stored.generations(policy, key)[:, -1], digits)
+            for key, digits in (("bits", 2), ("distinct", 2), ("letters", 1), ("rare", 2))
+        ]
+        lines.append(f"| {policy} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def strength_table() -> str:
+    """Markdown: what a mark costs and how soon it is found, a row per strength δ."""
+    rows = np.array([run["rows"] for run in stored.runs("strength")])  # [seed, δ, 3]
+    lines = ["| δ | bits per character of real names | z of 1,000 letters |", "|---|---|---|"]
+    for column in range(rows.shape[1]):
+        strength = rows[0, column, 0]
+        lines.append(
+            f"| {strength:g} | {plus_minus(rows[:, column, 1], 2)} | {plus_minus(rows[:, column, 2], 1)} |"
+        )
+    return "\n".join(lines)
