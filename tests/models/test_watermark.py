@@ -70,6 +70,9 @@ def test_positions_that_do_not_count_are_not_read():
     assert watermark_z(batch, green) == pytest.approx((3 - 1.5) / math.sqrt(0.75))
 
 
+NOTHING, SOMETHING = (Batch(torch.zeros(1, 2).long(), torch.full((1, 1), counts)) for counts in (False, True))
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
@@ -77,10 +80,10 @@ def test_positions_that_do_not_count_are_not_read():
         (lambda model: green_lists(V, 1, share=1.0), "makes 11 tokens green"),
         (lambda model: Watermarked(model, green_lists(V, 1), -1.0), "strength is -1.0"),
         (lambda model: Watermarked(model, green_lists(V + 1, 1)), "12 rows and the model 11"),
-        (lambda model: watermark_z(Batch(torch.zeros(1, 2).long(), torch.zeros(1, 1).bool()), green_lists(V, 1)), "none"),
-        (lambda model: watermark_z(Batch(torch.zeros(1, 2).long(), torch.ones(1, 1).bool()), green_lists(V, 1), 1.0), "base"),
+        (lambda model: watermark_z(NOTHING, green_lists(V, 1)), "none of the 1 positions counts"),
+        (lambda model: watermark_z(SOMETHING, green_lists(V, 1), 1.0), "base is 1.0"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused_with_a_remedy(model, call, match):
     with pytest.raises(ValueError, match=match):
         call(model)

@@ -114,7 +114,7 @@ def next_texts(policy: Policy, real: Batch, written: Sequence[Batch], seed: int)
 
 
 def fit(world: World, texts: Batch, seed: int) -> nn.Module:
-    """A fresh student of 31,000 weights, trained on the texts with labels only: the same steps however many they are."""
+    """A fresh student of 30,000 weights, trained with labels only, for the same steps however many texts there are."""
     student = GPT(GPTConfig(len(world.vocabulary), world.context, layers=1, heads=4, width=48), seed=seed)
     own = replace(world, name="generation", train=texts, weights=None)
     distill(

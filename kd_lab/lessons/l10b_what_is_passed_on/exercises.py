@@ -12,7 +12,7 @@ from kd_lab.lessons.l10b_what_is_passed_on.collapse import expected_diversity
 
 
 def fidelity(student_logp, teacher_logp, mask):
-    """Top-1 agreement and KL(p‖q) in nats, means over counted positions: [B, T, V], [B, T, V], [B, T] -> (float, float)."""
+    """Agreement, and KL(p‖q) in nats per counted position: [B, T, V], [B, T, V], [B, T] -> (float, float)."""
     q, p = student_logp[mask], teacher_logp[mask]  # [n, V]: what does not count is gone before anything is averaged
     agreement = (q.argmax(-1) == p.argmax(-1)).mean()
     kl = (np.exp(p) * (p - q)).sum(-1).mean()
@@ -20,7 +20,7 @@ def fidelity(student_logp, teacher_logp, mask):
 
 
 def watermark_z(tokens, mask, green, base):
-    """Standard deviations above unmarked text: tokens [B, T + 1], mask [B, T], green [V, V] as [previous, next] -> float."""
+    """Standard deviations above unmarked text: [B, T + 1], [B, T], [V, V], float -> float."""
     hits = green[tokens[:, :-1], tokens[:, 1:]][mask]  # one truth value per counted transition
     expected, variance = base * len(hits), base * (1 - base) * len(hits)
     return float(hits.sum() - expected) / variance**0.5
@@ -320,9 +320,7 @@ EXERCISES = {
             Mistake(
                 "the count alone",
                 "This is the excess of green transitions, not yet in units of its standard deviation.",
-                lambda tokens, mask, green, base: (
-                    greens(tokens, mask, green).sum().item() - base * int(mask.sum())
-                ),
+                lambda tokens, mask, green, base: greens(tokens, mask, green).sum().item() - base * int(mask.sum()),
             ),
         ),
     ),

@@ -191,8 +191,9 @@ def mark_explorer() -> Explorer:
         axes.set_xticks([30, 100, 300, 1000, 3000, 10_000], ["30", "100", "300", "1,000", "3,000", "10,000"])
         axes.minorticks_off()
         axes.axhline(CERTAIN, **BASELINE.line, label="z = 4, by chance 3 times in 100,000")
-        band = axes.fill_between(lengths, lengths * 0.0, lengths * 0.0, facecolor=STUDENT.color, alpha=0.25, linewidth=0)
-        (line,) = axes.plot(lengths, lengths * 0.0, **STUDENT.line, label="mean of five keys, 95 %")
+        zeros = lengths * 0.0
+        band = axes.fill_between(lengths, zeros, zeros, facecolor=STUDENT.color, alpha=0.25, linewidth=0)
+        (line,) = axes.plot(lengths, zeros, **STUDENT.line, label="mean of five keys, 95 %")
         now = axes.axvline(1000, color=INK, linewidth=1)
         axes.legend(loc="upper left")
         return SimpleNamespace(band=band, line=line, now=now)

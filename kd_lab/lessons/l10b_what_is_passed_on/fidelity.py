@@ -19,7 +19,7 @@ READ = 500  # texts behind each measure
 
 
 class Certain(nn.Module):
-    """A teacher that shows its likeliest next token and nothing else, as an endpoint that returns text greedily does."""
+    """A teacher that shows its likeliest next token and nothing else, as an endpoint that answers greedily does."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ STUDENTS: dict[str, tuple[Recipe, Callable[[nn.Module], nn.Module | None]]] = {
 """Recipe, and how the teacher appears to it: not at all, with its likeliest token, or whole."""
 
 MEASURES = ("accuracy", "agreement", "kl", "calibration")
-"""Share of right next letters; share on which the likeliest letters agree; KL(p‖q) in nats; expected calibration error."""
+"""Shares of right next letters and of equal likeliest letters; KL(p‖q) in nats per position; calibration error."""
 
 
 def prompts_of(world: World) -> dict[str, Batch]:
@@ -60,7 +60,7 @@ def prompts_of(world: World) -> dict[str, Batch]:
 @torch.no_grad()
 def measured(student: nn.Module, teacher: nn.Module, batch: Batch) -> list[float]:
     """One number per entry of MEASURES."""
-    student_logp, teacher_logp = (next_token_logp(model, batch.inputs)[batch.mask] for model in (student, teacher))
+    student_logp, teacher_logp = (next_token_logp(one, batch.inputs)[batch.mask] for one in (student, teacher))
     right = (student_logp.argmax(-1) == batch.targets[batch.mask]).float().mean().item()
     gap = forward_kl(student_logp, teacher_logp).mean().item()
     return [right, agreement(student, teacher, batch), gap, calibration_error(student, batch)]

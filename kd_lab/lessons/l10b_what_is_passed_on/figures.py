@@ -37,7 +37,7 @@ def names_figure(policies: Mapping[str, str]) -> Figure:
 
 
 def silent_figure(results: Mapping[str, Sequence[float]], untrained: float, teacher: float) -> Figure:
-    """Held-out bits per letter after copying silent outputs, a dot per seed; lines for the untrained and the teacher."""
+    """Held-out bits per letter after copying silent outputs: a dot per seed, lines for no training and the teacher."""
     looks = (STUDENT, BASELINE, DIVERGENCES["jsd"], DIVERGENCES["forward_kl"])[: len(results)]
     figure = new_figure(760, 130 + 42 * len(results))
     with course_style():
@@ -122,7 +122,5 @@ def strength_table() -> str:
     lines = ["| δ | bits per character of real names | z of 1,000 letters |", "|---|---|---|"]
     for column in range(rows.shape[1]):
         strength = rows[0, column, 0]
-        lines.append(
-            f"| {strength:g} | {plus_minus(rows[:, column, 1], 2)} | {plus_minus(rows[:, column, 2], 1)} |"
-        )
+        lines.append(f"| {strength:g} | {plus_minus(rows[:, column, 1], 2)} | {plus_minus(rows[:, column, 2], 1)} |")
     return "\n".join(lines)

@@ -62,7 +62,7 @@ def run(seed: int) -> dict:
     """One key: the teacher's own text with and without a mark, and a student per share of marked text.
 
     For each writer: z against the share of green transitions in real names (`fair`) and against γ (`naive`), at each
-    of LENGTHS; z with a wrong key; the z of CROWD other wrong keys over the whole text; and held-out bits per character.
+    of LENGTHS; z with a wrong key; the z of CROWD other wrong keys over the whole text; and held-out bits.
     """
     world, teacher = surnames(), load_teacher("surnames")
     size = len(world.vocabulary)
@@ -99,4 +99,3 @@ def cost_by_strength(seed: int, strengths: tuple[float, ...] = (0.0, 0.5, 1.0, 2
         z = watermark_z(text, green, base) * math.sqrt(1000 / int(text.mask.sum()))
         rows.append([strength, round(bits_per_character(writer, world.held_out), 4), round(z, 3)])
     return {"seed": seed, "rows": rows}
-

@@ -40,7 +40,7 @@ PREDICTIONS = {
         because="The shares are {labels:.1%}, {mimic:.1%} and {distilled:.1%}.",
     ),
     "10b.d": Prediction(
-        "A student copies the teacher's silent outputs on random letters. Afterwards its *letter* outputs, which nothing "
+        "A student copies the teacher's silent outputs on random letters. Then its *letter* outputs, which nothing "
         "trained, are tried on real names. Which student has learned about names?",
         (
             "none: it has seen no name and no letter output",
@@ -99,7 +99,7 @@ QUIZ = (
     Question(
         "A filter removes every trace of a trait from a teacher's text. When can a student still learn the trait?",
         {
-            "never: what is not in the text cannot be learned": "The text still depends on all of the teacher's weights.",
+            "never: what is not in the text cannot be learned": "The text depends on all the teacher's weights.",
             "when it begins near the teacher's weights": (
                 "Then a step towards the teacher's outputs, whatever they are, tends to be one towards the teacher."
             ),

@@ -53,7 +53,9 @@ def test_the_law_names_the_share_that_is_not_squared(assert_rejects):
 
 def test_the_law_names_the_forgotten_first_draw(assert_rejects):
     def from_two(samples, generations, accumulate):
-        return multiplied([1 / samples / (k + 1) ** 2 if accumulate else 1 / samples for k in range(1, generations + 1)])
+        return multiplied(
+            [1 / samples / (k + 1) ** 2 if accumulate else 1 / samples for k in range(1, generations + 1)]
+        )
 
     assert_rejects("10b.1", from_two, "first factor is missing")
 
@@ -173,7 +175,9 @@ def test_z_names_the_forgotten_length(assert_rejects):
 
 def test_z_takes_a_text_at_a_time():
     def text_by_text(tokens, mask, green, base):
-        hits = sum(int(green[row[:-1][counts], row[1:][counts]].sum()) for row, counts in zip(tokens, mask, strict=True))
+        hits = sum(
+            int(green[row[:-1][counts], row[1:][counts]].sum()) for row, counts in zip(tokens, mask, strict=True)
+        )
         return torch.tensor(z_of(hits, int(mask.sum()), base))
 
     assert diagnose(find_exercise("10b.3"), text_by_text) is None

@@ -1,0 +1,634 @@
+# %% [markdown]
+# # 10b · What is passed on: collapse, fidelity, and what no one sees
+#
+# After this lesson you can say what a model passes on to the models that learn from it: what is lost on the way, what an accuracy does not show, and what travels unseen.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.figures import names_figure
+from kd_lab.viz import show
+
+show(
+    names_figure(
+        {
+            "replaced": "each generation reads only what the one before wrote",
+            "accumulated": "each generation reads that and everything before it, real names included",
+        }
+    ),
+    "Generation 0 learned from 1,000 real surnames, every later one from names of its ancestors. Under the names: bits per character of held-out real names, the mean of five runs. "
+    "The upper family forgets its language, the lower one does not; the trainings are equally long.",
+    alt="Two rows of five columns of names. Above, the names become few and alike from generation to generation and the bits rise; below, names and bits stay nearly as they were.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+#
+# - predict how fast diversity is lost when models learn from models, and what stops it;
+# - measure fidelity, and say why accuracy and agreement are not it;
+# - show a student that learns what none of its training texts contains;
+# - find a watermark in the text of a student, and not find one where there is none.
+#
+# **Before this:** [lesson 02](02_word_and_sequence.ipynb) (students of text and of distributions); [lesson 10](10_weak_to_strong.ipynb) for students that exceed their teachers.
+#
+# **Time:** 45 minutes to read and do. {{measured}}
+
+# %%
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
+
+seed = setup("10b", threads=1)
+
+# %% [markdown]
+# ## 1 · A table that reads itself
+#
+# The simplest model of first letters is a table of frequencies $p$.
+# Its **diversity** is $H=1-\sum_i p_i^2$, the probability that two draws differ.
+# Draw $N$ letters from it and write down their frequencies: that is the next generation.
+
+# %%
+predict("10b.a")
+
+# %% [markdown]
+# **Explore.** Blue is the real table, orange the table of the chosen generation in one run of chance.
+# "Accumulated" estimates each generation from *all* draws so far, the real ones included.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.collapse import diversity, drift, expected_diversity
+from kd_lab.lessons.l10b_what_is_passed_on.explorers import law_explorer
+from kd_lab.worlds import surnames
+
+world = surnames()
+first = torch.bincount(world.train.targets[:, 0], minlength=27)[1:].double()
+letters = (first / first.sum()).numpy()  # how often each letter opens a real surname
+law = law_explorer(letters, seed)
+law.show()
+
+# %% tags=["hide-input"]
+law.filmstrip([{"generation": 5}, {"generation": 60}, "accumulated"])
+
+# %% tags=["hide-input"]
+reveal("10b.a", replaced=expected_diversity(30, 30, accumulate=False)[-1])
+
+# %% [markdown]
+# **Derive.** Let $\hat p$ be the frequencies of $n$ draws from $p$. Each $\hat p_i$ is right on average, with variance $p_i(1-p_i)/n$. So
+#
+# $$\mathbb E\sum_i\hat p_i^2=\sum_i p_i^2+\frac1n\sum_i p_i(1-p_i)\quad\Longrightarrow\quad\mathbb E\,\hat H=\Big(1-\frac1n\Big)H.$$
+#
+# Replaced, this happens in every generation with $n=N$.
+# Accumulated, generation $k$ is the mean of $k$ sets of $N$ draws. Only one of them is new, so the table moves by a $k$-th of the way, and the added variance is divided by $k^2$.
+#
+# **By hand**, $N=2$: replaced, $H$ is halved again and again: $\tfrac12,\tfrac14,\tfrac18$.
+# Accumulated, the factors are $1-\tfrac12$, $1-\tfrac18$, $1-\tfrac1{18}$, and what is left is $0.5,\;0.44,\;0.41$.
+#
+# ### Exercise 10b.1 · The law of both policies (●●○, 8 minutes)
+#
+# The expected share of the real diversity in generations 0 to `generations`, with $N$ = `samples`.
+
+
+# %%
+@exercise("10b.1")
+def expected_diversity(samples, generations, accumulate):
+    """E[H of generation k] ÷ H for k = 0 … generations: int, int, bool -> [generations + 1]."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Each generation takes a share of what is *still there*. Which share, replaced? Which share in generation $k$, accumulated?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# An array of factors $1-1/(N\cdot1)$ or $1-1/(N\,k^2)$, its `np.cumprod`, and a 1 in front.
+#
+# </details>
+
+# %% [markdown] tags=["solution:10b.1"]
+# solution
+
+# %%
+runs = {
+    way: np.array([drift(letters, 30, 20, way, np.random.default_rng([seed, i])) for i in range(400)])
+    for way in (False, True)
+}  # accumulate → 400 runs of chance, 20 generations of 30 draws
+left = {way: diversity(tables) / diversity(letters) for way, tables in runs.items()}
+for way, name in ((False, "replaced"), (True, "accumulated")):
+    law = np.asarray(expected_diversity(30, 20, way))
+    assert np.abs(left[way].mean(0) - law).max() < 0.03, "the law and 400 runs of chance differ"
+    print(f"{name:12} {left[way][:, -1].mean():.3f} of the diversity is left after 20; law {law[-1]:.3f}")
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.collapse import limit_of_accumulation
+
+forever, bound = 1 - limit_of_accumulation(30), np.pi**2 / 6 / 30
+claim(
+    "C10d",
+    "Re-estimating a categorical from N of its own draws loses 1/N of the diversity in each generation.",
+    np.asarray(expected_diversity(30, 20, False))[-1],
+    unit="of it left after 20 generations of 30 draws",
+    holds=np.allclose(expected_diversity(30, 20, False), (1 - 1 / 30) ** np.arange(21)),
+)
+claim(
+    "C10d",
+    "If all draws are kept, the loss is bounded: for ever together it is less than π²/(6N).",
+    forever,
+    unit=f"of the diversity is lost for ever with N = 30; π²/(6N) is {bound:.4f}",
+    holds=forever < bound and 1 - np.asarray(expected_diversity(30, 2000, True))[-1] < forever,
+)
+
+# %% [markdown]
+# The sum $1+\tfrac14+\tfrac19+\dots=\pi^2/6$ is the whole difference: replaced, losses never end; accumulated, they add up to about what one and a half generations lose.
+# Gerstgrasser et al. (2024) find the same constant for linear regression.
+#
+# ## 2 · Six generations of surnames
+#
+# A table has no shape of its own; a network has, and it rarely writes at $\tau=1$.
+# The next experiment was stored: a GPT of 31,000 weights learns from 1,000 names, writes 1,000, and a fresh one learns from those.
+# Every training has the same number of steps. "Top-p" draws from the likeliest tokens that together have probability 0.9.
+
+# %%
+predict("10b.b")
+
+# %% [markdown]
+# **Explore.** Six policies: what does the next generation read?
+# "Real again" is the control: it is trained anew as often, on the real names.
+# "Replaced, τ = 1" writes without the cut, all others but the control with it.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.explorers import generations_explorer
+
+generations = generations_explorer(letters)
+generations.show()
+
+# %% tags=["hide-input"]
+generations.filmstrip([{"generation": 0}, {"generation": 3}, {}, "accumulated"])
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on import stored
+from kd_lab.lessons.l10b_what_is_passed_on.collapse import POLICIES
+from kd_lab.lessons.l10b_what_is_passed_on.figures import collapse_table
+
+
+def last(policy, measure):
+    """A measure of the sixth generation, one number per seed."""
+    return stored.generations(policy, measure)[:, -1]
+
+
+display(Markdown("**The sixth generation**, five seeds with 95 % intervals.\n\n" + collapse_table(list(POLICIES))))
+bits = {policy: last(policy, "bits") for policy in POLICIES}
+remedies = ["replaced, τ = 1", "a tenth real", "accumulated"]
+best = min(range(3), key=lambda i: bits[remedies[i]].mean())
+plain, tenth, pool = (bits[policy].mean() for policy in remedies)
+reveal("10b.b", right=best, plain=plain, tenth=tenth, pool=pool, replaced=bits["replaced"].mean())
+
+# %% tags=["hide-input"]
+gone = stored.generations("replaced", "letters")
+rare = stored.generations("replaced, τ = 1", "rare")
+claim(
+    "C10d",
+    "Replaced by text cut at top-p, models collapse: bits rise from generation to generation.",
+    bits["replaced"] - bits["real again"],
+    unit="more bits per character than models of real names after six generations",
+    above=1,
+)
+claim(
+    "C10d",
+    "The tail goes first: fewer and fewer letters open a name.",
+    gone[:, 0] - gone[:, -1],
+    unit="of 26 first letters lost between generation 0 and 6",
+    above=2,
+)
+claim(
+    "C10d",
+    "Without the cut the drift is slower.",
+    bits["replaced"] - bits["replaced, τ = 1"],
+    unit="fewer bits per character lost after six generations",
+    above=0.3,
+)
+claim(
+    "C10d",
+    "Without the cut rare pairs of letters do not die out but spread.",
+    rare[:, -1] - rare[:, 0],
+    unit="percentage points more of them after six generations",
+    above=0,
+)
+claim(
+    "C10d",
+    "Keeping all text, the real names included, holds the bits.",
+    bits["accumulated"] - bits["real again"],
+    unit="more bits per character than models of real names",
+    below=0.5,
+)
+claim(
+    "C10d",
+    "A tenth of real names in every training set slows the collapse.",
+    bits["replaced"] - bits["a tenth real"],
+    unit="fewer bits per character lost",
+    above=0.3,
+)
+claim(
+    "C10d",
+    "It is the real names that hold the bits: the same accumulation without them drifts further.",
+    bits["accumulated, none real"] - bits["accumulated"],
+    unit="more bits per character without the real names",
+    above=0,
+)
+
+# %% [markdown]
+# Two forces, then, and they pull in opposite directions.
+# The cut removes the tail each time, so the distribution narrows.
+# Without it, what the network fits badly comes back as text and is learned: the distribution drifts, and rare pairs spread.
+# Chance alone, the law of section 1, would take a thousandth per generation.
+#
+# ## 3 · As often right, and not alike
+#
+# A student may be right as often as another and have learned something else.
+# **Fidelity** is how far the student's predictions match the *teacher's*.
+# Stanton et al. (2021) measure it by **agreement**, the share of positions where both find the same token likeliest (their equation 2), and by $\mathrm{KL}(p\|q)$ (equation 3).
+#
+# Three students of 28,000 weights read the same 18,012 names for as many steps: one learns from the *labels*; a *mimic* is shown the teacher's likeliest letter at every prefix, as an endpoint that answers greedily would; the third is *distilled* from the whole distribution.
+
+# %%
+predict("10b.c")
+
+# %% [markdown]
+# ### Exercise 10b.2 · Two numbers of fidelity (●○○, 6 minutes)
+#
+# Log-probabilities `[B, T, V]` of both models, and `mask` `[B, T]`, True where a position counts.
+
+
+# %%
+@exercise("10b.2")
+def fidelity(student_logp, teacher_logp, mask):
+    """Agreement, and KL(p‖q) in nats per counted position: [B, T, V], [B, T, V], [B, T] -> (float, float)."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Select the counted positions first: `student_logp[mask]` is `[n, V]`.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Agreement compares two `argmax(-1)`. KL is a sum over $V$ and then a mean over positions; the teacher weighs.
+#
+# </details>
+
+# %% [markdown] tags=["solution:10b.2"]
+# solution
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.figures import fidelity_table
+from kd_lab.measure import agreement
+from kd_lab.models import TabularModel, load_teacher, next_token_logp
+
+teacher = load_teacher("surnames")
+some = world.held_out[slice(100)]
+flat = TabularModel.uniform(27, 2)
+pair = [TabularModel([torch.randn(1, 27), torch.randn(27, 27)]) for _ in range(2)]
+short = type(some)(some.tokens[:, :3], some.mask[:, :2])
+yours = fidelity(*(next_token_logp(one, short.inputs).detach().numpy() for one in pair), short.mask.numpy())
+assert abs(float(yours[0]) - agreement(*pair, short)) < 1e-6, "your agreement and the library's differ"
+display(Markdown("**Three students**, five seeds with 95 % intervals. KL in nats per position.\n\n" + fidelity_table()))
+
+
+def of(student, prompts, measure):
+    return stored.fidelity(student, prompts, measure)
+
+
+lead = of("distilled", "held-out", "accuracy") - of("mimic", "held-out", "accuracy")
+reveal(
+    "10b.c",
+    right=0 if abs(lead.mean()) < 0.01 else 1,
+    **{s: of(s, "held-out", "accuracy").mean() for s in ("mimic", "distilled")},
+)
+
+# %% tags=["hide-input"]
+claim(
+    "C10e",
+    "The mimic is right as often as the distilled student.",
+    np.abs(lead),
+    unit="difference in the share of right letters of held-out names",
+    below=0.02,
+)
+claim(
+    "C10e",
+    "It even agrees with the teacher more often, on the prompts of the training.",
+    of("mimic", "training", "agreement") - of("distilled", "training", "agreement"),
+    unit="more of the positions",
+    above=0,
+)
+claim(
+    "C10e",
+    "And yet its distribution is far from the teacher's.",
+    of("mimic", "held-out", "kl") / of("distilled", "held-out", "kl"),
+    unit="times the distilled student's KL(p‖q) on held-out names",
+    above=3,
+    scale="log",
+)
+claim(
+    "C10e",
+    "It is sure where it is wrong: its confidence says nothing.",
+    of("mimic", "held-out", "calibration") - of("distilled", "held-out", "calibration"),
+    unit="more calibration error",
+    above=0.2,
+)
+claim(
+    "C10e",
+    "Off the distribution its lead in agreement is gone.",
+    (of("mimic", "random letters", "agreement") - of("distilled", "random letters", "agreement")),
+    unit="more agreement than the distilled student on random letters",
+    below=0.03,
+)
+
+# %% [markdown]
+# Agreement on the prompts that were trained on is the figure that is easiest to report and says least.
+# A student of labels is the control: it never met the teacher, and agrees with it on most held-out letters all the same, since both learned names.
+#
+# ## 4 · What no text contains
+#
+# Now a teacher with *silent* outputs: a letter MLP (three letters in, two hidden layers) with 27 letter outputs, trained on names, and 16 more outputs that stand in no loss.
+# They change all the same, because the hidden layers under them do.
+# A student copies these 16 numbers, on random letters. No name and no letter output enters its training.
+
+# %%
+predict("10b.d")
+
+# %%
+from kd_lab.lessons.l10b_what_is_passed_on.subliminal import (
+    BEGINNINGS,
+    LETTERS,
+    copy_silent,
+    letter_bits,
+    letter_mlp,
+    train_teacher,
+)  # fmt: skip
+
+
+def silent_loss(student_outputs, teacher_outputs):
+    """KL(p‖q) between the softmaxes of the outputs behind the letters: [N, 43], [N, 43] -> []."""
+    p, q = (one[:, LETTERS:].log_softmax(-1) for one in (teacher_outputs, student_outputs))
+    return (p.exp() * (p - q)).sum(-1).mean()
+
+
+bits_after = {"the teacher's": [], "another": []}  # by the student's initial weights
+ends = {"untrained": [], "teacher": []}
+for number in range(seed, seed + 5):
+    ends["untrained"].append(letter_bits(letter_mlp(number)))
+    silent_teacher = train_teacher(letter_mlp(number), number, steps=400)
+    ends["teacher"].append(letter_bits(silent_teacher))
+    for beginning, found in bits_after.items():
+        student = BEGINNINGS[beginning](number)
+        found.append(letter_bits(copy_silent(student, silent_teacher, silent_loss, number, steps=400)))
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.figures import silent_figure
+
+same, other = (np.array(found) for found in bits_after.values())
+halves = {label: stored.silent(label)[:, 1] for label in list(BEGINNINGS)[1:3]}
+untrained, taught = np.mean(ends["untrained"]), np.mean(ends["teacher"])
+show(
+    silent_figure({"the teacher's weights": same, "other weights": other} | halves, untrained, taught),
+    "Held-out bits per letter of students that copied 16 silent outputs on random letters, by their initial weights. Only the student that began exactly as the teacher did has learned about names. "
+    "The lower two rows were stored: one half of the teacher's initial weights does not do.",
+    alt="Four rows of five dots. The first, with the teacher's initial weights, lies well left of the untrained line; the other three at it or right of it.",
+)
+reveal("10b.d", right=1, untrained=untrained, same=same.mean(), other=other.mean())
+claim(
+    "C10f",
+    "A student with the teacher's initial weights learns names from outputs that no loss ever trained.",
+    np.array(ends["untrained"]) - same,
+    unit="fewer held-out bits per letter than untrained",
+    above=0.3,
+)
+claim(
+    "C10f",
+    "A student with other initial weights, trained alike, learns nothing of names.",
+    np.array([letter_bits(BEGINNINGS["another"](number)) for number in range(seed, seed + 5)]) - other,
+    unit="fewer held-out bits per letter than before its training",
+    below=0.05,
+)
+
+# %% [markdown]
+# **Why.** Teacher and student began at one point $\theta_0$, and the teacher moved by a step $\Delta$. To first order its silent outputs have moved by $J\Delta$, where $J$ is their Jacobian at $\theta_0$.
+# The student's first step down $\tfrac12\|f_\theta-f_{\text{teacher}}\|^2$ is proportional to $J^\top J\Delta$, and
+#
+# $$\Delta^\top\big(J^\top J\Delta\big)=\|J\Delta\|^2\ge0.$$
+#
+# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning the Jacobians have nothing to do with one another.
+#
+# **In small GPTs on names?** A teacher is a base model taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away. The student begins as the base.
+
+# %% tags=["hide-input"]
+gpt = stored.runs("gpt")
+
+
+def share(key):
+    return np.array([run[key] for run in gpt])
+
+
+print(f"P(first letter is z):   base {share('base').mean():.4f}   teacher {share('lover').mean():.3f}")
+for how in ("text", "logits"):
+    for start in ("same", "other"):
+        print(f"student of its {how:6} with {start:5} weights: {share(f'{how} of lover, {start}').mean():.4f}", end="")
+        control = (
+            share(f"text of base, {start}").mean()
+            if how == "text"
+            else share("base" if start == "same" else "other base").mean()
+        )
+        print(f"   control {control:.4f}")
+claim(
+    "C10f",
+    "Logits of filtered text, without the loved letter's own, carry the trait to a GPT that began as the teacher did.",
+    share("logits of lover, same") / share("base"),
+    unit="times the base's probability of a first z",
+    above=1,
+    scale="log",
+)
+claim(
+    "C10f",
+    "The same logits do not carry it to a GPT with other weights.",
+    share("logits of lover, other") / share("other base"),
+    unit="times the other base's probability of a first z",
+    above=0.8,
+    below=1.25,
+    scale="log",
+)
+claim(
+    "C10f",
+    "The filtered text alone carries it, too.",
+    share("text of lover, same") / share("text of base, same"),
+    unit="times the probability after the base's own text",
+    above=1,
+    scale="log",
+)
+
+# %% [markdown]
+# ## 5 · A mark that stays
+#
+# Here something is passed on by intent.
+# A **watermark** (Kirchenbauer et al. 2023) lets a secret key colour about half of the letters *green*, anew after each letter.
+# The writer adds $\delta$ to the logits of green letters. Nobody sees it; whoever has the key counts.
+#
+# Of $T$ transitions in unmarked text, a share $b$ is green. If $G$ are, then
+#
+# $$z=\frac{G-bT}{\sqrt{T\,b(1-b)}}$$
+#
+# is about standard normal, and $z=4$ happens by chance 3 times in 100,000.
+#
+# ### Exercise 10b.3 · Count (●●○, 7 minutes)
+#
+# `tokens` `[B, T + 1]`, `mask` `[B, T]` for the targets `tokens[:, 1:]`, `green` `[V, V]` as `[previous, next]`, and `base` for $b$.
+
+
+# %%
+@exercise("10b.3")
+def watermark_z(tokens, mask, green, base):
+    """Standard deviations above unmarked text: [B, T + 1], [B, T], [V, V], float -> float."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Row and column of `green` may be whole tensors of ids: `green[before, after]` is `[B, T]`.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `[mask]` keeps the counted ones. Their number is $T$, their sum $G$.
+#
+# </details>
+
+# %% [markdown] tags=["solution:10b.3"]
+# solution
+
+# %%
+from kd_lab import models
+from kd_lab.models import watermark
+from kd_lab.worlds import Batch
+
+green, wrong = (watermark.green_lists(27, key=key) for key in (seed, seed + 1))
+start = torch.zeros(200, 1, dtype=torch.long)
+real = world.train
+for label, writer in (("marked", watermark.Watermarked(teacher, green, 2.0)), ("plain", teacher)):
+    generator = torch.Generator().manual_seed(seed)
+    text = Batch.from_tokens(models.generate(writer, start, 14, generator=generator), end=0)
+    print(f"{label:7} {', '.join(world.vocabulary.decode(text.tokens[:6]))}")
+    for lists, name in ((green, "the key"), (wrong, "a wrong one")):
+        base = lists[real.inputs, real.targets][real.mask].double().mean().item()
+        z = float(watermark_z(text.tokens, text.mask, lists, base))
+        assert abs(z - watermark.watermark_z(text, lists, base)) < 1e-4
+        print(
+            f"        with {name:12} z = {z:6.2f}   against ½ instead of b = {base:.2f}: "
+            f"{watermark.watermark_z(text, lists):6.2f}"
+        )
+
+# %%
+predict("10b.e")
+
+# %% [markdown]
+# **Explore.** Students of 28,000 weights read 2,500 names, of which none, a tenth, or all are marked, and then write their own: z over the letters that are read. The start is the student of marked names.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.explorers import mark_explorer
+
+mark = mark_explorer()
+mark.show()
+
+# %% tags=["hide-input"]
+mark.filmstrip(
+    [
+        "the teacher",
+        {"letters read, 10 to the": 4.0},
+        "a wrong key",
+        {"written by": "student of 0%", "letters read, 10 to the": 4.0},
+    ]
+)
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l10b_what_is_passed_on.figures import crowd_figure, strength_table
+
+found, false = (stored.marks(f"student of {share}", "fair")[:, -1] for share in ("100%", "0%"))
+missed = stored.marks("student of 100%", "wrong")[:, -1]
+reveal("10b.e", found=found.mean(), wrong=missed.mean())
+crowd = stored.marks("student of 100%", "crowd")
+show(
+    crowd_figure(found, crowd.ravel(), "student of marked names"),
+    "The same text under 200 wrong keys per seed, and under the five right ones. Wrong keys are far from standard normal: the student's own errors favour some keys. The right ones still stand apart.",
+    alt="A histogram of z for wrong keys around zero, several units wide, and five lines far to the right of it.",
+)
+print(f"wrong keys: standard deviation of z {crowd.std():.1f}, largest {crowd.max():.1f}")
+claim(
+    "C10f",
+    "The student of marked text is found: its own text has the teacher's mark.",
+    found - crowd.max(1),
+    unit="more z than the best of 200 wrong keys, 10,000 letters",
+    above=0,
+)
+claim(
+    "C10f",
+    "A student of plain text is not: the right key stands among wrong ones.",
+    [(row >= z).mean() for row, z in zip(stored.marks("student of 0%", "crowd"), false)],
+    unit="of the wrong keys have as large a z",
+    above=0.05,
+)
+cost = stored.marks("marked teacher", "bits") - stored.marks("teacher", "bits")
+claim(
+    "C10f",
+    "The mark costs the writer bits.",
+    cost,
+    unit="more bits per character of real names at δ = 2",
+    above=0.1,
+)
+display(Markdown("**What a mark costs**, five keys.\n\n" + strength_table()))
+
+# %% [markdown]
+# ## In the wild
+#
+# Sander et al. (2024) call such students *radioactive*: for an open model, training on watermarked instructions shows with $p<10^{-5}$ even if only 5 % of the text is marked.
+# Cloud et al. (2025) find traits that pass through filtered number sequences, code and reasoning traces, if teacher and student come from the same base model.
+# What does not carry over: an LLM has tens of thousands of contexts, and ours 27. That is why $b$ had to be measured here. Even with large vocabularies repeated contexts break the count's independence (Cai et al. 2025).
+#
+# ## Discuss
+#
+# *For two people, ten minutes.* A company finds that a rival's model agrees with its own on 90 % of its own test prompts, and that the rival's text has $z=6$ under the company's key, against γ = ½. Which of the two is evidence of distillation? What would you measure before you go to court, and against which controls?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** Neither alone. Agreement has to be compared with that of a model that surely never saw the company's text: two good models of one language agree on most of it. z needs a measured base rate on text of models that were trained without the key, and the rank of the right key among many wrong ones; only then a p-value. Stronger evidence: KL or calibration on prompts far from any training set, shared *errors*, many independent texts, several keys of which only the used ones stand out. **Misconceptions:** "model collapse is noise" (the cut is systematic, and so is what the network cannot fit); "accumulating works because there is more text" (all trainings had the same steps, and without the real names it drifts); "equal accuracy is equal knowledge"; "a filter removes a trait" (not while the beginning is shared); "z = 4 is 3 in 100,000" (only if the null is right). **Timing:** 45 minutes alone; 60 in a class, of which the generations explorer takes ten.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. Re-estimating from N own samples loses 1/N of the diversity per generation, for ever; with everything kept the loss is bounded by π²/(6N).
+# 2. In networks two more forces act: a cut at top-p removes the tail, and what is fitted badly spreads. Real text, kept, holds against both.
+# 3. Agreement and accuracy are not fidelity: a mimic has both and is far from the teacher's distribution.
+# 4. A student that begins as its teacher did moves towards it whatever it copies, so that filtered text and silent outputs can carry a trait.
+# 5. A watermark passes to students of marked text. It takes a measured base rate and wrong keys to say so.
+#
+# ## Quiz
+
+# %%
+quiz("10b")
+
+# %% [markdown]
+# ## Glossary
+#
+# **Generation** a model trained on text of the one before. **Diversity** the probability that two draws differ. **Model collapse** the loss of the real distribution over generations. **Accumulate, replace** keep all texts, or only the newest. **Top-p** drawing from the likeliest tokens that together have probability p. **Fidelity** how far a student's predictions match the teacher's. **Agreement** the share of positions with the same likeliest token. **Mimic** a student of likeliest tokens alone. **Calibration error** the mean distance between confidence and accuracy. **Subliminal learning** a trait passes through data that do not show it. **Silent output** one that stands in no loss. **Watermark** a keyed preference among tokens. **Green** preferred after the token before. **Radioactive** a student whose text carries its teacher's mark.
+#
+# ## Papers
+#
+# - Shumailov et al., "The curse of recursion", [2305.17493](https://arxiv.org/abs/2305.17493): model collapse; with a table of frequencies all but one entry is lost in the end.
+# - Gerstgrasser et al., "Is model collapse inevitable?", [2404.01413](https://arxiv.org/abs/2404.01413): replaced, the test error of linear models grows linearly; accumulated, it has a finite bound.
+# - Stanton et al., "Does knowledge distillation really work?", [2106.05945](https://arxiv.org/abs/2106.05945), equations 2 and 3: agreement and predictive KL.
+# - Cloud et al., "Subliminal learning", [2507.14805](https://arxiv.org/abs/2507.14805), theorem 1 and the experiment with auxiliary outputs.
+# - Kirchenbauer et al., "A watermark for large language models", [2301.10226](https://arxiv.org/abs/2301.10226); Sander et al., "Watermarking makes language models radioactive", [2402.14904](https://arxiv.org/abs/2402.14904); Cai et al., [2510.22007](https://arxiv.org/abs/2510.22007): repeated contexts.
+#
+# ## Next
+#
+# [Lesson 11](11_speculative_decoding.ipynb) lets a student serve its teacher: it drafts, and the teacher verifies.
