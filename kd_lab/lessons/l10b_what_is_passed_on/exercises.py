@@ -126,12 +126,12 @@ def counted_from_one(samples, generations, accumulate):
 
 def summed(samples, generations, accumulate):
     k = np.arange(1, generations + 1)
-    return np.concatenate([[1.0], 1 - np.cumsum(1 / (samples * (k**2 if accumulate else 1)))])
+    return np.concatenate([[1.0], 1 - np.cumsum(1 / (samples * (k**2 if accumulate else k**0)))])
 
 
 def shrinking_share(samples, generations, accumulate):
     k = np.arange(1, generations + 1)
-    return product(1 - 1 / (samples * (k if accumulate else 1)))
+    return product(1 - 1 / (samples * (k if accumulate else k**0)))
 
 
 def z_with(hits, total, base):

@@ -45,7 +45,7 @@ def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
     def create(figure: Figure) -> SimpleNamespace:
         left, right = figure.subplots(1, 2, width_ratios=(6, 5))
         real, now = letter_bars(left, ALPHABET, (TEACHER, STUDENT))
-        left.set(ylim=(0, 0.32), title="first letters")
+        left.set(ylim=(0, 0.55), title="first letters")
         left.tick_params(axis="x", labelsize=8)
         left.legend([real, now], ["real", "this generation"], loc="upper right")
         set_bars(real, p)
@@ -107,7 +107,7 @@ def generations_explorer(real: np.ndarray) -> Explorer:
         real: shares of the first letters of real names, [26].
     """
     letters = {policy: stored.first_letters(policy) for policy in POLICIES}
-    control = {name: summary(stored.generations("real again", key)) for name, (key, _, _) in MEASURES.items()}
+    start = {name: stored.generations("replaced", key)[:, 0].mean() for name, (key, _, _) in MEASURES.items()}
     count = len(letters["replaced"])
     x = np.arange(count)
 
@@ -121,7 +121,7 @@ def generations_explorer(real: np.ndarray) -> Explorer:
         bars.tick_params(axis="x", labelsize=8)
         bars.legend([truth, now], ["real names", "this generation"], loc="upper right")
         curve.set(xlim=(-0.3, count - 0.7), xlabel="generation", xticks=x)
-        (baseline,) = curve.plot(x, x * 0.0, **BASELINE.line, label="real names again")
+        (baseline,) = curve.plot(x, x * 0.0, **BASELINE.line, label="a model of real names")
         band = curve.fill_between(x, x * 0.0, x * 0.0, facecolor=STUDENT.color, alpha=0.25, linewidth=0)
         (line,) = curve.plot(x, x * 0.0, **STUDENT.line, label="this policy")
         (dot,) = curve.plot([0], [0], "s", color=STUDENT.color, markersize=9)
@@ -137,15 +137,15 @@ def generations_explorer(real: np.ndarray) -> Explorer:
             axes.set_title(label)
             axes.set_ylim(limits)
         set_bars(artists["now"], letters[policy][generation])
-        artists["baseline"].set_ydata(control[measure][0])
+        artists["baseline"].set_ydata([start[measure]] * count)
         artists["line"].set_ydata(mean)
         artists["band"].set_data(x, mean - half, mean + half)
         artists["dot"].set_data([generation], [mean[generation]])
         written = ", ".join(stored.samples(policy, generation))
         artists["text"].set_text(f"writes: {written}")
         return (
-            f"Generation {generation}, {policy}: {label} {mean[generation]:.3g} ± {half[generation]:.2g}, where models "
-            f"of real names have {control[measure][0][generation]:.3g}. It writes {written}."
+            f"Generation {generation}, {policy}: {label} {mean[generation]:.3g} ± {half[generation]:.2g}, where a "
+            f"model of real names has {start[measure]:.3g}. It writes {written}."
         )
 
     return Explorer(
@@ -185,9 +185,9 @@ def mark_explorer() -> Explorer:
 
     def create(figure: Figure) -> SimpleNamespace:
         axes = figure.subplots()
-        axes.set(xscale="log", xlim=(28, 11_000), ylim=(-8, 62), xlabel="letters read", ylabel="z")
+        axes.set(xscale="log", xlim=(28, 11_000), ylim=(-9, 95), xlabel="letters read", ylabel="z")
         axes.set_yscale("symlog", linthresh=10, linscale=1.2)
-        axes.set_yticks([-8, -4, 0, 4, 8, 20, 40, 60], ["−8", "−4", "0", "4", "8", "20", "40", "60"])
+        axes.set_yticks([-8, -4, 0, 4, 8, 20, 40, 80], ["−8", "−4", "0", "4", "8", "20", "40", "80"])
         axes.set_xticks([30, 100, 300, 1000, 3000, 10_000], ["30", "100", "300", "1,000", "3,000", "10,000"])
         axes.minorticks_off()
         axes.axhline(CERTAIN, **BASELINE.line, label="z = 4, by chance 3 times in 100,000")

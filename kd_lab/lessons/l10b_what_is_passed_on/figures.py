@@ -102,17 +102,18 @@ def fidelity_table() -> str:
 
 
 def collapse_table(policies: Sequence[str]) -> str:
-    """Markdown: the last generation under each policy, a row each."""
+    """Markdown: generation 0, and the last one under each policy, a row each."""
     lines = [
         "| the next generation reads | bits | distinct names | first letters | rare pairs, % |",
         "|---|---|---|---|---|",
     ]
-    for policy in policies:
+    rows = [("(generation 0: real names)", policies[0], 0), *((policy, policy, -1) for policy in policies)]
+    for title, policy, generation in rows:
         cells = [
-            plus_minus(stored.generations(policy, key)[:, -1], digits)
+            plus_minus(stored.generations(policy, key)[:, generation], digits)
             for key, digits in (("bits", 2), ("distinct", 2), ("letters", 1), ("rare", 2))
         ]
-        lines.append(f"| {policy} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
