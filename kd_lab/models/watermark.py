@@ -1,6 +1,6 @@
 """A watermark in sampled text: a key makes some tokens green after each token, and a marked writer leans towards them.
 
-Whoever holds the key finds the mark by counting, without the model; the text alone shows nothing.
+Anyone who holds the key finds the mark by counting, without the model; the text alone shows nothing.
 
 Source: Kirchenbauer et al. (2023), "A watermark for large language models", arXiv:2301.10226, the soft red list with a
 window of one token.

@@ -133,7 +133,7 @@ def write(model: nn.Module, world: World, count: int, seed: int, top_p: float = 
 
 
 def pair_counts(batch: Batch, size: int) -> Float[np.ndarray, "V V"]:
-    """How often each token follows each other one, the end mark included."""
+    """The number of times that each token follows each other one, the end mark included."""
     pairs = (batch.inputs * size + batch.targets)[batch.mask]
     return torch.bincount(pairs, minlength=size * size).view(size, size).double().numpy()
 
@@ -148,7 +148,7 @@ def rare_pairs(batch: Batch, size: int) -> np.ndarray:
 
 
 def look_at(model: nn.Module, world: World, rare: np.ndarray, probe: Batch) -> dict:
-    """What stands in the stored file about one generation and the names that it wrote.
+    """The stored file's entry about one generation and the names that it wrote.
 
     `bits` are held-out bits per character. The rest is read off the names: `distinct` names ÷ names, different pairs of
     letters ÷ pairs, the `rare` pairs' share in percent, how often each letter comes `first`, and samples.

@@ -92,12 +92,12 @@ def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
 # ---- generations of surnames -----------------------------------------------------------------------------------------
 
 MEASURES = {
-    "bits": ("bits", "held-out bits per character", (3.4, 6.6)),
+    "bits": ("bits", "held-out bits per character", (3.4, 5.8)),
     "distinct names": ("distinct", "distinct names ÷ names", (0, 1.05)),
     "first letters": ("letters", "different first letters", (0, 27)),
-    "rare pairs": ("rare", "rare pairs of letters, %", (-0.1, 4.2)),
+    "rare pairs": ("rare", "rare pairs of letters, %", (-0.3, 11.5)),
 }
-"""What is drawn: its name in the file, on the axis, and the axis' limits."""
+"""Of each measure: its name in the file, on the axis, and the limits of the axis."""
 
 
 def generations_explorer(real: np.ndarray) -> Explorer:

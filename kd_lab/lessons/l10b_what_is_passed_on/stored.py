@@ -53,7 +53,7 @@ def samples(policy: str, generation: int) -> list[str]:
 
 
 def first_letters(policy: str) -> Float[np.ndarray, "G 26"]:
-    """How often each letter comes first, as shares averaged over seeds: one row per generation."""
+    """The share of names that begin with each letter, averaged over seeds: one row per generation."""
     counts = np.array([[one["first"] for one in run["generations"]] for run in runs(f"collapse: {policy}")], float)
     return (counts / counts.sum(-1, keepdims=True)).mean(0)
 

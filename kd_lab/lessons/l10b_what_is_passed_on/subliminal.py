@@ -219,7 +219,7 @@ GPT_CELLS = (
     ("logits", "lover", "same"),
     ("logits", "lover", "other"),
 )
-"""What is read, whose it is, and the beginning: the base's own logits would teach its copy nothing."""
+"""The thing that is read, its writer, and the beginning. The base's own logits would teach its copy nothing."""
 
 
 def gpt_run(seed: int, base_steps: int = 250, love_steps: int = 100, copy_steps: int = 200) -> dict:
