@@ -125,7 +125,7 @@ def watermark_z(batch: Batch, green: Bool[Tensor, "V V"], base: float = 0.5) -> 
     >>> watermark_z(batch, torch.tensor([[False, True], [False, True]]))  # 3 of 4 transitions are green
     1.0
 
-    Source: Kirchenbauer et al. (2023), arXiv:2301.10226, the z-statistic of section 3.
+    Source: Kirchenbauer et al. (2023), arXiv:2301.10226, the one-proportion z-test.
     """
     counted = int(batch.mask.sum())
     if not counted:

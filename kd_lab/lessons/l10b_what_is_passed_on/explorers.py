@@ -93,9 +93,9 @@ def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
 
 MEASURES = {
     "bits": ("bits", "held-out bits per character", (3.4, 5.8)),
-    "distinct names": ("distinct", "distinct names ÷ names", (0, 1.05)),
-    "first letters": ("letters", "different first letters", (0, 27)),
-    "rare pairs": ("rare", "rare pairs of letters, %", (-0.3, 11.5)),
+    "distinct names": ("distinct", "distinct names ÷ names", (0, 1.4)),
+    "first letters": ("letters", "different first letters", (0, 36)),
+    "rare pairs": ("rare", "rare pairs of letters, %", (-0.3, 14)),
 }
 """Of each measure: its name in the file, on the axis, and the limits of the axis."""
 
@@ -107,12 +107,11 @@ def generations_explorer(real: np.ndarray) -> Explorer:
         real: shares of the first letters of real names, [26].
     """
     letters = {policy: stored.first_letters(policy) for policy in POLICIES}
-    start = {name: stored.generations("replaced", key)[:, 0].mean() for name, (key, _, _) in MEASURES.items()}
     count = len(letters["replaced"])
     x = np.arange(count)
 
     def create(figure: Figure) -> dict[str, Any]:
-        panels = figure.subplot_mosaic([["bars", "curve"], ["words", "words"]], height_ratios=(9, 1.4))
+        panels = figure.subplot_mosaic([["bars", "curve"], ["words", "words"]], height_ratios=(12, 1))
         bars, curve, words = panels["bars"], panels["curve"], panels["words"]
         words.set_axis_off()
         truth, now = letter_bars(bars, ALPHABET, (TEACHER, STUDENT))
@@ -131,13 +130,13 @@ def generations_explorer(real: np.ndarray) -> Explorer:
 
     def update(artists: dict[str, Any], generation: int, policy: str, measure: str) -> str:
         key, label, limits = MEASURES[measure]
-        mean, half = summary(stored.generations(policy, key))
+        mean, half = summary(stored.generations(policy, key))  # generation 0 is a model of real names
         axes = artists["axes"]
         if axes.get_title(loc="left") != label:
-            axes.set_title(label)
+            axes.set_title(label, loc="left")
             axes.set_ylim(limits)
         set_bars(artists["now"], letters[policy][generation])
-        artists["baseline"].set_ydata([start[measure]] * count)
+        artists["baseline"].set_ydata([mean[0]] * count)
         artists["line"].set_ydata(mean)
         artists["band"].set_data(x, mean - half, mean + half)
         artists["dot"].set_data([generation], [mean[generation]])
@@ -145,7 +144,7 @@ def generations_explorer(real: np.ndarray) -> Explorer:
         artists["text"].set_text(f"writes: {written}")
         return (
             f"Generation {generation}, {policy}: {label} {mean[generation]:.3g} ± {half[generation]:.2g}, where a "
-            f"model of real names has {start[measure]:.3g}. It writes {written}."
+            f"model of real names has {mean[0]:.3g}. It writes {written}."
         )
 
     return Explorer(

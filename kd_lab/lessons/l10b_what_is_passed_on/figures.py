@@ -7,32 +7,41 @@ from matplotlib.figure import Figure
 
 from kd_lab.lessons.l10b_what_is_passed_on import stored
 from kd_lab.measure import mean_interval
+from kd_lab.viz.plots import interval_curve
 from kd_lab.viz.seeds import draw_seeds
 from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, course_style, new_figure
 
-COLUMNS = (0, 1, 2, 4, 6)
 
-
-def names_figure(policies: Mapping[str, str]) -> Figure:
-    """Names that stored generations write, a row of columns per policy, with each generation's held-out bits.
+def families_figure(replaced: str, accumulated: str) -> Figure:
+    """Held-out bits of two families of stored generations, and names that their first and last members write.
 
     Args:
-        policies: of the stored runs, and what they are called in the picture.
+        replaced, accumulated: the names of the two policies.
     """
-    figure = new_figure(760, 380)
+    looks = {replaced: STUDENT, accumulated: TEACHER}
+    figure = new_figure(760, 300)
     with course_style():
-        panels = figure.subplots(len(policies), 1)
-        for axes, (policy, title), look in zip(panels, policies.items(), (STUDENT, TEACHER), strict=True):
-            axes.set(xlim=(0, len(COLUMNS)), ylim=(7.9, -1.3), xticks=[], yticks=[])
-            axes.set_title(title, color=look.color)
-            for side in axes.spines.values():
-                side.set_visible(False)
-            for column, generation in enumerate(COLUMNS):
-                bits = stored.generations(policy, "bits")[:, generation].mean()
-                axes.text(column, -0.9, f"generation {generation}", fontsize=10.5, weight="bold", va="center")
-                for row, name in enumerate(stored.samples(policy, generation)):
-                    axes.text(column, row + 0.1, name, fontsize=10.5, va="center", color=INK)
-                axes.text(column, 7.4, f"{bits:.2f} bits", fontsize=10, va="center", color=look.color)
+        left, right = figure.subplots(1, 2, width_ratios=(4, 6))
+        for policy, look in looks.items():
+            rows = stored.generations(policy, "bits")
+            mean, half = np.array([mean_interval(column) for column in rows.T]).T
+            interval_curve(left, np.arange(rows.shape[1]), mean, half, look, policy)
+        left.set(xlabel="generation", ylim=(3.4, 5.8), title="bits per character of real names")
+        left.legend(loc="upper left")
+        right.set_axis_off()
+        right.set(xlim=(0, 3), ylim=(8.2, -1.6))
+        last = rows.shape[1] - 1
+        columns = (
+            (replaced, 0, "generation 0", INK),
+            (replaced, last, f"{last}, {replaced}", STUDENT.color),
+            (accumulated, last, f"{last}, {accumulated}", TEACHER.color),
+        )
+        for column, (policy, generation, title, color) in enumerate(columns):
+            letters = stored.generations(policy, "letters")[:, generation].mean()
+            right.text(column + 0.05, -1.1, title, weight="bold", color=color, va="center")
+            for row, name in enumerate(stored.samples(policy, generation)):
+                right.text(column + 0.05, row, name, va="center")
+            right.text(column + 0.05, 7.4, f"{letters:.0f} first letters", color=color, va="center")
     return figure
 
 
@@ -81,9 +90,9 @@ def plus_minus(values: Sequence[float], digits: int = 3) -> str:
 
 def fidelity_table() -> str:
     """Markdown: the three students and the teacher, a row each."""
-    heads = ("right letters, held-out", "agreement, training", "held-out", "random letters")
+    heads = ("right letters", "agreement: training", "held-out", "random letters")
     lines = [
-        "| student of | " + " | ".join(heads) + " | KL(p‖q), held-out, nats | random letters | calibration error |",
+        "| student of | " + " | ".join(heads) + " | KL(p‖q): held-out | random letters | calibration error |",
         "|---|" + "---|" * (len(heads) + 3),
     ]
     cells = (

@@ -4,19 +4,14 @@
 # After this lesson you can say what a model passes on to the models that learn from it: what is lost on the way, what an accuracy does not show, and what travels unseen.
 
 # %% tags=["hide-input"]
-from kd_lab.lessons.l10b_what_is_passed_on.figures import names_figure
+from kd_lab.lessons.l10b_what_is_passed_on.figures import families_figure
 from kd_lab.viz import show
 
 show(
-    names_figure(
-        {
-            "replaced": "each generation reads only what the one before wrote",
-            "accumulated": "each generation reads that and everything before it, real names included",
-        }
-    ),
-    "Generation 0 learned from 1,000 real surnames, every later one from names of its ancestors. Under the names: bits per character of held-out real names, the mean of five runs. "
-    "The upper family forgets its language, the lower one does not; the trainings are equally long.",
-    alt="Two rows of five columns of names. Above, the names become few and alike from generation to generation and the bits rise; below, names and bits stay nearly as they were.",
+    families_figure("replaced", "accumulated"),
+    "Generation 0 learned from 1,000 real surnames, every later one from names that its ancestors wrote. If those of the parent replace all others, the family forgets its language. "
+    "If everything is kept, real names included, it does not; the trainings are equally long. Bands are 95 % intervals over five runs.",
+    alt="Left, bits per character over seven generations: the line of replaced text climbs, that of accumulated text stays nearly level. Right, names of generation 0, and of generation 6 in both families, with the number of different first letters.",
 )
 
 # %% [markdown] tags=["card"]
@@ -29,7 +24,7 @@ show(
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (students of text and of distributions); [lesson 10](10_weak_to_strong.ipynb) for students that exceed their teachers.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -140,8 +135,8 @@ claim(
 )
 
 # %% [markdown]
-# The sum $1+\tfrac14+\tfrac19+\dots=\pi^2/6$ is the whole difference: replaced, losses never end; accumulated, they add up to about what one and a half generations lose.
-# Gerstgrasser et al. (2024) find the same constant for linear regression.
+# The sum $1+\tfrac14+\tfrac19+\dots=\pi^2/6\approx1.64$ is the whole difference: replaced, the losses never end; accumulated, they add up to less than two generations' worth.
+# Gerstgrasser et al. (2024) prove the same shape for linear regression: replaced, the test error grows with every generation; accumulated, it has a finite bound.
 #
 # ## 2 · Six generations of surnames
 #
@@ -240,9 +235,9 @@ claim(
 
 # %% [markdown]
 # Two forces, then, and they pull in opposite directions.
-# The cut removes the tail each time, so the distribution narrows.
-# Without it, what the network fits badly comes back as text and is learned: the distribution drifts, and rare pairs spread.
-# Chance alone, the law of section 1, would take a thousandth per generation.
+# The cut removes the tail each time, so the distribution narrows: generation 0 itself, cut, already opens names with fewer letters than it knows.
+# Without the cut, what a network fits badly comes back as text and is learned: the distribution drifts, and rare pairs spread.
+# Chance alone, the law of section 1 with $N=1000$, would take a thousandth of the diversity per generation.
 #
 # ## 3 · As often right, and not alike
 #
@@ -344,12 +339,12 @@ claim(
     "Off the distribution its lead in agreement is gone.",
     (of("mimic", "random letters", "agreement") - of("distilled", "random letters", "agreement")),
     unit="more agreement than the distilled student on random letters",
-    below=0.03,
+    below=0.05,
 )
 
 # %% [markdown]
-# Agreement on the prompts that were trained on is the figure that is easiest to report and says least.
-# A student of labels is the control: it never met the teacher, and agrees with it on most held-out letters all the same, since both learned names.
+# Agreement on the prompts of the training is the figure that is easiest to report, and it says least.
+# The student of labels is the control: it never met the teacher and agrees with it on nearly half of the letters, since both learned names.
 #
 # ## 4 · What no text contains
 #
@@ -421,7 +416,7 @@ claim(
 #
 # $$\Delta^\top\big(J^\top J\Delta\big)=\|J\Delta\|^2\ge0.$$
 #
-# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning the Jacobians have nothing to do with one another.
+# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
 #
 # **In small GPTs on names?** A teacher is a base model taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away. The student begins as the base.
 
@@ -473,8 +468,8 @@ claim(
 # ## 5 · A mark that stays
 #
 # Here something is passed on by intent.
-# A **watermark** (Kirchenbauer et al. 2023) lets a secret key colour about half of the letters *green*, anew after each letter.
-# The writer adds $\delta$ to the logits of green letters. Nobody sees it; whoever has the key counts.
+# In a **watermark** (Kirchenbauer et al. 2023) a secret key colours a share γ of the letters *green*, anew after each letter; here 13 of 27.
+# The writer adds $\delta$ to the logits of green letters. Nobody sees that, and anyone who has the key can count.
 #
 # Of $T$ transitions in unmarked text, a share $b$ is green. If $G$ are, then
 #
@@ -607,7 +602,7 @@ display(Markdown("**What a mark costs its writer**, five keys.\n\n" + strength_t
 #
 # Sander et al. (2024) call such students *radioactive*: for an open model, training on watermarked instructions shows with $p<10^{-5}$ even if only 5 % of the text is marked.
 # Cloud et al. (2025) find traits that pass through filtered number sequences, code and reasoning traces, if teacher and student come from the same base model.
-# What does not carry over: an LLM has tens of thousands of contexts, and ours 27. That is why $b$ had to be measured here. Even with large vocabularies repeated contexts break the count's independence (Cai et al. 2025).
+# What does not carry over: an LLM has tens of thousands of contexts, ours has 27, and so $b$ had to be measured here. Large vocabularies do not cure all: repetition in a text makes its counts depend on one another and spoils the rate of false alarms (Cai et al. 2025).
 #
 # ## Discuss
 #

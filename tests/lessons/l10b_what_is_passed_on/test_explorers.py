@@ -14,11 +14,10 @@ from kd_lab.lessons.l10b_what_is_passed_on.explorers import (
     summary,
 )
 from kd_lab.lessons.l10b_what_is_passed_on.figures import (
-    COLUMNS,
     collapse_table,
     crowd_figure,
+    families_figure,
     fidelity_table,
-    names_figure,
     plus_minus,
     silent_figure,
     strength_table,
@@ -75,12 +74,13 @@ def test_the_mark_is_found_with_the_right_key_only(opened):
         assert low < mean.min() < mean.max() < high
 
 
-def test_names_stand_in_columns_of_generations():
-    figure = names_figure({"replaced": "one", "accumulated": "other"})
-    for axes, policy in zip(figure.axes, ("replaced", "accumulated"), strict=True):
-        words = [text.get_text() for text in axes.texts]
-        assert set(stored.samples(policy, COLUMNS[-1])) <= set(words)
-        assert f"{stored.generations(policy, 'bits')[:, 6].mean():.2f} bits" in words
+def test_two_families_are_drawn_with_names_of_their_last_members():
+    left, right = families_figure("replaced", "accumulated").axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["replaced", "accumulated"]
+    words = [text.get_text() for text in right.texts]
+    for policy in ("replaced", "accumulated"):
+        assert set(stored.samples(policy, 6)) <= set(words)
+        assert f"{stored.generations(policy, 'letters')[:, 6].mean():.0f} first letters" in words
 
 
 def test_tables_have_a_row_for_each_case():
