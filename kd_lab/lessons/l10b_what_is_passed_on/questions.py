@@ -30,14 +30,14 @@ PREDICTIONS = {
         ),
     ),
     "10b.c": Prediction(
-        "Three students predict the next letter of held-out names: one learned from real names, one from the teacher's "
-        "likeliest letter alone, one from its whole distribution. By how much do their shares of right letters differ?",
+        "The mimic and the distilled student predict the next letter of held-out names. By how much do their shares of "
+        "right letters differ?",
         (
-            "by less than two percentage points",
-            "the distilled one leads by two to ten points",
-            "the distilled one leads by more than ten points",
+            "by less than one percentage point",
+            "the distilled one leads by one to five points",
+            "the distilled one leads by more than five points",
         ),
-        because="The shares are {labels:.1%}, {mimic:.1%} and {distilled:.1%}.",
+        because="The shares are {mimic:.1%} and {distilled:.1%}: to be right, the likeliest letter is enough.",
     ),
     "10b.d": Prediction(
         "A student copies the teacher's silent outputs on random letters. Then its *letter* outputs, which nothing "
