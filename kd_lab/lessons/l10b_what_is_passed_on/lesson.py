@@ -406,10 +406,10 @@ claim(
 )
 claim(
     "C10f",
-    "A student with other initial weights, trained alike, learns nothing of names.",
+    "A student with other initial weights, trained alike, learns next to nothing of names.",
     np.array([letter_bits(BEGINNINGS["another"](number)) for number in range(seed, seed + 5)]) - other,
     unit="fewer held-out bits per letter than before its training",
-    below=0.05,
+    below=0.2,
 )
 
 # %% [markdown]
@@ -459,12 +459,16 @@ claim(
 )
 claim(
     "C10f",
-    "Filtered text alone carries it too, to the GPT that began as the teacher did.",
+    "Filtered text alone carries it further with the teacher's weights than with others.",
     times["text", "same"] / times["text", "other"],
     unit="times as large a factor with the same weights",
     above=1,
     scale="log",
 )
+
+# %% [markdown]
+# So filtering does not protect a student with its teacher's weights that sees logits.
+# From the *text* of these small models, no difference between the beginnings is shown by five seeds: a sampled letter says far less than 26 logits. That is a null for this size of model and of text, and not for larger ones.
 
 # %% [markdown]
 # ## 5 · A mark that stays
@@ -507,25 +511,41 @@ def watermark_z(tokens, mask, green, base):
 # solution
 
 # %%
-from kd_lab import models
-from kd_lab.models import watermark
+from kd_lab.models import generate, watermark
 from kd_lab.worlds import Batch
 
 green, wrong = (watermark.green_lists(27, key=key) for key in (seed, seed + 1))
-start = torch.zeros(200, 1, dtype=torch.long)
-real = world.train
-for label, writer in (("marked", watermark.Watermarked(teacher, green, 2.0)), ("plain", teacher)):
+start, real, texts = torch.zeros(200, 1, dtype=torch.long), world.train, {}
+writers = {"marked": watermark.Watermarked(teacher, green, 2.0), "plain": teacher}
+
+
+def base_of(lists):
+    """The share of green transitions in real names."""
+    return lists[real.inputs, real.targets][real.mask].double().mean().item()
+
+
+for label, writer in writers.items():
     generator = torch.Generator().manual_seed(seed)
-    text = Batch.from_tokens(models.generate(writer, start, 14, generator=generator), end=0)
+    text = Batch.from_tokens(generate(writer, start, 14, generator=generator), end=0)
     print(f"{label:7} {', '.join(world.vocabulary.decode(text.tokens[:6]))}")
     for lists, name in ((green, "the key"), (wrong, "a wrong one")):
-        base = lists[real.inputs, real.targets][real.mask].double().mean().item()
-        z = float(watermark_z(text.tokens, text.mask, lists, base))
-        assert abs(z - watermark.watermark_z(text, lists, base)) < 1e-4
-        print(
-            f"        with {name:12} z = {z:6.2f}   against ½ instead of b = {base:.2f}: "
-            f"{watermark.watermark_z(text, lists):6.2f}"
-        )
+        z = float(watermark_z(text.tokens, text.mask, lists, base_of(lists)))
+        assert abs(z - watermark.watermark_z(text, lists, base_of(lists))) < 1e-4
+        print(f"        z with {name}: {z:.1f}")
+
+# %% tags=["hide-input"]
+some_keys = [watermark.green_lists(27, key=1000 + number) for number in range(200)]
+gamma = 13 / 27
+alarms = {
+    "γ = 13/27": [watermark.watermark_z(text, lists, gamma) for lists in some_keys],
+    "b, measured on real names": [watermark.watermark_z(text, lists, base_of(lists)) for lists in some_keys],
+}
+print("The plain text under 200 keys that nobody used; a standard normal z has standard deviation 1:")
+for label, found in alarms.items():
+    print(f"    against {label:25} standard deviation {np.std(found):.1f}, largest z {max(found):.1f}")
+
+# %% [markdown]
+# Against γ a key that nobody used may well sound the alarm, for it favours or disfavours the language itself: "th" or "er" is green under half of all keys.
 
 # %%
 predict("10b.e")
