@@ -173,7 +173,7 @@ def summary(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # ---- the mark --------------------------------------------------------------------------------------------------------
 
-KEYS = {"the right key": "fair", "a wrong key": "wrong", "the right key, against ½": "naive"}
+KEYS = {"the right key": "fair", "a wrong key": "wrong", "the right key, against γ": "naive"}
 CERTAIN = 4.0
 
 

@@ -50,7 +50,8 @@ predict("10b.a")
 # "Accumulated" estimates each generation from *all* draws so far, the real ones included.
 
 # %% tags=["hide-input"]
-from kd_lab.lessons.l10b_what_is_passed_on.collapse import diversity, drift, expected_diversity
+from kd_lab.lessons.l10b_what_is_passed_on import collapse
+from kd_lab.lessons.l10b_what_is_passed_on.collapse import diversity, drift
 from kd_lab.lessons.l10b_what_is_passed_on.explorers import law_explorer
 from kd_lab.worlds import surnames
 
@@ -64,7 +65,7 @@ law.show()
 law.filmstrip([{"generation": 5}, {"generation": 60}, "accumulated"])
 
 # %% tags=["hide-input"]
-reveal("10b.a", replaced=expected_diversity(30, 30, accumulate=False)[-1])
+reveal("10b.a", replaced=collapse.expected_diversity(30, 30, accumulate=False)[-1])
 
 # %% [markdown]
 # **Derive.** Let $\hat p$ be the frequencies of $n$ draws from $p$. Each $\hat p_i$ is right on average, with variance $p_i(1-p_i)/n$. So
@@ -420,7 +421,8 @@ claim(
 #
 # So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
 #
-# **In small GPTs on names?** A teacher is a base model taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away. The student begins as the base.
+# **In small GPTs on names?** The teacher is a base model that was taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away.
+# Students read these rests, as text or with the teacher's logits of all letters but z. They begin as the base did, or as another base. What becomes of *their* first letters, which no loss has read?
 
 # %% tags=["hide-input"]
 gpt = stored.runs("gpt")
@@ -467,8 +469,8 @@ claim(
 )
 
 # %% [markdown]
-# So filtering does not protect a student with its teacher's weights that sees logits.
-# From the *text* of these small models, no difference between the beginnings is shown by five seeds: a sampled letter says far less than 26 logits. That is a null for this size of model and of text, and not for larger ones.
+# So a filter does not protect a student that begins near its teacher and sees logits.
+# From *text* alone five seeds show no difference between the two beginnings: one sampled letter says far less than 26 logits. That is a null for models and texts of this size, and not for larger ones.
 
 # %% [markdown]
 # ## 5 · A mark that stays
@@ -623,12 +625,12 @@ display(Markdown("**What a mark costs its writer**, five keys.\n\n" + strength_t
 # ## In the wild
 #
 # Sander et al. (2024) call such students *radioactive*: for an open model, training on watermarked instructions shows with $p<10^{-5}$ even if only 5 % of the text is marked.
-# Cloud et al. (2025) find traits that pass through filtered number sequences, code and reasoning traces, if teacher and student come from the same base model.
+# Cloud et al. (2025) find traits that pass through filtered number sequences, code and reasoning traces, if teacher and student come from one base model, or from two that behave alike.
 # What does not carry over: an LLM has tens of thousands of contexts, ours has 27, and so $b$ had to be measured here. Large vocabularies do not cure all: repetition in a text makes its counts depend on one another and spoils the rate of false alarms (Cai et al. 2025).
 #
 # ## Discuss
 #
-# *For two people, ten minutes.* A company finds that a rival's model agrees with its own on 90 % of its own test prompts, and that the rival's text has $z=6$ under the company's key, against γ = ½. Which of the two is evidence of distillation? What would you measure before you go to court, and against which controls?
+# *For two people, ten minutes.* A company finds that a rival's model agrees with its own on 90 % of its own test prompts, and that the rival's text has $z=6$ under the company's key, against γ. Which of the two is evidence of distillation? What would you measure before you go to court, and against which controls?
 
 # %% [markdown] tags=["teacher"]
 # **Expected answers.** Neither alone. Agreement has to be compared with that of a model that surely never saw the company's text: two good models of one language agree on most of it. z needs a measured base rate on text of models that were trained without the key, and the rank of the right key among many wrong ones; only then a p-value. Stronger evidence: KL or calibration on prompts far from any training set, shared *errors*, many independent texts, several keys of which only the used ones stand out. **Misconceptions:** "model collapse is noise" (the cut is systematic, and so is what the network cannot fit); "accumulating works because there is more text" (all trainings had the same steps, and without the real names it drifts); "equal accuracy is equal knowledge"; "a filter removes a trait" (not while the beginning is shared); "z = 4 is 3 in 100,000" (only if the null is right). **Timing:** 45 minutes alone; 60 in a class, of which the generations explorer takes ten.
@@ -639,7 +641,7 @@ display(Markdown("**What a mark costs its writer**, five keys.\n\n" + strength_t
 # 1. Re-estimating from N own samples loses 1/N of the diversity per generation, for ever; with everything kept the loss is bounded by π²/(6N).
 # 2. In networks two more forces act: a cut at top-p removes the tail, and what is fitted badly spreads. Real text, kept, holds against both.
 # 3. Agreement and accuracy are not fidelity: a mimic has both and is far from the teacher's distribution.
-# 4. A student that begins as its teacher did moves towards it whatever it copies, so that filtered text and silent outputs can carry a trait.
+# 4. A student that begins as its teacher did moves towards it whatever it copies, so that silent outputs, and logits on filtered text, can carry a trait.
 # 5. A watermark passes to students of marked text. It takes a measured base rate and wrong keys to say so.
 #
 # ## Quiz
