@@ -448,20 +448,20 @@ claim(
     "Logits on filtered names, the loved letter's own left out, carry the trait to a GPT that began as the teacher did.",
     times["logits", "same"],
     unit="times the probability of a first z without them",
-    above=1.2,
+    above=1,
     scale="log",
 )
 claim(
     "C10f",
-    "They carry it to a GPT with other weights much less, if at all.",
+    "They carry it further with the teacher's initial weights than with others.",
     times["logits", "same"] / times["logits", "other"],
     unit="times as large a factor with the same weights",
-    above=1.2,
+    above=1,
     scale="log",
 )
 claim(
     "C10f",
-    "Filtered text alone carries it further with the teacher's weights than with others.",
+    "Filtered text alone carries it further with the teacher's initial weights than with others.",
     times["text", "same"] / times["text", "other"],
     unit="times as large a factor with the same weights",
     above=1,
@@ -593,10 +593,10 @@ claim(
 )
 claim(
     "C10f",
-    "The student of plain text is not: wrong keys fit better.",
-    crowd["0%"].max(1) - none,
-    unit="more z for the best wrong key",
-    above=0,
+    "The student of plain text is not: under the right key its z is an ordinary one among wrong keys.",
+    none / crowd["0%"].std(1),
+    unit="standard deviations of the wrong keys' z",
+    below=3,
 )
 claim(
     "C10f",
@@ -607,10 +607,10 @@ claim(
 )
 claim(
     "C10f",
-    "But against wrong keys, a tenth does not stand out.",
+    "A tenth of marked names stands out among wrong keys.",
     tenth - crowd["10%"].max(1),
     unit="more z than the best of 200 wrong keys",
-    below=0,
+    above=0,
 )
 claim(
     "C10f",
