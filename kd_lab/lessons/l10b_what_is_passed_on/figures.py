@@ -9,7 +9,7 @@ from kd_lab.lessons.l10b_what_is_passed_on import stored
 from kd_lab.measure import mean_interval
 from kd_lab.viz.plots import interval_curve
 from kd_lab.viz.seeds import draw_seeds
-from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, course_style, new_figure
+from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, course_style, new_figure
 
 
 def families_figure(replaced: str, accumulated: str) -> Figure:
@@ -45,17 +45,22 @@ def families_figure(replaced: str, accumulated: str) -> Figure:
     return figure
 
 
-def silent_figure(results: Mapping[str, Sequence[float]], untrained: float, teacher: float) -> Figure:
-    """Held-out bits per letter after copying silent outputs: a dot per seed, lines for no training and the teacher."""
+def silent_figure(results: Mapping[str, Sequence[float]], teacher: float) -> Figure:
+    """Held-out bits per letter gained by copying silent outputs: a dot per seed, and a line for the teacher's own gain.
+
+    Args:
+        results: by initial weights, one gain per seed.
+        teacher: its gain over its own beginning.
+    """
     looks = (STUDENT, BASELINE, DIVERGENCES["jsd"], DIVERGENCES["forward_kl"])[: len(results)]
     figure = new_figure(760, 130 + 42 * len(results))
     with course_style():
         axes = figure.subplots()
         draw_seeds(axes, results, looks)
-        for value, label in ((untrained, "untrained"), (teacher, "teacher")):
-            axes.axvline(value, color=INK if label == "teacher" else FAINT, linewidth=1.2, linestyle="--")
+        for value, label in ((0.0, "nothing"), (teacher, "the teacher")):
+            axes.axvline(value, color=INK, linewidth=1.2, linestyle="--")
             axes.text(value, -0.62, label, ha="center", va="bottom", fontsize=9.5)
-        axes.set(xlabel="held-out bits per letter; better is left")
+        axes.set(xlabel="held-out bits per letter gained")
     return figure
 
 

@@ -91,7 +91,7 @@ def test_tables_have_a_row_for_each_case():
 
 
 def test_dots_and_lines_stand_for_seeds():
-    (axes,) = silent_figure({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, untrained=5.5, teacher=3.4).axes
+    (axes,) = silent_figure({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}, teacher=2.5).axes
     assert [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 3] == [[1, 2, 3], [4, 5, 6]]
     (axes,) = crowd_figure([9.0, 10.0], [0.0, 1.0, -1.0], "student").axes
     assert [line.get_xdata()[0] for line in axes.lines] == [9.0, 10.0]
