@@ -54,7 +54,7 @@ def drift(
 
 def diversity(p: Float[np.ndarray, "*B V"]) -> Float[np.ndarray, "*B"]:
     """1 − Σ p²: the probability that two draws differ."""
-    return 1 - (np.asarray(p) ** 2).sum(-1)
+    return np.asarray(1 - (np.asarray(p) ** 2).sum(-1))
 
 
 # ---- surnames --------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def families_figure(replaced: str, accumulated: str) -> Figure:
     return figure
 
 
-def silent_figure(results: Mapping[str, Sequence[float]], teacher: float) -> Figure:
+def silent_figure(results: Mapping[str, Sequence[float] | np.ndarray], teacher: float) -> Figure:
     """Held-out bits per letter gained by copying silent outputs: a dot per seed, and a line for the teacher's own gain.
 
     Args:
@@ -64,7 +64,7 @@ def silent_figure(results: Mapping[str, Sequence[float]], teacher: float) -> Fig
     return figure
 
 
-def crowd_figure(found: Sequence[float], crowds: Sequence[float], label: str) -> Figure:
+def crowd_figure(found: Sequence[float] | np.ndarray, crowds: Sequence[float] | np.ndarray, label: str) -> Figure:
     """z of a text under many wrong keys as a histogram, and under the right ones as lines.
 
     Args:
@@ -83,7 +83,7 @@ def crowd_figure(found: Sequence[float], crowds: Sequence[float], label: str) ->
     return figure
 
 
-def plus_minus(values: Sequence[float], digits: int = 3) -> str:
+def plus_minus(values: Sequence[float] | np.ndarray, digits: int = 3) -> str:
     """Mean and half width of its 95 % interval, as a table holds them.
 
     >>> plus_minus([1.0, 2.0, 3.0], digits=1)

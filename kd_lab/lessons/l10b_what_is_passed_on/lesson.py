@@ -106,9 +106,9 @@ def expected_diversity(samples, generations, accumulate):
 # solution
 
 # %%
+chances = [np.random.default_rng([seed, i]) for i in range(400)]
 runs = {
-    way: np.array([drift(letters, 30, 20, way, np.random.default_rng([seed, i])) for i in range(400)])
-    for way in (False, True)
+    way: np.array([drift(letters, 30, 20, way, chance) for chance in chances]) for way in (False, True)
 }  # accumulate → 400 runs of chance, 20 generations of 30 draws
 left = {way: diversity(tables) / diversity(letters) for way, tables in runs.items()}
 for way, name in ((False, "replaced"), (True, "accumulated")):
@@ -288,7 +288,7 @@ stranger = GPT(GPTConfig(27, world.context, layers=1, heads=1, width=16), seed=s
 logp = [next_token_logp(one, some.inputs).detach().numpy() for one in (stranger, teacher)]
 same, gap = fidelity(*logp, some.mask.numpy())
 assert abs(float(same) - agreement(stranger, teacher, some)) < 1e-6, "not the library's agreement"
-print(f"An untrained model agrees with the teacher on {same:.0%} of the letters; KL {gap:.2f} nats.")
+print(f"An untrained model agrees with the teacher on {same:.0%}; KL {gap:.2f} nats.")
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10b_what_is_passed_on.figures import fidelity_table
@@ -359,39 +359,32 @@ claim(
 predict("10b.d")
 
 # %%
-from kd_lab.lessons.l10b_what_is_passed_on.subliminal import (
-    BEGINNINGS,
-    LETTERS,
-    copy_silent,
-    letter_bits,
-    letter_mlp,
-    train_teacher,
-)  # fmt: skip
+from kd_lab.lessons.l10b_what_is_passed_on import subliminal as mlp
 
 
 def silent_loss(student_outputs, teacher_outputs):
     """KL(p‖q) between the softmaxes of the outputs behind the letters: [N, 43], [N, 43] -> []."""
-    p, q = (one[:, LETTERS:].log_softmax(-1) for one in (teacher_outputs, student_outputs))
+    p, q = (one[:, mlp.LETTERS :].log_softmax(-1) for one in (teacher_outputs, student_outputs))
     return (p.exp() * (p - q)).sum(-1).mean()
 
 
 gained = {"the teacher's": [], "another": []}  # bits per letter, by the student's initial weights
 learned = []  # by the teacher itself
 for number in range(seed, seed + 5):
-    untrained = letter_bits(letter_mlp(number))
-    silent_teacher = train_teacher(letter_mlp(number), number, steps=400)
-    learned.append(untrained - letter_bits(silent_teacher))
+    untrained = mlp.letter_bits(mlp.letter_mlp(number))
+    silent_teacher = mlp.train_teacher(mlp.letter_mlp(number), number, steps=400)
+    learned.append(untrained - mlp.letter_bits(silent_teacher))
     for beginning, found in gained.items():
-        student = BEGINNINGS[beginning](number)
-        before = letter_bits(student)
-        copy_silent(student, silent_teacher, silent_loss, number, steps=400)
-        found.append(before - letter_bits(student))
+        student = mlp.BEGINNINGS[beginning](number)
+        before = mlp.letter_bits(student)
+        mlp.copy_silent(student, silent_teacher, silent_loss, number, steps=400)
+        found.append(before - mlp.letter_bits(student))
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10b_what_is_passed_on.figures import silent_figure
 
 same, other = (np.array(found) for found in gained.values())
-halves = {label: stored.silent(label) @ [1, -1] for label in list(BEGINNINGS)[1:3]}
+halves = {label: stored.silent(label) @ [1, -1] for label in list(mlp.BEGINNINGS)[1:3]}
 show(
     silent_figure({"the teacher's weights": same, "other weights": other} | halves, np.mean(learned)),
     "Held-out bits per letter that a student gained by copying 16 silent outputs on random letters, by its initial weights; a dot per seed. Only the student that began exactly as the teacher did has learned about names. "

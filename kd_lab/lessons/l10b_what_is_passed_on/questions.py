@@ -48,8 +48,8 @@ PREDICTIONS = {
             "both, whatever they began with",
         ),
         because=(
-            "Held-out bits per letter gained: {same:.2f} from the teacher's own beginning, {other:.2f} from another; the "
-            "teacher itself gained {teacher:.2f}."
+            "Held-out bits per letter gained: {same:.2f} from the teacher's own beginning, {other:.2f} from another; "
+            "the teacher itself gained {teacher:.2f}."
         ),
     ),
     "10b.e": Prediction(
