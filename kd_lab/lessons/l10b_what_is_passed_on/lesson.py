@@ -106,9 +106,9 @@ def expected_diversity(samples, generations, accumulate):
 # solution
 
 # %%
-chances = [np.random.default_rng([seed, i]) for i in range(400)]
+dice = [np.random.default_rng([seed, i]) for i in range(400)]
 runs = {
-    way: np.array([drift(letters, 30, 20, way, chance) for chance in chances]) for way in (False, True)
+    way: np.array([drift(letters, 30, 20, way, die) for die in dice]) for way in (False, True)
 }  # accumulate → 400 runs of chance, 20 generations of 30 draws
 left = {way: diversity(tables) / diversity(letters) for way, tables in runs.items()}
 for way, name in ((False, "replaced"), (True, "accumulated")):
