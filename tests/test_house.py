@@ -39,6 +39,7 @@ CAPABILITIES = {  # files and lines that each has added
         1,
         920,
     ),
+    "a watermark in sampled text and the z that finds it; agreement of two models": (1, 170),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
@@ -54,6 +55,7 @@ FOR_ONE_LESSON = {
     "kd_lab.methods.": "a recipe stands beside its siblings, in whichever lesson it is taught",
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
+    "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }
 
@@ -85,8 +87,6 @@ UNUSED = {
     },
     "kd_lab.compress.quantize.straight_through": OWN_MODEL,
     "kd_lab.how.softmax_kl_with_statistics": "the loss beside its statistics, for a training log",
-    "kd_lab.measure.calibration_error": "a measure of any student",
-    "kd_lab.measure.distinct": "a measure of any student",
     "kd_lab.models.sampling_logp": "the distribution that is drawn from, for a loop of one's own",
     "kd_lab.worlds.Language": "the type that `language` returns",
     # public name → for whom it is public

@@ -37,6 +37,35 @@ def calibration_error(model: Model, batch: Batch, bins: int = 10) -> float:
 
 
 @checked
+@torch.no_grad()
+def agreement(student: Model, teacher: Model, batch: Batch) -> float:
+    """The share of counted positions at which both models find the same next token likeliest.
+
+    It says nothing of how likely: two models may agree everywhere and be far apart as distributions.
+
+    Args:
+        student, teacher: tokens `[B, T]` to logits `[B, T, V]` over one vocabulary; read in eval mode and put back.
+        batch: the prefixes; its targets are not read.
+
+    Raises:
+        ValueError: no position of the batch counts.
+
+    >>> from kd_lab.models import TabularModel
+    >>> from kd_lab.worlds import language
+    >>> echo = language("echo")
+    >>> agreement(TabularModel(echo.logp), TabularModel(echo.logp), echo.world(rows=8, seed=0).train)
+    1.0
+
+    Source: Stanton et al. (2021), arXiv:2106.05945, equation 2.
+    """
+    mask = batch.mask
+    if not mask.any():
+        raise ValueError(f"none of the {mask.numel()} positions counts; expected a batch with prefixes to compare at")
+    likeliest = [next_token_logp(model, batch.inputs).argmax(-1).to(mask.device)[mask] for model in (student, teacher)]
+    return (likeliest[0] == likeliest[1]).double().mean().item()
+
+
+@checked
 def distinct(texts: Sequence[str], n: int = 2) -> float:
     """Different character n-grams ÷ all n-grams of the texts: 1 where nothing repeats, near 0 where all say the same.
 

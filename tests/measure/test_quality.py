@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kd_lab.measure import (
+    agreement,
     calibration_error,
     conditionals,
     distinct,
@@ -110,3 +111,17 @@ def test_gradients_are_read_without_leaving_a_trace():
     vector = gradient_of(loss, model)
     assert vector.numel() == sum(parameter.numel() for parameter in model.parameters())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_agreement_counts_equal_maxima_at_counted_positions_only():
+    one = TabularModel([torch.tensor([[0.5, 0.3, 0.2]]).log(), torch.eye(3)])
+    other = TabularModel([torch.tensor([[0.4, 0.35, 0.25]]).log(), torch.eye(3).roll(1, 1)])
+    batch = Batch(torch.tensor([[0, 1, 2], [0, 2, 2]]), torch.tensor([[True, True], [True, False]]))
+    assert agreement(one, one, batch) == 1
+    assert agreement(one, other, batch) == pytest.approx(2 / 3)  # alike at the first letter, apart at the second
+
+
+def test_agreement_needs_something_to_count():
+    batch = Batch(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="none of the 2 positions counts"):
+        agreement(TEACHER, TEACHER, batch)

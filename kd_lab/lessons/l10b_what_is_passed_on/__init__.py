@@ -1,0 +1,1 @@
+"""Lesson 10b, what is passed on: model collapse, fidelity, subliminal learning, and watermarks."""
