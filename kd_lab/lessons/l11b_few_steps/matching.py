@@ -1,0 +1,134 @@
+"""Distribution matching without an estimated score: a student whose noised density is known at every time.
+
+The student is a cloud of M particles, each a round Gaussian of the teacher's own width: q = 1/M Σ_j N(m_j, σ²I). To draw
+from it, choose a particle and add noise: a generator of one step, whose parameters are the places of the particles.
+After noise of time t it is again a mixture, so the score of the fake samples, which in practice a second network has to
+estimate, is exact here, and whatever happens is due to the objective.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kd_lab.worlds.densities import Mixture2D
+from kd_lab.worlds.diffusion import NoisyMixture, signal_and_noise
+
+PARTICLES = 40
+WIDTH = 0.15  # of a particle: the width of a teacher's mode
+FULL, LOW = (0.02, 0.98), (0.02, 0.3)
+"""Ranges of noise times: nearly all of them, and only those at which the modes do not yet run together."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How particles are trained."""
+
+    objective: str = "reverse"  # KL(q_t‖p_t) on the student's samples; "forward": KL(p_t‖q_t) on the teacher's
+    times: tuple[float, float] = FULL
+    steps: int = 1_500
+    rate: float = 0.1
+    draws: int = 4  # noise levels per step
+
+
+def noised_parts(
+    x: Float[Tensor, "*B N 2"], particles: Float[Tensor, "*B M 2"], time: Float[Tensor, "*B"]
+) -> tuple[Float[Tensor, "*B N M"], Float[Tensor, "*B N M 2"], Float[Tensor, "*B 1 1"]]:
+    """Share of each particle in q_t(x), x − its noised place, and its noised variance."""
+    signal, spread = signal_and_noise(time)
+    variance = ((signal * WIDTH) ** 2 + spread**2)[..., None, None]
+    offset = x[..., :, None, :] - signal[..., None, None, None] * particles[..., None, :, :]
+    share = (-(offset**2).sum(-1) / (2 * variance)).softmax(-1)
+    return share, offset, variance
+
+
+def fake_score(
+    x: Float[Tensor, "*B N 2"], particles: Float[Tensor, "*B M 2"], time: Float[Tensor, "*B"]
+) -> Float[Tensor, "*B N 2"]:
+    """∇ log q_t(x): the score of the student's noised samples."""
+    share, offset, variance = noised_parts(x, particles, time)
+    return -((share / variance)[..., None] * offset).sum(-2)
+
+
+def reverse_pull(
+    teacher: NoisyMixture, particles: Float[Tensor, "*B M 2"], time: Float[Tensor, "*B"], generator: torch.Generator
+) -> Float[Tensor, "*B M 2"]:
+    """Where each particle is pulled by −∇KL(q_t‖p_t), at one noised draw of each, in units of length.
+
+    s²·(∇ log p_t − ∇ log q_t) at x_t, with s = sin(πt/2): DMD's direction with its weight of the noise level.
+    """
+    signal, spread = (part[..., None, None] for part in signal_and_noise(time))
+    variance = (signal * WIDTH) ** 2 + spread**2
+    x = signal * particles + variance.sqrt() * torch.randn(particles.shape, generator=generator)
+    flat = time[..., None].expand(x.shape[:-1]).reshape(-1)
+    real = teacher.score(x.reshape(-1, 2), flat).reshape(x.shape)
+    return spread**2 * (real - fake_score(x, particles, time))
+
+
+def forward_pull(
+    teacher: NoisyMixture, particles: Float[Tensor, "*B M 2"], time: Float[Tensor, "*B"], generator: torch.Generator
+) -> Float[Tensor, "*B M 2"]:
+    """Where each particle is pulled by −∇KL(p_t‖q_t), at as many noised draws of the teacher, in units of length."""
+    count = math.prod(particles.shape[:-1])
+    signal, spread = (part[..., None, None] for part in signal_and_noise(time))
+    clean = teacher.sample(count, generator).reshape(particles.shape)
+    x = signal * clean + spread * torch.randn(particles.shape, generator=generator)
+    share, offset, variance = noised_parts(x, particles, time)
+    return spread**2 * ((share / variance)[..., None] * offset).sum(-3)  # summed over draws, one for each particle
+
+
+PULLS = {"reverse": reverse_pull, "forward": forward_pull}
+
+
+def train_particles(
+    density: Mixture2D,
+    start: Float[Tensor, "S M 2"],
+    training: Training,
+    seed: int,
+    keep: Sequence[int] = (),
+) -> list[Float[Tensor, "S M 2"]]:
+    """Move the particles of S runs; returns their places after the steps in `keep`, and at the end.
+
+    Args:
+        density: the teacher's.
+        start: where the particles of each run begin.
+        training: objective, noise levels and budget.
+        seed: of all draws.
+        keep: numbers of steps, in rising order; 0 is the start.
+    """
+    teacher, generator = NoisyMixture(density), torch.Generator().manual_seed(seed)
+    particles, kept = start.clone(), []
+    low, high = training.times
+    for step in range(training.steps):
+        if step in keep:
+            kept.append(particles.clone())
+        time = low + (high - low) * torch.rand(training.draws, len(start), generator=generator)
+        many = particles.expand(training.draws, *particles.shape)
+        pull = PULLS[training.objective](teacher, many, time, generator).mean(0)
+        particles += training.rate * (1 - step / training.steps) * pull
+    return [*kept, particles]
+
+
+def start_of(
+    where: str, density: Mixture2D, runs: int, seed: int, particles: int = PARTICLES
+) -> Float[Tensor, "S M 2"]:
+    """Places to begin: "at the centre", where one step of the teacher lands; "on one mode", its first; or "spread",
+    as the noise itself is.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(runs, particles, 2, generator=generator)
+    if where == "spread":
+        return noise
+    centre = torch.tensor(density.means[0] if where == "on one mode" else [0.0, 0.0], dtype=torch.float32)
+    return centre + 0.1 * noise
+
+
+def draw_from(
+    particles: Float[Tensor, "M 2"], size: int, generator: torch.Generator
+) -> Float[Tensor, "N 2"]:
+    """Samples of the student: a particle at random, and noise of its width."""
+    chosen = torch.randint(len(particles), (size,), generator=generator)
+    return particles[chosen] + WIDTH * torch.randn(size, 2, generator=generator)
