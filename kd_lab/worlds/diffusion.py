@@ -8,6 +8,7 @@ and the angle πt/2 says how far a point has been turned from its data towards i
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -139,7 +140,7 @@ def sample_path(velocity: Velocity, noise: Float[Tensor, "N 2"], steps: Count) -
     """The points from noise to data in `steps` equal steps of DDIM: steps + 1 tensors, noise first and data last."""
     times = torch.linspace(1, 0, steps + 1, dtype=noise.dtype)
     path = [noise]
-    for time, next_time in zip(times[:-1], times[1:], strict=True):
+    for time, next_time in pairwise(times):
         now = time.expand(len(noise))
         path.append(ode_step(path[-1], velocity(path[-1], now), now, next_time.expand(len(noise))))
     return path

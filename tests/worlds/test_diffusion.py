@@ -17,9 +17,7 @@ from kd_lab.worlds.diffusion import (
     signal_and_noise,
 )
 
-UNEVEN = NoisyMixture(
-    Mixture2D(weights=(1, 3, 2), means=((-1, 0), (1, 0.5), (0, 2)), widths=(0.3, 0.5, 0.8))
-)
+UNEVEN = NoisyMixture(Mixture2D(weights=(1, 3, 2), means=((-1, 0), (1, 0.5), (0, 2)), widths=(0.3, 0.5, 0.8)))
 
 
 def points(count=7, seed=0):

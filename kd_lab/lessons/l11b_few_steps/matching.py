@@ -1,7 +1,7 @@
 """Distribution matching without an estimated score: a student whose noised density is known at every time.
 
-The student is a cloud of M particles, each a round Gaussian of the teacher's own width: q = 1/M Σ_j N(m_j, σ²I). To draw
-from it, choose a particle and add noise: a generator of one step, whose parameters are the places of the particles.
+The student is a cloud of M particles, each a round Gaussian of the teacher's own width: q = 1/M Σ_j N(m_j, σ²I). To
+draw from it, choose a particle and add noise: a generator of one step whose parameters are the particles' places.
 After noise of time t it is again a mixture, so the score of the fake samples, which in practice a second network has to
 estimate, is exact here, and whatever happens is due to the objective.
 """
@@ -126,9 +126,7 @@ def start_of(
     return centre + 0.1 * noise
 
 
-def draw_from(
-    particles: Float[Tensor, "M 2"], size: int, generator: torch.Generator
-) -> Float[Tensor, "N 2"]:
+def draw_from(particles: Float[Tensor, "M 2"], size: int, generator: torch.Generator) -> Float[Tensor, "N 2"]:
     """Samples of the student: a particle at random, and noise of its width."""
     chosen = torch.randint(len(particles), (size,), generator=generator)
     return particles[chosen] + WIDTH * torch.randn(size, 2, generator=generator)
