@@ -36,7 +36,7 @@ POINTS = 4_000  # samples behind each number
 STEPS = (1, 2, 4, 8, 16, 32)
 PATHS, CLOUD = 40, 240  # trajectories and end points that are kept of seed 0, to be drawn
 
-DENSITIES = {"eight equal": ring(8), "one heavy": ring(4, weights=(10, 1, 1, 1))}
+DENSITIES = {"one heavy": ring(4, weights=(10, 1, 1, 1)), "eight equal": ring(8)}
 ARMS: dict[str, dict[str, Any]] = {
     "all noise levels": {"times": FULL},
     "little noise": {"times": LOW},
@@ -74,13 +74,13 @@ def train_samplers(seed: int) -> dict[str, Any]:
     direct = students.fit(copy.deepcopy(beginner), straight, students.BUDGET, seed=4_000 + seed)
     longer = students.fit(copy.deepcopy(beginner), students.denoising(teacher), students.BUDGET, seed=5_000 + seed)
     jumps = {
-        n: students.consistency_path(consistent, noise, n, torch.Generator().manual_seed(70_000 + seed))
-        for n in (1, 2, 4)
+        n: students.consistency_path(consistent, noise, n, torch.Generator().manual_seed(70_000 + seed)) for n in STEPS
     }
     paths = {
         "teacher": {n: sample_path(teacher.velocity, noise, n) for n in STEPS},
         "beginner": {n: sample_path(beginner, noise, n) for n in STEPS},
-        "progressive": {n: sample_path(student, noise, n) for n, student in halved.items()},
+        "progressive": {n: sample_path(student, noise, n) for n, student in halved.items()}
+        | {32: sample_path(teacher.velocity, noise, 32)},
         "consistency": {n: [noise, *path] for n, path in jumps.items()},
         "straight": {1: sample_path(direct, noise, 1)},
         "denoiser, trained on": {1: sample_path(longer, noise, 1)},
@@ -150,7 +150,6 @@ def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:
     """Everything there is to train: what tells it from the others, and a function that does it."""
     for seed in SEEDS:
         yield ("samplers", seed), lambda seed=seed: train_samplers(seed)
-    for seed in SEEDS:
         for name in DENSITIES:
             for arm in ARMS:
                 yield ("matching", name, arm, seed), lambda n=name, a=arm, s=seed: train_matching(n, a, s)

@@ -10,7 +10,7 @@ from kd_lab.lessons.l11b_few_steps.matching import FULL
 from kd_lab.lessons.l11b_few_steps.students import BATCH, endpoint_pairs, endpoint_regression
 from kd_lab.worlds.diffusion import NoisyMixture, Velocity, add_noise, clean_of, signal_and_noise
 
-CRITIC_STEPS = 5  # of the fake score for each step of the generator, as DMD2's two time scales
+CRITIC_STEPS = 4  # of the fake score for each step of the generator, as DMD2's two time scales
 
 
 def generate(model: Velocity, noise: Float[Tensor, "N 2"]) -> Float[Tensor, "N 2"]:
@@ -33,7 +33,7 @@ def match(
     teacher: NoisyMixture,
     beginner: nn.Module,
     seed: int,
-    steps: int = 1_200,
+    steps: int = 1_000,
     rate: float = 5e-4,
     regression: float = 0.0,
     times: tuple[float, float] = FULL,
