@@ -14,6 +14,7 @@ import copy
 import json
 import platform
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,27 @@ from tqdm.auto import tqdm
 from kd_lab.lessons.l11b_few_steps import students
 from kd_lab.lessons.l11b_few_steps.energy import energy_distance, modes_kept, shares_of, stray_share
 from kd_lab.lessons.l11b_few_steps.generator import CRITIC_STEPS, generate, match
-from kd_lab.lessons.l11b_few_steps.matching import FULL, LOW
+from kd_lab.lessons.l11b_few_steps.matching import (
+    FULL,
+    GRADIENTS,
+    STARTS,
+    TEACHERS,
+    modes_with_particles,
+    start_of,
+    train_particles,
+)
 from kd_lab.lessons.l11b_few_steps.results import FILE
 from kd_lab.worlds.densities import Mixture2D
-from kd_lab.worlds.diffusion import NoisyMixture, ring, sample_path
+from kd_lab.worlds.diffusion import NoisyMixture, sample_path
 
 SEEDS = (0, 1, 2, 3, 4)
 POINTS = 4_000  # samples behind each number
 STEPS = (1, 2, 4, 8, 16, 32)
 PATHS, CLOUD = 40, 240  # trajectories and end points that are kept of seed 0, to be drawn
 
-DENSITIES = {"one heavy": ring(4, weights=(10, 1, 1, 1)), "eight equal": ring(8)}
+DENSITIES = {name: TEACHERS[name][0] for name in ("one heavy", "eight equal")}
 ARMS: dict[str, dict[str, Any]] = {
     "all noise levels": {"times": FULL},
-    "little noise": {"times": LOW},
     "with regression": {"times": FULL, "regression": 1.0},
 }
 
@@ -128,6 +136,23 @@ def train_matching(name: str, arm: str, seed: int) -> dict[str, Any]:
     }
 
 
+LONG = (0, 800, 2_000, 5_000)  # steps of particles that are given time
+
+
+def train_long(gradient: str) -> dict[str, Any]:
+    """Particles that begin on the heavy mode of "one heavy", trained for longer: modes kept at the steps of LONG."""
+    density, particles = TEACHERS["one heavy"]
+    start = start_of(STARTS[0], density, len(SEEDS), particles, seed=0)
+    training = replace(GRADIENTS[gradient], steps=LONG[-1])
+    looks = train_particles(density, start, training, seed=0, keep=LONG[:-1])
+    return {
+        "part": "long",
+        "gradient": gradient,
+        "seed": 0,
+        "kept": [modes_with_particles(look, density).tolist() for look in looks],
+    }
+
+
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +173,8 @@ def about() -> dict[str, Any]:
 
 def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:
     """Everything there is to train: what tells it from the others, and a function that does it."""
+    for gradient in GRADIENTS:
+        yield ("long", gradient, 0), lambda gradient=gradient: train_long(gradient)
     for seed in SEEDS:
         yield ("samplers", seed), lambda seed=seed: train_samplers(seed)
         for name in DENSITIES:
@@ -156,7 +183,7 @@ def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:
 
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(run[field] for field in ("part", "density", "arm", "seed") if field in run)
+    return tuple(run[field] for field in ("part", "gradient", "density", "arm", "seed") if field in run)
 
 
 def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:

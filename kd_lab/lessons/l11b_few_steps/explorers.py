@@ -1,14 +1,13 @@
 """The explorers of lesson 11b: a sampler with fewer and fewer steps, and distribution matching as it trains."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from kd_lab.lessons.l11b_few_steps.figures import LOOKS, NAMES, draw_paths, draw_plane, move_paths, shade_of
+from kd_lab.lessons.l11b_few_steps.matching import COUNTS, GRADIENTS, STARTS, TEACHERS, Matched
 from kd_lab.lessons.l11b_few_steps.results import Results
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import DIVERGENCES, FAINT, INK
@@ -17,14 +16,20 @@ from kd_lab.worlds.densities import Mixture2D
 SAMPLERS = ("teacher", "progressive", "consistency")
 
 
-def steps_explorer(results: Results, density: Mixture2D) -> Explorer:
-    """Trajectories of a sampler at each number of steps, and how good its samples are."""
+def steps_explorer(results: Results, density: Mixture2D, samplers: tuple[str, ...] = SAMPLERS) -> Explorer:
+    """Trajectories of a sampler at each number of steps, and how good its samples are.
+
+    Args:
+        results: the stored runs.
+        density: of the teacher.
+        samplers: to choose from; with a single one there is no choice.
+    """
 
     def create(figure: Figure) -> SimpleNamespace:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
         draw_plane(left, density)
         left.set_title("from noise (grey) to data")
-        for name in SAMPLERS:
+        for name in samplers:
             steps = results.steps(name)
             share = [results.sampler(name, n, "stray").mean() for n in steps]
             right.plot(steps, share, **LOOKS[name].points, label=NAMES[name])
@@ -38,59 +43,50 @@ def steps_explorer(results: Results, density: Mixture2D) -> Explorer:
         now = right.plot([], [], "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=2)[0]
         return SimpleNamespace(paths=draw_paths(left, LOOKS["teacher"]), now=now)
 
-    def update(artists: SimpleNamespace, halvings: int, name: str) -> str:
+    def update(artists: SimpleNamespace, halvings: int, name: str = samplers[0]) -> str:
         steps = 2 ** (5 - halvings)
         move_paths(artists.paths, results.path(name, steps), results.cloud(name, steps), LOOKS[name])
-        stray = results.sampler(name, steps, "stray").mean()
-        energy = results.sampler(name, steps).mean()
+        stray, energy = (results.sampler(name, steps, measure).mean() for measure in ("stray", "energy"))
         artists.now.set_data([steps], [stray])
         counted = f"{steps} steps" if steps > 1 else "a single step"
         return (
-            f"{NAMES[name].capitalize()} sampler, {counted}: {stray:.1%} of its samples lie off the modes (of exact "
-            f"samples {results.exact(0, 'stray').mean():.2%}); the energy distance is {max(energy, 0):.4f}."
+            f"{NAMES[name].capitalize()}, {counted}: {stray:.1%} of the samples lie off the modes (of exact samples "
+            f"{results.exact(0, 'stray').mean():.2%}); the energy distance is {energy:.4f}."
         )
 
+    slider, one = "halvings, from 32 steps", len(samplers) == 1
+    choice = [] if one else [Choice("sampler", samplers, start=samplers[0])]
+    some = {f"{2 ** (5 - halvings)} steps": {slider: halvings} for halvings in (2, 3, 4)} | {"1 step": {slider: 5}}
+    several = {
+        "teacher, 1 step": {slider: 5},
+        "progressive, 1 step": {slider: 5, "sampler": "progressive"},
+        "consistency, 1 step": {slider: 5, "sampler": "consistency"},
+        "consistency, 2 steps": {slider: 4, "sampler": "consistency"},
+    }
     return Explorer(
-        name="steps of the sampler",
-        controls=[
-            Slider("halvings, from 32 steps", 0, 5, 1, start=0),
-            Choice("sampler", SAMPLERS, start="teacher"),
-        ],
+        name="steps of the teacher" if one else "steps of the samplers",
+        controls=[Slider(slider, 0, 5, 1, start=0), *choice],
         create=create,
         update=update,
-        presets={
-            "teacher, 4 steps": {"halvings, from 32 steps": 3},
-            "teacher, 1 step": {"halvings, from 32 steps": 5},
-            "progressive, 1 step": {"halvings, from 32 steps": 5, "sampler": "progressive"},
-            "consistency, 2 steps": {"halvings, from 32 steps": 4, "sampler": "consistency"},
-        },
+        presets=some if one else several,
         size=(760, 360),
     )
 
 
-@dataclass(frozen=True)
-class Matched:
-    """The particles of one run of distribution matching, and how many modes several such runs keep."""
-
-    density: Mixture2D
-    places: Float[np.ndarray, "C M 2"]  # of the first run's particles, after each number of steps
-    kept: Float[np.ndarray, "C S"]  # modes kept by each run
-
-
-def matching_explorer(runs: Mapping[tuple[str, str], Matched], counts: list[int]) -> Explorer:
+def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
     """Particles on their way, and the modes kept.
 
     Args:
-        runs: (setting, gradient) → its runs.
-        counts: the numbers of steps at which they were kept.
+        runs: from `match_all`.
     """
-    settings, gradients = (list(dict.fromkeys(key[i] for key in runs)) for i in (0, 1))
+    settings = {f"{teacher}, start {where}": (teacher, where) for teacher in TEACHERS for where in STARTS}
+    counts = [*COUNTS, next(iter(GRADIENTS.values())).steps]
     look = DIVERGENCES["reverse_kl"]
-    most = max(run.density.means.shape[0] for run in runs.values())
+    first, most = next(iter(runs.values())), max(len(run.density.means) for run in runs.values())
 
     def create(figure: Figure) -> SimpleNamespace:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-        draw_plane(left, runs[settings[0], gradients[0]].density)
+        draw_plane(left, first.density)
         shade = left.images[0]
         left.set_title("the student's particles")
         dots = left.plot([], [], "o", color=look.color, markersize=6, alpha=0.6, markeredgewidth=0)[0]
@@ -104,7 +100,7 @@ def matching_explorer(runs: Mapping[tuple[str, str], Matched], counts: list[int]
         return SimpleNamespace(shade=shade, dots=dots, tails=tails, curve=curve, level=level, now=now)
 
     def update(artists: SimpleNamespace, position: int, setting: str, gradient: str) -> str:
-        run = runs[setting, gradient]
+        run = runs[(*settings[setting], gradient)]
         artists.shade.set_data(shade_of(run.density))
         artists.dots.set_data(*run.places[position].T)
         move_paths(artists.tails, run.places[: position + 1], np.zeros((0, 2)), look)
@@ -123,16 +119,16 @@ def matching_explorer(runs: Mapping[tuple[str, str], Matched], counts: list[int]
         name="distribution matching",
         controls=[
             Slider("training", 0, last, 1, start=last),
-            Choice("teacher and start", settings, start=settings[0]),
-            Choice("gradient", gradients, start=gradients[0]),
+            Choice("teacher", list(settings), start=next(iter(settings))),
+            Choice("gradient", list(GRADIENTS), start=next(iter(GRADIENTS))),
         ],
         create=create,
         update=update,
         presets={
-            "eight equal, little noise": {"gradient": gradients[1]},
-            "one heavy mode": {"teacher and start": settings[2]},
-            "one heavy, from the centre": {"teacher and start": settings[3]},
-            "one heavy, forward KL": {"teacher and start": settings[2], "gradient": gradients[2]},
+            "little noise": {"gradient": "reverse KL, little noise"},
+            "one heavy mode": {"teacher": "one heavy, start on one mode"},
+            "one heavy, from the centre": {"teacher": "one heavy, start at the centre"},
+            "one heavy, forward KL": {"teacher": "one heavy, start on one mode", "gradient": "forward KL, all noise"},
         },
         size=(760, 360),
     )

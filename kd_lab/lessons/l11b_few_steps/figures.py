@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from kd_lab.lessons.l11b_few_steps.matching import Matched
 from kd_lab.lessons.l11b_few_steps.results import Results
 from kd_lab.measure.interval import mean_interval
 from kd_lab.viz.plots import interval_curve
@@ -123,17 +124,15 @@ def quality_figure(results: Results) -> Figure:
     return figure
 
 
-def modes_table(found: Mapping[tuple[str, str], Mapping[str, Float[np.ndarray, " S"]]], columns: Sequence[str]) -> str:
-    """Markdown: modes kept, mean over runs, a row per gradient and noise and a column per teacher and start.
-
-    Args:
-        found: (gradient, noise levels) → column → modes kept in each run.
-        columns: in their order.
-    """
-    lines = ["| gradient of | noise | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
-    for (objective, noise), row in found.items():
-        cells = [f"{row[column].mean():.1f}" for column in columns]
-        lines.append(f"| {objective} | {noise} | " + " | ".join(cells) + " |")
+def modes_table(runs: Mapping[tuple[str, str, str], Matched]) -> str:
+    """Markdown: modes kept at the end, mean over runs; a row per gradient, a column per teacher and start."""
+    columns = list(dict.fromkeys((teacher, where) for teacher, where, _ in runs))
+    heads = [f"{teacher}, {where}" for teacher, where in columns]
+    lines = ["| gradient | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
+    for gradient in dict.fromkeys(gradient for _, _, gradient in runs):
+        found = [runs[(*column, gradient)] for column in columns]
+        cells = [f"{run.end.mean():.1f} of {len(run.density.means)}" for run in found]
+        lines.append(f"| {gradient} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

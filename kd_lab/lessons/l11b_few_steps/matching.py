@@ -10,14 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kd_lab.lessons.l11b_few_steps.energy import modes_kept
 from kd_lab.worlds.densities import Mixture2D
-from kd_lab.worlds.diffusion import NoisyMixture, signal_and_noise
+from kd_lab.worlds.diffusion import NoisyMixture, ring, signal_and_noise
 
-PARTICLES = 40
 WIDTH = 0.15  # of a particle: the width of a teacher's mode
 FULL, LOW = (0.02, 0.98), (0.02, 0.3)
 """Ranges of noise times: nearly all of them, and only those at which the modes do not yet run together."""
@@ -29,9 +30,9 @@ class Training:
 
     objective: str = "reverse"  # KL(q_t‖p_t) on the student's samples; "forward": KL(p_t‖q_t) on the teacher's
     times: tuple[float, float] = FULL
-    steps: int = 1_500
+    steps: int = 800
     rate: float = 0.1
-    draws: int = 4  # noise levels per step
+    draws: int = 3  # noise levels per step
 
 
 def noised_parts(
@@ -112,21 +113,60 @@ def train_particles(
     return [*kept, particles]
 
 
-def start_of(
-    where: str, density: Mixture2D, runs: int, seed: int, particles: int = PARTICLES
-) -> Float[Tensor, "S M 2"]:
-    """Places to begin: "at the centre", where one step of the teacher lands; "on one mode", its first; or "spread",
-    as the noise itself is.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(runs, particles, 2, generator=generator)
-    if where == "spread":
-        return noise
-    centre = torch.tensor(density.means[0] if where == "on one mode" else [0.0, 0.0], dtype=torch.float32)
-    return centre + 0.1 * noise
+TEACHERS = {
+    "eight equal": (ring(8), 24),
+    "four equal": (ring(4), 24),
+    "one heavy": (ring(4, weights=(10, 1, 1, 1)), 26),
+}
+"""Name → density, and a number of particles that can represent it exactly."""
+
+STARTS = ("on one mode", "at the centre")
+GRADIENTS = {
+    "reverse KL, all noise": Training("reverse", FULL),
+    "reverse KL, little noise": Training("reverse", LOW),
+    "forward KL, all noise": Training("forward", FULL),
+    "forward KL, little noise": Training("forward", LOW),
+}
+COUNTS = (0, 25, 50, 100, 150, 200, 300, 400, 500, 600, 700)
+"""Steps after which particles are looked at, beside the last."""
 
 
-def draw_from(particles: Float[Tensor, "M 2"], size: int, generator: torch.Generator) -> Float[Tensor, "N 2"]:
-    """Samples of the student: a particle at random, and noise of its width."""
-    chosen = torch.randint(len(particles), (size,), generator=generator)
-    return particles[chosen] + WIDTH * torch.randn(size, 2, generator=generator)
+def start_of(where: str, density: Mixture2D, runs: int, particles: int, seed: int) -> Float[Tensor, "S M 2"]:
+    """Places to begin: "on one mode", the first; or "at the centre" of all, where one step of the teacher lands."""
+    noise = torch.randn(runs, particles, 2, generator=torch.Generator().manual_seed(seed))
+    centre = density.means[0] if where == "on one mode" else density.weights @ density.means
+    return torch.tensor(centre, dtype=torch.float32) + 0.1 * noise
+
+
+def modes_with_particles(particles: Float[Tensor, "S M 2"], density: Mixture2D) -> Float[np.ndarray, " S"]:
+    """Modes kept by each run, the measure of `energy.modes_kept` taken at the particles' places."""
+    return np.array([modes_kept(one, density) for one in particles], dtype=float)
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Runs of distribution matching from one start."""
+
+    density: Mixture2D
+    places: Float[np.ndarray, "C M 2"]  # of the first run's particles, at each look
+    kept: Float[np.ndarray, "C S"]  # modes kept by each run, at each look
+
+    @property
+    def end(self) -> Float[np.ndarray, " S"]:
+        """Modes kept at the end."""
+        return self.kept[-1]
+
+
+def match_all(seed: int, runs: int = 5) -> dict[tuple[str, str, str], Matched]:
+    """Every teacher, start and gradient: (teacher, start, gradient) → its runs, all on the same draws."""
+    found = {}
+    for name, (density, particles) in TEACHERS.items():
+        starts = torch.cat([start_of(where, density, runs, particles, seed) for where in STARTS])
+        for gradient, training in GRADIENTS.items():
+            looks = train_particles(density, starts, training, seed, COUNTS)
+            for i, where in enumerate(STARTS):
+                mine = [look[i * runs : (i + 1) * runs] for look in looks]
+                kept = np.stack([modes_with_particles(look, density) for look in mine])
+                places = np.stack([look[0].numpy() for look in mine])
+                found[name, where, gradient] = Matched(density, places, kept)
+    return found

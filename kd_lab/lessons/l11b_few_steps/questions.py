@@ -4,7 +4,7 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "11b.a": Prediction(
-        "The exact teacher, eight modes on a circle, takes a single step from noise to data. Where do its samples land?",
+        "The exact teacher, eight modes on a circle, goes from noise to data in a single step. Where does it land?",
         options=(
             "on the eight modes, a little blurred",
             "all round the circle, between the modes too",
@@ -72,8 +72,10 @@ QUIZ = (
             "at time 0 its answer is the input itself": (
                 "This end is fixed, and each interval hands it on to the next. Without it, a constant has no loss."
             ),
-            "the running average of its weights": "That makes the labels move slowly. A constant would still satisfy them.",
-            "the teacher gives the label as well": "The teacher makes the neighbour only; the answer there is the student's.",
+            "the running average of its weights": "It makes the labels move slowly. A constant would satisfy them.",
+            "the teacher gives the label as well": (
+                "The teacher only makes the neighbour; the answer there is the student's."
+            ),
         },
         right="at time 0 its answer is the input itself",
     ),

@@ -19,6 +19,7 @@ class Results:
     about: dict[str, Any]  # command, date, versions, seeds and budgets
     samplers: list[dict[str, Any]]  # one per seed
     matching: list[dict[str, Any]]  # one per density, arm and seed
+    long: list[dict[str, Any]]  # one per gradient
 
     def steps(self, sampler: str) -> list[int]:
         """The numbers of steps at which a sampler was measured."""
@@ -66,12 +67,16 @@ class Results:
             raise ValueError(f"no run of {density!r} with {arm!r} is stored; there are {known}")
         return np.array(found, dtype=float)
 
+    def given_time(self, gradient: str) -> Float[np.ndarray, "C S"]:
+        """Modes kept by particles that began on the heavy mode, after the steps of `experiment.LONG`."""
+        return np.array(next(run["kept"] for run in self.long if run["gradient"] == gradient))
+
 
 @lru_cache(maxsize=4)
 def load_results(path: Path = FILE) -> Results:
     """The runs that came with the course, or others of the same command."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    by_part: dict[str, list[dict[str, Any]]] = {"samplers": [], "matching": []}
+    by_part: dict[str, list[dict[str, Any]]] = {"samplers": [], "matching": [], "long": []}
     for run in sorted(content["runs"], key=lambda run: run["seed"]):
         by_part[run["part"]].append(run)
-    return Results(content["about"], by_part["samplers"], by_part["matching"])
+    return Results(content["about"], **by_part)

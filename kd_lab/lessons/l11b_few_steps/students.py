@@ -162,8 +162,21 @@ def progressive(
 # ---- consistency distillation ----------------------------------------------------------------------------------------
 
 
+def neighbours_answer(teacher: Velocity, student: Velocity, x: Tensor, time: Tensor, next_time: Tensor) -> Tensor:
+    """The data that the student predicts from the point to which one step of the teacher's ODE leads."""
+    with torch.no_grad():
+        neighbour = ode_step(x, teacher(x, time), time, next_time)
+        return clean_of(neighbour, student(neighbour, next_time), next_time)
+
+
 def consistency(
-    teacher: NoisyMixture, beginner: nn.Module, seed: int, steps: int = BUDGET, grid: int = FINEST, keep: float = 0.95
+    teacher: NoisyMixture,
+    beginner: nn.Module,
+    seed: int,
+    steps: int = BUDGET,
+    grid: int = FINEST,
+    keep: float = 0.95,
+    target: Callable[[Velocity, Velocity, Tensor, Tensor, Tensor], Tensor] = neighbours_answer,
 ) -> nn.Module:
     """Two neighbours on one trajectory shall lead to the same data; the nearer one's answer is the target.
 
@@ -173,6 +186,7 @@ def consistency(
         seed, steps: of the training.
         grid: intervals of time between neighbours.
         keep: of the running average of weights that gives the target, and that is returned.
+        target: from teacher, student, points and both times to the data that the student shall predict.
     """
     average = copy.deepcopy(beginner)
 
@@ -180,9 +194,7 @@ def consistency(
         time = grid_times(grid, generator)
         later = time - 1 / grid
         x, _, _ = noisy_batch(teacher, time, generator)
-        with torch.no_grad():
-            neighbour = ode_step(x, teacher.velocity(x, time), time, later)
-            goal = clean_of(neighbour, average(neighbour, later), later)
+        goal = target(teacher.velocity, average, x, time, later)
         return ((clean_of(x, model(x, time), time) - goal) ** 2).sum(1).mean()
 
     @torch.no_grad()
