@@ -6,12 +6,24 @@ from types import SimpleNamespace
 import numpy as np
 from matplotlib.figure import Figure
 
-from kd_lab.lessons.l11b_few_steps.figures import LOOKS, NAMES, draw_paths, draw_plane, move_paths, shade_of
-from kd_lab.lessons.l11b_few_steps.matching import COUNTS, GRADIENTS, STARTS, TEACHERS, Matched
+from kd_lab.lessons.l11b_few_steps.figures import (
+    EXACT_STRAY,
+    LOOKS,
+    NAMES,
+    curve_steps,
+    draw_paths,
+    draw_plane,
+    move_paths,
+    shade_of,
+)
+from kd_lab.lessons.l11b_few_steps.matching import COUNTS, GRADIENTS, STARTS, Matched
 from kd_lab.lessons.l11b_few_steps.results import Results
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import DIVERGENCES, FAINT, INK
 from kd_lab.worlds.densities import Mixture2D
+
+SHOWN = ("eight equal", "one heavy")
+"""The teachers of distribution matching that are drawn."""
 
 SAMPLERS = ("teacher", "progressive", "consistency")
 
@@ -30,16 +42,15 @@ def steps_explorer(results: Results, density: Mixture2D, samplers: tuple[str, ..
         draw_plane(left, density)
         left.set_title("from noise (grey) to data")
         for name in samplers:
-            steps = results.steps(name)
+            steps = curve_steps(results, name)
             share = [results.sampler(name, n, "stray").mean() for n in steps]
             right.plot(steps, share, **LOOKS[name].points, label=NAMES[name])
-        floor = results.exact(0, "stray").mean()
-        right.axhline(floor, color=FAINT, linewidth=1.2, label="exact samples")
-        right.set(xscale="log", yscale="log", ylim=(1e-4, 2), xlabel="steps", title="samples off the modes")
+        right.axhline(EXACT_STRAY, color=FAINT, linewidth=1.2, label="exact samples")
+        right.set(xscale="log", yscale="log", ylim=(1e-4, 3), xlabel="steps", title="samples off the modes")
         right.set_xticks(results.steps("teacher"), results.steps("teacher"))
         right.set_yticks([0.001, 0.01, 0.1, 1], ["0.1%", "1%", "10%", "100%"])
         right.minorticks_off()
-        right.legend(loc="lower left")
+        right.legend(loc="upper right")
         now = right.plot([], [], "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=2)[0]
         return SimpleNamespace(paths=draw_paths(left, LOOKS["teacher"]), now=now)
 
@@ -49,9 +60,14 @@ def steps_explorer(results: Results, density: Mixture2D, samplers: tuple[str, ..
         stray, energy = (results.sampler(name, steps, measure).mean() for measure in ("stray", "energy"))
         artists.now.set_data([steps], [stray])
         counted = f"{steps} steps" if steps > 1 else "a single step"
+        who = (
+            "Before the first halving, the teacher"
+            if name == "progressive" and not halvings
+            else NAMES[name].capitalize()
+        )
         return (
-            f"{NAMES[name].capitalize()}, {counted}: {stray:.1%} of the samples lie off the modes (of exact samples "
-            f"{results.exact(0, 'stray').mean():.2%}); the energy distance is {energy:.4f}."
+            f"{who}, {counted}: {stray:.1%} of the samples lie off the modes (of exact samples "
+            f"{EXACT_STRAY:.2%}); the energy distance is {energy:.4f}."
         )
 
     slider, one = "halvings, from 32 steps", len(samplers) == 1
@@ -79,7 +95,7 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
     Args:
         runs: from `match_all`.
     """
-    settings = {f"{teacher}, start {where}": (teacher, where) for teacher in TEACHERS for where in STARTS}
+    settings = {f"{teacher}, start {where}": (teacher, where) for teacher in SHOWN for where in (STARTS[0], STARTS[2])}
     counts = [*COUNTS, next(iter(GRADIENTS.values())).steps]
     look = DIVERGENCES["reverse_kl"]
     first, most = next(iter(runs.values())), max(len(run.density.means) for run in runs.values())
@@ -127,7 +143,7 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
         presets={
             "little noise": {"gradient": "reverse KL, little noise"},
             "one heavy mode": {"teacher": "one heavy, start on one mode"},
-            "one heavy, from the centre": {"teacher": "one heavy, start at the centre"},
+            "one heavy, from noise": {"teacher": "one heavy, start as noise"},
             "one heavy, forward KL": {"teacher": "one heavy, start on one mode", "gradient": "forward KL, all noise"},
         },
         size=(760, 360),

@@ -1,5 +1,6 @@
 """The still pictures and tables of lesson 11b."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
@@ -28,6 +29,9 @@ NAMES = {
     "consistency": "consistency",
     "beginner": "the denoiser they begin as",
 }
+EXACT_STRAY = math.exp(-8)
+"""The share of exact samples farther than four widths from their own mode: e^(−4²/2) on the plane."""
+
 SIDE = 3.2  # half of the square that is drawn
 
 
@@ -90,12 +94,14 @@ def draw_quality(left: Axes, right: Axes, results: Results) -> None:
     """Energy distance and stray share against the number of steps, with the floor that exact samples set."""
     for axes, measure in ((left, "energy"), (right, "stray")):
         for name, look in LOOKS.items():
-            steps = results.steps(name)
+            steps = curve_steps(results, name)
             values = [results.sampler(name, n, measure) for n in steps]
             mean, half = np.array([mean_interval(one) for one in values]).T
             interval_curve(axes, np.array(steps, dtype=float), mean, half, look, NAMES[name])
-        floor = results.exact(0, measure)
-        axes.axhspan(*mean_band(floor), color=FAINT, alpha=0.35, linewidth=0, label="exact samples")
+        if measure == "energy":
+            axes.axhspan(*band_of(results.exact()), color=FAINT, alpha=0.35, linewidth=0, label="exact samples")
+        else:
+            axes.axhline(EXACT_STRAY, color=FAINT, linewidth=1.2)
         axes.set(xscale="log", xlabel="steps")
         axes.set_xticks(results.steps("teacher"), results.steps("teacher"))
         axes.minorticks_off()
@@ -108,7 +114,7 @@ def draw_quality(left: Axes, right: Axes, results: Results) -> None:
     right.minorticks_off()
 
 
-def mean_band(values: Float[np.ndarray, " S"]) -> tuple[float, float]:
+def band_of(values: Float[np.ndarray, " S"]) -> tuple[float, float]:
     """Mean ± two standard deviations: where a single set of exact samples falls."""
     spread = 2 * values.std(ddof=1)
     return max(float(values.mean() - spread), -9e-4), float(values.mean() + spread)
@@ -125,15 +131,19 @@ def quality_figure(results: Results) -> Figure:
 
 
 def modes_table(runs: Mapping[tuple[str, str, str], Matched]) -> str:
-    """Markdown: modes kept at the end, mean over runs; a row per gradient, a column per teacher and start."""
-    columns = list(dict.fromkeys((teacher, where) for teacher, where, _ in runs))
-    heads = [f"{teacher}, {where}" for teacher, where in columns]
-    lines = ["| gradient | " + " | ".join(heads) + " |", "|---" * (1 + len(heads)) + "|"]
-    for gradient in dict.fromkeys(gradient for _, _, gradient in runs):
-        found = [runs[(*column, gradient)] for column in columns]
-        cells = [f"{run.end.mean():.1f} of {len(run.density.means)}" for run in found]
-        lines.append(f"| {gradient} | " + " | ".join(cells) + " |")
+    """Markdown: modes kept at the end, mean over runs; a row per teacher and start, a column per gradient."""
+    gradients = list(dict.fromkeys(gradient for _, _, gradient in runs))
+    lines = ["| teacher | start | " + " | ".join(gradients) + " |", "|---" * (2 + len(gradients)) + "|"]
+    for teacher, where in dict.fromkeys((teacher, where) for teacher, where, _ in runs):
+        row = [runs[teacher, where, gradient] for gradient in gradients]
+        cells = [f"{run.end.mean():.1f} of {len(run.density.means)}" for run in row]
+        lines.append(f"| {teacher} | {where} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def curve_steps(results: Results, name: str) -> list[int]:
+    """The steps at which a sampler's own curve is drawn: progressive distillation begins at 32 as the teacher."""
+    return [n for n in results.steps(name) if not (name == "progressive" and n == 32)]
 
 
 def networks_table(results: Results, densities: Sequence[str], arms: Sequence[str]) -> str:

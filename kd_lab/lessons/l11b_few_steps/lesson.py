@@ -106,8 +106,8 @@ noise = torch.randn(4_000, 2, generator=generator)
 def sample(velocity, steps):
     """Data from `noise`, by equal steps of a velocity (x, t) -> v."""
     x, times = noise, torch.linspace(1, 0, steps + 1)
-    for t, u in zip(times, times[1:]):
-        t, u = t.expand(len(x)), u.expand(len(x))
+    for k in range(steps):
+        t, u = times[k].expand(len(x)), times[k + 1].expand(len(x))
         x = ddim_step(x, velocity(x, t), t, u)
     return x
 
@@ -421,3 +421,206 @@ for t in (0.2, 0.5, 0.8):
     yours = matching_gradient(clean, eps, time, teacher.score, student_score(at)).sum(0)
     slope = kl_slope(teacher, at, t)
     print(f"{t:4.1f}   {slope[0]:8.4f} {slope[1]:8.4f}       {yours[0]:8.4f} {yours[1]:8.4f}")
+
+# %% tags=["hide-input"]
+half, eps = student_samples(at, 200_000, seed)
+gaps = []
+for t in (0.2, 0.5, 0.8):
+    time = torch.full((len(half),), t)
+    summed = matching_gradient(half, eps, time, teacher.score, student_score(at)).sum(0)
+    gaps.append(float((summed - kl_slope(teacher, at, t)).norm() / kl_slope(teacher, at, t).norm()))
+claim(
+    "C11f",
+    "The direction of distribution matching is the gradient of reverse KL between the noised densities.",
+    max(gaps),
+    unit="relative difference at most, from 200,000 samples",
+    holds=max(gaps) < 0.03,
+)
+
+# %% [markdown]
+# **A student without excuses.** To see what the objective does, and not the estimate of a score, our student is a cloud of **particles**: round Gaussians of a mode's width, whose places are the parameters.
+# Its $q_t$ is a mixture again, so its fake score is exact; and there are particles enough to equal the teacher.
+# A mode is **kept** if particles within three widths of it hold at least a fifth of its weight.
+#
+# All particles begin on one of eight equal modes.
+
+# %%
+predict("11b.d")
+
+# %% [markdown]
+# **Experiment.** Five runs for each setting: eight equal modes, four equal modes farther apart, or four of which one is *heavy*, with weights 10 : 1 : 1 : 1.
+# *Little noise* means $t\le0.3$, where the modes do not yet run together; *all noise* goes up to 0.98.
+# The control is forward KL between the same noised densities, on the teacher's samples.
+
+# %%
+from kd_lab.lessons.l11b_few_steps.figures import modes_table
+from kd_lab.lessons.l11b_few_steps.matching import match_all
+
+runs = match_all(seed)  # (teacher, start, gradient) -> five runs
+display(Markdown("Modes kept after 800 steps:\n\n" + modes_table(runs)))
+
+# %% tags=["hide-input"]
+ALL, LITTLE, FORWARD = "reverse KL, all noise", "reverse KL, little noise", "forward KL, all noise"
+
+
+def kept(teacher, gradient, where="on one mode"):
+    """Modes kept at the end by each of five runs."""
+    return runs[teacher, where, gradient].end
+
+
+reveal("11b.d", right={1: 0, 3: 1, 8: 2}.get(round(kept("eight equal", ALL).mean()), 2),
+       kept=kept("eight equal", ALL).mean(), low=kept("eight equal", LITTLE).mean())  # fmt: skip
+claim(
+    "C11f",
+    "With all noise levels, eight equal modes are all found from one of them.",
+    kept("eight equal", ALL),
+    unit="of 8 modes kept",
+    above=7,
+)
+claim(
+    "C11f",
+    "With little noise the same gradient loses modes.",
+    kept("eight equal", ALL) - kept("eight equal", LITTLE),
+    unit="modes fewer than with all noise",
+    above=1,
+)
+claim(
+    "C11f",
+    "Light modes are lost even with all noise, if the student begins on the heavy one.",
+    4 - kept("one heavy", ALL),
+    unit="of 4 modes lost after 800 steps",
+    above=1,
+)
+claim(
+    "C11f",
+    "Forward KL, with the same noise, steps and start, finds the light modes.",
+    kept("one heavy", FORWARD) - kept("one heavy", ALL),
+    unit="modes more than reverse KL",
+    above=1,
+)
+claim(
+    "C11f",
+    "Spread as noise at the start, reverse KL keeps the light modes as well.",
+    kept("one heavy", ALL, "as noise") - kept("one heavy", ALL),
+    unit="modes more than from the heavy mode",
+    above=1,
+)
+claim(
+    "C11f",
+    "With little noise and modes farther apart, four equal ones, it stays on its own.",
+    kept("four equal", LITTLE),
+    unit="of 4 modes kept",
+    below=1.5,
+)
+
+# %% [markdown]
+# **Explore: where do the particles go?** The lines are their ways.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l11b_few_steps.explorers import matching_explorer
+
+clouds = matching_explorer(runs)
+clouds.show()
+
+# %% tags=["hide-input"]
+clouds.filmstrip(["all noise", "little noise", "one heavy mode", "one heavy, forward KL"])
+
+# %% [markdown]
+# So lesson 03's mode dropping returns, and noise is a cure for it. Blurred modes run together, and then the student sees neighbours that it has no sample on, as heat did in lesson 03b.
+# The cure fails where the valley stays deep: light modes, far away, seen from a heavy one.
+#
+# **Lost for good, or only late?** The stored runs give the same particles 5,000 steps.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS
+
+print("modes of 4 kept, from the heavy mode, after 800, 2,000 and 5,000 steps")
+for gradient in GRADIENTS:
+    print(f"  {gradient:<26}" + "".join(f"{m:7.1f}" for m in results.given_time(gradient)[1:].mean(1)))
+late, never = (results.given_time(gradient)[-1] for gradient in (ALL, LITTLE))
+claim(
+    "C11f",
+    "With all noise, some of the light modes come late.",
+    late,
+    unit="of 4 modes kept after 5,000 steps",
+    above=1,
+)
+claim(
+    "C11f",
+    "With little noise, more time does not help.",
+    never,
+    unit="of 4 modes kept after 5,000 steps",
+    below=1.5,
+)
+
+# %% [markdown]
+# **With networks,** as in practice: the generator begins as the denoiser, and a second network learns the fake score, four steps for each of the generator's.
+# DMD adds a regression to pairs of noise and the teacher's end, as *straight* did above.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l11b_few_steps.figures import networks_table
+
+densities, arms = ("eight equal", "one heavy"), ("all noise levels", "with regression")
+display(Markdown(networks_table(results, densities, arms)))
+pass
+
+# %% [markdown]
+# ## The same three knobs
+#
+# | | WHAT is matched | HOW | WHERE |
+# |---|---|---|---|
+# | progressive | where two steps land | squared error | points of the teacher's trajectories |
+# | consistency | the end, as the student sees it one step nearer | squared error | the same points |
+# | straight | the end of 32 steps | squared error | noise |
+# | DMD | the noised density, by its score | reverse KL | the student's own samples |
+#
+# The first three are off-policy, with the teacher's own points for prefixes; DMD is on-policy distillation, with all that lessons 03 and 05 say of it.
+#
+# ## In the wild
+#
+# - Progressive distillation brought samplers of up to 8,192 steps down to 4, at an FID (a distance of images, lower is better) of 3.0 on CIFAR-10 ([2202.00512](https://arxiv.org/abs/2202.00512)); consistency distillation reports 3.55 there in one step ([2303.01469](https://arxiv.org/abs/2303.01469)).
+# - DMD2 calls the regression costly at scale and drops it, after blaming the instability without it on a fake score that lags behind; hence its two time scales ([2405.14867](https://arxiv.org/abs/2405.14867)). A later paper finds that optimizing DMD can reduce diversity ([2602.03139](https://arxiv.org/abs/2602.03139)); f-distill weighs the score difference by the density ratio and does better with forward KL and JSD ([2502.15681](https://arxiv.org/abs/2502.15681)).
+# - **Diffusion language models** begin with all tokens masked and fill in several per step, each drawn on its own. So one step gives “New Angeles” and “Los York”: no mean of points, but a product of marginals. And there is no ODE: one masked text has many ends, so no endpoint can be regressed. What carries over is the distribution. SDTT distils a model into one that writes at least 32 tokens at once ([2410.21035](https://arxiv.org/abs/2410.21035)); DiDi-Instruct integrates a KL over the noise levels, DMD's idea ([2509.25035](https://arxiv.org/abs/2509.25035)).
+#
+# What does not carry over from our plane: a pair of noise and end is cheap here, and 32 network calls elsewhere; images are no eight islands, and their seams are harder to see.
+#
+# ## Discuss
+#
+# *For two people, ten minutes.*
+# A team distils an image model to one step by DMD without regression. Samples look better than the teacher's, and the variety of its rarer subjects falls.
+# Which of the causes in section 4 would you suspect, and which two measurements would tell them apart?
+# Why would consistency distillation not show this?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** Suspects: light modes far from heavy ones (the objective), a range of noise levels that leaves out the high end, a fake score that lags behind, too little time. Measurements: shares per subject over training (late or never?); the same run with higher noise levels or more critic steps; forward KL, or a regression on pairs, as a control; the gap between the fake score and that of a freshly trained denoiser. Consistency distillation copies where each noise goes: a rare subject keeps its noises. Its faults are seams between modes, which a sharper look or a second jump reduces. **Misconceptions:** "one step fails because the network is weak" (the teacher is exact); "squared error always gives means" (noise and end are one to one); "reverse KL always drops modes" (with noise and equal modes none is lost); "on-policy is better" (DMD sees only what it already writes). Timing: 45 minutes alone, 60 in a class; match_all takes ten seconds, so start it before you discuss 11b.d.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A diffusion model's answer is a conditional mean. Exact at every time, it still needs many steps.
+# 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does as well where pairs are cheap.
+# 3. Consistency distillation: neighbours on a trajectory agree on its end, and time 0 fixes what they agree on.
+# 4. DMD matches densities and no trajectories. Its gradient is reverse KL between noised densities, on the student's own samples.
+# 5. Noise lets reverse KL see other modes. Light and distant ones are still lost or come late; forward KL on the teacher's samples finds them.
+#
+# ## Quiz
+
+# %%
+quiz("11b")
+
+# %% [markdown]
+# ## Glossary
+#
+# **Noise time** t from 0, data, to 1, noise. **Velocity** v, the mean of aε − s·x₀ given x_t; what the network predicts. **Score** the gradient of log p_t. **DDIM** a deterministic sampler; here a turn by π/2·(t − u). **Energy distance** 2E|X−Y| − E|X−X′| − E|Y−Y′|; 0 only if the distributions are equal. **Floor** that of exact samples. **Flow map** from a point of a trajectory at any time to its point at another. **Consistency model** predicts the end from every time. **Fake score** the score of the student's own noised samples. **Off the modes** farther than four widths from each.
+#
+# ## Papers
+#
+# - Salimans & Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", [2202.00512](https://arxiv.org/abs/2202.00512): halving, and the velocity.
+# - Song, Meng & Ermon, "Denoising Diffusion Implicit Models", [2010.02502](https://arxiv.org/abs/2010.02502), equation 12: predicted data, mixed anew.
+# - Song, Dhariwal, Chen & Sutskever, "Consistency Models", [2303.01469](https://arxiv.org/abs/2303.01469).
+# - Yin et al., "One-step Diffusion with Distribution Matching Distillation", [2311.18828](https://arxiv.org/abs/2311.18828), equation 7: the gradient of section 4.
+# - Boffi, Albergo & Vanden-Eijnden, "Flow map matching", [2406.07507](https://arxiv.org/abs/2406.07507); Geng et al., "Mean Flows for One-step Generative Modeling", [2505.13447](https://arxiv.org/abs/2505.13447).
+#
+# ## Next
+#
+# The [table of lessons](../README.md#lessons) shows what comes next, and what you have not done yet.

@@ -120,7 +120,7 @@ TEACHERS = {
 }
 """Name → density, and a number of particles that can represent it exactly."""
 
-STARTS = ("on one mode", "at the centre")
+STARTS = ("on one mode", "at the mean", "as noise")
 GRADIENTS = {
     "reverse KL, all noise": Training("reverse", FULL),
     "reverse KL, little noise": Training("reverse", LOW),
@@ -132,8 +132,12 @@ COUNTS = (0, 25, 50, 100, 150, 200, 300, 400, 500, 600, 700)
 
 
 def start_of(where: str, density: Mixture2D, runs: int, particles: int, seed: int) -> Float[Tensor, "S M 2"]:
-    """Places to begin: "on one mode", the first; or "at the centre" of all, where one step of the teacher lands."""
+    """Places to begin: "on one mode", the first; "at the mean" of the data, where one step of the teacher lands; or
+    "as noise", spread over all of the plane.
+    """
     noise = torch.randn(runs, particles, 2, generator=torch.Generator().manual_seed(seed))
+    if where == "as noise":
+        return noise
     centre = density.means[0] if where == "on one mode" else density.weights @ density.means
     return torch.tensor(centre, dtype=torch.float32) + 0.1 * noise
 
