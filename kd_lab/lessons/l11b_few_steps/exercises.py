@@ -75,13 +75,15 @@ def goal_detached(teacher, student, x, time, next_time):
 
 
 @torch.no_grad()
-def goal_by_rows(teacher, student, x, time, next_time):
-    rows = []
-    for n in range(len(x)):
-        point, t, u = x[n : n + 1], time[n : n + 1], next_time[n : n + 1]
-        near = ddim_step(point, teacher(point, t), t, u)
-        rows.append(ddim_step(near, student(near, u), u, 0 * u))
-    return torch.cat(rows)
+def goal_by_points(teacher, student, x, time, next_time):
+    """Data and noise spelled out at both times."""
+    (signal, spread), (later_signal, later_spread) = (
+        (part.reshape(-1, 1) for part in signal_and_noise(one)) for one in (time, next_time)
+    )
+    velocity = teacher(x, time)
+    data, noise = signal * x - spread * velocity, spread * x + signal * velocity
+    near = later_signal * data + later_spread * noise
+    return later_signal * near - later_spread * student(near, next_time)
 
 
 def gradient_by_autograd(clean, noise, time, real_score, fake_score):
@@ -93,13 +95,11 @@ def gradient_by_autograd(clean, noise, time, real_score, fake_score):
     return torch.autograd.grad((direction * x).sum(1).mean(), samples)[0]
 
 
-def gradient_by_loops(clean, noise, time, real_score, fake_score):
-    rows = []
-    for n in range(len(clean)):
-        a, s = math.cos(math.pi / 2 * float(time[n])), math.sin(math.pi / 2 * float(time[n]))
-        x, t = (a * clean[n] + s * noise[n])[None], time[n : n + 1]
-        rows.append((a / len(clean) * (fake_score(x, t) - real_score(x, t)))[0])
-    return torch.stack(rows)
+def gradient_by_sums(clean, noise, time, real_score, fake_score):
+    a, s = torch.cos(math.pi / 2 * time), torch.sin(math.pi / 2 * time)
+    x = torch.einsum("n,nd->nd", a, clean) + torch.einsum("n,nd->nd", s, noise)
+    pull = torch.einsum("n,nd->nd", a, real_score(x, time)) / len(x)
+    return torch.einsum("n,nd->nd", a, fake_score(x, time)) / len(x) - pull
 
 
 # ---- cases -----------------------------------------------------------------------------------------------------------
@@ -277,20 +277,20 @@ EXERCISES = {
             Case("three points, each with its own times", lambda: neighbours(3, 1)),
             Case("five points, each with its own times", lambda: neighbours(5, 2)),
         ),
-        unusual=(goal_detached, goal_by_rows),
+        unusual=(goal_detached, goal_by_points),
         check=without_gradient,
         mistakes=(
             Mistake(
                 "the teacher's own guess",
                 "From the neighbour on, the teacher answers here. That is its guess in one step, the blurred one. The "
                 "label has to be what the student answers at the neighbour.",
-                lambda teacher, student, x, t, u: goal_by_rows(teacher, teacher, x, t, u),
+                lambda teacher, student, x, t, u: goal_by_points(teacher, teacher, x, t, u),
             ),
             Mistake(
                 "the student leads",
                 "The step to the neighbour is the student's own. The teacher would play no part: its velocity is what "
                 "keeps the two points on one trajectory.",
-                lambda teacher, student, x, t, u: goal_by_rows(student, student, x, t, u),
+                lambda teacher, student, x, t, u: goal_by_points(student, student, x, t, u),
             ),
             Mistake(
                 "its own answer",
@@ -325,7 +325,7 @@ EXERCISES = {
             Case("three samples, each with its own time", lambda: samples(3, 1)),
             Case("five samples, each with its own time", lambda: samples(5, 2)),
         ),
-        unusual=(gradient_by_autograd, gradient_by_loops),
+        unusual=(gradient_by_autograd, gradient_by_sums),
         mistakes=(
             Mistake(
                 "sign",
