@@ -30,6 +30,7 @@ from kd_lab.lessons.l11b_few_steps.generator import CRITIC_STEPS, generate, matc
 from kd_lab.lessons.l11b_few_steps.matching import (
     FULL,
     GRADIENTS,
+    HIGH,
     STARTS,
     TEACHERS,
     modes_with_particles,
@@ -45,7 +46,7 @@ POINTS = 4_000  # samples behind each number
 STEPS = (1, 2, 4, 8, 16, 32)
 PATHS, CLOUD = 40, 240  # trajectories and end points that are kept of seed 0, to be drawn
 
-DENSITIES = {name: TEACHERS[name][0] for name in ("one heavy", "eight equal")}
+MATCHED = ("one heavy",)  # teachers of distribution matching by networks
 ARMS: dict[str, dict[str, Any]] = {
     "all noise levels": {"times": FULL},
     "with regression": {"times": FULL, "regression": 1.0},
@@ -71,7 +72,7 @@ def rounded(points: Float[Tensor, "N 2"]) -> list[list[float]]:
 
 def train_samplers(seed: int) -> dict[str, Any]:
     """Every sampler of a seed: sampler → number of steps → what was measured, and for seed 0 what is drawn."""
-    density = DENSITIES["eight equal"]
+    density = TEACHERS["eight equal"][0]
     teacher, noise = NoisyMixture(density), noise_of(seed)
     generator = torch.Generator().manual_seed(60_000 + seed)
     exact = [teacher.sample(POINTS, generator) for _ in range(2)]
@@ -120,7 +121,7 @@ def train_samplers(seed: int) -> dict[str, Any]:
 
 def train_matching(name: str, arm: str, seed: int) -> dict[str, Any]:
     """A generator of one step, trained by distribution matching from the denoiser of its teacher."""
-    density = DENSITIES[name]
+    density = TEACHERS[name][0]
     teacher = NoisyMixture(density)
     model = match(teacher, students.denoiser(teacher, seed), seed=6_000 + seed, **ARMS[arm])
     with torch.no_grad():
@@ -143,7 +144,7 @@ def train_long(gradient: str) -> dict[str, Any]:
     """Particles that begin on the heavy mode of "one heavy", trained for longer: modes kept at the steps of LONG."""
     density, particles = TEACHERS["one heavy"]
     start = start_of(STARTS[0], density, len(SEEDS), particles, seed=0)
-    training = replace(GRADIENTS[gradient], steps=LONG[-1])
+    training = replace((GRADIENTS | HIGH)[gradient], steps=LONG[-1])
     looks = train_particles(density, start, training, seed=0, keep=LONG[:-1])
     return {
         "part": "long",
@@ -173,13 +174,13 @@ def about() -> dict[str, Any]:
 
 def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:
     """Everything there is to train: what tells it from the others, and a function that does it."""
-    for gradient in GRADIENTS:
-        yield ("long", gradient, 0), lambda gradient=gradient: train_long(gradient)
     for seed in SEEDS:
         yield ("samplers", seed), lambda seed=seed: train_samplers(seed)
-        for name in DENSITIES:
+        for name in MATCHED:
             for arm in ARMS:
                 yield ("matching", name, arm, seed), lambda n=name, a=arm, s=seed: train_matching(n, a, s)
+    for gradient in GRADIENTS | HIGH:
+        yield ("long", gradient, 0), lambda gradient=gradient: train_long(gradient)
 
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:

@@ -33,7 +33,7 @@ def match(
     teacher: NoisyMixture,
     beginner: nn.Module,
     seed: int,
-    steps: int = 1_000,
+    steps: int = 600,
     rate: float = 5e-4,
     regression: float = 0.0,
     times: tuple[float, float] = FULL,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11b · Few steps: distilling a diffusion sampler
 #
-# After this lesson you can turn a sampler of 32 steps into one of a single step in three ways, say what each of them matches, and predict when the third loses modes.
+# After this lesson you can turn a sampler of 32 steps into one of a single step in three ways, say what each of them matches, and predict when the third one loses modes.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.figures import hook_figure
@@ -278,7 +278,7 @@ claim(
 # %%
 @exercise("11b.3")
 def consistency_target(teacher, student, x, time, next_time):
-    """The data that the student's answer at x shall equal: [N, 2], [N], [N] -> [N, 2], without a gradient."""
+    """The data that the answer at x shall equal: [N, 2], [N], [N] -> [N, 2], no gradient."""
     ...
 
 
@@ -345,6 +345,12 @@ claim(
 )
 
 # %% [markdown]
+# **One idea behind both.** The *flow map* carries a point of a trajectory from any time $t$ to any $u$.
+# Going from $t$ to $u$ and on to $w$ is the same as going from $t$ to $w$: that is progressive distillation's target.
+# With a short first step and $w=0$ it is consistency distillation's.
+# Flow map matching ([2406.07507](https://arxiv.org/abs/2406.07507)) trains the map for both times and contains the two as special cases.
+# MeanFlow ([2505.13447](https://arxiv.org/abs/2505.13447)) describes the same map by the *average* velocity over the interval, and trains it from scratch by $\bar v=v-(t-u)\,\tfrac{d\bar v}{dt}$: no teacher, no halving.
+#
 # **Explore: three samplers.** Look at the trajectories: a second jump may end on another mode than the first.
 
 # %% tags=["hide-input"]
@@ -355,12 +361,6 @@ several.show()
 several.filmstrip(["teacher, 1 step", "progressive, 1 step", "consistency, 1 step", "consistency, 2 steps"])
 
 # %% [markdown]
-# **One idea behind both.** The *flow map* carries a point of a trajectory from any time $t$ to any $u$.
-# Going from $t$ to $u$ and on to $w$ is the same as going from $t$ to $w$: that is progressive distillation's target.
-# With a short first step and $w=0$ it is consistency distillation's.
-# Flow map matching ([2406.07507](https://arxiv.org/abs/2406.07507)) trains the map for both times and contains the two as special cases.
-# MeanFlow ([2505.13447](https://arxiv.org/abs/2505.13447)) describes the same map by the *average* velocity over the interval, and trains it from scratch by $\bar v=v-(t-u)\,\tfrac{d\bar v}{dt}$: no teacher, no halving.
-#
 # ## 4 · Match the distribution
 #
 # All of these copy *which* noise goes *where*. Nobody who looks at samples can see that.
@@ -520,18 +520,20 @@ clouds.show()
 clouds.filmstrip(["all noise", "little noise", "one heavy mode", "one heavy, forward KL"])
 
 # %% [markdown]
-# So lesson 03's mode dropping returns, and noise is a cure for it. Blurred modes run together, and then the student sees neighbours that it has no sample on, as heat did in lesson 03b.
-# The cure fails where the valley stays deep: light modes, far away, seen from a heavy one.
+# So lesson 03's mode dropping returns where densities are compared with little noise.
+# More noise is a cure: blurred modes run together, and the student feels modes on which it has no sample, as it did with heat in lesson 03b.
+# The cure is weak where light modes stand far from a heavy one.
 #
-# **Lost for good, or only late?** The stored runs give the same particles 5,000 steps.
+# **Lost for good, or only late?** The stored runs give the particles on the heavy mode 5,000 steps.
+# The last row weighs high noise more, by $s^2/a$ instead of $s^2$. Public code for DMD does the same where it subtracts two predictions of the data in place of two scores.
 
 # %% tags=["hide-input"]
-from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS
+from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS, HIGH
 
 print("modes of 4 kept, from the heavy mode, after 800, 2,000 and 5,000 steps")
-for gradient in GRADIENTS:
-    print(f"  {gradient:<26}" + "".join(f"{m:7.1f}" for m in results.given_time(gradient)[1:].mean(1)))
-late, never = (results.given_time(gradient)[-1] for gradient in (ALL, LITTLE))
+for gradient in GRADIENTS | HIGH:
+    print(f"  {gradient:<32}" + "".join(f"{m:7.1f}" for m in results.given_time(gradient)[1:].mean(1)))
+late, never, sooner = (results.given_time(gradient)[-1] for gradient in (ALL, LITTLE, *HIGH))
 claim(
     "C11f",
     "With all noise, some of the light modes come late.",
@@ -546,17 +548,38 @@ claim(
     unit="of 4 modes kept after 5,000 steps",
     below=1.5,
 )
+claim(
+    "C11f",
+    "The more high noise weighs, the more of them are found.",
+    sooner - late,
+    unit="modes more than with the weight s²",
+    above=0,
+)
 
 # %% [markdown]
-# **With networks,** as in practice: the generator begins as the denoiser, and a second network learns the fake score, four steps for each of the generator's.
+# **With networks,** as in practice, and with that weight: the generator begins as the denoiser, and a second network learns the fake score, four steps for each of the generator's.
 # DMD adds a regression to pairs of noise and the teacher's end, as *straight* did above.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.figures import networks_table
 
-densities, arms = ("eight equal", "one heavy"), ("all noise levels", "with regression")
-display(Markdown(networks_table(results, densities, arms)))
-pass
+ARMS = ("all noise levels", "with regression")
+display(Markdown(networks_table(results, "one heavy", ARMS)))
+alone, helped = (results.matched("one heavy", arm, "energy") for arm in ARMS)
+claim(
+    "C11f",
+    "Networks find all four modes of the uneven teacher, without regression as well.",
+    results.matched("one heavy", ARMS[0], "modes"),
+    unit="of 4 modes kept",
+    above=3.5,
+)
+claim(
+    "C11f",
+    "Regression brings their samples nearer to the data.",
+    alone - helped,
+    unit="energy distance less than without",
+    above=0,
+)
 
 # %% [markdown]
 # ## The same three knobs
@@ -570,11 +593,27 @@ pass
 #
 # The first three are off-policy, with the teacher's own points for prefixes; DMD is on-policy distillation, with all that lessons 03 and 05 say of it.
 #
+# **Text.** A diffusion language model begins with all tokens masked and fills in several per step, each drawn on its own.
+# Let its data be two texts of two tokens, *New York* and *Los Angeles*, each with probability ½.
+
+# %%
+cities = {("New", "York"): 0.5, ("Los", "Angeles"): 0.5}
+first = {a: sum(p for (x, _), p in cities.items() if x == a) for a in ("New", "Los")}
+second = {b: sum(p for (_, y), p in cities.items() if y == b) for b in ("York", "Angeles")}
+print("one step, both tokens at once:")
+for a, b in [(a, b) for a in first for b in second]:
+    print(f"  {a} {b:<8}{first[a] * second[b]:.2f}   (data {cities.get((a, b), 0):.2f})")
+print("two steps, the second token after the first: exact")
+
+# %% [markdown]
+# One step gives no mean this time, but a product of marginals: half of the texts are *New Angeles* and *Los York*.
+# And the one masked text has many ends, so there is no endpoint to regress to. What carries over is matching a distribution.
+#
 # ## In the wild
 #
 # - Progressive distillation brought samplers of up to 8,192 steps down to 4, at an FID (a distance of images, lower is better) of 3.0 on CIFAR-10 ([2202.00512](https://arxiv.org/abs/2202.00512)); consistency distillation reports 3.55 there in one step ([2303.01469](https://arxiv.org/abs/2303.01469)).
-# - DMD2 calls the regression costly at scale and drops it, after blaming the instability without it on a fake score that lags behind; hence its two time scales ([2405.14867](https://arxiv.org/abs/2405.14867)). A later paper finds that optimizing DMD can reduce diversity ([2602.03139](https://arxiv.org/abs/2602.03139)); f-distill weighs the score difference by the density ratio and does better with forward KL and JSD ([2502.15681](https://arxiv.org/abs/2502.15681)).
-# - **Diffusion language models** begin with all tokens masked and fill in several per step, each drawn on its own. So one step gives “New Angeles” and “Los York”: no mean of points, but a product of marginals. And there is no ODE: one masked text has many ends, so no endpoint can be regressed. What carries over is the distribution. SDTT distils a model into one that writes at least 32 tokens at once ([2410.21035](https://arxiv.org/abs/2410.21035)); DiDi-Instruct integrates a KL over the noise levels, DMD's idea ([2509.25035](https://arxiv.org/abs/2509.25035)).
+# - DMD2 finds the regression costly at scale and drops it; it blames the instability without it on a fake score that lags behind, hence two time scales ([2405.14867](https://arxiv.org/abs/2405.14867)). A later paper says that optimizing DMD can reduce diversity ([2602.03139](https://arxiv.org/abs/2602.03139)); f-distill weighs the score difference by the density ratio, and does better with forward KL and JSD ([2502.15681](https://arxiv.org/abs/2502.15681)).
+# - SDTT distils a masked diffusion language model into one that writes at least 32 tokens at once ([2410.21035](https://arxiv.org/abs/2410.21035)). DiDi-Instruct minimises a KL integrated over the noise levels, DMD's idea ([2509.25035](https://arxiv.org/abs/2509.25035)).
 #
 # What does not carry over from our plane: a pair of noise and end is cheap here, and 32 network calls elsewhere; images are no eight islands, and their seams are harder to see.
 #
@@ -586,7 +625,7 @@ pass
 # Why would consistency distillation not show this?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Suspects: light modes far from heavy ones (the objective), a range of noise levels that leaves out the high end, a fake score that lags behind, too little time. Measurements: shares per subject over training (late or never?); the same run with higher noise levels or more critic steps; forward KL, or a regression on pairs, as a control; the gap between the fake score and that of a freshly trained denoiser. Consistency distillation copies where each noise goes: a rare subject keeps its noises. Its faults are seams between modes, which a sharper look or a second jump reduces. **Misconceptions:** "one step fails because the network is weak" (the teacher is exact); "squared error always gives means" (noise and end are one to one); "reverse KL always drops modes" (with noise and equal modes none is lost); "on-policy is better" (DMD sees only what it already writes). Timing: 45 minutes alone, 60 in a class; match_all takes ten seconds, so start it before you discuss 11b.d.
+# **Expected answers.** Suspects: a range or weight of noise levels that leaves out the high end, rare subjects far from common ones and too little time, a fake score that lags behind. Measurements: shares per subject over training (late or never?); the same run with more weight on high noise, or more critic steps; forward KL, or a regression on pairs, as a control; the gap between the fake score and that of a freshly trained denoiser. Consistency distillation copies where each noise goes: a rare subject keeps its noises. Its faults are seams between modes, which a sharper look or a second jump reduces. **Misconceptions:** "one step fails because the network is weak" (the teacher is exact); "squared error always gives means" (noise and end are one to one); "reverse KL always drops modes" (with all noise levels eight equal modes are found from one, and our networks lost none); "on-policy is better" (DMD sees only what it already writes). Timing: 45 minutes alone, 60 in a class; `match_all` takes ten seconds: let the class commit to 11b.d while it runs.
 
 # %% [markdown]
 # ## Recap
@@ -595,7 +634,7 @@ pass
 # 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does as well where pairs are cheap.
 # 3. Consistency distillation: neighbours on a trajectory agree on its end, and time 0 fixes what they agree on.
 # 4. DMD matches densities and no trajectories. Its gradient is reverse KL between noised densities, on the student's own samples.
-# 5. Noise lets reverse KL see other modes. Light and distant ones are still lost or come late; forward KL on the teacher's samples finds them.
+# 5. With little noise, reverse KL loses modes for good. With more noise they come, light and distant ones late; forward KL finds them at once.
 #
 # ## Quiz
 

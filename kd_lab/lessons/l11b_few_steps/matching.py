@@ -33,6 +33,7 @@ class Training:
     steps: int = 800
     rate: float = 0.1
     draws: int = 3  # noise levels per step
+    high: bool = False  # divide the pull by a, so that high noise weighs more
 
 
 def noised_parts(
@@ -59,7 +60,7 @@ def reverse_pull(
 ) -> Float[Tensor, "*B M 2"]:
     """Where each particle is pulled by −∇KL(q_t‖p_t), at one noised draw of each, in units of length.
 
-    s²·(∇ log p_t − ∇ log q_t) at x_t, with s = sin(πt/2): DMD's direction with its weight of the noise level.
+    s²·(∇ log p_t − ∇ log q_t) at x_t, with s = sin(πt/2): the KLs of all noise levels, weighted by s²/a.
     """
     signal, spread = (part[..., None, None] for part in signal_and_noise(time))
     variance = (signal * WIDTH) ** 2 + spread**2
@@ -108,8 +109,10 @@ def train_particles(
             kept.append(particles.clone())
         time = low + (high - low) * torch.rand(training.draws, len(start), generator=generator)
         many = particles.expand(training.draws, *particles.shape)
-        pull = PULLS[training.objective](teacher, many, time, generator).mean(0)
-        particles += training.rate * (1 - step / training.steps) * pull
+        pull = PULLS[training.objective](teacher, many, time, generator)
+        if training.high:
+            pull = pull / signal_and_noise(time)[0][..., None, None]
+        particles += training.rate * (1 - step / training.steps) * pull.mean(0)
     return [*kept, particles]
 
 
@@ -127,6 +130,9 @@ GRADIENTS = {
     "forward KL, all noise": Training("forward", FULL),
     "forward KL, little noise": Training("forward", LOW),
 }
+HIGH = {"reverse KL, more of the high": Training("reverse", FULL, high=True)}
+"""With the weight s²/a, as networks are trained in practice: the difference of two predictions of the data."""
+
 COUNTS = (0, 25, 50, 100, 150, 200, 300, 400, 500, 600, 700)
 """Steps after which particles are looked at, beside the last."""
 

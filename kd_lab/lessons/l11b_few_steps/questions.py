@@ -80,16 +80,16 @@ QUIZ = (
         right="at time 0 its answer is the input itself",
     ),
     Question(
-        "Distribution matching keeps only the heavy mode of a teacher with weights 10 : 1 : 1 : 1. What helps most?",
+        "Distribution matching has kept only the heavy mode of a teacher with weights 10 : 1 : 1 : 1. What helps?",
         {
-            "a second loss on pairs of noise and the teacher's end points": (
-                "It tells the student about all modes, wherever its own samples are. Forward KL would as well."
+            "to give high noise more weight, or to add a loss on the teacher's samples": (
+                "With much noise the modes run together; and the teacher's samples show all of them."
             ),
-            "comparing the distributions with less noise": (
-                "With less noise a sample sees even less of modes that are far from it."
+            "to compare the distributions with less noise, where the scores are sharper": (
+                "Then a sample feels even less of modes that are far away, and more time does not help either."
             ),
-            "a better estimate of the fake score": "In our cloud of particles it was exact, and the modes were lost.",
+            "to estimate the fake score better": "In our cloud of particles it was exact, and the modes were lost.",
         },
-        right="a second loss on pairs of noise and the teacher's end points",
+        right="to give high noise more weight, or to add a loss on the teacher's samples",
     ),
 )

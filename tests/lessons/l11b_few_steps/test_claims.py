@@ -54,7 +54,15 @@ def test_distribution_matching_is_reverse_kl(found):
         "Spread as noise",
         "some of the light modes come late",
         "more time does not help",
+        "more high noise weighs",
     ],
 )
 def test_modes_are_lost_where_the_valley_is_deep(found, words):
+    assert one(found["C11f"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C11f")
+@pytest.mark.parametrize("words", ["Networks find all four", "Regression brings"])
+def test_networks_lose_no_mode(found, words):
+    """A null for mode dropping: with the weight that is used in practice, nothing is lost on this teacher."""
     assert one(found["C11f"], words).verdict == "holds"
