@@ -174,13 +174,14 @@ def about() -> dict[str, Any]:
 
 def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:
     """Everything there is to train: what tells it from the others, and a function that does it."""
+    for gradient in GRADIENTS | HIGH:
+        yield ("long", gradient, 0), lambda gradient=gradient: train_long(gradient)
     for seed in SEEDS:
         yield ("samplers", seed), lambda seed=seed: train_samplers(seed)
+    for seed in SEEDS:
         for name in MATCHED:
             for arm in ARMS:
                 yield ("matching", name, arm, seed), lambda n=name, a=arm, s=seed: train_matching(n, a, s)
-    for gradient in GRADIENTS | HIGH:
-        yield ("long", gradient, 0), lambda gradient=gradient: train_long(gradient)
 
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:

@@ -258,7 +258,7 @@ claim(
 )
 
 # %% [markdown]
-# Why off the modes? The map from noise to data tears the plane into eight sectors; a network of finite slope cannot jump, so it fills the seams.
+# Why off the modes? Where the basins of two modes meet, neighbouring noises have to part. The network is smooth and bridges the border: look for the seams in the first picture.
 #
 # ## 3 · Agree with yourself
 #
@@ -349,7 +349,7 @@ claim(
 # Going from $t$ to $u$ and on to $w$ is the same as going from $t$ to $w$: that is progressive distillation's target.
 # With a short first step and $w=0$ it is consistency distillation's.
 # Flow map matching ([2406.07507](https://arxiv.org/abs/2406.07507)) trains the map for both times and contains the two as special cases.
-# MeanFlow ([2505.13447](https://arxiv.org/abs/2505.13447)) describes the same map by the *average* velocity over the interval, and trains it from scratch by $\bar v=v-(t-u)\,\tfrac{d\bar v}{dt}$: no teacher, no halving.
+# MeanFlow ([2505.13447](https://arxiv.org/abs/2505.13447)) describes the same map by the *average* velocity over the interval, and trains it from scratch by $\bar v=v-(t-u)\,\tfrac{d\bar v}{dt}$, with the derivative along the trajectory: no teacher, no halving.
 #
 # **Explore: three samplers.** Look at the trajectories: a second jump may end on another mode than the first.
 
@@ -363,7 +363,7 @@ several.filmstrip(["teacher, 1 step", "progressive, 1 step", "consistency, 1 ste
 # %% [markdown]
 # ## 4 · Match the distribution
 #
-# All of these copy *which* noise goes *where*. Nobody who looks at samples can see that.
+# All of these copy *which* noise goes *where*. The samples alone do not show that.
 # **Distribution matching distillation** (DMD, Yin et al.) asks less of a one-step student $G(z)$: that its samples be distributed as the teacher's.
 # Let $q_t$ be the density of the student's samples after noise of time $t$. The loss is
 #
@@ -480,6 +480,13 @@ claim(
 )
 claim(
     "C11f",
+    "Of those four, forward KL with little noise does not find all either: noise matters more than direction.",
+    kept("four equal", "forward KL, little noise"),
+    unit="of 4 modes kept",
+    below=3,
+)
+claim(
+    "C11f",
     "Light modes are lost even with all noise, if the student begins on the heavy one.",
     4 - kept("one heavy", ALL),
     unit="of 4 modes lost after 800 steps",
@@ -522,10 +529,10 @@ clouds.filmstrip([{}, "little noise", "one heavy mode", "one heavy, forward KL"]
 # %% [markdown]
 # So lesson 03's mode dropping returns where densities are compared with little noise.
 # More noise is a cure: blurred modes run together, and the student feels modes on which it has no sample, as it did with heat in lesson 03b.
-# The cure is weak where light modes stand far from a heavy one.
+# The cure is weak where light modes stand far from a heavy one. And without noise the other direction does not save far modes either: see the fourth column at four equal ones.
 #
 # **Lost for good, or only late?** The stored runs give the particles on the heavy mode 5,000 steps.
-# The last row weighs high noise more, by $s^2/a$ instead of $s^2$. Public code for DMD does the same where it subtracts two predictions of the data in place of two scores.
+# The last row weighs high noise more: its pull is divided by $a$. Public code for DMD, which subtracts two predictions of the data in place of two scores, has this factor too, and a normaliser.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS, HIGH
@@ -552,7 +559,7 @@ claim(
     "C11f",
     "The more high noise weighs, the more of them are found.",
     sooner - late,
-    unit="modes more than with the weight s²",
+    unit="modes more than without the extra weight",
     above=0,
 )
 
@@ -632,10 +639,10 @@ print("two steps, the second token after the first: exact")
 # ## Recap
 #
 # 1. A diffusion model's answer is a conditional mean. Exact at every time, it still needs many steps.
-# 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does as well where pairs are cheap.
+# 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does even better here, where pairs are cheap.
 # 3. Consistency distillation: neighbours on a trajectory agree on its end, and time 0 fixes what they agree on.
 # 4. DMD matches densities and no trajectories. Its gradient is reverse KL between noised densities, on the student's own samples.
-# 5. With little noise, reverse KL loses modes for good. With more noise they come, light and distant ones late; forward KL finds them at once.
+# 5. Begun on one mode, reverse KL finds the others only by noise: light and distant ones late, with little noise never. Forward KL finds light ones soon.
 #
 # ## Quiz
 
