@@ -26,7 +26,7 @@ FULL, LOW = (0.02, 0.98), (0.02, 0.3)
 
 @dataclass(frozen=True)
 class Training:
-    """How particles are trained."""
+    """The settings of a run of particles."""
 
     objective: str = "reverse"  # KL(q_t‖p_t) on the student's samples; "forward": KL(p_t‖q_t) on the teacher's
     times: tuple[float, float] = FULL
