@@ -22,9 +22,9 @@ PREDICTIONS = {
         options=(
             "like plain sampling's: it lands in the middle",
             "several times that of progressive distillation",
-            "at most twice that of progressive distillation",
+            "about that of progressive distillation, or less",
         ),
-        because="Straight {straight:.4f}, by halving {halved:.4f}, exact samples {exact:.4f} ± {noise:.4f}.",
+        because="Straight {straight:.4f}, by halving {halved:.4f}; exact samples score within about {noise:.4f} of 0.",
     ),
     "11b.c": Prediction(
         "A consistency model jumps from noise to data. Then fresh noise of half the time is added and it jumps once "
