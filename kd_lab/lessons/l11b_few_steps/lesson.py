@@ -571,28 +571,27 @@ from kd_lab.lessons.l11b_few_steps.figures import networks_table
 
 ARMS = ("all noise levels", "with regression")
 display(Markdown(networks_table(results, "one heavy", ARMS)))
-alone, helped = (results.matched("one heavy", arm, "energy") for arm in ARMS)
 light = results.matched("one heavy", ARMS[0], "shares")[:, 1:].min(1) * 13  # each has a weight of 1/13
 claim(
     "C11f",
     "Networks send samples towards every light mode, without regression as well.",
     light,
     unit="of its weight lies nearest to the light mode that got least",
-    above=0.5,
-)
-with_it, without = (results.matched("one heavy", arm, "modes") for arm in ARMS[::-1])
-claim(
-    "C11f",
-    "With regression their samples arrive: more modes are kept.",
-    with_it - without,
-    unit="modes more than without",
-    above=0,
+    above=0.25,
 )
 claim(
     "C11f",
-    "Regression brings their samples nearer to the data.",
+    "With regression all four modes are kept.",
+    results.matched("one heavy", ARMS[1], "modes"),
+    unit="of 4 modes kept",
+    above=3.5,
+)
+alone, helped = (results.matched("one heavy", arm, "stray") for arm in ARMS)
+claim(
+    "C11f",
+    "Without regression more samples are still under way, off the modes.",
     alone - helped,
-    unit="energy distance less than without",
+    unit="of the samples more than with regression",
     above=0,
 )
 

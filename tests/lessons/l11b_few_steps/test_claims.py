@@ -63,6 +63,6 @@ def test_modes_are_lost_where_the_valley_is_deep(found, words):
 
 
 @pytest.mark.claim("C11f")
-@pytest.mark.parametrize("words", ["towards every light mode", "more modes are kept", "Regression brings"])
+@pytest.mark.parametrize("words", ["towards every light mode", "With regression all four", "still under way"])
 def test_networks_lose_no_mode_from_sight_and_regression_helps_them_arrive(found, words):
     assert one(found["C11f"], words).verdict == "holds"
