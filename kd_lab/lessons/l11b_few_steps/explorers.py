@@ -22,9 +22,6 @@ from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import DIVERGENCES, FAINT, INK
 from kd_lab.worlds.densities import Mixture2D
 
-SHOWN = ("eight equal", "one heavy")
-"""The teachers of distribution matching that are drawn."""
-
 SAMPLERS = ("teacher", "progressive", "consistency")
 
 
@@ -95,7 +92,12 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
     Args:
         runs: from `match_all`.
     """
-    settings = {f"{teacher}, start {where}": (teacher, where) for teacher in SHOWN for where in (STARTS[0], STARTS[2])}
+    settings = {
+        "eight equal, from one": ("eight equal", STARTS[0]),
+        "eight equal, from noise": ("eight equal", STARTS[2]),
+        "one heavy, from it": ("one heavy", STARTS[0]),
+        "one heavy, from noise": ("one heavy", STARTS[2]),
+    }
     counts = [*COUNTS, next(iter(GRADIENTS.values())).steps]
     look = DIVERGENCES["reverse_kl"]
     first, most = next(iter(runs.values())), max(len(run.density.means) for run in runs.values())
@@ -135,16 +137,17 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
         name="distribution matching",
         controls=[
             Slider("training", 0, last, 1, start=last),
-            Choice("teacher", list(settings), start=next(iter(settings))),
+            Choice("data", list(settings), start=next(iter(settings))),
             Choice("gradient", list(GRADIENTS), start=next(iter(GRADIENTS))),
         ],
         create=create,
         update=update,
         presets={
+            "all noise": {"data": "eight equal, from one"},
             "little noise": {"gradient": "reverse KL, little noise"},
-            "one heavy mode": {"teacher": "one heavy, start on one mode"},
-            "one heavy, from noise": {"teacher": "one heavy, start as noise"},
-            "one heavy, forward KL": {"teacher": "one heavy, start on one mode", "gradient": "forward KL, all noise"},
+            "one heavy": {"data": "one heavy, from it"},
+            "from noise": {"data": "one heavy, from noise"},
+            "forward": {"data": "one heavy, from it", "gradient": "forward KL, all noise"},
         },
         size=(760, 360),
     )

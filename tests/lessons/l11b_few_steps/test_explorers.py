@@ -58,7 +58,7 @@ def test_each_sampler_s_paths_are_drawn():
 def test_matching_shows_the_run_that_was_asked_for(runs):
     explorer = matching_explorer(runs)
     assert "keep 7.8 of 8 modes" in explorer.draw({}).sentence
-    frame = explorer.draw({"training": 0, "teacher": "one heavy, start as noise"})
+    frame = explorer.draw({"training": 0, "data": "one heavy, from noise"})
     assert "after 0 steps the students keep 1.0 of 4 modes" in frame.sentence
     for preset in explorer.presets.values():
         assert explorer.draw(preset).sentence
