@@ -35,6 +35,7 @@ CAPABILITIES = {  # files and lines that each has added
     "checkpoints that refuse impossible names and clear killed writes; tensors without numbers refused": (0, 20),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
     "few logits without autograd's operations, one more token without modules, sizes before models": (2, 500),
+    "a diffusion on the plane with its exact score": (1, 165),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,
         920,
@@ -56,6 +57,7 @@ FOR_ONE_LESSON = {
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
+    "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }
 

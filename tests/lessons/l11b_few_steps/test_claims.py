@@ -1,0 +1,68 @@
+"""Lesson 11b, few steps: what the lesson measured, held against what it says."""
+
+import pytest
+
+
+@pytest.fixture
+def found(claims):
+    return claims("11b")
+
+
+def one(claims, *words):
+    """The claim of a group whose sentence holds these words."""
+    (match,) = [claim for claim in claims if all(word in claim.sentence for word in words)]
+    return match
+
+
+@pytest.mark.claim("C11d")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "In one step, the exact teacher",
+        "More training of the denoiser",
+        "comes within 0.01",
+        "It is not exact",
+        "needs no halving here",
+    ],
+)
+def test_halving_brings_one_step_near_the_data(found, words):
+    assert one(found["C11d"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C11e")
+@pytest.mark.parametrize("words", ["within 0.01", "A second jump", "about as many samples off the modes"])
+def test_agreeing_with_oneself_does_as_well(found, words):
+    assert one(found["C11e"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C11f")
+def test_distribution_matching_is_reverse_kl(found):
+    identity = one(found["C11f"], "gradient of reverse KL")
+    assert identity.verdict == "holds"
+    assert identity.mean < 0.03
+
+
+@pytest.mark.claim("C11f")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "eight equal modes are all found",
+        "same gradient loses modes",
+        "modes farther apart",
+        "noise matters more than direction",
+        "Light modes are lost even with all noise",
+        "Forward KL, with the same noise",
+        "Spread as noise",
+        "some of the light modes come late",
+        "more time does not help",
+        "more high noise weighs",
+    ],
+)
+def test_modes_are_lost_where_the_valley_is_deep(found, words):
+    assert one(found["C11f"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C11f")
+@pytest.mark.parametrize("words", ["towards every light mode", "With regression all four", "still under way"])
+def test_networks_lose_no_mode_from_sight_and_regression_helps_them_arrive(found, words):
+    assert one(found["C11f"], words).verdict == "holds"
