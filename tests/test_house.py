@@ -37,6 +37,7 @@ CAPABILITIES = {  # files and lines that each has added
         1,
         920,
     ),
+    "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 350),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
@@ -52,6 +53,8 @@ FOR_ONE_LESSON = {
     "kd_lab.methods.": "a recipe stands beside its siblings, in whichever lesson it is taught",
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
+    "kd_lab.measure.acceptance": "measures any draft, and the speed that it promises",
+    "kd_lab.models.speculative": "decodes with any two models, in whichever program",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }
 

@@ -34,7 +34,8 @@ class HuggingFaceCache:
 
     @length.setter
     def length(self, length: int) -> None:
-        self.past.crop(length - self.length)
+        if length < self.length:  # crop(0) is no change of 0 tokens: it would forget them all
+            self.past.crop(length - self.length)
 
     def select(self, rows: Int[Tensor, " N"]) -> "HuggingFaceCache":
         """A new cache whose row i continues row `rows[i]` of this one."""
