@@ -34,7 +34,7 @@ class HuggingFaceCache:
 
     @length.setter
     def length(self, length: int) -> None:
-        if length < self.length:  # crop(0) is no change of 0 tokens: it would forget them all
+        if length < self.length:  # transformers 4 reads crop(0) as a cache of length 0
             self.past.crop(length - self.length)
 
     def select(self, rows: Int[Tensor, " N"]) -> "HuggingFaceCache":

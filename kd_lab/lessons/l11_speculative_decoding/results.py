@@ -27,13 +27,13 @@ class Results:
         """The losses of a stage, "cold", "warm" or "prefixes", in the order in which they were trained."""
         return list(dict.fromkeys(run["loss"] for run in self.runs if run["stage"] == stage))
 
-    def values(self, stage: str, loss: str, measure: str = "τ = 1", size: str = "30K") -> Float[np.ndarray, " S"]:
+    def values(self, stage: str, loss: str, measure: str = "τ = 1") -> Float[np.ndarray, " S"]:
         """One number for each seed, in their order: the acceptance at a setting, or "bits".
 
         Raises:
             ValueError: nothing was measured under these names.
         """
-        place = {"stage": stage, "loss": loss, "size": size}
+        place = {"stage": stage, "loss": loss}
         found = {run["seed"]: run.get(measure) for run in self.runs if place.items() <= run.items()}
         if not found or None in found.values():
             raise ValueError(
@@ -42,9 +42,9 @@ class Results:
             )
         return np.array([found[seed] for seed in self.about["seeds"]])
 
-    def gain(self, stage: str, loss: str, over: str, measure: str = "τ = 1", size: str = "30K") -> np.ndarray:
+    def gain(self, stage: str, loss: str, over: str, measure: str = "τ = 1") -> np.ndarray:
         """By how much one loss is above another of the same stage, seed by seed."""
-        return self.values(stage, loss, measure, size) - self.values(stage, over, measure, size)
+        return self.values(stage, loss, measure) - self.values(stage, over, measure)
 
 
 @cache
