@@ -1,5 +1,6 @@
 """The explorers of lesson 11: a text call by call, and the speed that acceptance and cost promise."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,8 @@ from matplotlib.figure import Figure
 from kd_lab.lessons.l11_speculative_decoding.results import DRAFTS, stored_draft
 from kd_lab.lessons.l11_speculative_decoding.rounds import (
     checked,
+    deciding_place,
     draw_grid,
-    first_fall,
     grid_legend,
     letters,
     move_grid,
@@ -19,9 +20,9 @@ from kd_lab.measure.acceptance import speedup
 from kd_lab.models import GPT
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.plots import letter_bars, set_bars
-from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, Look
+from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER
 
-RESIDUAL = Look("residual r", DIVERGENCES["forward_kl"].color, "-", "^", "....")
+GREEN = DIVERGENCES["forward_kl"].color
 
 
 def rounds_explorer(target: GPT) -> Explorer:
@@ -30,7 +31,7 @@ def rounds_explorer(target: GPT) -> Explorer:
         name="a text call by call",
         controls=[
             Slider("guesses ahead γ", 1, 8, 1, start=4),
-            Slider("text", 1, 40, 1, start=3),
+            Slider("text", 1, 40, 1, start=6),
             Choice("draft learned from", list(DRAFTS), start="forward KL"),
         ],
         create=_create_rounds,
@@ -47,10 +48,13 @@ def rounds_explorer(target: GPT) -> Explorer:
 def _create_rounds(figure: Figure) -> SimpleNamespace:
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 2))
     artists = draw_grid(upper)
-    q, p, r = (Look(f"{name}", look.color, look.linestyle, look.marker, look.hatch) for name, look in (
-        ("draft q", STUDENT), ("target p", TEACHER), ("residual r", RESIDUAL)))  # fmt: skip
-    artists.bars = letter_bars(lower, letters(), (q, p, r))
-    lower.set_title("at the first guess that falls")
+    looks = (replace(STUDENT, label="draft q"), replace(TEACHER, label="target p"))
+    artists.bars = letter_bars(lower, letters(), looks)
+    (artists.residual,) = lower.plot(
+        range(len(letters())), np.zeros(len(letters())), "^", color=GREEN, label="residual r"
+    )
+    lower.legend(loc="upper right")
+    lower.set_title("at the first guess that falls (or the last that stands)")
     figure.legend(handles=grid_legend(), loc="outside upper center", ncols=3)
     return artists
 
@@ -59,24 +63,20 @@ def _rounds(target: GPT, artists: SimpleNamespace, guesses: int, number: int, so
     draft = stored_draft(source)
     text = write(target, draft, guesses, number)
     move_grid(artists, text)
-    fall, symbols = first_fall(text, target, draft), letters()
-    name, looked = "".join(symbols[x] for x in text.tokens[1:]), checked(text)
+    place, symbols = deciding_place(text, target, draft), letters()
+    for bars, heights in zip(artists.bars, (place.draft, place.target), strict=True):
+        set_bars(bars, heights.numpy())
+    artists.residual.set_ydata(place.residual.numpy())
+    name, x = "".join(symbols[y] for y in text.tokens[1:]), place.guess
+    after = f"after “{place.before}”" if place.before else "at the beginning"
     said = (
         f"With γ = {guesses} the {len(text.tokens) - 1} tokens of “{name}” took {text.calls} calls of the target; of "
-        f"{looked} guesses that it checked, {text.accepted} stand."
+        f"{checked(text)} guesses that it checked, {text.accepted} stand."
     )
-    if fall is None:
-        for bars in artists.bars:
-            set_bars(bars, np.zeros(len(symbols)))
-        return f"{said} None falls, so no residual is needed."
-    for bars, heights in zip(artists.bars, (fall.draft, fall.target, fall.residual), strict=True):
-        set_bars(bars, heights.numpy())
-    x = fall.guess
-    after = f"after “{fall.before}”" if fall.before else "at the beginning"
-    return (
-        f"{said} The first to fall is “{symbols[x]}” {after}, with q = {fall.draft[x]:.2f} and p = "
-        f"{fall.target[x]:.2f}; the target wrote “{symbols[fall.token]}” from the residual."
-    )
+    odds = f"“{symbols[x]}” {after}, with q = {place.draft[x]:.2f} and p = {place.target[x]:.2f}"
+    if place.token is None:
+        return f"{said} None falls; the bars are those of the last guess, {odds}."
+    return f"{said} The first to fall is {odds}; the target wrote “{symbols[place.token]}” from the residual."
 
 
 MOST = 16

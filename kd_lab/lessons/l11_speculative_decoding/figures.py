@@ -44,11 +44,11 @@ def drafts_figure(results: Results) -> Figure:
         left, right = figure.subplots(1, 2)
         losses = results.losses("cold")
         intervals(left, losses, [results.values("cold", loss) for loss in losses])
-        left.set(xlabel="acceptance α", title="600 steps from a cold start")
+        left.set(xlabel="acceptance α", title="300 steps from a cold start")
         others = [loss for loss in results.losses("warm") if loss != "forward KL"]
         intervals(right, others, [results.gain("warm", loss, "forward KL") for loss in others])
         right.axvline(0, color=INK, linewidth=0.8)
-        right.set(xlabel="α above forward KL's, in pairs", title="300 more, from forward KL's draft")
+        right.set(xlabel="α above forward KL's, in pairs", title="150 more, from forward KL's draft")
     return figure
 
 

@@ -11,12 +11,12 @@ from kd_lab.models import load_teacher
 from kd_lab.viz import show
 
 target, draft = load_teacher("surnames"), stored_draft("forward KL")
-NUMBER = 3
+NUMBER = 6
 hook = {"one guess ahead": write(target, draft, 1, NUMBER), "four guesses ahead": write(target, draft, 4, NUMBER)}
 show(
     hook_figure(hook),
-    "Two surnames, each written by two models. A row is one call of the large one, the target. Orange letters were guessed by a draft a twenty-fifth of its size, "
-    "and stand; blue ones the target wrote itself. Without a draft every letter would take a call of its own.",
+    "Two surnames, each written by two models. A row is one call of the large one, the target. Orange letters were guessed by a draft of a twenty-fifth of its size "
+    "and stand; blue ones the target wrote itself. The dot is the end. Without a draft every letter would take a call of its own.",
     alt="Two grids of letters. With one guess ahead a name grows by one or two letters per row; with four guesses ahead by up to five.",
 )
 
@@ -154,46 +154,46 @@ claim(
 )
 
 # %% [markdown]
-# **Experiment.** Real networks have caches that must be rolled back, and rounding.
-# So we let the pair of the first picture write names and count.
-# At a prefix where the target gives a letter probability $p$, the letter should come with probability $p$.
-# Over all prefixes, each letter has an expected count and a standard error.
-# The mean square of (count − expected) ÷ error is 1 for texts of the target, whatever their prefixes.
-# The control is the draft alone.
+# **Experiment.** Real networks have caches that must be rolled back, and they round.
+# So the pair of the first picture writes names, and each letter counts $f=(p-q)/(p+q)$: above 0 where the target likes it better than the draft does.
+# Where letters are drawn from $p$, the mean and the variance of $f$ are known at each prefix.
+# The sum of $f$ less its means, divided by its standard error, is then a score with mean 0 and standard deviation 1.
+# Names of the draft would push it below 0; the control is the draft alone.
 
 # %%
 from kd_lab.lessons.l11_speculative_decoding.trial import alone, speculated
 
-SETTINGS = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}
-trials, drafts_own = {}, {}
-for name, settings in SETTINGS.items():
-    seeds = range(seed, seed + 8)
-    trials[name] = [speculated(target, draft, 50, number, **settings) for number in seeds]
-    drafts_own[name] = [alone(target, draft, 50, number, **settings) for number in seeds]
+SETTINGS, seeds = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}, range(seed, seed + 16)
+trials = {
+    name: [speculated(target, draft, names=15, seed=number, **settings) for number in seeds]
+    for name, settings in SETTINGS.items()
+}
+drafts_own = [alone(target, draft, names=15, seed=number) for number in seeds]
 
 # %% tags=["hide-input"]
 for name in SETTINGS:
     claim(
         "C11a",
         f"Two networks write the target's text together, at {name}.",
-        [trial.mean_square for trial in trials[name]],
-        unit="mean square deviation, 50 names per seed; 1 is expected",
-        below=1.8,
+        [trial.score for trial in trials[name]],
+        unit="score, 15 names per seed; 0 is expected",
+        above=-1.5,
+        below=1.5,
     )
 claim(
     "C11a",
     "The same test rejects the draft's own names.",
-    drafts_own["τ = 1"],
-    unit="mean square deviation at τ = 1",
-    above=1.8,
+    drafts_own,
+    unit="score at τ = 1",
+    below=-1.5,
 )
 claim(
     "C11a",
     "Guesses stand as often as Σ min(p, q) says.",
     [trial.counted - trial.expected for name in SETTINGS for trial in trials[name]],
     unit="counted share less Σ min(p, q)",
-    above=-0.05,
-    below=0.05,
+    above=-0.06,
+    below=0.06,
 )
 
 # %% [markdown]
@@ -220,15 +220,25 @@ from kd_lab.lessons.l11_speculative_decoding.figures import settings_table
 from kd_lab.lessons.l11_speculative_decoding.results import load_results
 
 results = load_results()
-display(Markdown("Acceptance of three drafts:\n\n" + settings_table(results, ["text only", "forward KL", "reverse KL"])))
+display(
+    Markdown("Acceptance of three drafts:\n\n" + settings_table(results, ["text only", "forward KL", "reverse KL"]))
+)
 plain, cut = (results.values("cold", "forward KL", setting) for setting in ("τ = 1", "top-p 0.6"))
-reveal("11.b", right=1 if abs((cut - plain).mean()) < 0.01 else 0 if cut.mean() > plain.mean() else 2, plain=plain.mean(), cut=cut.mean())
+change = (cut - plain).mean()
+reveal("11.b", right=0 if change > 0.03 else 2 if change < -0.03 else 1, plain=plain.mean(), cut=cut.mean())
 claim(
     "C11a",
-    "The acceptance of one draft depends on the settings of deployment: at top-p 0.6 it is another than at τ = 1.",
-    np.abs(cut - plain),
-    unit="difference in α, forward KL's draft",
+    "Reverse KL's draft is accepted less often at τ = ½ than at τ = 1.",
+    results.values("cold", "reverse KL", "τ = 1") - results.values("cold", "reverse KL", "τ = ½"),
+    unit="loss of α, five seeds",
     above=0.01,
+)
+claim(
+    "C11a",
+    "Forward KL's draft loses less by it.",
+    results.gain("cold", "forward KL", "reverse KL", "τ = ½") - results.gain("cold", "forward KL", "reverse KL"),
+    unit="α by which forward KL's lead over reverse KL grows",
+    above=0,
 )
 
 # %% [markdown]
@@ -312,8 +322,8 @@ for sharpness in (0.0, 2.0, 4.0, 8.0):  # ever surer of the wrong token
 # A draft that is sure of something wrong gets no help from total variation: its gradient vanishes with α.
 # Forward KL pulls hardest just there, and −log α keeps a pull of constant size.
 #
-# **Experiment.** Six drafts of 30,000 weights, with the same first weights and the same 4,000 texts of the target, are trained for 600 steps.
-# Then forward KL's draft is trained for 300 more steps with each of the five losses.
+# **Experiment.** Six drafts of 30,000 weights, with the same first weights and the same 3,000 texts of the target, are trained for 300 steps.
+# Then forward KL's draft is trained for 150 more steps with each of the five losses, forward KL among them.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11_speculative_decoding.figures import drafts_figure
@@ -321,7 +331,7 @@ from kd_lab.lessons.l11_speculative_decoding.figures import drafts_figure
 show(
     drafts_figure(results),
     "Left: acceptance after a cold start. Right: after a warm start with forward KL, each loss against forward KL itself, seed by seed. "
-    "Bars are 95 % intervals over six seeds, ticks the single seeds.",
+    "Bars are 95 % intervals over five seeds, ticks the single seeds.",
     alt="Two panels of means with intervals: acceptance of six drafts from a cold start, and of four losses relative to forward KL after a warm start.",
 )
 cold = {loss: results.values("cold", loss).mean() for loss in results.losses("cold")}
@@ -335,7 +345,7 @@ claim(
     unit="gain in α, forward KL over text only",
     above=0.01,
 )
-for loss in ("total variation", "−log acceptance", "reverse KL"):
+for loss in ("hybrid", "total variation", "−log acceptance", "reverse KL"):
     claim(
         "C11b",
         f"From a cold start forward KL ends with more acceptance than {loss}.",
@@ -355,10 +365,18 @@ for loss in ("total variation", "−log acceptance", "hybrid"):
     )
 claim(
     "C11b",
-    "After a warm start reverse KL wins over more forward KL.",
+    "At τ = ½ the gain of total variation is larger than at τ = 1.",
+    results.gain("warm", "total variation", "forward KL", "τ = ½")
+    - results.gain("warm", "total variation", "forward KL"),
+    unit="gain in α at τ = ½ less the gain at τ = 1",
+    above=0,
+)
+claim(
+    "C11b",
+    "After a warm start reverse KL gains nothing over more forward KL.",
     results.gain("warm", "reverse KL", "forward KL"),
     unit="gain in α",
-    above=0,
+    below=0.003,
 )
 claim(
     "C11b",
@@ -369,7 +387,12 @@ claim(
 )
 
 # %% [markdown]
-# WARM_TEXT
+# So there is a time for each.
+# Forward KL first: it pulls hardest where the overlap is small.
+# Once the two overlap well, it still pays for tails that decide about few guesses, and the losses made of α do better; by less than 0.01 at τ = 1, and by more where the deployment is sharper.
+# From a cold start −log α did no better than total variation. Adam rescales a gradient that is short throughout, so a longer one alone is no help.
+#
+# Why do the draft's own texts not help, though [lesson 05](05_where.ipynb) recommends them? The draft never writes alone: behind each accepted guess stands a text of the target.
 #
 # ## 4 · Tokens per call, and seconds
 #
@@ -479,20 +502,28 @@ claim(
     unit="times as fast as the target alone",
     holds=large.measured > 1.3,
 )
+worst = max(t.measured / t.promised(alpha) for t in timings.values())
 claim(
     "C11c",
-    "The formula promises more than the clock shows.",
-    [t.measured / t.promised(alpha) for t in timings.values()],
-    unit="of the promised speed-up, three bodies",
-    scale="log",
-    below=1,
+    "The formula promises more than the clock shows, with each of the three bodies.",
+    worst,
+    unit="of the promised speed-up, at most",
+    holds=worst < 1,
 )
+
+
+def error(predicted):
+    """Mean error of the predicted log speed-up over the bodies."""
+    return np.mean([abs(np.log(t.measured / predicted(t))) for t in timings.values()])
+
+
+closer = error(lambda t: t.promised(alpha)) - error(lambda t: t.counted)
 claim(
     "C11c",
     "With counted tokens and the price of reading them, the prediction comes closer.",
-    float(np.mean([abs(np.log(t.measured / t.counted)) - abs(np.log(t.measured / t.promised(alpha))) for t in timings.values()])),
-    unit="change of the mean error of the log speed-up",
-    holds=np.mean([abs(np.log(t.measured / t.counted)) - abs(np.log(t.measured / t.promised(alpha))) for t in timings.values()]) < 0,
+    closer,
+    unit="less error in the logarithm of the speed-up",
+    holds=closer > 0,
 )
 
 # %% [markdown]
@@ -526,7 +557,7 @@ claim(
 #
 # 1. A guess stands with probability min(1, p/q), and a fallen one is replaced from the residual. The text is the target's, whatever the draft.
 # 2. Acceptance is Σ min(p, q) = 1 − TV, with p and q as they are drawn from: temperature and top-p are part of them.
-# 3. Distil the draft from the target's logits on the target's texts. RECAP3
+# 3. Distil the draft from the target's logits on the target's texts. Begin with forward KL; end with a loss made of α.
 # 4. A call yields (1 − α^(γ+1))/(1 − α) tokens and takes 1 + γc calls' worth of time. One γ is best, and it may be 0.
 # 5. The formula is an upper estimate: short texts and the price of reading several tokens take their share.
 #

@@ -28,7 +28,7 @@ class Results:
         return list(dict.fromkeys(run["loss"] for run in self.runs if run["stage"] == stage))
 
     def values(self, stage: str, loss: str, measure: str = "τ = 1") -> Float[np.ndarray, " S"]:
-        """One number for each seed, in their order: the acceptance at a setting, or "bits".
+        """One number for each seed, in their order: the acceptance at a setting.
 
         Raises:
             ValueError: nothing was measured under these names.
@@ -38,7 +38,7 @@ class Results:
         if not found or None in found.values():
             raise ValueError(
                 f"no run has {place} with {measure!r}; expected one of {self.losses(stage)} and a measure of "
-                f"{[*self.about['settings'], 'bits']}"
+                f"{list(self.about['settings'])}"
             )
         return np.array([found[seed] for seed in self.about["seeds"]])
 

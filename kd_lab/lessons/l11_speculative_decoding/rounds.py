@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kd_lab.models import GPT, next_token_logp, sampling_logp, speculate
 from kd_lab.models.speculative import Speculation, residual_logp
-from kd_lab.viz.style import FAINT, INK, STUDENT, TEACHER
+from kd_lab.viz.style import FAINT, INK, TEACHER
 from kd_lab.worlds import surnames
 
 LETTERS = 9
@@ -65,59 +65,63 @@ def checked(text: Speculation) -> int:
 
 
 @dataclass(frozen=True)
-class Fall:
-    """The first guess of a text that fell."""
+class Place:
+    """A guess of a text, with the distributions that decided about it."""
 
-    before: str
+    before: str  # the text that it continues
     guess: int
-    token: int  # that the target wrote instead
+    token: int | None  # that the target wrote in its place; None: it stands
     draft: Float[Tensor, " V"]  # q
     target: Float[Tensor, " V"]  # p
     residual: Float[Tensor, " V"]
 
 
-def first_fall(text: Speculation, target: GPT, draft: GPT) -> Fall | None:
-    """The first guess that fell, with the three distributions at its place; None where all stand."""
-    done = text.tokens[:1].tolist()
+def deciding_place(text: Speculation, target: GPT, draft: GPT) -> Place:
+    """The first guess of a text that fell, or its last guess where all stand."""
+    done, last = text.tokens[:1].tolist(), None
     for one in text.rounds:
-        if one.accepted < len(one.guesses):
-            seen = torch.tensor([[*done, *one.guesses[: one.accepted]]])
-            with torch.no_grad():
-                q, p = (sampling_logp(next_token_logp(model, seen)[0, -1]) for model in (draft, target))
-            before = "".join(letters()[x] for x in seen[0, 1:])
-            three = (logp.exp() for logp in (q, p, residual_logp(q, p)))
-            return Fall(before, one.guesses[one.accepted], one.new[one.accepted], *three)
+        if one.guesses:
+            fell = one.accepted < len(one.guesses)
+            at = one.accepted if fell else len(one.guesses) - 1
+            last = [*done, *one.guesses[:at]], one.guesses[at], one.new[at] if fell else None
+            if fell:
+                break
         done += one.new
-    return None
+    assert last is not None  # the first call has room for a guess
+    seen, guess, token = last
+    with torch.no_grad():
+        q, p = (sampling_logp(next_token_logp(model, torch.tensor([seen]))[0, -1]) for model in (draft, target))
+    before = "".join(letters()[x] for x in seen[1:])
+    return Place(before, guess, token, q.exp(), p.exp(), residual_logp(q, p).exp())
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
 
-FACES = {"stands": STUDENT.color, "target": TEACHER.color}
+FACES = {"stands": "#F6C9A8", "target": TEACHER.color, "unchecked": "white"}
+INKS = {"before": FAINT, "stands": INK, "target": "white", "unchecked": FAINT}
 
 
 def draw_grid(axes: Axes, rows: int = LETTERS) -> SimpleNamespace:
     """An empty grid, a row per call of the target and a column per letter; `move_grid` fills it."""
-    boxes, texts, corners = {}, {}, []
+    boxes, texts = {}, {}
     for row in range(rows):
         for column in range(LETTERS):
             boxes[row, column] = axes.add_patch(Rectangle((column - 0.46, row - 0.42), 0.92, 0.84, visible=False))
-            texts[row, column] = axes.text(column, row + 0.03, "", ha="center", va="center", fontsize=11)
-        corners.append(axes.text(0, row, "", ha="center", va="center", fontsize=8, color="white"))
+            texts[row, column] = axes.text(column, row, "", ha="center", va="center", fontsize=10)
     axes.set(xlim=(-0.6, LETTERS - 0.4), ylim=(rows - 0.4, -0.6), ylabel="call of the target", xticks=[])
     axes.set_yticks(range(rows), range(1, rows + 1))
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    return SimpleNamespace(boxes=boxes, texts=texts, corners=corners)
+    return SimpleNamespace(boxes=boxes, texts=texts)
 
 
 def grid_legend() -> list[Patch]:
     """What the colours of a grid mean."""
     return [
-        Patch(facecolor=FACES["stands"], hatch="////", edgecolor="white", label="guess that stands"),
-        Patch(facecolor=FACES["target"], label="written by the target (x̶: the guess that fell)"),
-        Patch(facecolor="white", edgecolor=FAINT, linestyle=":", label="guess behind it, never checked"),
+        Patch(facecolor=FACES["stands"], edgecolor=INK, label="guess that stands"),
+        Patch(facecolor=FACES["target"], label="the target's (x→y: guess x fell)"),
+        Patch(facecolor="white", edgecolor=FAINT, linestyle=":", label="guess never checked"),
     ]
 
 
@@ -126,16 +130,9 @@ def move_grid(grid: SimpleNamespace, text: Speculation) -> None:
     for box, letter in zip(grid.boxes.values(), grid.texts.values(), strict=True):
         box.set_visible(False)
         letter.set_text("")
-    for corner in grid.corners:
-        corner.set_text("")
     for cell in cells(text):
         box, letter = grid.boxes[cell.row, cell.column], grid.texts[cell.row, cell.column]
-        letter.set_text(cell.letter)
-        letter.set_color("white" if cell.kind in FACES else FAINT if cell.kind == "before" else INK)
-        letter.set_fontweight("bold" if cell.kind in FACES else "normal")
-        box.set_visible(cell.kind != "before")
-        box.set(facecolor=FACES.get(cell.kind, "white"), edgecolor=FAINT if cell.kind == "unchecked" else "white")
-        box.set(linestyle=":" if cell.kind == "unchecked" else "-", hatch="////" if cell.kind == "stands" else "")
-        if cell.fallen:
-            grid.corners[cell.row].set_text(f"{cell.fallen}\u0336")
-            grid.corners[cell.row].set_position((cell.column - 0.28, cell.row - 0.2))
+        letter.set(text=f"{cell.fallen}→{cell.letter}" if cell.fallen else cell.letter, color=INKS[cell.kind])
+        if cell.kind in FACES:
+            edge = FAINT if cell.kind == "unchecked" else INK
+            box.set(facecolor=FACES[cell.kind], edgecolor=edge, linestyle=":" if edge == FAINT else "-", visible=True)

@@ -1,4 +1,4 @@
-"""Names written by speculative decoding, held against the target's own distribution letter by letter."""
+"""Names written by speculative decoding, held against the target's own distribution."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from kd_lab.worlds import Batch
 class Trial:
     """What was counted on one set of names."""
 
-    mean_square: float  # of the letters' deviations in standard errors: 1 where the names are the target's
+    score: float  # of `score`: mean 0 and standard deviation 1 where the names are the target's
     counted: float  # share of checked guesses that stand
     expected: float  # mean of Σ min(p, q) over the positions of the same names
 
@@ -32,27 +32,30 @@ def speculated(target: GPT, draft: GPT, names: int, seed: int, guesses: int = 4,
     batch = Batch.from_tokens(tokens, end=target.end)
     share = acceptance(draft, target, batch, **settings)[batch.mask].mean().item()
     stood = sum(text.accepted for text in texts) / sum(map(checked, texts))
-    return Trial(mean_square(target, batch, **settings), stood, share)
+    return Trial(score(target, draft, batch, **settings), stood, share)
 
 
-def alone(target: GPT, writer: GPT, names: int, seed: int, **settings: float) -> float:
-    """The mean square of names that one model writes alone."""
-    start = torch.zeros(names, 1, dtype=torch.long)
-    chance = torch.Generator().manual_seed(seed)
-    tokens = generate(writer, start, writer.context, generator=chance, **settings)
-    return mean_square(target, Batch.from_tokens(tokens, end=target.end), **settings)
+def alone(target: GPT, draft: GPT, names: int, seed: int, **settings: float) -> float:
+    """The score of names that the draft writes alone."""
+    start, chance = torch.zeros(names, 1, dtype=torch.long), torch.Generator().manual_seed(seed)
+    tokens = generate(draft, start, draft.context, generator=chance, **settings)
+    return score(target, draft, Batch.from_tokens(tokens, end=target.end), **settings)
 
 
 @torch.no_grad()
-def mean_square(target: GPT, batch: Batch, **settings: float) -> float:
-    """How far each letter's count is from what the target expects on these prefixes, in standard errors, squared.
+def score(target: GPT, draft: GPT, batch: Batch, **settings: float) -> float:
+    """How far the written letters lean towards the draft (below 0) or away from it, in standard errors.
 
-    A letter v is expected Σ_t p(v | prefix_t) times, with variance Σ_t p(1 − p). Where each next letter is drawn from
-    p, the square of (count − expected) / standard error is 1 on average, whatever the prefixes. Letters that are
-    expected less than once are left out.
+    Each letter counts f = (p − q)/(p + q). Where it is drawn from p, the mean and the variance of f are known at every
+    prefix, whatever the prefix. The sum of f less its means, divided by the root of the summed variances, then has
+    mean 0 and standard deviation 1. Letters that are drawn from q have a sum below.
     """
-    p = sampling_logp(next_token_logp(target, batch.inputs)[batch.mask], **settings).exp().double()
-    counts = torch.bincount(batch.targets[batch.mask], minlength=target.vocab_size)
-    expected, variance = p.sum(0), (p * (1 - p)).sum(0)
-    known = expected >= 1
-    return ((counts - expected) ** 2 / variance)[known].mean().item()
+    p, q = (
+        sampling_logp(next_token_logp(model, batch.inputs)[batch.mask], **settings).exp().double()
+        for model in (target, draft)
+    )
+    lean = (p - q) / (p + q).where(p + q > 0, 1.0)
+    mean = (p * lean).sum(-1)
+    variance = (p * lean**2).sum(-1) - mean**2
+    written = lean.gather(-1, batch.targets[batch.mask][:, None])[:, 0]
+    return ((written - mean).sum() / variance.sum().sqrt()).item()

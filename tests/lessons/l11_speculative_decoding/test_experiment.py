@@ -1,5 +1,4 @@
 import json
-import math
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from kd_lab.lessons.l11_speculative_decoding.figures import bodies_figure
 from kd_lab.lessons.l11_speculative_decoding.law import again, distance, law_of_round, target_law
 from kd_lab.lessons.l11_speculative_decoding.losses import Hybrid, NegativeLogAcceptance, overlap
 from kd_lab.lessons.l11_speculative_decoding.results import RESULTS, load_results, stored_draft
-from kd_lab.lessons.l11_speculative_decoding.trial import alone, mean_square, speculated
-from kd_lab.models import GPT, GPTConfig, load_teacher
+from kd_lab.lessons.l11_speculative_decoding.trial import alone, score, speculated
+from kd_lab.models import GPT, GPTConfig, generate, load_teacher
 from kd_lab.worlds import Batch
 
 
@@ -96,13 +95,17 @@ def test_a_round_is_lossless_and_its_tokens_are_a_sum_of_overlaps(guesses):
 # ---- names that two write together -----------------------------------------------------------------------------------
 
 
-def test_the_mean_square_is_one_for_the_target_and_more_for_another_writer():
+def test_the_score_is_a_standard_one_for_the_target_and_far_below_for_the_draft():
     target, draft = load_teacher("surnames"), stored_draft("text only")
-    own = [alone(target, target, 400, seed) for seed in range(6)]
-    assert np.mean(own) == pytest.approx(1, abs=0.4)
-    assert np.mean([alone(target, draft, 400, seed) for seed in range(3)]) > 2
-    tokens = torch.tensor([[0, 1, 1, 1, 1, 1, 1, 0]])
-    assert mean_square(target, Batch.from_tokens(tokens.repeat(50, 1), end=0)) > 10
+    start = torch.zeros(30, 1, dtype=torch.long)
+    own = []
+    for seed in range(20):
+        chance = torch.Generator().manual_seed(seed)
+        texts = generate(target, start, target.context, generator=chance, top_p=0.8)
+        own.append(score(target, draft, Batch.from_tokens(texts, end=0), top_p=0.8))
+    assert abs(np.mean(own)) < 4 / 20**0.5
+    assert np.std(own) == pytest.approx(1, abs=0.6)
+    assert alone(target, draft, 100, seed=0) < -4
 
 
 def test_a_trial_counts_guesses_that_were_checked():
@@ -150,12 +153,10 @@ def test_a_seed_trains_every_draft_from_the_same_weights(monkeypatch, tmp_path):
     assert places == [
         *(("cold", loss) for loss in (TEXT_ONLY, *LOSSES)),
         *(("warm", loss) for loss in LOSSES),
-        ("prefixes", "real names"),
         ("prefixes", "own texts"),
     ]
     for run in runs:
         assert 0 < run["τ = 1"] < 1
-        assert math.isfinite(run["bits"])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["forward_kl.safetensors", "text_only.safetensors"]
 
 
@@ -185,11 +186,11 @@ def test_the_results_that_ship_are_complete_and_small():
     assert results.about["seeds"] == list(SEEDS)
     assert results.losses("cold") == [TEXT_ONLY, *LOSSES]
     assert results.losses("warm") == list(LOSSES)
-    for stage, number in (("cold", 6), ("warm", 5), ("prefixes", 2)):
+    for stage, number in (("cold", 6), ("warm", 5), ("prefixes", 1)):
         for loss in results.losses(stage):
             for measure in results.about["settings"]:
                 found = results.values(stage, loss, measure)
                 assert len(found) == len(SEEDS)
-                assert ((found > 0.4) & (found < 1)).all()
+                assert ((found > 0.3) & (found < 1)).all()
         assert len(results.losses(stage)) == number
     assert sum(file.stat().st_size for file in RESULTS.parent.iterdir() if file.is_file()) < 600_000
