@@ -72,3 +72,9 @@ def target_law(target: Sequence[Float[Tensor, "..."]], length: int) -> Float[Ten
     for depth in range(length):
         law = (law[:, None] * target[depth].double().exp()).flatten()
     return law
+
+
+def random_tables(like: Sequence[Float[Tensor, "..."]], seed: int) -> list[Float[Tensor, "..."]]:
+    """A draft that has learned nothing: log-probabilities of random logits, one table for each of `like`."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(table.shape, generator=generator, dtype=torch.float64).log_softmax(-1) for table in like]
