@@ -125,8 +125,13 @@ def verify_guesses(guesses, draft_p, target_p, chance):
 # The drafts here are random tables.
 
 # %%
-from kd_lab.lessons.l11_speculative_decoding.law import again, distance, law_of_round
-from kd_lab.lessons.l11_speculative_decoding.law import random_tables, target_law
+from kd_lab.lessons.l11_speculative_decoding.law import (
+    again,
+    distance,
+    law_of_round,
+    random_tables,
+    target_law,
+)
 from kd_lab.worlds import language
 
 echo = language("echo")
