@@ -245,7 +245,7 @@ GRADIENT = Exercise(
         "Σ min(p, q) grows with q(x) only where q(x) < p(x): its derivative there is 1, elsewhere 0. The softmax turns "
         "a derivative g in q into q·(g − Σ q·g). Without the division by α this is the gradient of total variation, 1 "
         "− α. Its length is at most α or so: where p and q hardly overlap, every token that should rise has a small q "
-        "in front. The logarithm divides by α and gives that back."
+        "in front. The logarithm divides by α, which makes up for a part of it."
     ),
     cases=(
         Case(

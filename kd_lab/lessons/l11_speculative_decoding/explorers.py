@@ -71,7 +71,7 @@ def _rounds(target: GPT, artists: SimpleNamespace, guesses: int, number: int, so
     after = f"after “{place.before}”" if place.before else "at the beginning"
     said = (
         f"With γ = {guesses} the {len(text.tokens) - 1} tokens of “{name}” took {text.calls} calls of the target; of "
-        f"{checked(text)} guesses that it checked, {text.accepted} stand."
+        f"{sum(map(checked, text.rounds))} guesses that it checked, {text.accepted} stand."
     )
     odds = f"“{symbols[x]}” {after}, with q = {place.draft[x]:.2f} and p = {place.target[x]:.2f}"
     if place.token is None:

@@ -48,7 +48,7 @@ def drafts_figure(results: Results) -> Figure:
         others = [loss for loss in results.losses("warm") if loss != "forward KL"]
         intervals(right, others, [results.gain("warm", loss, "forward KL") for loss in others])
         right.axvline(0, color=INK, linewidth=0.8)
-        right.set(xlabel="α above forward KL's, in pairs", title="150 more, from forward KL's draft")
+        right.set(xlabel="α above forward KL's, in pairs", title="150 more from a warm start")
     return figure
 
 

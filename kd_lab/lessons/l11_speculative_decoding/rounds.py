@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from kd_lab.models import GPT, next_token_logp, sampling_logp, speculate
-from kd_lab.models.speculative import Speculation, residual_logp
+from kd_lab.models.speculative import Round, Speculation, residual_logp
 from kd_lab.viz.style import FAINT, INK, TEACHER
 from kd_lab.worlds import surnames
 
@@ -59,9 +59,9 @@ def cells(text: Speculation) -> list[Cell]:
     return found
 
 
-def checked(text: Speculation) -> int:
-    """The guesses that the target looked at: those that stand, and in a round the first that falls."""
-    return sum(one.accepted + (one.accepted < len(one.guesses)) for one in text.rounds)
+def checked(one: Round) -> int:
+    """The guesses of a call that the target looked at: those that stand, and the first that falls."""
+    return one.accepted + (one.accepted < len(one.guesses))
 
 
 @dataclass(frozen=True)

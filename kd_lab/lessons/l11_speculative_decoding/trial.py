@@ -16,7 +16,8 @@ class Trial:
 
     score: float  # of `score`: mean 0 and standard deviation 1 where the names are the target's
     counted: float  # share of checked guesses that stand
-    expected: float  # mean of Σ min(p, q) over the positions of the same names
+    expected: float  # mean of Σ min(p, q) over the places of those guesses
+    acceptance: float  # mean of Σ min(p, q) over all places of the same names
 
 
 def speculated(target: GPT, draft: GPT, names: int, seed: int, guesses: int = 4, **settings: float) -> Trial:
@@ -27,12 +28,18 @@ def speculated(target: GPT, draft: GPT, names: int, seed: int, guesses: int = 4,
         for _ in range(names)
     ]
     tokens = torch.full((names, target.context + 1), target.end)
+    looked_at = torch.zeros(names, target.context, dtype=torch.bool)
     for row, text in enumerate(texts):
         tokens[row, : len(text.tokens)] = text.tokens
+        place = 0
+        for one in text.rounds:
+            looked_at[row, place : place + checked(one)] = True
+            place += len(one.new)
     batch = Batch.from_tokens(tokens, end=target.end)
-    share = acceptance(draft, target, batch, **settings)[batch.mask].mean().item()
-    stood = sum(text.accepted for text in texts) / sum(map(checked, texts))
-    return Trial(score(target, draft, batch, **settings), stood, share)
+    share = acceptance(draft, target, batch, **settings)
+    stood = sum(text.accepted for text in texts) / int(looked_at.sum())
+    lean = score(target, draft, batch, **settings)
+    return Trial(lean, stood, share[looked_at].mean().item(), share[batch.mask].mean().item())
 
 
 def alone(target: GPT, draft: GPT, names: int, seed: int, **settings: float) -> float:

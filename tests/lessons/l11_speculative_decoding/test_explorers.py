@@ -30,7 +30,7 @@ def test_cells_tell_what_stands_what_fell_and_what_was_never_checked():
         (1, 2, c, "stands", ""),
         (1, 3, "·", "target", ""),
     ]
-    assert checked(text) == 3
+    assert [checked(one) for one in text.rounds] == [2, 1]
 
 
 def test_the_deciding_place_shows_the_three_distributions(target):
