@@ -3,6 +3,8 @@
 The text has the target's distribution, whatever the draft: it decides how many guesses stand, and so the speed alone.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -135,10 +137,9 @@ def speculate(
 ) -> Speculation:
     """Continue one prompt as the target would, with a draft that writes ahead.
 
-    Each round the draft writes γ tokens, the target reads all of them in one call and `verify` keeps those that stand.
-    Both forget what was rejected. Temperature and top-p shape both models alike, so the text is drawn as
-    `generate(target, …)` with the same settings draws it. One text at a time: rows of a batch accept different numbers
-    of guesses, and a cache has one length for all its rows.
+    Each round the draft writes γ tokens, the target reads all of them in one call and `verify` keeps those that stand;
+    both forget what was rejected, so their caches must be able to. Temperature and top-p shape both models alike. One
+    text at a time: rows of a batch accept different numbers of guesses, and a cache has one length for all its rows.
 
     Args:
         target: the model whose text is wanted. Both are put in eval mode while they write and back afterwards.
@@ -166,45 +167,51 @@ def speculate(
 
     Source: Leviathan, Kalman & Matias (2023), arXiv:2211.17192, algorithm 1, and section 2.2 for the settings.
     """
-    _check_pair(target, draft)
-    device, lengths = device_of(target), torch.tensor([len(prompt)], device=device_of(target))
-    for model in (target, draft):
-        check_writing(model, len(prompt), lengths, max_new_tokens, generator, greedy, device)
+    _check(target, draft, len(prompt), max_new_tokens, generator, greedy)
+    device = device_of(target)
     if greedy:
         generator = torch.Generator(device).manual_seed(0)  # it decides nothing: all probabilities are 0 or 1
+    logp = _certain if greedy else partial(sampling_logp, temperature=temperature, top_p=top_p)
+    text, length, rounds = prompt.tolist(), len(prompt) + max_new_tokens, []
+    with evaluating(target), evaluating(draft):
+        read, own = (model.new_cache(1, length) for model in (target, draft))
+        if len(text) > 1:
+            last_logits(target)(torch.tensor([text[:-1]], device=device), cache=read)  # without a whole prompt's logits
+        while len(text) < length and not (rounds and rounds[-1].new[-1] == target.end):
+            ahead = min(guesses, length - len(text) - 1)
+            rounds.append(_round(target, draft, (read, own), text, ahead, logp, generator))
+            text.extend(rounds[-1].new)
+            for cache in (read, own):
+                if cache.length >= len(text):
+                    cache.length = len(text) - 1  # the last token is yet to be read
+    return Speculation(torch.tensor(text, device=device), tuple(rounds))
 
-    def logp(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
-        return _certain(logits) if greedy else sampling_logp(logits, temperature, top_p)
+
+def _round(
+    target: nn.Module,
+    draft: nn.Module,
+    caches: tuple[Cache, Cache],
+    text: list[int],
+    ahead: int,
+    logp: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> Round:
+    """Guess up to `ahead` tokens after a text, none behind an end, and check them in one call of the target."""
+    device, (read, own), next_guess = generator.device, caches, last_logits(draft)
 
     def unread(tokens: list[int], cache: Cache) -> Int[Tensor, "1 T"]:
         return torch.tensor([tokens[cache.length :]], device=device)
 
-    text, length, rounds = prompt.tolist(), len(prompt) + max_new_tokens, []
-    with evaluating(target), evaluating(draft):
-        next_guess, read, own = last_logits(draft), target.new_cache(1, length), draft.new_cache(1, length)
-        if len(text) > 1:
-            last_logits(target)(unread(text[:-1], read), cache=read)  # no logits of a whole prompt are made
-        while len(text) < length and not (rounds and rounds[-1].new[-1] == target.end):
-            tried, rows = [], []
-            while len(tried) < min(guesses, length - len(text) - 1) and target.end not in tried:
-                rows.append(logp(next_guess(unread(text + tried, own), cache=own))[0])
-                tried.append(int(torch.multinomial(rows[-1].exp(), 1, generator=generator)))
-            target_logp = logp(target(unread(text + tried, read), cache=read)[0])
-            draft_logp = torch.stack(rows) if rows else target_logp[:0]
-            ids = torch.tensor(tried, dtype=torch.long, device=device)
-            accepted, token = verify(ids, draft_logp, target_logp, generator)
-            ended = target.end in tried[:accepted]  # then nothing comes after it
-            rounds.append(Round(tuple(tried), accepted, (*tried[:accepted], *([] if ended else [token]))))
-            text.extend(rounds[-1].new)
-            for cache in (read, own):
-                _forget(cache, len(text) - 1)
-    return Speculation(torch.tensor(text, device=device), tuple(rounds))
-
-
-def _forget(cache: Cache, length: int) -> None:
-    """Roll a cache back to its first `length` tokens, where it holds more."""
-    if cache.length > length:
-        cache.length = length
+    tried, rows = [], []
+    while len(tried) < ahead and target.end not in tried:
+        rows.append(logp(next_guess(unread(text + tried, own), cache=own))[0])
+        tried.append(int(torch.multinomial(rows[-1].exp(), 1, generator=generator)))
+    target_logp = logp(target(unread(text + tried, read), cache=read)[0])
+    draft_logp = torch.stack(rows) if rows else target_logp[:0]
+    ids = torch.tensor(tried, dtype=torch.long, device=device)
+    accepted, token = verify(ids, draft_logp, target_logp, generator)
+    stand = tuple(tried[:accepted])
+    return Round(tuple(tried), accepted, stand if target.end in stand else (*stand, token))
 
 
 def _certain(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
@@ -213,7 +220,14 @@ def _certain(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
     return torch.full_like(logits, float("-inf"), dtype=torch.float32).scatter(-1, best, 0.0)
 
 
-def _check_pair(target: nn.Module, draft: nn.Module) -> None:
+def _check(
+    target: nn.Module,
+    draft: nn.Module,
+    width: int,
+    max_new_tokens: int,
+    generator: torch.Generator | None,
+    greedy: bool,
+) -> None:
     if (target.vocab_size, target.end) != (draft.vocab_size, draft.end):
         raise ValueError(
             f"the target has {target.vocab_size} ids and ends with {target.end}, the draft has {draft.vocab_size} and "
@@ -227,3 +241,6 @@ def _check_pair(target: nn.Module, draft: nn.Module) -> None:
             f"the target is on {device_of(target)} and the draft on {device_of(draft)}; expected one device: write "
             "draft.to(device_of(target))"
         )
+    device = device_of(target)
+    for model in (target, draft):
+        check_writing(model, width, torch.tensor([width], device=device), max_new_tokens, generator, greedy, device)

@@ -55,7 +55,7 @@ QUIZ = (
             ),
             "they get worse: more of the draft's guesses are wrong": "A wrong guess falls; it never reaches the text.",
             "they get less varied, since more tokens come from the target": (
-                "Every token has the target's distribution, whoever wrote it."
+                "Every token has the target's distribution, whichever model wrote it."
             ),
         },
         right="nothing: the texts have the same distribution",

@@ -18,7 +18,7 @@ DRAFTS = {"text only": "text_only.safetensors", "forward KL": "forward_kl.safete
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured of every draft."""
+    """The acceptance of every draft."""
 
     about: dict[str, Any]
     runs: tuple[dict[str, Any], ...]

@@ -117,7 +117,7 @@ def draw_grid(axes: Axes, rows: int = LETTERS) -> SimpleNamespace:
 
 
 def grid_legend() -> list[Patch]:
-    """What the colours of a grid mean."""
+    """The key to the colours of a grid."""
     return [
         Patch(facecolor=FACES["stands"], edgecolor=INK, label="guess that stands"),
         Patch(facecolor=FACES["target"], label="the target's (x→y: guess x fell)"),

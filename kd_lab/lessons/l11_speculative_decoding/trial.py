@@ -12,7 +12,7 @@ from kd_lab.worlds import Batch
 
 @dataclass(frozen=True)
 class Trial:
-    """What was counted on one set of names."""
+    """Counts on one set of names."""
 
     score: float  # of `score`: mean 0 and standard deviation 1 where the names are the target's
     counted: float  # share of checked guesses that stand
@@ -51,7 +51,7 @@ def alone(target: GPT, draft: GPT, names: int, seed: int, **settings: float) -> 
 
 @torch.no_grad()
 def score(target: GPT, draft: GPT, batch: Batch, **settings: float) -> float:
-    """How far the written letters lean towards the draft (below 0) or away from it, in standard errors.
+    """The lean of the written letters towards the draft (below 0) or away from it, in standard errors.
 
     Each letter counts f = (p − q)/(p + q). Where it is drawn from p, the mean and the variance of f are known at every
     prefix, whatever the prefix. The sum of f less its means, divided by the root of the summed variances, then has
