@@ -142,10 +142,8 @@ def speculate(
     text at a time: rows of a batch accept different numbers of guesses, and a cache has one length for all its rows.
 
     Args:
-        target: the model whose text is wanted. Both are put in eval mode while they write and back afterwards.
-        draft: a cheaper model with the same vocabulary and end.
-        prompt: ids, at least one.
-        max_new_tokens: the most tokens to add.
+        target, draft: the model whose text is wanted, and a cheaper one with its vocabulary; both write in eval mode.
+        prompt, max_new_tokens: ids, at least one, and the most tokens to add to them.
         guesses: γ, the tokens that the draft writes ahead; near the last token fewer.
         generator: the source of chance, on the device of the target; needed unless greedy.
         temperature, top_p: see `sampling_logp`.
