@@ -72,7 +72,49 @@ rounds.show()
 rounds.filmstrip(["one guess ahead", {"guesses ahead γ": 4}, "eight guesses ahead", "the poorer draft"])
 
 # %% [markdown]
-# **Derive.** A token $x$ gets into the text in two ways.
+# **Experiment.** On *echo*, an exact language of seven tokens, every outcome of a round can be listed: each guess, each place of the first fall, each token from the residual.
+# The drafts here are random tables.
+
+# %%
+from kd_lab.lessons.l11_speculative_decoding.law import (
+    again,
+    distance,
+    law_of_round,
+    random_tables,
+    target_law,
+)
+from kd_lab.worlds import language
+
+echo = language("echo")
+exact, errors, redrawn = target_law(echo.logp, 4), [], []  # of all texts of four tokens
+for number in range(5):
+    random = random_tables(echo.logp, seed + number)
+    law, _ = law_of_round(random, echo.logp, guesses=3)
+    errors.append(distance(law, exact))
+    law, _ = law_of_round(random, echo.logp, guesses=3, replace=again)  # from p itself
+    redrawn.append(distance(law, exact))
+assert max(errors) < 1e-9, "one round is lossless, whatever the draft"
+reveal("11.a", error=max(errors))
+
+# %% tags=["hide-input"]
+claim(
+    "C11a",
+    "Speculative decoding is lossless: after one round every text of an exact language has the target's probability.",
+    max(errors),
+    unit="largest total variation from the target, five random drafts",
+    holds=max(errors) < 1e-9,
+)
+claim(
+    "C11a",
+    "Replacing a fallen guess from p itself, and not from the residual, changes the text.",
+    redrawn,
+    unit="total variation from the target",
+    above=0.01,
+    scale="log",
+)
+
+# %% [markdown]
+# **Derive.** Why so? A token $x$ gets into the text in two ways.
 #
 # As a guess: drawn with probability $q(x)$, kept with $\min(1,p(x)/q(x))$, together $\min(p(x),q(x))$.
 # Summed over $x$, a guess stands with probability
@@ -120,50 +162,17 @@ def verify_guesses(guesses, draft_p, target_p, chance):
 # %% [markdown] tags=["solution:11.1"]
 # solution
 
-# %% [markdown]
-# **Check.** On *echo*, an exact language of seven tokens, every outcome of a round can be listed: each guess, each place of the first fall, each token from the residual.
-# The drafts here are random tables.
-
 # %%
-from kd_lab.lessons.l11_speculative_decoding.law import (
-    again,
-    distance,
-    law_of_round,
-    random_tables,
-    target_law,
-)
-from kd_lab.worlds import language
-
-echo = language("echo")
-exact, errors, redrawn = target_law(echo.logp, 4), [], []  # of all texts of four tokens
-for number in range(5):
-    random = random_tables(echo.logp, seed + number)
-    law, _ = law_of_round(random, echo.logp, guesses=3)
-    errors.append(distance(law, exact))
-    law, _ = law_of_round(random, echo.logp, guesses=3, replace=again)  # from p itself
-    redrawn.append(distance(law, exact))
-assert max(errors) < 1e-9, "one round is lossless, whatever the draft"
-
-# %% tags=["hide-input"]
-reveal("11.a", error=max(errors))
-claim(
-    "C11a",
-    "Speculative decoding is lossless: after one round every text of an exact language has the target's probability.",
-    max(errors),
-    unit="largest total variation from the target, five random drafts",
-    holds=max(errors) < 1e-9,
-)
-claim(
-    "C11a",
-    "Replacing a fallen guess from p itself, and not from the residual, changes the text.",
-    redrawn,
-    unit="total variation from the target",
-    above=0.01,
-    scale="log",
-)
+generator, p, q = np.random.default_rng(seed), np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.7, 0.1])
+written = []
+for _ in range(4000):
+    x = generator.choice(3, p=q)
+    stands, after = verify_guesses(np.array([x]), q[None], np.stack([p, p]), generator.random(1))
+    written.append(x if int(stands) else generator.choice(3, p=np.asarray(after)))
+print("first tokens of 4,000 rounds:", np.bincount(written, minlength=3) / 4000, "   p:", p)
 
 # %% [markdown]
-# **Experiment.** Real networks have caches that must be rolled back, and they round.
+# **Check.** Real networks have caches that must be rolled back, and they round.
 # So the pair of the first picture writes names, and each letter counts $f=(p-q)/(p+q)$: above 0 where the target likes it better than the draft does.
 # Where letters are drawn from $p$, the mean and the variance of $f$ are known at each prefix.
 # The sum of $f$ less its means, divided by its standard error, is then a score with mean 0 and standard deviation 1.
