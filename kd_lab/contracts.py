@@ -73,8 +73,11 @@ class Cache(Protocol):
 
     @property
     def length(self) -> int:
-        """Tokens read so far, the same number in each row."""
+        """Tokens read so far, the same number in each row; setting it lower forgets the last ones."""
         ...
+
+    @length.setter
+    def length(self, length: int) -> None: ...
 
     def select(self, rows: Int[Tensor, " N"]) -> "Cache":
         """A new cache whose row i continues row `rows[i]` of this one: a beam needs it when it sorts itself anew."""

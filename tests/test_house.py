@@ -41,6 +41,7 @@ CAPABILITIES = {  # files and lines that each has added
         920,
     ),
     "a watermark in sampled text and the z that finds it; agreement of two models": (1, 170),
+    "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 365),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
@@ -58,6 +59,8 @@ FOR_ONE_LESSON = {
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
     "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",
+    "kd_lab.measure.acceptance": "measures any draft, and the speed that it promises",
+    "kd_lab.models.speculative": "decodes with any two models, in whichever program",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }
 
@@ -90,6 +93,8 @@ UNUSED = {
     "kd_lab.compress.quantize.straight_through": OWN_MODEL,
     "kd_lab.how.softmax_kl_with_statistics": "the loss beside its statistics, for a training log",
     "kd_lab.models.sampling_logp": "the distribution that is drawn from, for a loop of one's own",
+    "kd_lab.measure.calibration_error": "a measure of any student",
+    "kd_lab.measure.distinct": "a measure of any student",
     "kd_lab.worlds.Language": "the type that `language` returns",
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",

@@ -13,6 +13,7 @@ from kd_lab.models.mixture import MixtureModel
 from kd_lab.models.reading import device_of, evaluating, next_token_logp, target_logp
 from kd_lab.models.saved import load_model, load_teacher, save_model, trained
 from kd_lab.models.serving import serve
+from kd_lab.models.speculative import speculate
 
 __all__ = [
     "GPT",
@@ -31,6 +32,7 @@ __all__ = [
     "sampling_logp",
     "save_model",
     "serve",
+    "speculate",
     "target_logp",
     "trained",
 ]

@@ -89,7 +89,7 @@ def generate(
     device, (batch_size, width) = device_of(model), prompts.shape
     prompts = prompts.to(device)
     lengths = torch.full((batch_size,), width, device=device) if lengths is None else lengths.to(device)
-    _check(model, width, lengths, max_new_tokens, generator, greedy, device)
+    check_writing(model, width, lengths, max_new_tokens, generator, greedy, device)
     tokens = prompts.new_full((batch_size, width + max_new_tokens), model.end)
     given = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
     tokens[:, :width] = prompts.where(given[:, :width], model.end)
@@ -111,7 +111,7 @@ def _drawn(logits: Float[Tensor, "B V"], temperature: float, top_p: float, gener
     return torch.multinomial(weights, 1, generator=generator)[:, 0]
 
 
-def _check(
+def check_writing(
     model: nn.Module,
     width: int,
     lengths: Int[Tensor, " B"],

@@ -34,7 +34,8 @@ class HuggingFaceCache:
 
     @length.setter
     def length(self, length: int) -> None:
-        self.past.crop(length - self.length)
+        if length < self.length:  # transformers 4 reads crop(0) as a cache of length 0
+            self.past.crop(length - self.length)
 
     def select(self, rows: Int[Tensor, " N"]) -> "HuggingFaceCache":
         """A new cache whose row i continues row `rows[i]` of this one."""

@@ -12,7 +12,7 @@ from kd_lab.contracts import Cache, LanguageModel
 from kd_lab.models.reading import last_logits
 
 
-@dataclass(frozen=True)
+@dataclass
 class PairCache:
     """The tokens that two models have read together, in the form of each."""
 
@@ -21,7 +21,12 @@ class PairCache:
 
     @property
     def length(self) -> int:
+        """Tokens read so far; setting it lower forgets the last ones."""
         return self.first.length
+
+    @length.setter
+    def length(self, length: int) -> None:
+        self.first.length = self.second.length = length
 
     def select(self, rows: Int[Tensor, " N"]) -> "PairCache":
         """A new cache whose row i continues row `rows[i]` of this one."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kd_lab.contracts import Cache, LanguageModel
-from kd_lab.models import HuggingFace, generate
+from kd_lab.models import HuggingFace, generate, speculate
 from kd_lab.where.beam import beam_search
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
@@ -58,7 +58,8 @@ def test_a_cache_reads_on_and_its_rows_can_be_picked_and_forgotten(family: str) 
     picked = cache.select(torch.tensor([2, 0, 0, 1]))
     torch.testing.assert_close(model(tokens[:, 3:], cache), whole[:, 3:])
     torch.testing.assert_close(model(tokens[[2, 0, 0, 1], 3:], picked), whole[[2, 0, 0, 1], 3:])
-    cache.length = 4  # forget the last two
+    cache.length = cache.length  # forgets nothing
+    cache.length = 4  # forgets the last two
     torch.testing.assert_close(model(tokens[:, 4:], cache), whole[:, 4:])
 
 
@@ -69,6 +70,15 @@ def test_writing_with_a_cache_and_without_is_one_text(family: str) -> None:
     texts = [generate(model, prompts, 10, generator=chance(), cached=cached) for cached in (True, False)]
     assert torch.equal(*texts)
     assert len(texts[0].unique(dim=0)) > 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_draft_of_another_width_speeds_up_what_the_target_writes(family: str) -> None:
+    target, draft, prompt = wrapped(family), wrapped("llama", width=8, seed=1), some_tokens(rows=1, length=3)[0]
+    alone = generate(target, prompt[None], 10, greedy=True)[0]
+    text = speculate(target, draft, prompt, 10, guesses=3, greedy=True)
+    assert torch.equal(text.tokens, alone[: len(text.tokens)])
+    assert speculate(target, target, prompt, 10, guesses=3, generator=chance()).calls <= 3
 
 
 def test_a_beam_as_wide_as_the_vocabulary_finds_the_best_of_all_texts_of_two_tokens() -> None:
