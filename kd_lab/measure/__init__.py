@@ -3,7 +3,12 @@
 from kd_lab.measure.exact import conditionals, every_text, gap_by_position, joint, reach, sequence_kl
 from kd_lab.measure.exposure import exact_excess_error, excess_error, gap_by_pair, pair_reach, sampled_gap_by_position
 from kd_lab.measure.interval import mean_interval
-from kd_lab.measure.quality import bits_per_character, calibration_error, distinct
+from kd_lab.measure.quality import (
+    bits_per_character,
+    calibration_error,
+    distinct,
+    performance_gap_recovered,
+)
 from kd_lab.measure.spread import gradient_angle, gradient_of, mean_and_variance, root_mean_square_error
 
 __all__ = [
@@ -22,6 +27,7 @@ __all__ = [
     "mean_and_variance",
     "mean_interval",
     "pair_reach",
+    "performance_gap_recovered",
     "reach",
     "root_mean_square_error",
     "sampled_gap_by_position",

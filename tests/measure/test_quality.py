@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from kd_lab.measure import (
     gap_by_position,
     gradient_angle,
     gradient_of,
+    performance_gap_recovered,
     sampled_gap_by_position,
     sequence_kl,
 )
@@ -110,3 +112,18 @@ def test_gradients_are_read_without_leaving_a_trace():
     vector = gradient_of(loss, model)
     assert vector.numel() == sum(parameter.numel() for parameter in model.parameters())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_performance_gap_is_recovered_between_nothing_and_all():
+    assert performance_gap_recovered(0.6, 0.6, 0.9) == 0
+    assert performance_gap_recovered(0.6, 0.9, 0.9) == pytest.approx(1)
+    assert performance_gap_recovered(0.6, 0.5, 0.8) == pytest.approx(-0.5)
+    assert performance_gap_recovered(-4.0, -3.5, -3.0) == pytest.approx(0.5)  # losses, negated
+    runs = performance_gap_recovered(np.array([0.5, 0.6]), np.array([0.7, 0.75]), np.array([0.9, 0.9]))
+    np.testing.assert_allclose(runs, [0.5, 0.5])
+
+
+@pytest.mark.parametrize(("weak", "ceiling"), [(0.9, 0.8), (0.7, 0.7), (np.array([0.5, 0.8]), np.array([0.6, 0.8]))])
+def test_without_a_gap_nothing_can_be_recovered(weak, ceiling):
+    with pytest.raises(ValueError, match="no gap to recover"):
+        performance_gap_recovered(weak, 0.75, ceiling)
