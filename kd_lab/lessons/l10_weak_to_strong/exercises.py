@@ -8,13 +8,13 @@ from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
 def recovered(truth, weak, student, ceiling):
-    """The share of the gap that the student closes, from 0/1 predictions and true labels: four times [N] -> number."""
+    """The share of the gap that the student closes: 0/1 answers and true labels, four [N] -> number."""
     w, s, c = (np.mean(answers == truth) for answers in (weak, student, ceiling))
     return (s - w) / (c - w)
 
 
 def gain_and_misfit(features, weak, truth):
-    """What the student gains on its teacher, and where it disagrees with it: [N, K], [N], [N] -> two numbers."""
+    """The student's gain on its teacher, and its misfit: [N, K], [N], [N] -> two numbers."""
     weights, *_ = np.linalg.lstsq(features, weak, rcond=None)
     student = features @ weights
     gain = np.mean((weak - truth) ** 2) - np.mean((student - truth) ** 2)
@@ -22,7 +22,7 @@ def gain_and_misfit(features, weak, truth):
 
 
 def confidence_loss(student_logits, weak, alpha, threshold):
-    """Cross-entropy in nats against (1 − α)·weak + α·[q > t], where q = σ(logit): [B], [B], float, float -> []."""
+    """CE in nats against (1 − α)·weak + α·[q > threshold]: [B], [B], float, float or [B] -> []."""
     confident = (student_logits.sigmoid() > threshold).to(weak.dtype)  # a comparison: no gradient passes
     target = (1 - alpha) * weak + alpha * confident
     return -(target * F.logsigmoid(student_logits) + (1 - target) * F.logsigmoid(-student_logits)).mean()

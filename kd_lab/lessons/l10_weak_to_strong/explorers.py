@@ -59,15 +59,7 @@ def knowledge_explorer(stored: Results) -> Explorer:
 
     def update(artists: dict[str, Any], known: str, teacher: str, head: str) -> str:
         rows = {arm: [stored.accuracies(KNOWN[one], teacher, head, arm) for one in KNOWN] for arm in ARMS}
-        for i, (arm, values) in enumerate(rows.items()):
-            mean, half = np.array([mean_interval(one) for one in values]).T
-            line, caps, (bars,) = artists["marks"][arm]
-            line.set_ydata(mean)
-            bars.set_segments(
-                [[(p + 0.02 * i, m - h), (p + 0.02 * i, m + h)] for p, m, h in zip(x, mean, half, strict=True)]
-            )
-            for cap, sign in zip(caps, (-1, 1), strict=True):
-                cap.set_ydata(mean + sign * half)
+        means = {arm: _move(artists["marks"][arm], values) for arm, values in rows.items()}
         place = list(KNOWN).index(known)
         artists["here"].set_xdata([place, place])
         weak, student, ceiling = (float(means[arm][place]) for arm in ("weak", "student", "ceiling"))
