@@ -32,6 +32,7 @@ CAPABILITIES = {  # files and lines that each has added
     "cached top-k files that are checked, ragged caches, tails in log space": (2, 370),
     "cache keys that hash functions with their arguments": (1, 150),
     "scales, softcaps and labels in the linear loss": (1, 280),
+    "the share of a performance gap that a student recovers": (0, 45),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,

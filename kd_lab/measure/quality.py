@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from kd_lab.arguments import Model, checked
 from kd_lab.models import next_token_logp, target_logp
@@ -58,7 +57,7 @@ def distinct(texts: Sequence[str], n: int = 2) -> float:
     return len(set(grams)) / len(grams)
 
 
-Score = float | int | Float[np.ndarray, "..."]
+Score = float | int | np.ndarray
 
 
 @checked

@@ -25,7 +25,7 @@ from kd_lab.worlds import surnames
 
 RUNS = 24
 HEADS = {"narrow": slice(-NARROW, None), "wide": slice(None)}
-"""What a head reads of a model: its three numbers of surprise, or these and all hidden features."""
+"""The part of a model that a head reads: its three numbers of surprise, or these and all hidden features."""
 
 SHORT = 6  # letters up to which the biased labels call everything a name
 
@@ -58,7 +58,7 @@ class Contest:
 
     @cached_property
     def read(self) -> dict[str, Float[Tensor, "N 2 K"]]:
-        """What each strong model makes of the texts, by whether it has read names before."""
+        """The readings of each strong model, by whether it has read names before."""
         strong = load_teacher("surnames")
         return {"names": readings(strong, self.texts), "nothing": readings(untrained(strong), self.texts)}
 
@@ -70,7 +70,7 @@ class Contest:
         return Labels(said, accuracy(test, self.deal.truth("test")).numpy())
 
     def features(self, model: str, head: str, part: str) -> Float[Tensor, "R M K"]:
-        """What a head sees of the texts of one part; `model` has read "names" or "nothing"."""
+        """The features that a head sees of one part of the texts; `model` has read "names" or "nothing"."""
         return self.deal.part(self.read[model][..., HEADS[head]], part)
 
     def learn(
@@ -81,7 +81,7 @@ class Contest:
         return accuracy(answer(self.features(model, head, "test"), weights), self.deal.truth("test")).numpy()
 
     def gains(
-        self, model: str, head: str, labels: Labels, rule: Callable = gain_and_misfit, runs: int = 6
+        self, model: str, head: str, labels: Labels, rule: Callable = gain_and_misfit, runs: int = 5
     ) -> Float[np.ndarray, "R 3"]:
         """Gain, misfit and overlap of least-squares students, in the squared error on the student's own texts."""
         features = with_constant(self.features(model, head, "student")[:runs]).double().numpy()

@@ -8,7 +8,7 @@ from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
 def recovered(truth, weak, student, ceiling):
-    """The share of the gap that the student closes: 0/1 answers and true labels, four [N] -> number."""
+    """The share of the gap that is closed, from 0/1 answers and true labels: four [N] -> number."""
     w, s, c = (np.mean(answers == truth) for answers in (weak, student, ceiling))
     return (s - w) / (c - w)
 

@@ -15,7 +15,7 @@ from kd_lab.measure import mean_interval, performance_gap_recovered
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER
 
-KNOWN = {"nothing": "0", "120 steps": "120", "everything": "all"}
+KNOWN = {"nothing": "0", "for 120 steps": "120", "everything": "all"}
 ARMS = {
     "weak": BASELINE,
     "student": STUDENT,
@@ -80,7 +80,7 @@ def knowledge_explorer(stored: Results) -> Explorer:
         update=update,
         presets={
             "wide head": {"head": "wide"},
-            "half-read": {"it has read": "120 steps"},
+            "half-read": {"it has read": "for 120 steps"},
             "knows nothing": {"it has read": "nothing"},
             "nearly a coin": {"teacher": "nearly a coin"},
         },
@@ -97,14 +97,14 @@ def capacity_explorer(stored: Results) -> Explorer:
 
     def create(figure) -> dict[str, Any]:
         axes = figure.subplots()
-        axes.set(xscale="log", xlim=(800, 1.3e6), ylim=(3.1, 4.0), ylabel="held-out bits per character")
+        axes.set(xscale="log", xlim=(800, 1.3e6), ylim=(2.9, 3.7), ylabel="held-out bits per character")
         axes.set_xlabel("weights of the teacher")
         own = [stored.capacity(size, 200, "teacher").mean() for size in SIZES]
         axes.plot(x, own, **TEACHER.points, label="teacher")
         student = axes.errorbar(x, 0 * x + 3.5, 0.01 + 0 * x, capsize=3, label="its student", **STUDENT.points)
         labels = axes.plot([800, 1.3e6], [3.5, 3.5], **BASELINE.line, label="student of labels")[0]
         here = axes.axvline(x[0], color="#dddddd", linewidth=14, zorder=0)
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right")
         return {"student": student, "labels": labels, "here": here}
 
     def update(artists: dict[str, Any], size: str, steps: str) -> str:

@@ -29,7 +29,7 @@ def accuracy_figure(rows: Mapping[str, Runs], height: int = 270) -> Figure:
 
 
 def misfit_figure(groups: Mapping[str, Float[np.ndarray, "R 3"]]) -> Figure:
-    """What students gain on their teacher against their misfit, a marker per run, with the line gain = misfit."""
+    """The gain of students on their teacher against their misfit, a marker per run, with the line gain = misfit."""
     looks = (STUDENT, DIVERGENCES["jsd"], BASELINE)
     figure = new_figure(760, 340)
     with course_style():
@@ -52,7 +52,7 @@ def confidence_figure(pairs: Mapping[str, tuple[Runs, Runs]]) -> Figure:
         for axes, (label, (naive, confident)) in zip(
             figure.subplots(1, len(pairs), sharey=True), pairs.items(), strict=True
         ):
-            axes.plot([0, 1], [naive, confident], color="#bbbbbb", linewidth=1)
+            axes.plot([0, 1], [naive, confident], color="#bbbbbb", linewidth=1, linestyle="-")
             for place, values, look in ((0, naive, BASELINE), (1, confident, STUDENT)):
                 axes.plot(np.full(len(values), place), values, look.marker, color=look.color, markerfacecolor="none")
             axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")

@@ -80,7 +80,7 @@ predict("10.a")
 # %%
 @exercise("10.1")
 def recovered(truth, weak, student, ceiling):
-    """The share of the gap that the student closes: 0/1 answers and true labels, four [N] -> number."""
+    """The share of the gap that is closed, from 0/1 answers and true labels: four [N] -> number."""
     ...
 
 
@@ -168,7 +168,7 @@ knowledge.filmstrip([{}, "wide head", "half-read", "nearly a coin"])
 #
 # $$\text{gain}=\text{misfit}-2\,\langle w-s,\;t-\hat t\,\rangle .$$
 #
-# If the student can say the truth, $t=\hat t$, we have Pythagoras' theorem, and gain *is* misfit (Charikar et al. 2024 prove the inequality for every convex set of students).
+# If the student can say the truth, $t=\hat t$, we have Pythagoras' theorem, and gain *is* misfit (Charikar et al. 2024 prove that gain is at least misfit for every convex set of students that holds the truth).
 # If not, the **overlap** $\langle w-s,t-\hat t\rangle$ counts against it: it is truth that the teacher had and the student could not follow.
 
 # %%
@@ -365,7 +365,7 @@ claim(
 # %% [markdown]
 # **In the wild.** Burns et al. finetuned GPT-4 with labels of a GPT-2-level model and the confidence loss, and report "close to GPT-3.5-level performance on NLP tasks" (abstract).
 # [EleutherAI](https://blog.eleuther.ai/weak-to-strong/) repeated it with Qwen1.5 0.5B and Llama 3 8B on 21 data sets: of the changes they tried, the confidence loss alone showed "possible signs of consistently improving".
-# The [released code](https://github.com/openai/weak-to-strong/blob/15a0fab38b253713b407ebe5db92fe4bb0f69a76/weak_to_strong/loss.py) takes its threshold from a single batch, and its α does not rise smoothly: it goes to a tenth of its final value and then jumps, as a [pull request](https://github.com/openai/weak-to-strong/pull/33) says that is still open.
+# The [released code](https://github.com/openai/weak-to-strong/blob/15a0fab38b253713b407ebe5db92fe4bb0f69a76/weak_to_strong/loss.py) takes its threshold from a single batch, and its α does not rise smoothly: it goes to a tenth of its final value and then jumps, as a [pull request](https://github.com/openai/weak-to-strong/pull/33) points out.
 # What does not carry over: they train all weights; we train a head, narrow or wide.
 #
 # ## 4 · Is a larger teacher a better one?
@@ -387,26 +387,40 @@ teachers_explorer.show()
 teachers_explorer.filmstrip([{}, "largest", "longer", "largest, longer"])
 
 # %% tags=["hide-input"]
-long = {size: stored.capacity(size, 600) for size in SIZES}
-first_step, last_step = long["1K"] - long["8K"], long["0.8M"] - long["105K"]
-reveal("10.e", right=1 if last_step.mean() < 0.03 else 2)
+short, long = ({size: stored.capacity(size, steps) for size in SIZES} for steps in (200, 600))
+still = long["0.8M"] - long["105K"]
+reveal(
+    "10.e",
+    right=0 if still.mean() < -0.03 else 1 if still.mean() < 0.03 else 2,
+    largest=long["0.8M"].mean(),
+    next=long["105K"].mean(),
+)
 claim(
     "C10b",
     "From 1K to 8K weights a larger teacher makes a better student.",
-    first_step,
-    unit="bits per character less",
+    long["1K"] - long["8K"],
+    unit="bits per character less, after 600 steps",
     above=0,
 )
 claim(
     "C10b",
-    "From 105K to 0.8M weights size does not harm the student: there is a knee, and no reversal.",
-    last_step,
-    unit="bits per character more with the larger teacher",
+    "After short training the curve has a knee: from 105K to 0.8M weights it is level.",
+    short["0.8M"] - short["105K"],
+    unit="bits per character more with the larger teacher, after 200 steps",
+    above=-0.03,
     below=0.03,
+)
+claim(
+    "C10b",
+    "After longer training the largest teacher is the best: there is no reversal.",
+    still,
+    unit="bits per character more with the larger teacher, after 600 steps",
+    below=0,
 )
 
 # %% [markdown]
-# A student of 8K weights can say only so much. Once its teacher is near enough to the names, what is left is the student's own limit.
+# The knee is a saturation: what a student can take up in 200 steps, a teacher of 105K weights has to offer.
+# Given more steps, it takes more from a better teacher; from teachers of its own size or less it would now do better with labels.
 #
 # **Looking for the reversal.** The same student and 300 names, read for 600 steps by everyone.
 # A teacher of 105K weights learns 300 names by heart in that time. One that is *stopped at its best* has the weights of the moment when its held-out bits were lowest.
@@ -527,7 +541,7 @@ claim(
     repeated.min() / single.min(),
     unit="of the error of the best single fit",
     holds=0.85 < repeated.min() / single.min() < 1,
-)  # fmt: skip
+)
 
 # %% [markdown]
 # So all three ways are one: the student leaves out something that its teacher says, and what it leaves out is more error than truth.

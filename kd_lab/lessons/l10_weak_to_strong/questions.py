@@ -4,11 +4,11 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "10.a": Prediction(
-        "A strong model has read the names; a weak teacher, right in 63 of 100 texts, labels 2,000 for it. A head that "
-        "reads only the strong model's surprise learns from these labels. It will be right in about …",
-        options=("55 of 100", "63 of 100, like its teacher", "70 of 100", "80 of 100"),
-        right="80 of 100",
-        because="It was right in {student:.0%}: {pgr:.0%} of the gap to true labels.",
+        "One of the three students has read names and has a narrow head, one has read names and has a wide head, one "
+        "has read nothing. Which is student 3, which is nearly as good as with true labels?",
+        options=("read names, narrow head", "read names, wide head", "read nothing, wide head"),
+        right="read names, narrow head",
+        because="It is right in {student:.0%} of the texts; that is {pgr:.0%} of the gap to true labels.",
     ),
     "10.b": Prediction(
         "A student disagrees with its labels. When is that a gain?",
@@ -38,9 +38,10 @@ PREDICTIONS = {
         because="It went up in {up} of {runs} runs, and {below} ended below a coin toss.",
     ),
     "10.e": Prediction(
-        "A student of 8K weights learns from teachers of 1K to 0.8M weights that have read all names. With the size of "
-        "the teacher, its bits per character …",
+        "A student of 8K weights learns for 600 steps from teachers of 1K to 0.8M weights that have read all names. "
+        "With the size of the teacher, its bits per character …",
         options=("fall all the way", "fall, then stay level", "fall, then rise again"),
+        because="From the largest teacher it needs {largest:.2f} bits, from the next {next:.2f}.",
     ),
     "10.f": Prediction(
         "A smoother is fitted to its own answers, round after round, and learns nothing new. Its error …",

@@ -40,7 +40,7 @@ def spellings(world: World, seed: int = 0) -> Int[Tensor, "N 2 L"]:
 
 @torch.no_grad()
 def readings(model: GPT, texts: Int[Tensor, "N 2 L"]) -> Float[Tensor, "N 2 K"]:
-    """What a model makes of each text: its hidden features (mean and last), then three numbers of surprise.
+    """A model's view of each text: its hidden features (mean and last), then three numbers of surprise.
 
     Each of the K numbers is shifted and scaled to mean 0 and variance 1 over all texts.
     """

@@ -35,8 +35,8 @@ def test_confidence_amplifies_and_saves_no_wide_head(found, words):
 
 
 @pytest.mark.claim("C10b")
-@pytest.mark.parametrize("words", ["From 1K to 8K", "there is a knee"])
-def test_good_teachers_saturate(found, words):
+@pytest.mark.parametrize("words", ["From 1K to 8K", "the curve has a knee", "there is no reversal"])
+def test_good_teachers_saturate_and_do_not_reverse(found, words):
     assert one(found["C10b"], words).verdict == "holds"
 
 
