@@ -13,7 +13,7 @@ from kd_lab.lessons.l10_weak_to_strong.spelling import WEAK
 from kd_lab.lessons.l10_weak_to_strong.teachers import weights_of
 from kd_lab.measure import mean_interval, performance_gap_recovered
 from kd_lab.viz import Choice, Explorer, Slider
-from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER
+from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER
 
 KNOWN = {"nothing": "0", "for 120 steps": "120", "everything": "all"}
 ARMS = {
@@ -53,7 +53,7 @@ def knowledge_explorer(stored: Results) -> Explorer:
             arm: axes.errorbar(x + 0.02 * i, 0.6 + 0 * x, 0.01 + 0 * x, capsize=3, label=SAID[arm], **look.points)
             for i, (arm, look) in enumerate(ARMS.items())
         }
-        here = axes.axvline(0, color="#dddddd", linewidth=14, zorder=0)
+        here = axes.plot([0], [0.463], "^", color=INK, markersize=9)[0]
         axes.legend(loc="upper left", ncols=2)
         return {"marks": marks, "here": here}
 
@@ -61,7 +61,7 @@ def knowledge_explorer(stored: Results) -> Explorer:
         rows = {arm: [stored.accuracies(KNOWN[one], teacher, head, arm) for one in KNOWN] for arm in ARMS}
         means = {arm: _move(artists["marks"][arm], values) for arm, values in rows.items()}
         place = list(KNOWN).index(known)
-        artists["here"].set_xdata([place, place])
+        artists["here"].set_xdata([place])
         weak, student, ceiling = (float(means[arm][place]) for arm in ("weak", "student", "ceiling"))
         what = f"A strong model that has read {known}, with a {head} head, is right in {student:.0%} of the texts"
         if ceiling <= weak:
@@ -103,8 +103,8 @@ def capacity_explorer(stored: Results) -> Explorer:
         axes.plot(x, own, **TEACHER.points, label="teacher")
         student = axes.errorbar(x, 0 * x + 3.5, 0.01 + 0 * x, capsize=3, label="its student", **STUDENT.points)
         labels = axes.plot([800, 1.3e6], [3.5, 3.5], **BASELINE.line, label="student of labels")[0]
-        here = axes.axvline(x[0], color="#dddddd", linewidth=14, zorder=0)
-        axes.legend(loc="upper right")
+        here = axes.plot([x[0]], [2.925], "^", color=INK, markersize=9)[0]
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 0.08))
         return {"student": student, "labels": labels, "here": here}
 
     def update(artists: dict[str, Any], size: str, steps: str) -> str:
@@ -112,7 +112,7 @@ def capacity_explorer(stored: Results) -> Explorer:
         mean = _move(artists["student"], [stored.capacity(one, number) for one in SIZES])
         labels, place = stored.capacity("labels", number).mean(), SIZES.index(size)
         artists["labels"].set_ydata([labels, labels])
-        artists["here"].set_xdata([x[place], x[place]])
+        artists["here"].set_xdata([x[place]])
         return (
             f"After {steps} steps the student of the teacher with {size} weights needs {mean[place]:.3f} bits per "
             f"character, {abs(labels - mean[place]):.3f} {'less' if mean[place] < labels else 'more'} than with "
@@ -150,7 +150,7 @@ def rounds_explorer(curve: Curve, seed: int = 0) -> Explorer:
         errors = right.plot(every, 0 * every, **STUDENT.points | {"markersize": 4})[0]
         here = right.plot([1], [0], "o", color=STUDENT.color, markersize=10)[0]
         right.axhline(best, **TEACHER.line, label="best single fit")
-        right.set(xlim=(0, 21), ylim=(0, 0.2), xlabel="rounds", title="expected squared error")
+        right.set(xlim=(0, 21), ylim=(0, 0.3), xlabel="rounds", title="expected squared error")
         right.legend(loc="upper right")
         return {"teacher": teacher, "student": student, "errors": errors, "here": here}
 
@@ -159,8 +159,8 @@ def rounds_explorer(curve: Curve, seed: int = 0) -> Explorer:
         artists["teacher"].set_ydata(curve.fit(readings, strength))
         artists["student"].set_ydata(curve.fit(readings, strength, rounds))
         errors = np.array([curve.expected_error(strength, int(one)) for one in every])
-        artists["errors"].set_ydata(np.minimum(errors, 0.3))
-        artists["here"].set_data([rounds], [min(errors[rounds - 1], 0.3)])
+        artists["errors"].set_ydata(np.minimum(errors, 0.4))
+        artists["here"].set_data([rounds], [min(errors[rounds - 1], 0.4)])
         return (
             f"At λ = {strength:.3g} the first fit has an expected error of {errors[0]:.3f}, the fit of round {rounds} "
             f"{errors[rounds - 1]:.3f}; the best single fit at any λ has {best:.3f}."

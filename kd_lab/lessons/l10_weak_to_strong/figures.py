@@ -22,7 +22,7 @@ def accuracy_figure(rows: Mapping[str, Runs], height: int = 270) -> Figure:
     figure = new_figure(760, height)
     with course_style():
         axes = figure.subplots()
-        draw_seeds(axes, rows, looks)
+        draw_seeds(axes, {label: values.tolist() for label, values in rows.items()}, looks)
         axes.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
         axes.set(xlim=(0.45, 0.9), xlabel="share of right answers; ½ is a coin toss")
     return figure

@@ -139,10 +139,10 @@ claim(
 
 # %% [markdown]
 # Student 3's labels do not teach it spelling. It can spell; the labels only say *which* of the things it knows is asked for.
-# Student 2 knows the same, but its head has 260 weights for 2,000 labels, and enough of them to write down the teacher's mistakes.
+# Student 2 knows the same, but its head has 260 weights for 2,000 labels: enough freedom to follow them, mistakes included.
 # Student 1 is the same network before it has read anything.
 #
-# **Explore.** Change what the strong model has read, its teacher, and its head. (Stored runs, eight deals of the texts; the lesson comes to α below.)
+# **Explore.** Change what the strong model has read, its teacher, and its head. (Stored runs; the texts are dealt anew in each of eight. α is the subject of section 3.)
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10_weak_to_strong.explorers import knowledge_explorer
@@ -377,7 +377,7 @@ claim(
 predict("10.e")
 
 # %% [markdown]
-# **Explore.** Teachers that have read all 18,012 names; three seeds of the student for each.
+# **Explore.** Teachers that have read all 18,012 names for 600 steps; the largest is the one that ships with the course, which has read them for longer. Three seeds of the student for each.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10_weak_to_strong.explorers import SIZES, capacity_explorer
@@ -419,11 +419,11 @@ claim(
 )
 
 # %% [markdown]
-# The knee is a saturation: what a student can take up in 200 steps, a teacher of 105K weights has to offer.
-# Given more steps, it takes more from a better teacher; from teachers of its own size or less it would now do better with labels.
+# The knee is a saturation: in 200 steps the student takes up no more than a teacher of 105K weights can give.
+# Given more steps it takes more from a better teacher, while one of its own size is no better than the labels.
 #
 # **Looking for the reversal.** The same student and 300 names, read for 600 steps by everyone.
-# A teacher of 105K weights learns 300 names by heart in that time. One that is *stopped at its best* has the weights of the moment when its held-out bits were lowest.
+# A teacher of 105K weights learns 300 names by heart in that time. One that is *stopped at its best* has the weights of the moment when its held-out bits were lowest. (They are the same held-out names on which all are judged, which flatters it a little.)
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10_weak_to_strong.figures import few_figure, few_table
@@ -563,7 +563,7 @@ claim(
 # 1. PGR is the share of the gap between weak teacher and ceiling that is closed; all three are judged by the truth.
 # 2. Gain is misfit less twice the overlap. A student gains if it knows the task, and cannot say the teacher's errors.
 # 3. The confidence loss amplifies what the student leans to. With a narrow head and a weak teacher it helps; it can also ruin a run.
-# 4. With good teachers size saturates. The reversal came from teachers trained beyond their best, and stopping them removed it.
+# 4. A larger good teacher did no harm; after short training its lead saturates. The reversal came from teachers trained beyond their best, and stopping them removed it.
 # 5. A student exceeds its teacher by leaving out error: noise that averages out, or detail that a further round of smoothing removes.
 #
 # ## Quiz

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from kd_lab.methods import distill, labels_only
@@ -75,7 +75,7 @@ class Deal:
         rows = [torch.randperm(pairs, generator=torch.Generator().manual_seed(run)) for run in runs]
         return cls(torch.stack(rows))
 
-    def part(self, read: Float[Tensor, "N 2 *K"], which: str) -> Float[Tensor, "R M *K"]:
+    def part(self, read: Shaped[Tensor, "N 2 *K"], which: str) -> Shaped[Tensor, "R M *K"]:
         """The readings of one part of the texts: "teacher", "student" or "test"; pair by pair."""
         first, second = FOR_TEACHER, FOR_TEACHER + FOR_STUDENT
         bounds = {"teacher": slice(0, first), "student": slice(first, second), "test": slice(second, None)}
