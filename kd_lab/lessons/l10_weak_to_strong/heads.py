@@ -25,8 +25,6 @@ def train_heads(
     alpha: float = 0.0,
     loss: Loss = confidence_loss,
     seed: int = 0,
-    start: Float[Tensor, "R K+1"] | None = None,
-    watch: Callable[[int, Tensor], None] | None = None,
 ) -> Float[Tensor, "R K+1"]:
     """Heads that learn from labels by the confidence loss, one per run; α = 0 is plain cross-entropy.
 
@@ -39,12 +37,10 @@ def train_heads(
         alpha: the final share of the student's own answer, reached after a fifth of the steps.
         loss: as in exercise 10.3.
         seed: of the batches, which are the same for every arm.
-        start: weights to begin with; zeros by default.
-        watch: called with the step and the weights after each step.
     """
     features, chance = with_constant(features), torch.Generator().manual_seed(seed)
     runs, texts, width = features.shape
-    weights = (torch.zeros(runs, width) if start is None else start.clone()).requires_grad_()
+    weights = torch.zeros(runs, width, requires_grad=True)
     optimizer, answers, called = torch.optim.Adam([weights], lr=RATE), [], 1 - labels.mean(1)
     rows = torch.arange(runs)[:, None]
     for step in range(1, STEPS + 1):
@@ -57,8 +53,6 @@ def train_heads(
         optimizer.zero_grad()
         (runs * mean).backward()  # each run has the gradient of the mean over its own texts
         optimizer.step()
-        if watch is not None:
-            watch(step, weights.detach())
     return weights.detach()
 
 

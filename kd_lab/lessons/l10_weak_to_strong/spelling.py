@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from kd_lab.methods import distill, labels_only
 from kd_lab.models import GPT, GPTConfig
@@ -87,6 +87,6 @@ class Deal:
         return self.part(pairs, which)
 
 
-def untrained(model: nn.Module, seed: int = 1) -> GPT:
+def untrained(model: GPT, seed: int = 1) -> GPT:
     """A model of the same shape that has read nothing."""
     return GPT(model.config, seed=seed).eval()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kd_lab.lessons.l10_weak_to_strong.contest import Contest, overlap
 from kd_lab.lessons.l10_weak_to_strong.exercises import gain_and_misfit
@@ -68,12 +69,15 @@ def test_runs_that_are_trained_together_are_trained_alike():
     assert (accuracy(answer(features, fit_teacher(features, labels)), labels) > 0.9).all()
 
 
-def test_a_watched_run_is_seen_at_each_step_and_begins_where_it_is_told():
-    features, labels, seen = torch.zeros(2, 70, 1), torch.ones(2, 70), []
-    start = torch.tensor([[0.5, 0.0], [0.5, 0.0]])
-    train_heads(features, labels, start=start, watch=lambda step, weights: seen.append((step, weights[0, 0].item())))
-    assert [step for step, _ in seen] == list(range(1, 301))
-    assert {value for _, value in seen} == {0.5}  # a feature that is always 0 has no gradient
+def test_confidence_moves_the_head_and_no_share_of_it_is_plain_cross_entropy():
+    chance = torch.Generator().manual_seed(1)
+    features, labels = torch.randn(2, 90, 3, generator=chance), torch.rand(2, 90, generator=chance)
+    plain, sure = train_heads(features, labels), train_heads(features, labels, alpha=0.75)
+    assert not plain.allclose(sure, atol=1e-3)
+    unread = train_heads(
+        features, labels, loss=lambda logits, weak, share, cuts: F.binary_cross_entropy_with_logits(logits, weak)
+    )
+    torch.testing.assert_close(plain, unread, atol=1e-4, rtol=1e-4)
 
 
 def test_spoilt_labels_are_spoilt_as_said():
