@@ -221,7 +221,7 @@ from kd_lab.lessons.l10_weak_to_strong.figures import misfit_figure
 
 show(
     misfit_figure(groups),
-    "Least-squares students of the weak teacher's probabilities, six runs each. A student that knows gains about as much as it disagrees. The one that knows nothing disagrees just as much, and loses: what it leaves out of the labels was true.",
+    "Least-squares students of the weak teacher's probabilities, a marker per run. A student that knows gains about as much as it disagrees. The one that knows nothing disagrees just as much, and loses: what it leaves out of the labels was true.",
     alt="Gain against misfit. Narrow students that have read names lie near the diagonal; wide ones near its beginning; those that have read nothing lie below zero.",
 )
 knows, ignores = groups["has read names, narrow"], groups["has read nothing, narrow"]

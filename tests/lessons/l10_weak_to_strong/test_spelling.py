@@ -1,10 +1,12 @@
 """The task of lesson 10: misspellings differ by one exchange, parts do not overlap, readings are what they say."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from kd_lab.lessons.l10_weak_to_strong.contest import Contest, overlap
+from kd_lab.classroom.diagnosis import find_exercise
+from kd_lab.lessons.l10_weak_to_strong.contest import Contest, overlap, span
 from kd_lab.lessons.l10_weak_to_strong.exercises import gain_and_misfit
 from kd_lab.lessons.l10_weak_to_strong.heads import accuracy, answer, fit_teacher, train_heads
 from kd_lab.lessons.l10_weak_to_strong.spelling import (
@@ -97,6 +99,19 @@ def test_gain_is_misfit_less_twice_the_overlap():
     )
     gain, misfit = gain_and_misfit(features, weak, truth)
     assert gain == pytest.approx(misfit - 2 * overlap(features, weak, truth))
+
+
+def test_a_span_has_no_dependence_and_writes_the_same():
+    chance = np.random.default_rng(0)
+    features, labels = chance.standard_normal((20, 3)), chance.standard_normal(20)
+    dependent = np.column_stack([features, features.sum(1)])
+    free = span(dependent)
+    assert free.shape == (20, 3)
+    np.testing.assert_allclose(free.T @ free, 20 * np.eye(3), atol=1e-9)
+    expected = dependent @ np.linalg.lstsq(dependent, labels, rcond=None)[0]
+    np.testing.assert_allclose(free @ np.linalg.lstsq(free, labels, rcond=None)[0], expected, atol=1e-9)
+    for answer in find_exercise("10.2").unusual:
+        assert answer(free, labels, labels**2) == pytest.approx(gain_and_misfit(free, labels, labels**2))
 
 
 def test_a_model_of_the_same_shape_knows_nothing():
