@@ -33,6 +33,7 @@ CAPABILITIES = {  # files and lines that each has added
     "cache keys that hash functions with their arguments": (1, 150),
     "scales, softcaps and labels in the linear loss": (1, 280),
     "checkpoints that refuse impossible names and clear killed writes; tensors without numbers refused": (0, 20),
+    "the share of a performance gap that a student recovers": (0, 45),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
     "few logits without autograd's operations, one more token without modules, sizes before models": (2, 500),
     "a diffusion on the plane with its exact score": (1, 165),

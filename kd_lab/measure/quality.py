@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from kd_lab.arguments import Model, checked
@@ -83,6 +84,41 @@ def distinct(texts: Sequence[str], n: int = 2) -> float:
     if not grams:
         raise ValueError(f"none of {len(texts)} texts has {n} characters; expected longer texts, or a smaller n")
     return len(set(grams)) / len(grams)
+
+
+Score = float | int | np.ndarray
+
+
+@checked
+def performance_gap_recovered(weak: Score, student: Score, ceiling: Score) -> Score:
+    """PGR = (student − weak) / (ceiling − weak): the share of a gap that a student closes with a weak teacher's labels.
+
+    Args:
+        weak: the teacher's score, such as its accuracy on held-out texts, or one per run, [...].
+        student: of the strong student that learned from the teacher's labels.
+        ceiling: of the same student after the same training with true labels.
+
+    Returns:
+        0 for a student that is no better than its teacher, 1 for one as good as with true labels; below 0 for one that
+        is worse than its teacher. One number per run.
+
+    Raises:
+        ValueError: the ceiling is not above the teacher, so that there is no gap to recover.
+
+    >>> round(performance_gap_recovered(weak=0.7, student=0.85, ceiling=0.9), 3)
+    0.75
+
+    Source: Burns et al. (2023), arXiv:2312.09390, section 3.
+    """
+    gap = np.asarray(ceiling, dtype=np.float64) - weak
+    if not (gap > 0).all():
+        raise ValueError(
+            f"ceiling is {ceiling} and weak is {weak}; expected a ceiling above the weak teacher in every run: scores "
+            "are better where they are higher (negate a loss), and a student that true labels lift no higher than its "
+            "teacher has no gap to recover"
+        )
+    recovered = (np.asarray(student, dtype=np.float64) - weak) / gap
+    return recovered if recovered.ndim else float(recovered)
 
 
 ROWS_PER_PASS = 1024

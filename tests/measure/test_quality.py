@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from kd_lab.measure import (
     gap_by_position,
     gradient_angle,
     gradient_of,
+    performance_gap_recovered,
     sampled_gap_by_position,
     sequence_kl,
 )
@@ -125,3 +127,18 @@ def test_agreement_needs_something_to_count():
     batch = Batch(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="none of the 2 positions counts"):
         agreement(TEACHER, TEACHER, batch)
+
+
+def test_a_performance_gap_is_recovered_between_nothing_and_all():
+    assert performance_gap_recovered(0.6, 0.6, 0.9) == 0
+    assert performance_gap_recovered(0.6, 0.9, 0.9) == pytest.approx(1)
+    assert performance_gap_recovered(0.6, 0.5, 0.8) == pytest.approx(-0.5)
+    assert performance_gap_recovered(-4.0, -3.5, -3.0) == pytest.approx(0.5)  # losses, negated
+    runs = performance_gap_recovered(np.array([0.5, 0.6]), np.array([0.7, 0.75]), np.array([0.9, 0.9]))
+    np.testing.assert_allclose(runs, [0.5, 0.5])
+
+
+@pytest.mark.parametrize(("weak", "ceiling"), [(0.9, 0.8), (0.7, 0.7), (np.array([0.5, 0.8]), np.array([0.6, 0.8]))])
+def test_without_a_gap_nothing_can_be_recovered(weak, ceiling):
+    with pytest.raises(ValueError, match="no gap to recover"):
+        performance_gap_recovered(weak, 0.75, ceiling)

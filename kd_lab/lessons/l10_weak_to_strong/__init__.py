@@ -1,0 +1,1 @@
+"""Lesson 10 · Weak to strong, and the capacity gap."""
