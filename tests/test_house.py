@@ -33,6 +33,7 @@ CAPABILITIES = {  # files and lines that each has added
     "cache keys that hash functions with their arguments": (1, 150),
     "scales, softcaps and labels in the linear loss": (1, 280),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
+    "a world with a verifier, reinforcement by it (GRPO), and pass@k": (3, 400),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,
         920,
@@ -51,6 +52,7 @@ FOR_ONE_LESSON = {
     "kd_lab.compress.": "one subject, taught in one lesson; its parts are a library for models of one's own",
     "kd_lab.methods.": "a recipe stands beside its siblings, in whichever lesson it is taught",
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
+    "kd_lab.measure.pass_at_k": "measures any model whose texts can be verified",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }

@@ -3,6 +3,7 @@
 from kd_lab.measure.exact import conditionals, every_text, gap_by_position, joint, reach, sequence_kl
 from kd_lab.measure.exposure import exact_excess_error, excess_error, gap_by_pair, pair_reach, sampled_gap_by_position
 from kd_lab.measure.interval import mean_interval
+from kd_lab.measure.pass_at_k import pass_at_k
 from kd_lab.measure.quality import bits_per_character, calibration_error, distinct
 from kd_lab.measure.spread import gradient_angle, gradient_of, mean_and_variance, root_mean_square_error
 
@@ -22,6 +23,7 @@ __all__ = [
     "mean_and_variance",
     "mean_interval",
     "pair_reach",
+    "pass_at_k",
     "reach",
     "root_mean_square_error",
     "sampled_gap_by_position",
