@@ -22,7 +22,7 @@ TEXTS = 64  # of a step of distillation
 GROUPS, GROUP_SIZE = 16, 8  # of a step of GRPO
 TRAIN = 3  # token passes: forward one, backward two
 COOLING = 0.3  # the share of the steps over which the learning rate falls
-TRACE_STEPS = 300  # steps on traces that the budget pays for
+TRACE_STEPS = 360  # steps on traces that the budget pays for
 
 BASES = {"weak": 0.15, "warm": 0.45}
 """A base is the student as it first writes this share of right answers, drawn at temperature 1."""
@@ -92,7 +92,7 @@ def teach(
     Args:
         name: of ARMS.
         base: the beginning; it stays as it is.
-        teacher: judges the student's own traces; read by "opd" alone, since the others have the teacher's texts or none.
+        teacher: judges the student's own traces; read by "opd" alone.
         seed: of everything drawn.
         evaluate: called after so many `points` along the way.
     """
