@@ -167,7 +167,8 @@ ADVANTAGES = Exercise(
         ),
         Mistake(
             "across the problems",
-            "The mean is taken over the first axis: it compares the i-th texts of different problems. A group is a row.",
+            "The mean is taken over the first axis: it compares the i-th texts of different problems. "
+            "A row is a group.",
             lambda rewards: _guarded(rewards - rewards.mean(0), rewards.std(0, unbiased=False)),
         ),
         Mistake(
@@ -185,8 +186,8 @@ ADVANTAGES = Exercise(
         ),
         Mistake(
             "÷ (G − 1)",
-            "The deviation divides by G − 1, as an estimate from a sample does, and as torch's `std` does unless told "
-            "otherwise. Asked for is that of the group itself, ÷ G.",
+            "The deviation divides by G − 1, as an estimate from a sample does, and as torch's `std` does unless "
+            "told otherwise. Asked for is that of the group itself, ÷ G.",
             lambda rewards: _guarded(rewards - rewards.mean(1, keepdim=True), rewards.std(1, keepdim=True)),
         ),
         Mistake(
@@ -196,8 +197,8 @@ ADVANTAGES = Exercise(
         ),
         Mistake(
             "0/0",
-            "A group whose rewards all agree gives NaN: its deviation is 0. Such a group teaches nothing; its advantages "
-            "are 0.",
+            "A group whose rewards all agree gives NaN: its deviation is 0. Such a group teaches nothing; its "
+            "advantages are 0.",
             lambda rewards: (rewards - rewards.mean(1, keepdim=True)) / rewards.std(1, keepdim=True, unbiased=False),
         ),
         Mistake(
@@ -239,8 +240,8 @@ PASS_AT = Exercise(
     reference=pass_at,
     unusual=(pass_by_a_product, pass_by_first_success),
     explanation=(
-        "Count the choices in which all k are wrong. `comb(a, k)` is 0 for k > a, so that with fewer than k wrong texts "
-        "the chance is 1. For large n the library takes the product of k fractions instead, which never overflows."
+        "Count the choices in which all k are wrong. `comb(a, k)` is 0 for k > a, so that with fewer than k wrong "
+        "texts the chance is 1. For large n the library takes the product of k fractions, which never overflows."
     ),
     cases=(
         Case("one right of four, one pick", lambda: (1, 4, 1)),

@@ -114,11 +114,10 @@ def pass_explorer(runs: Runs) -> Explorer:
     def update(artists, doublings: int, base: str, counted: str) -> str:
         found = {}
         for way in ways:
-            mean = runs.passes(base, way, of[counted]).mean(0)
-            artists["lines"][way].set_ydata(mean)
-            found[way] = (
-                f"{LOOKS[way].label} {mean[doublings]:.3f} ± {mean_interval(runs.passes(base, way, of[counted])[:, doublings])[1]:.3f}"
-            )
+            passes = runs.passes(base, way, of[counted])
+            artists["lines"][way].set_ydata(passes.mean(0))
+            mean, half_width = mean_interval(passes[:, doublings])
+            found[way] = f"{LOOKS[way].label} {mean:.3f} ± {half_width:.3f}"
         artists["at"].set_xdata([ks[doublings]] * 2)
         return (
             f"With {ks[doublings]} texts per problem, counting {counted}, from the {base} base: "

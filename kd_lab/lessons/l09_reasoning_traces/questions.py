@@ -15,8 +15,8 @@ PREDICTIONS = {
             "traces alone",
         ),
         because=(
-            "After the same compute: traces {traces:.2f}, on-policy distillation {opd:.2f}, GRPO {rl:.2f}, answers alone "
-            "{answers:.2f}."
+            "After the same compute: traces {traces:.2f}, on-policy distillation {opd:.2f}, GRPO {rl:.2f}, answers "
+            "alone {answers:.2f}."
         ),
     ),
     "09.b": Prediction(
@@ -26,7 +26,10 @@ PREDICTIONS = {
             "the base, clearly",
             "they are within 0.03 of each other",
         ),
-        because="At k = 1 they are {base_one:.2f} (base) and {rl_one:.2f} (GRPO), at k = 64 {base_all:.3f} and {rl_all:.3f}.",
+        because=(
+            "At k = 1 they are {base_one:.2f} (base) and {rl_one:.2f} (GRPO), at k = 64 {base_all:.3f} and "
+            "{rl_all:.3f}."
+        ),
     ),
     "09.c": Prediction(
         (
@@ -39,15 +42,15 @@ PREDICTIONS = {
             "nearly always",
         ),
         because=(
-            "It is right on {right:.1%} of them. A filter takes wrong texts away; it adds no right ones. On these problems "
-            "nothing was left."
+            "It is right on {affected:.1%} of them. A filter takes wrong texts away; it adds no right ones. On these "
+            "problems next to nothing was left."
         ),
     ),
 }
 
 QUIZ = (
     Question(
-        "Why does a weak base learn nothing from a verifier here, though three groups in four hold right and wrong answers?",
+        ("Why does a weak base learn nothing from a verifier here, though most groups hold right and wrong answers?"),
         {
             "most of its right answers are lucky": "The reward then praises the wrong steps that led there by chance.",
             "its groups are all wrong, so that no advantage is left": "Most groups are mixed: there is an advantage.",
@@ -74,7 +77,7 @@ QUIZ = (
         right="made frequent what the base could write already",
     ),
     Question(
-        "A teacher is right on 80 % of the problems. Its student, trained on all of its traces without limit, is right on …",
+        "A teacher is right on 80 % of the problems. Its student, trained at length on its traces, is right on …",
         {
             "about 80 %, wrong where the teacher is": "It copies what is systematic, mistakes included.",
             "more, since mistakes average out": "Random slips do; a wrong fact is the same in every text.",

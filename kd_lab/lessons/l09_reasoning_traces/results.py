@@ -36,8 +36,7 @@ class Runs:
     def curves(self, base: str, way: str) -> Float[np.ndarray, "S P"]:
         """The accuracy along the way, drawn at temperature 1; a base stays where it is."""
         points = len(self.compute)
-        rows = [self._run(base, way, seed)["curve"][:points] for seed in self.seeds]
-        return np.array([row + [row[-1]] * (points - len(row)) for row in rows], dtype=np.float64)
+        return np.array([_along(self._run(base, way, seed)["curve"], points) for seed in self.seeds], dtype=np.float64)
 
     def passes(self, base: str, way: str, of: str = "trace") -> Float[np.ndarray, "S K"]:
         """pass@k at every k of `about["ks"]`, of answers or of whole traces."""
@@ -45,9 +44,7 @@ class Runs:
 
     def traces(self, base: str, way: str) -> list[list[str]]:
         """What the first seed's student wrote greedily, at each point on each problem."""
-        points = len(self.compute)
-        shown = self._run(base, way, self.seeds[0])["shown"][:points]
-        return shown + [shown[-1]] * (points - len(shown))
+        return _along(self._run(base, way, self.seeds[0])["shown"], len(self.compute))
 
     def ceiling(self, lesson: str, after: str, measure: str) -> Float[np.ndarray, " S"]:
         """One of MEASURES of each seed, after "sft" or after "rl"; NaN where it is not defined."""
@@ -61,6 +58,11 @@ class Runs:
                 f"seeds {self.seeds}"
             )
         return self.runs[cell]
+
+
+def _along(kept: list, points: int) -> list:
+    """What was kept at each point, and last what was kept at the end; a run of one point stays there."""
+    return [*kept[: points - 1], kept[-1]] if len(kept) > 1 else kept * points
 
 
 def load_runs(path: Path = FILE) -> Runs:
