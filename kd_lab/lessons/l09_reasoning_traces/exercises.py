@@ -35,7 +35,7 @@ def judge_with_an_index(start, moves, trace, after):
 
 def judge_by_sets(start, moves, trace, after):
     """The numbers of the wrong steps first; zeros and ones."""
-    wrong = {k for k, move in enumerate(moves) if after(([start] + list(trace))[k], move) - trace[k] != 0}
+    wrong = {k for k, move in enumerate(moves) if after([start, *trace][k], move) - trace[k] != 0}
     return tuple(int(k not in wrong) for k in range(len(moves)))
 
 

@@ -11,7 +11,7 @@ from kd_lab.measure import mean_interval
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.style import INK, TEACHER
 from kd_lab.worlds import verify
-from kd_lab.worlds.moves import EQUALS, solve, verified_steps
+from kd_lab.worlds.moves import EQUALS, FACTORS, solve, verified_steps
 
 RIGHT, WRONG, NONE = "#cfe3f2", "#f6c9a8", "#ffffff"
 STEPS = 5
@@ -49,7 +49,7 @@ def trace_explorer(runs: Runs) -> Explorer:
         trace = solve(problem)
         artists.start.set_text(f"problem: {problem[0]}")
         for k, move in enumerate(problem[1:]):
-            artists.moves[k].set_text(f"× {dict(t=3, s=7, n=9)[move]}" if move in "tsn" else f"+ {move}")
+            artists.moves[k].set_text(f"× {FACTORS[move]}" if move in FACTORS else f"+ {move}")
             artists.truth[k].set_text(f"right: {trace[k]}")
         right = []
         for row, way in enumerate(WAYS):

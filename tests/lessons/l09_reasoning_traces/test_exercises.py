@@ -11,7 +11,7 @@ from kd_lab.classroom.diagnosis import diagnose, find_exercise
 
 def test_steps_may_be_judged_with_zip():
     def by_zip(start, moves, trace, after):
-        return [after(d, m) == r for d, m, r in zip([start] + trace, moves, trace)]  # noqa: B905
+        return [after(d, m) == r for d, m, r in zip([start, *trace], moves, trace)]  # noqa: B905
 
     assert diagnose(find_exercise("09.1"), by_zip) is None
 

@@ -101,7 +101,7 @@ def test_the_file_holds_every_cell_and_resumes(tmp_path):
     head = experiment.about("command")
     path = tmp_path / "runs.partial"
     assert experiment.resumed(path, head) == []
-    some = [run for run in runs.runs.values()][:2]
+    some = list(runs.runs.values())[:2]
     path.write_text("\n".join([json.dumps(head), *map(json.dumps, some), '{"cut of']), encoding="utf-8")
     assert experiment.resumed(path, head) == some
     assert len(list(experiment.missing(some))) == len(experiment.cells()) - 2
