@@ -10,7 +10,8 @@ from kd_lab.classroom.claims import claims_in
 
 CLAIMS = {
     "00": "abc", "01": "abcd", "02": "abcdefg", "03": "abcd", "03b": "efg", "04": "abc", "04b": "ad", "05": "abc",
-    "06": "abcd", "07": "abcdef", "08": "abcdefgh", "09": "abcd", "10": "abcde", "11": "abcde", "12": "", "13": "",
+    "06": "abcd", "07": "abcdef", "08": "abcdefgh", "09": "ab", "09b": "cd", "10": "abcde",
+    "11": "abcde", "12": "", "13": "",
 }  # fmt: skip
 
 

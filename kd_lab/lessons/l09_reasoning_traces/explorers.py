@@ -119,11 +119,8 @@ def pass_explorer(runs: Runs) -> Explorer:
             mean, half_width = mean_interval(passes[:, doublings])
             found[way] = f"{LOOKS[way].label} {mean:.3f} ± {half_width:.3f}"
         artists["at"].set_xdata([ks[doublings]] * 2)
-        return (
-            f"With {ks[doublings]} texts per problem, counting {counted}, from the {base} base: "
-            + "; ".join(found.values())
-            + "."
-        )
+        texts = "1 text" if ks[doublings] == 1 else f"{ks[doublings]} texts"
+        return f"With {texts} per problem, counting {counted}, from the {base} base: " + "; ".join(found.values()) + "."
 
     return Explorer(
         name="pass at k",

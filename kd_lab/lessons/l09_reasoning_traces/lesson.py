@@ -402,8 +402,8 @@ from kd_lab.lessons.l09_reasoning_traces.figures import ceiling_figure, ceiling_
 
 show(
     ceiling_figure(runs),
-    "Each marker is one of 5 seeds. Only where the right facts stood in the data, though nine times in ten the wrong ones did, can practice bring them out.",
-    alt="Three rows of markers. All traces and verified traces: near 0 before and after GRPO. One trace in ten right: near 0 before, far to the right after GRPO.",
+    "Each marker is one of 5 seeds. SFT alone never gets these problems right. What GRPO can add depends on what the student still tries: nothing after copying, something after the filter, everything where one trace in ten was right.",
+    alt="Three rows of markers, near 0 before GRPO. After GRPO: all traces still near 0, verified traces in between, one trace in ten right near 1.",
 )
 display(Markdown(ceiling_table(runs)))
 
@@ -435,10 +435,10 @@ claim(
 )
 claim(
     "C09b",
-    "Nor does it on top of verified traces.",
+    "On top of verified traces it finds some of them.",
     after_rl["filtered"],
     unit="right, of the problems that the teacher gets wrong",
-    below=0.2,
+    above=0.1,
 )
 claim(
     "C09b",
@@ -458,8 +458,9 @@ claim(
 # %% [markdown]
 # Competence is copied, and mistakes with it: nothing in a text tells a wrong fact from a right one.
 # A filter removes wrong texts and adds none.
-# And GRPO can only praise what is written: a fact that the student gives no probability is never tried.
-# Where it is tried now and then, practice finds it and makes it the rule.
+# GRPO can only praise what is written: a fact that the student never tries is never found, and the student of all traces is certain of the wrong ones.
+# The filter has taken the wrong facts away. So its student is *unsure* there, tries other digits, and practice finds some of them.
+# Where the right fact is tried one time in ten, practice makes it the rule.
 #
 # ## In the wild
 #

@@ -39,7 +39,8 @@ FOOLED = Exercise(
     reference=fooled,
     unusual=(fooled_by_counting, fooled_by_numpy),
     explanation=(
-        "The condition decides: among the answers that are *wrong*, how many pass? It is the false-positive rate of the "
+        "The condition decides: among the answers that are *wrong*, how many pass? It is the false-positive rate of "
+        "the "
         "judge. A judge who accepts everything has 1, one who accepts nothing has 0, and both are useless; so it is "
         "read beside the share of right answers that pass."
     ),
@@ -60,13 +61,15 @@ FOOLED = Exercise(
     mistakes=(
         Mistake(
             "of all answers",
-            "The accepted wrong answers are divided by all answers. A student with few wrong ones then makes every judge "
+            "The accepted wrong answers are divided by all answers. A student with few wrong ones then makes every "
+            "judge "
             "look careful. Divide by the wrong ones.",
             lambda accepted, right: _ratio(accepted & ~right, torch.ones_like(right)),
         ),
         Mistake(
             "of the accepted ones",
-            "This is the share of wrong ones among the accepted. It depends on how good the student is; asked for is how "
+            "This is the share of wrong ones among the accepted. It depends on how good the student is; asked for "
+            "is how "
             "many of the wrong ones pass.",
             lambda accepted, right: _ratio(accepted & ~right, accepted),
         ),
@@ -82,7 +85,8 @@ FOOLED = Exercise(
         ),
         Mistake(
             "every error of the judge",
-            "This counts every disagreement between judge and truth, right answers that are refused among them. Fooled is "
+            "This counts every disagreement between judge and truth, right answers that are refused among them. "
+            "Fooled is "
             "a judge who accepts a wrong one.",
             lambda accepted, right: float((accepted != right).float().mean()),
         ),
@@ -219,7 +223,8 @@ EVOLVE = Exercise(
         ),
         Mistake(
             "all generations rewritten",
-            "Each round rewrites everything there is, old generations too, and the data double with each round. Go on from "
+            "Each round rewrites everything there is, old generations too, and the data double with each round. Go "
+            "on from "
             "the last round's problems.",
             _everything_again,
         ),
@@ -306,26 +311,29 @@ VERIFIED = Exercise(
     unusual=(verified_by_next, verified_in_rounds),
     entries=(),
     explanation=(
-        "Two loops and a `break`. One answer for each problem keeps the mixture of problems as it was asked for, but for "
+        "Two loops and a `break`. One answer for each problem keeps the mixture of problems as it was asked for, "
+        "but for "
         "those that the teacher never solves: they are gone, and with them what they could have taught. That is the "
         "ceiling of lesson 09."
     ),
     cases=(
         Case("one problem, solved at the first try", lambda: (["47"], _ask, _right, 3)),
         Case("two problems, the second solved at the second try", lambda: (["47", "12"], _ask, _right, 3)),
-        Case("the second is never solved", lambda: (["12", "9t", "8n"], _ask, _right, 3)),
+        Case("the first is never solved", lambda: (["9t", "8n", "12"], _ask, _right, 3)),
         Case("two tries alone", lambda: (["8n", "12"], _ask, _right, 2)),
     ),
     mistakes=(
         Mistake(
             "one try",
-            "Only the first answer is looked at. A problem that the teacher solves at its second try is lost, and those "
+            "Only the first answer is looked at. A problem that the teacher solves at its second try is lost, and "
+            "those "
             "are the harder ones.",
             _first_only,
         ),
         Mistake(
             "unverified answer kept",
-            "Where no answer is right the last one is kept all the same. An example that the verifier refused teaches a "
+            "Where no answer is right the last one is kept all the same. An example that the verifier refused "
+            "teaches a "
             "mistake; leave the problem out.",
             _last_if_none,
         ),

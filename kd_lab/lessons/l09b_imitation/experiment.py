@@ -2,7 +2,7 @@
 
     python -m kd_lab.lessons.l09b_imitation.experiment
 
-trains 5 seeds × (4 numbers of examples + 1 plain student + 5 recipes), some four minutes on one core, and writes
+trains 5 seeds × (3 numbers of examples + 1 plain student + 5 recipes), some four minutes on one core, and writes
 results.json beside this file. Every finished run is kept at once, so that an interrupted command goes on where it
 stopped. `results.py` reads the result.
 """
@@ -27,7 +27,7 @@ from kd_lab.lessons.l09b_imitation.results import FILE
 from kd_lab.worlds.moves import draw_problems, solve
 
 SEEDS = (0, 1, 2, 3, 4)
-SIZES = (10, 100, 1000, 10_000)
+SIZES = (10, 100, 1000)
 JUDGED, SHOWN = 300, 8  # problems that a student is judged on; texts that are kept
 
 

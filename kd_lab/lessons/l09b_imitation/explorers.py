@@ -68,8 +68,8 @@ def imitation_explorer(runs: Runs) -> Explorer:
         update=update,
         presets={
             "100 examples": {"examples, power of ten": 2},
-            "10,000 examples": {"examples, power of ten": 4},
-            "10,000, multiplications too": {"examples, power of ten": 4, "problems": "multiplications too"},
+            "1,000 examples": {"examples, power of ten": 3},
+            "1,000, multiplications too": {"examples, power of ten": 3, "problems": "multiplications too"},
         },
         size=(760, 340),
     )
@@ -78,7 +78,7 @@ def imitation_explorer(runs: Runs) -> Explorer:
 def evolution_explorer(seed: int = 0) -> Explorer:
     """Rounds of Evol-Instruct: one problem's descent, and how many moves all problems have by then."""
     generator = np.random.default_rng(seed)
-    generations = evol_instruct(seed_problems(generator), 500, generator)
+    generations = evol_instruct(seed_problems(generator), 100 * (ROUNDS + 1), generator)
     shown = min(12, len(generations[0]))
 
     def create(figure):
@@ -87,7 +87,7 @@ def evolution_explorer(seed: int = 0) -> Explorer:
         left.axis("off")
         left.text(0, 0.95, "one problem, round by round", color=INK, fontsize=11)
         lines = [
-            left.text(0.05, 0.8 - 0.16 * number, "", color=INK, fontsize=13, family="DejaVu Sans Mono")
+            left.text(0.05, 0.82 - 0.125 * number, "", color=INK, fontsize=13, family="DejaVu Sans Mono")
             for number in range(ROUNDS + 1)
         ]
         (bars,) = letter_bars(right, [str(moves) for moves in range(1, MOST_MOVES + 1)])
@@ -103,7 +103,8 @@ def evolution_explorer(seed: int = 0) -> Explorer:
         moves = [move for problem in so_far for move in problem[1:]]
         share = np.mean([move in FACTORS for move in moves])
         return (
-            f"After round {rounds} the {len(so_far)} problems have {len(moves) / len(so_far):.1f} moves on average, and "
+            f"After round {rounds} the {len(so_far)} problems have {len(moves) / len(so_far):.1f} moves on average, "
+            f"and "
             f"{share:.0%} of the moves multiply. This one is now {generations[rounds][number - 1]}."
         )
 
@@ -115,6 +116,6 @@ def evolution_explorer(seed: int = 0) -> Explorer:
         ],
         create=create,
         update=update,
-        presets={f"round {number}": {"rounds": number} for number in (1, 2, ROUNDS)},
+        presets={f"round {number}": {"rounds": number} for number in (1, 3, ROUNDS)},
         size=(760, 300),
     )

@@ -22,7 +22,9 @@ PREDICTIONS = {
             "and are mostly wrong",
             "no longer",
         ),
-        because="On those problems {style:.0%} have the style and {right:.0%} are right; on additions {covered:.0%} are.",
+        because=(
+            "On those problems {style:.0%} have the style and {right:.0%} are right; on additions {covered:.0%} are."
+        ),
     ),
     "09b.c": Prediction(
         "Which recipe solves problems of five moves?",
@@ -39,7 +41,8 @@ PREDICTIONS = {
 
 QUIZ = (
     Question(
-        "Human raters prefer an imitation model to its base by far; on a test with known answers both score alike. So …",
+        "Human raters prefer an imitation model to its base by far; on a test with known answers both score alike. "
+        "So …",
         {
             "the raters were taken with style": "What they saw, it has; what they could not check, it lacks.",
             "the test is too hard to tell models apart": "A model with the capability would score on it.",

@@ -15,7 +15,7 @@ from kd_lab.worlds import verify
 from kd_lab.worlds.moves import ADDITIONS, FACTORS, FACTS
 
 SLIP = 0.04  # the chance that a move of the teacher's goes wrong, by one
-EXAMPLES, SEEDS, ROUNDS, MOST_MOVES, TRIES = 3000, 40, 4, 5, 6
+EXAMPLES, SEEDS, ROUNDS, MOST_MOVES, TRIES = 4000, 40, 6, 5, 6
 
 
 @dataclass(frozen=True)

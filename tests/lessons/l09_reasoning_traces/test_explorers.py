@@ -59,7 +59,7 @@ def test_pass_at_k_rises_with_k(runs):
     explorer = pass_explorer(runs)
     try:
         low, high = (explorer.draw({"doublings of k": k}).sentence for k in (0, 6))
-        assert "With 1 texts" in low or "With 1 text" in low
+        assert "With 1 text per problem" in low
         assert "With 64 texts" in high
         for way in ("base", "rl", "opd", "traces"):
             line = explorer._artists["lines"][way].get_ydata()
