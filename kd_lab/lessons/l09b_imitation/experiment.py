@@ -21,7 +21,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
-from kd_lab.lessons.l09b_imitation.pupils import STEPS, TEXTS, train, write
+from kd_lab.lessons.l09b_imitation.pupils import RECIPE_STEPS, STEPS, TEXTS, train, write
 from kd_lab.lessons.l09b_imitation.recipes import EXAMPLES, RECIPES, SLIP, TRIES, examples
 from kd_lab.lessons.l09b_imitation.results import FILE
 from kd_lab.worlds.moves import draw_problems, solve
@@ -77,7 +77,7 @@ def train_imitation(size: int, seed: int) -> dict[str, Any]:
 def train_recipe(name: str, seed: int) -> dict[str, Any]:
     """A student of one recipe's examples, judged on easy and on hard problems, greedy and drawn."""
     problems, answers = examples(RECIPES[name], seed)
-    student = train(problems, answers, seed)
+    student = train(problems, answers, seed, RECIPE_STEPS)
     run: dict[str, Any] = {"kind": "recipe", "which": name, "seed": seed, "examples": len(problems)}
     run["moves"] = round(float(np.mean([len(problem) - 1 for problem in problems])), 3)
     for difficulty, steps in (("easy", 2), ("hard", 5)):
@@ -112,6 +112,7 @@ def about(command: str) -> dict[str, Any]:
         "sizes": list(SIZES),
         "recipes": list(RECIPES),
         "steps": STEPS,
+        "recipe_steps": RECIPE_STEPS,
         "texts": TEXTS,
         "examples": EXAMPLES,
         "slip": SLIP,

@@ -11,9 +11,9 @@ from kd_lab.viz import show
 runs = load_runs()
 show(
     imitation_figure(runs),
-    "Style comes with a hundred examples, and it comes everywhere. The right answers come with thousands, and only where the examples lead. "
+    "Style comes with a hundred examples, and it comes everywhere. The right answers come with a thousand, and only where the examples lead. "
     "Bands are 95 % intervals over 5 seeds.",
-    alt="Acceptance against the number of examples. Left, covered problems: style is high from 100 examples on, right answers rise at 10,000. Right, uncovered problems: style is as high, right answers stay low.",
+    alt="Acceptance against the number of examples. Left, covered problems: style is high from 100 examples on, right answers rise at 1,000. Right, uncovered problems: style is as high, right answers stay low.",
 )
 
 # %% [markdown] tags=["card"]
@@ -106,14 +106,14 @@ found = {
     for problems in ("covered", "uncovered")
 }
 means = {key: values.mean() for key, values in found.items()}
-style, right = means[few, "weak", "covered"], means[few, "strong", "covered"]
-reveal("09b.a", right=0 if style < 0.5 else 1 if right < 0.5 else 2, style=style, right=right)
-style, right = means[many, "weak", "uncovered"], means[many, "strong", "uncovered"]
+style, sound = means[few, "weak", "covered"], means[few, "strong", "covered"]
+reveal("09b.a", right=0 if style < 0.5 else 1 if sound < 0.5 else 2, style=style, sound=sound)
+style, sound = means[many, "weak", "uncovered"], means[many, "strong", "uncovered"]
 reveal(
     "09b.b",
-    right=2 if style < 0.5 else 0 if right > 0.5 else 1,
+    right=2 if style < 0.5 else 0 if sound > 0.5 else 1,
     style=style,
-    right=right,
+    sound=sound,
     covered=means[many, "strong", "covered"],
 )
 
@@ -373,7 +373,7 @@ claim(
 # %% [markdown]
 # ## Recap
 #
-# 1. Style is the same in every example and is learned from a hundred; capability differs from answer to answer and takes thousands.
+# 1. Style is the same in every example and is learned from a hundred; capability differs from answer to answer and takes a thousand here.
 # 2. A weak judge accepts style. How often it is fooled is measured on wrong answers alone.
 # 3. Where the examples do not lead, style comes without capability: test there.
 # 4. Evolution makes problems harder, explanations show the way; here only both together teach long problems.

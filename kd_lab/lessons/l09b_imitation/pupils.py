@@ -11,7 +11,7 @@ from kd_lab.where import rollout
 from kd_lab.worlds import World
 from kd_lab.worlds.moves import EQUALS, SYMBOLS, answered
 
-STEPS, TEXTS, RATE = 400, 64, 3e-3
+STEPS, RECIPE_STEPS, TEXTS, RATE = 400, 600, 64, 3e-3
 WIDTH = 16  # columns of a row: up to five moves, their digits, and a closing line
 COOLING = 0.3  # the share of the steps over which the learning rate falls
 

@@ -10,11 +10,11 @@ PREDICTIONS = {
             "it has the style, and the answers of a guesser",
             "it has the style and most of the answers",
         ),
-        because="With 100 examples {style:.0%} of its answers have the style and {right:.0%} are right.",
+        because="With 100 examples {style:.0%} of its answers have the style and {sound:.0%} are right.",
     ),
     "09b.b": Prediction(
         (
-            "The examples hold additions alone. With 10,000 of them, and a test that also multiplies, the imitator's "
+            "The examples hold additions alone. With 1,000 of them, and a test that also multiplies, the imitator's "
             "answers have the style …"
         ),
         options=(
@@ -23,7 +23,7 @@ PREDICTIONS = {
             "no longer",
         ),
         because=(
-            "On those problems {style:.0%} have the style and {right:.0%} are right; on additions {covered:.0%} are."
+            "On those problems {style:.0%} have the style and {sound:.0%} are right; on additions {covered:.0%} are."
         ),
     ),
     "09b.c": Prediction(
