@@ -113,7 +113,7 @@ JUDGE_STEPS = Exercise(
 
 
 def advantages(rewards):
-    """(r − mean) / std within each group, std with ÷ G; 0 where all rewards of a group agree: [P, G] -> [P, G]."""
+    """(r − mean) / std within each group; 0 where a group agrees: [P, G] -> [P, G]."""
     centred = rewards - rewards.mean(1, keepdim=True)
     deviation = centred.square().mean(1, keepdim=True).sqrt()
     # A group of one opinion has deviation 0: there is nothing to prefer, and 0/0 must not come out of it.
@@ -214,7 +214,7 @@ ADVANTAGES = Exercise(
 
 
 def pass_at(right, drawn, k):
-    """The chance that k of the `drawn` texts, picked at random, hold one of the `right` ones: three ints -> float."""
+    """The chance that k of the `drawn` texts hold one of the `right` ones: three ints -> float."""
     # All k wrong: choose them from the wrong ones, over all choices. comb gives 0 where there are not enough.
     return 1 - comb(drawn - right, k) / comb(drawn, k)
 

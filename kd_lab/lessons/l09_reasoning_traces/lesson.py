@@ -26,7 +26,7 @@ show(
 #
 # **Before this:** [lesson 05](05_where.ipynb) for on-policy distillation, [lesson 07](07_minillm.ipynb) for the policy gradient.
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do. {{measured}}
 
 # %%
 import torch
@@ -196,7 +196,7 @@ claim(
 # %%
 @exercise("09.2")
 def advantages(rewards):
-    """(r − mean) / std within each group; 0 where all rewards of a group agree: [P, G] -> [P, G]."""
+    """(r − mean) / std within each group; 0 where a group agrees: [P, G] -> [P, G]."""
     ...
 
 
@@ -222,7 +222,8 @@ coin = torch.Generator().manual_seed(seed)
 some = (torch.rand(64, 8, generator=coin) < 0.2).float()
 assert torch.allclose(torch.as_tensor(advantages(some)).float(), group_advantages(some), atol=1e-4)
 mixed = (some != some[:, :1]).any(1).float().mean()
-print(f"right one time in five: {mixed:.0%} of 64 groups are mixed; 1 − 0.2⁸ − 0.8⁸ is {1 - 0.2**8 - 0.8**8:.0%}")
+print(f"right one time in five: {mixed:.0%} of 64 groups are mixed")
+print(f"expected: 1 − 0.2⁸ − 0.8⁸, which is {1 - 0.2**8 - 0.8**8:.0%}")
 
 # %% [markdown]
 # So with one right answer in five there is an advantage in four groups of five, and still the weak base learns nothing.
@@ -304,7 +305,7 @@ for name in ("reward", "mixed"):
 # %%
 @exercise("09.3")
 def pass_at(right, drawn, k):
-    """The chance that k of the `drawn` texts, picked at random, hold one of the `right` ones: three ints -> float."""
+    """The chance that k of the `drawn` texts hold one of the `right` ones: three ints -> float."""
     ...
 
 
@@ -457,17 +458,16 @@ claim(
 
 # %% [markdown]
 # Competence is copied, and mistakes with it: nothing in a text tells a wrong fact from a right one.
-# A filter removes wrong texts and adds none.
-# GRPO can only praise what is written: a fact that the student never tries is never found, and the student of all traces is certain of the wrong ones.
-# The filter has taken the wrong facts away. So its student is *unsure* there, tries other digits, and practice finds some of them.
+# GRPO can only praise what is written, and the student of all traces is certain of the wrong facts.
+# The filter adds no fact, but takes the wrong ones away: its student is *unsure* there, tries other digits, and practice finds some.
 # Where the right fact is tried one time in ten, practice makes it the rule.
 #
 # ## In the wild
 #
 # DeepSeek-R1 (2025, table 6) holds both roads against each other on Qwen-32B-Base.
 # Large-scale RL for over 10,000 steps gives 47.0 % on AIME 2024 (pass@1); fine-tuning on traces of DeepSeek-R1, whose 800,000 samples served all its distilled models (section 2.4), gives 72.6 %.
-# DeepSeek-R1-Zero itself, a far larger base, rises from 15.6 % to 71.0 % by RL alone: there practice works.
-# Yue et al. (2025) report the pass@k pattern in language models: after RL pass@1 is higher and the base overtakes it at large k, while distillation extends the reach.
+# The far larger DeepSeek-R1-Zero rises from 15.6 % to 71.0 % by RL alone: there practice works.
+# Yue et al. (2025) find the same pattern of pass@k: after RL the base is behind at k = 1 and ahead at large k, while distillation extends the reach.
 # What does not carry over is the size of the effects, the unique right trace, and a verifier that is never wrong.
 #
 # ## Discuss
@@ -507,4 +507,4 @@ quiz("09")
 #
 # ## Next
 #
-# Back to [the map](00_the_map.ipynb), whose table of methods now has two more rows: traces, and practice under a verifier.
+# [Lesson 09b](09b_imitation.ipynb): a student that sounds like its teacher, and what its examples must hold before it is like it.

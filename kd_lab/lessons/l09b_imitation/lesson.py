@@ -26,7 +26,7 @@ show(
 #
 # **Before this:** [lesson 09](09_reasoning_traces.ipynb), for the world of moves and its verifier.
 #
-# **Time:** 40 minutes to read and do. {{measured}}
+# **Time:** 35 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -59,7 +59,7 @@ seed = setup("09b")
 # %%
 @exercise("09b.1")
 def fooled(accepted, right):
-    """The share of the wrong answers that the judge accepts, 0 where none is wrong: two bool [N] -> float."""
+    """The share of the wrong answers that are accepted, or 0: two bool [N] -> float."""
     ...
 
 
@@ -131,9 +131,11 @@ from kd_lab.lessons.l09b_imitation.pupils import train, write
 examples = problems_of(seed + 50, 100, covered=True)
 own = train(examples, [in_style(problem) for problem in examples], seed + 50)
 texts = write(own, problems_of(seed + 60, 200, covered=True))
-accepted, right = (torch.tensor([judge(text) for text in texts]) for judge in (weak_judge, strong_judge))
+judges = (weak_judge, strong_judge)
+accepted, right = (torch.tensor([judge(text) for text in texts]) for judge in judges)
 print("such as", ", ".join(texts[:3]))
-print(f"right: {right.float().mean():.0%}; the weak judge is fooled by {fooled(accepted, right):.0%}")
+print(f"right: {right.float().mean():.0%}")
+print(f"the weak judge is fooled by {fooled(accepted, right):.0%} of the wrong ones")
 
 # %% tags=["hide-input"]
 claim(
@@ -196,7 +198,19 @@ claim(
 # - **Evol-Instruct** (Xu et al. 2023): in rounds it rewrites each problem into a harder one, with a move more or a multiplication for an addition.
 # - **Explanations** (Orca, Mukherjee et al. 2023): it answers with its steps and not with the result alone.
 # - **Verified sampling**, today's habit: it answers up to six times, and a verifier keeps the first right answer.
-#
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l09b_imitation.recipes import RECIPES
+from kd_lab.lessons.l09b_imitation.recipes import examples as examples_of
+
+lines = ["| recipe | examples, among them |", "|---|---|"]
+for name, data in RECIPES.items():
+    pairs = list(zip(*examples_of(data, seed)))
+    some = "  ".join(f"`{problem}={answer}`" for problem, answer in pairs[:: len(pairs) // 5][:6])
+    lines.append(f"| {name} | {some} |")
+display(Markdown("\n".join(lines)))
+
+# %% [markdown]
 # ### Exercise 09b.2 · Evolve (●●○, 8 minutes)
 #
 # `rewrite(problem, round)` makes a problem harder, or returns it as it was: then this rewrite has failed, is left out of the data, and the problem is tried again in the next round.
@@ -206,7 +220,7 @@ claim(
 # %%
 @exercise("09b.2")
 def evolve(seeds, rewrite, rounds):
-    """All generations in one list: the seeds, then round by round every rewrite that changed something."""
+    """The seeds, then round by round every rewrite that changed something, in one list."""
     ...
 
 
@@ -254,7 +268,7 @@ evolution.filmstrip([{}, "round 1", "round 3", "round 6"])
 # %%
 @exercise("09b.3")
 def verified(problems, ask, right, tries):
-    """One right answer for each problem that gets one within `tries`: a list of (problem, answer)."""
+    """A list of (problem, answer): the first right one of each problem that gets one."""
     ...
 
 
@@ -368,7 +382,7 @@ claim(
 # Which three tests would you ask for? And which recipe would you pay for if your users multiply?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Tests: problems with known answers, in particular of kinds that the training answers do not cover; the raters' verdict on answers that are wrong but well written (how often are they fooled?), and on plain right ones; the base model before imitation, as the control. Recipe: problems that hold multiplications, evolved to the difficulty of use, with explanations, verified where a verifier exists; count the calls that verification costs. **Misconceptions:** "imitation never works" (on covered problems with enough examples it does); "more examples of the same kind will close the gap" (not on uncovered kinds); "a judge that agrees with people is a strong judge" (people may be weak judges too); "a verifier replaces good problems" (it removes wrong answers and adds no problem); "slips of the teacher are copied" (random ones average out under greedy decoding; the student that draws copies their frequency). **Timing:** 40 minutes alone, 55 in a class.
+# **Expected answers.** Tests: problems with known answers, in particular of kinds that the training answers do not cover; the raters' verdict on answers that are wrong but well written (how often are they fooled?), and on plain right ones; the base model before imitation, as the control. Recipe: problems that hold multiplications, evolved to the difficulty of use, with explanations, verified where a verifier exists; count the calls that verification costs. **Misconceptions:** "imitation never works" (on covered problems with enough examples it does); "more examples of the same kind will close the gap" (not on uncovered kinds); "a judge that agrees with people is a strong judge" (people may be weak judges too); "a verifier replaces good problems" (it removes wrong answers and adds no problem); "slips of the teacher are copied" (random ones average out under greedy decoding; the student that draws copies their frequency). **Timing:** 35 minutes alone, 55 in a class.
 
 # %% [markdown]
 # ## Recap
@@ -400,4 +414,4 @@ quiz("09b")
 #
 # ## Next
 #
-# Back to [the map](00_the_map.ipynb), or to [lesson 09](09_reasoning_traces.ipynb) for what a verifier can do beside filtering.
+# Back to [the map](00_the_map.ipynb). What lies beyond is how far a student can go past its teacher, and what is passed on unseen.
