@@ -24,7 +24,7 @@ PREDICTIONS = {
         options=(
             "the one taught by GRPO, clearly",
             "the base, clearly",
-            "they are within 0.03 of each other",
+            "they are within 0.1 of each other",
         ),
         because=(
             "At k = 1 they are {base_one:.2f} (base) and {rl_one:.2f} (GRPO), at k = 64 {base_all:.3f} and "

@@ -20,16 +20,23 @@ def one(claims, *words):
     [
         "traces lead to the top",
         "teach next to nothing",
-        "nearly reaches traces",
+        "far above its base",
         "far below traces",
         "are luck",
         "hardly moves",
         "GRPO works",
-        "stay ahead of GRPO",
+        "on-policy distillation ends ahead",
     ],
 )
 def test_traces_teach_what_a_verifier_cannot_from_a_weak_base(found, words):
     assert one(found["C09a"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C09a")
+def test_how_far_traces_are_ahead_from_a_warm_base_is_open_though_they_are_in_every_pair(found):
+    claim = one(found["C09a"], "traces end ahead of GRPO")
+    assert claim.verdict == "open"
+    assert min(claim.values) > 0
 
 
 @pytest.mark.claim("C09a")
@@ -43,7 +50,7 @@ def test_reinforcement_makes_reliable_and_traces_extend_the_reach(found, words):
     "words",
     [
         "mistakes included",
-        "does not teach the missing facts",
+        "hardly teaches the missing facts",
         "does not find the missing facts",
         "finds some of them",
         "still answers as its teacher does",
