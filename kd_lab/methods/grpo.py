@@ -114,9 +114,12 @@ def grpo(
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
+    own = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    if not own:
+        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
-    optimizer = torch.optim.AdamW(student.parameters(), lr=learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0)
     history, tokens, start = {name: [] for name in COLUMNS}, 0, time.perf_counter()
     with evaluating(student):
         for step in trange(1, steps + 1, desc="GRPO", leave=False, disable=not progress):

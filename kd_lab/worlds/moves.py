@@ -29,6 +29,8 @@ SYMBOLS = Vocabulary("." + MOVES + EQUALS)
 MULTIPLICATIONS = 0.25
 """The share of the moves that multiply."""
 
+MOST_STEPS, MOST_PROBLEMS = 100, 10_000_000
+
 Facts = Mapping[tuple[int, str], int]
 """(digit, move) → the digit after the move."""
 
@@ -56,7 +58,17 @@ def solve(problem: str, facts: Facts = FACTS) -> str:
     >>> solve("47t9", {**FACTS, (1, "t"): 5})  # one wrong fact, and the rest of the trace follows from it
     '154'
     """
+    _check_facts(facts)
     return _trace(problem, facts)
+
+
+def _check_facts(facts: Facts) -> None:
+    wanting = [key for key in FACTS if facts.get(key) not in range(10)]
+    if wanting:
+        raise ValueError(
+            f"facts gives {facts.get(wanting[0])!r:.50} for {wanting[0]}, and no digit for {len(wanting)} of "
+            f"{len(FACTS)} pairs of a digit and a move; expected a digit for each: begin with {{**FACTS, …}}"
+        )
 
 
 def _trace(problem: str, facts: Facts = FACTS) -> str:
@@ -113,10 +125,14 @@ def draw_problems(count: int, generator: torch.Generator, steps: int = 5) -> lis
     Raises:
         ValueError: `count` or `steps` is below 1, or there are hardly as many problems.
     """
-    if not (count >= 1 and steps >= 1 and 2 * count <= 10 * len(MOVES) ** steps):
+    if count < 1 or not 1 <= steps <= MOST_STEPS:
         raise ValueError(
-            f"count is {count} and steps is {steps}; expected at least 1 of each, and at most half of the "
-            f"{10 * len(MOVES) ** max(steps, 1):,} problems of that length: ask for fewer problems, or for more steps"
+            f"count is {count} and steps is {steps}; expected at least 1 of each, and {MOST_STEPS} steps at most"
+        )
+    if 2 * count > 10 * len(MOVES) ** steps or count > MOST_PROBLEMS:
+        raise ValueError(
+            f"count is {count} for problems of {steps} moves; expected at most {MOST_PROBLEMS:,}, and at most half of "
+            f"the {10 * len(MOVES) ** steps:,} that there are: ask for fewer problems, or for more steps"
         )
     found: dict[str, None] = {}
     while len(found) < count:
@@ -183,6 +199,7 @@ def moves(
     """
     if form not in ("trace", "answer"):
         raise ValueError(f'form is {form!r}; expected "trace" or "answer"')
+    _check_facts(facts)
     if rows < 1 or held_out < 1:
         raise ValueError(f"rows is {rows} and held_out is {held_out}; expected at least one text of each")
     drawn = draw_problems(held_out + rows, torch.Generator().manual_seed(seed), steps)

@@ -106,6 +106,11 @@ def test_bad_settings_are_refused(world, options, words):
         grpo(small(), world, rewards, progress=False, **options)
 
 
+def test_a_frozen_student_is_refused(world):
+    with pytest.raises(ValueError, match="unfreeze"):
+        grpo(small().requires_grad_(False), world, rewards, progress=False)
+
+
 def test_a_reward_for_each_text_is_expected(world):
     with pytest.raises(ValueError, match="one number for each"):
         grpo(small(), world, lambda texts: torch.ones(3), steps=1, progress=False)

@@ -134,11 +134,14 @@ def test_a_recipe_trains_on_traces_as_on_any_text():
         (lambda: solve("t7"), "expected a digit and then moves"),
         (lambda: solve("7x"), "such as '47t9'"),
         (lambda: draw_problems(0, generator()), "at least 1 of each"),
-        (lambda: draw_problems(100, generator(), steps=1), "at most half of the 130 problems"),
+        (lambda: draw_problems(100, generator(), steps=1), "at most half of the 130 that there are"),
         (lambda: answered(["12"], []), "one answer for each"),
         (lambda: answered(["12"], ["3"], width=4), "at least 6"),
         (lambda: moves(form="proof"), 'expected "trace" or "answer"'),
         (lambda: moves(rows=0), "at least one text of each"),
+        (lambda: solve("47", {}), "no digit for 130 of 130"),
+        (lambda: moves(facts={**FACTS, (3, "t"): 12}), "gives 12 for"),
+        (lambda: moves(rows=3, steps=10**9), "100 steps at most"),
     ],
 )
 def test_bad_input_is_told_what_was_expected(call, words):

@@ -113,7 +113,7 @@ def teach(
 
 
 def written(student: nn.Module, count: int, seed: int = 1, greedy: bool = False, draws: int = 1) -> list[str]:
-    """What a student writes on the first `count` held-out problems, `draws` texts for each, problem by problem."""
+    """The texts of a student on the first `count` held-out problems, `draws` texts for each, problem by problem."""
     prompts = world_of().held_out[slice(0, count)].prompts(SYMBOLS.pad)[0].repeat_interleave(draws, 0)
     batch = rollout(student, world_of(), prompts, torch.Generator().manual_seed(seed), greedy=greedy)
     return SYMBOLS.decode(batch.tokens)

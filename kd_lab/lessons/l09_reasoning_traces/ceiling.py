@@ -64,13 +64,13 @@ class Report:
 
 @cache
 def teachers_texts() -> tuple[str, ...]:
-    """What the teacher writes on the problems that the students are judged on."""
+    """The teacher's texts on the problems that the students are judged on."""
     problems = [text.split(EQUALS)[0] for text in SYMBOLS.decode(world_of().held_out.tokens)[:READ_ON]]
     return tuple(f"{problem}={solve(problem, FLAWED)}" for problem in problems)
 
 
 def report(student: nn.Module) -> Report:
-    """How often a student is right, and how often it says what its teacher says."""
+    """The shares of a student's answers that are right, and that are its teacher's."""
     texts, judged = written(student, READ_ON, greedy=True), teachers_texts()
     right, teacher_right = rewards(texts).bool(), rewards(judged).bool()
     same = torch.tensor([own[-1] == theirs[-1] for own, theirs in zip(texts, judged, strict=True)])

@@ -55,7 +55,7 @@ def whole(text: str) -> bool:
 
 
 def reading(student: nn.Module) -> dict[str, Any]:
-    """What is kept of a student: accuracy, drawn and greedy, and pass@k of answers and of whole traces."""
+    """The numbers kept of a student: accuracy, drawn and greedy, and pass@k of answers and of whole traces."""
     texts = written(student, PASS_PROBLEMS, draws=KS[-1])
     counts = {name: shares_right(texts, KS[-1], right) for name, right in (("answer", verify), ("trace", whole))}
     found: dict[str, Any] = {

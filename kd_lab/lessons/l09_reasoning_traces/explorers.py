@@ -15,6 +15,7 @@ from kd_lab.worlds.moves import EQUALS, FACTORS, solve, verified_steps
 
 RIGHT, WRONG, NONE = "#cfe3f2", "#f6c9a8", "#ffffff"
 STEPS = 5
+SHORT = {"base": "base", "answers": "answers", "rl": "GRPO", "opd": "on-policy dist.", "traces": "traces"}
 
 
 def trace_explorer(runs: Runs) -> Explorer:
@@ -25,7 +26,7 @@ def trace_explorer(runs: Runs) -> Explorer:
         axes = figure.subplots()
         rows = len(WAYS)
         axes.set(xlim=(-0.1, STEPS + 1.3), ylim=(rows + 0.05, -1.15), xticks=[])
-        axes.set_yticks(np.arange(rows) + 0.5, [LOOKS[way].label for way in WAYS])
+        axes.set_yticks(np.arange(rows) + 0.5, [SHORT[way] for way in WAYS])
         axes.tick_params(length=0)
         for side in axes.spines.values():
             side.set_visible(False)
@@ -134,7 +135,7 @@ def pass_explorer(runs: Runs) -> Explorer:
         presets={
             "k = 64": {"doublings of k": len(ks) - 1},
             "weak base, k = 64": {"doublings of k": len(ks) - 1, "base": "weak"},
-            "weak base, answers": {"doublings of k": len(ks) - 1, "base": "weak", "counted": "answers"},
+            "answers": {"doublings of k": len(ks) - 1, "base": "weak", "counted": "answers"},
         },
         size=(760, 330),
     )

@@ -357,7 +357,7 @@ passes = pass_explorer(runs)
 passes.show()
 
 # %% tags=["hide-input"]
-passes.filmstrip([{}, "k = 64", "weak base, k = 64", "weak base, answers"])
+passes.filmstrip([{}, "k = 64", "weak base, k = 64", "answers"])
 
 # %% tags=["hide-input"]
 base_pass, rl_pass, weak_pass, taught = (

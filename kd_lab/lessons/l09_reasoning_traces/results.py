@@ -43,7 +43,7 @@ class Runs:
         return np.array([self._run(base, way, seed)[f"pass_{of}"] for seed in self.seeds], dtype=np.float64)
 
     def traces(self, base: str, way: str) -> list[list[str]]:
-        """What the first seed's student wrote greedily, at each point on each problem."""
+        """The texts that the first seed's student wrote greedily, at each point on each problem."""
         return _along(self._run(base, way, self.seeds[0])["shown"], len(self.compute))
 
     def ceiling(self, lesson: str, after: str, measure: str) -> Float[np.ndarray, " S"]:
@@ -61,7 +61,7 @@ class Runs:
 
 
 def _along(kept: list, points: int) -> list:
-    """What was kept at each point, and last what was kept at the end; a run of one point stays there."""
+    """The entry of each point, and last that of the end; a run of one point stays there."""
     return [*kept[: points - 1], kept[-1]] if len(kept) > 1 else kept * points
 
 

@@ -91,9 +91,9 @@ def train_recipe(name: str, seed: int) -> dict[str, Any]:
 
 
 def cells() -> list[tuple[str, Any, int]]:
-    """(kind, size or recipe, seed) of all runs, seed by seed."""
-    kinds = [*(("imitation", size) for size in (0, *SIZES)), *(("recipe", name) for name in RECIPES)]
-    return [(*kind, seed) for seed in SEEDS for kind in kinds]
+    """(kind, size or recipe, seed) of all runs: the imitators of each seed, then the recipes of each."""
+    imitators = [("imitation", size, seed) for seed in SEEDS for size in (0, *SIZES)]
+    return imitators + [("recipe", name, seed) for seed in SEEDS for name in RECIPES]
 
 
 def train_cell(cell: tuple[str, Any, int]) -> dict[str, Any]:

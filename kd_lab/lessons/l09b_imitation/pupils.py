@@ -40,7 +40,7 @@ def train(problems: Sequence[str], answers: Sequence[str], seed: int, steps: int
 
 
 def write(student: nn.Module, problems: Sequence[str], greedy: bool = True, seed: int = 1) -> list[str]:
-    """What a student writes on problems, as whole texts."""
+    """A student's answers to problems, as whole texts."""
     asked = answered(problems, ["0"] * len(problems), WIDTH)
     prompts, lengths = asked.prompts(SYMBOLS.pad)
     world = World("questions", SYMBOLS, asked, asked)

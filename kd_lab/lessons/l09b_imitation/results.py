@@ -45,7 +45,7 @@ class Runs:
             ) from error
 
     def texts(self, size: int) -> dict[str, list[str]]:
-        """What the first seed's student of so many examples writes, on "covered" and on "uncovered" problems."""
+        """The texts of the first seed's student of so many examples, on "covered" and on "uncovered" problems."""
         return self.runs["imitation", size, self.seeds[0]]["texts"]
 
 
