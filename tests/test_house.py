@@ -33,7 +33,7 @@ CAPABILITIES = {  # files and lines that each has added
     "cache keys that hash functions with their arguments": (1, 150),
     "scales, softcaps and labels in the linear loss": (1, 280),
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
-    "a world with a verifier, reinforcement by it (GRPO), and pass@k": (3, 420),
+    "a world with a verifier, reinforcement by it (GRPO), and pass@k": (3, 440),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,
         920,

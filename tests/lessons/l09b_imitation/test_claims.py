@@ -23,7 +23,7 @@ def one(claims, *words):
         "does bring the capability",
         "style comes without capability",
         "has no style",
-        "That student is right",
+        "right most of the time",
     ],
 )
 def test_style_is_copied_before_capability_and_further(found, words):
@@ -32,7 +32,14 @@ def test_style_is_copied_before_capability_and_further(found, words):
 
 @pytest.mark.claim("C09d")
 @pytest.mark.parametrize(
-    "words", ["without explanations do not teach", "do not carry over", "with explanations do.", "draws its tokens"]
+    "words",
+    [
+        "without explanations do not teach",
+        "do not carry over",
+        "with explanations do.",
+        "draws its tokens",
+        "less than explanations",
+    ],
 )
 def test_problems_explanations_and_verification_add_different_things(found, words):
     assert one(found["C09d"], words).verdict == "holds"
