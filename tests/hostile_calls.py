@@ -273,6 +273,15 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {
     "measure.pair_reach": {"writer": states, "reader": states},
     "measure.root_mean_square_error": {"bias": lambda: 0.1, "variance": lambda: 1.0, "samples": lambda: 4},
     "measure.sequence_kl": {"student": tables, "teacher": tables},
+    "methods.grpo": {
+        "reward": lambda: lambda texts: torch.ones(len(texts)),
+        **{name: lambda: 2 for name in ("steps", "problems", "group_size")},
+        "progress": lambda: False,
+    },
+    "methods.group_advantages": {"rewards": logits(2, 3)},
+    "measure.pass_at_k": {"right": lambda: torch.tensor([0, 1, 3]), "drawn": lambda: 4},
+    "worlds.moves": {"rows": lambda: 3, "held_out": lambda: 2},
+    "worlds.verify": {"text": lambda: "47t9=132"},
     "compress.cost.Cost": {
         name: lambda: 8 for name in ("parameters", "bits", "work", "cache_traffic", "batch_size", "layers")
     },
@@ -316,7 +325,7 @@ def print_nothing(*_: Any) -> None:
     pass
 
 
-CALLED = {"schedule", "evaluate", "on_step", "divergence", "build", "train", "clean"}
+CALLED = {"schedule", "evaluate", "on_step", "divergence", "build", "train", "clean", "reward"}
 """Arguments that the library calls."""
 
 UNTRIED = {

@@ -37,6 +37,7 @@ CAPABILITIES = {  # files and lines that each has added
     "students that cannot copy: a Gaussian, and a softmax of low rank": (2, 400),
     "few logits without autograd's operations, one more token without modules, sizes before models": (2, 500),
     "a diffusion on the plane with its exact score": (1, 165),
+    "a world with a verifier, reinforcement by it (GRPO), and pass@k": (3, 440),
     "labels, weights and statistics in the same pass, on every path; a sixth divergence; NaN alike everywhere": (
         1,
         920,
@@ -57,6 +58,7 @@ FOR_ONE_LESSON = {
     "kd_lab.compress.": "one subject, taught in one lesson; its parts are a library for models of one's own",
     "kd_lab.methods.": "a recipe stands beside its siblings, in whichever lesson it is taught",
     "kd_lab.how.": "the public contract of losses and estimators; lessons are one reader of several",
+    "kd_lab.measure.pass_at_k": "measures any model whose texts can be verified",
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
     "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",

@@ -2,6 +2,7 @@
 
 from kd_lab.methods.dialects import dialect_table
 from kd_lab.methods.distill import distill
+from kd_lab.methods.grpo import group_advantages, grpo
 from kd_lab.methods.recipe import Recipe, Term
 from kd_lab.methods.recipes import (
     METHODS,
@@ -27,6 +28,8 @@ __all__ = [
     "distill",
     "fitnets",
     "gkd",
+    "group_advantages",
+    "grpo",
     "hinton",
     "labels_only",
     "minillm",

@@ -3,6 +3,7 @@
 from kd_lab.worlds.batch import Batch, Vocabulary
 from kd_lab.worlds.densities import Mixture1D, Mixture2D
 from kd_lab.worlds.languages import Language, language
+from kd_lab.worlds.moves import moves, verify
 from kd_lab.worlds.surnames import surnames
 from kd_lab.worlds.text_file import text_file
 from kd_lab.worlds.world import World
@@ -15,6 +16,8 @@ __all__ = [
     "Vocabulary",
     "World",
     "language",
+    "moves",
     "surnames",
     "text_file",
+    "verify",
 ]

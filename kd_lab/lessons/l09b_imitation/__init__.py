@@ -1,0 +1,1 @@
+"""Lesson 09b · Imitation, and where its data come from."""

@@ -1,0 +1,45 @@
+"""The verdicts of lesson 09b: they must be the same on another machine."""
+
+import pytest
+
+
+@pytest.fixture
+def found(claims):
+    return claims("09b")
+
+
+def one(claims, *words):
+    """The claim of a group whose sentence holds these words."""
+    (match,) = [claim for claim in claims if all(word in claim.sentence for word in words)]
+    return match
+
+
+@pytest.mark.claim("C09c")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "enough for the style",
+        "not enough for the answers",
+        "does bring the capability",
+        "style comes without capability",
+        "has no style",
+        "right most of the time",
+    ],
+)
+def test_style_is_copied_before_capability_and_further(found, words):
+    assert one(found["C09c"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C09d")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "without explanations do not teach",
+        "do not carry over",
+        "with explanations do.",
+        "draws its tokens",
+        "less than explanations",
+    ],
+)
+def test_problems_explanations_and_verification_add_different_things(found, words):
+    assert one(found["C09d"], words).verdict == "holds"
