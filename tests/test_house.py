@@ -95,9 +95,6 @@ UNUSED = {
     },
     "kd_lab.compress.quantize.straight_through": OWN_MODEL,
     "kd_lab.how.softmax_kl_with_statistics": "the loss beside its statistics, for a training log",
-    "kd_lab.models.sampling_logp": "the distribution that is drawn from, for a loop of one's own",
-    "kd_lab.measure.calibration_error": "a measure of any student",
-    "kd_lab.measure.distinct": "a measure of any student",
     "kd_lab.worlds.Language": "the type that `language` returns",
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",

@@ -114,8 +114,7 @@ def grpo(
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
-    own = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    if not own:
+    if not (own := [parameter for parameter in student.parameters() if parameter.requires_grad]):
         raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
@@ -132,8 +131,8 @@ def grpo(
             tokens += int(batch.mask.sum())
             mixed = (rewards != rewards[:, :1]).any(1).float().mean().item()
             due = evaluate is not None and (step % evaluate_every == 0 or step == steps)
-            seconds = time.perf_counter() - start
-            row = (step, rewards.mean().item(), mixed, tokens, seconds, evaluate(student) if due else float("nan"))
+            found = evaluate(student) if due else float("nan")
+            row = (step, rewards.mean().item(), mixed, tokens, time.perf_counter() - start, found)
             for name, value in zip(COLUMNS, row, strict=True):
                 history[name].append(value)
     return {name: np.array(values) for name, values in history.items()}

@@ -130,7 +130,7 @@ print(
 reveal("11b.a", one=plain[1], many=plain[32])
 
 # %% [markdown]
-# **Explore: fewer steps.** A sample is *off the modes* if it lies farther than four widths from each of them.
+# **Explore.** Take fewer steps. A sample is *off the modes* if it lies farther than four widths from each of them.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.explorers import steps_explorer
@@ -350,7 +350,7 @@ claim(
 # Flow map matching ([2406.07507](https://arxiv.org/abs/2406.07507)) trains the map for both times and contains the two as special cases.
 # MeanFlow ([2505.13447](https://arxiv.org/abs/2505.13447)) describes the same map by the *average* velocity over the interval, and trains it from scratch by $\bar v=v-(t-u)\,\tfrac{d\bar v}{dt}$, with the derivative along the trajectory: no teacher, no halving.
 #
-# **Explore: three samplers.** Look at the trajectories: a second jump may end on another mode than the first.
+# **Explore.** Compare three samplers. Look at the trajectories: a second jump may end on another mode than the first.
 
 # %% tags=["hide-input"]
 several = steps_explorer(results, eight)
@@ -372,7 +372,7 @@ several.filmstrip(["teacher, 1 step", "progressive, 1 step", "consistency, 1 ste
 #
 # $$\nabla_\theta=\mathbb E\Big[a\,\big(\nabla\log q_t(x_t)-\nabla\log p_t(x_t)\big)\cdot\tfrac{\partial G}{\partial\theta}\Big]$$
 #
-# The real score comes from the teacher; the *fake* one from a second denoiser that is trained on the student's samples as these change.
+# The real score comes from the teacher; the *fake* one from another denoiser, trained on the student's samples as these change.
 # **It is lesson 03's reverse KL**: an average over the student's samples, blind where it has none. But it is taken between *blurred* densities.
 #
 # ### Exercise 11b.4 · The direction of distribution matching (●●○, 7 minutes)
@@ -514,7 +514,7 @@ claim(
 )
 
 # %% [markdown]
-# **Explore: where do the particles go?** The lines are their ways.
+# **Explore.** Where do the particles go? The lines are their ways.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.explorers import matching_explorer
