@@ -19,7 +19,7 @@ from kd_lab.lessons.l11b_few_steps.figures import (
 from kd_lab.lessons.l11b_few_steps.matching import COUNTS, GRADIENTS, STARTS, Matched
 from kd_lab.lessons.l11b_few_steps.results import Results
 from kd_lab.viz import Choice, Explorer, Slider
-from kd_lab.viz.style import DIVERGENCES, FAINT, INK
+from kd_lab.viz.style import FAINT, INK, STUDENT
 from kd_lab.worlds.densities import Mixture2D
 
 SAMPLERS = ("teacher", "progressive", "consistency")
@@ -99,7 +99,7 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
         "one heavy, from noise": ("one heavy", STARTS[2]),
     }
     counts = [*COUNTS, next(iter(GRADIENTS.values())).steps]
-    look = DIVERGENCES["reverse_kl"]
+    look = STUDENT
     first, most = next(iter(runs.values())), max(len(run.density.means) for run in runs.values())
 
     def create(figure: Figure) -> SimpleNamespace:
