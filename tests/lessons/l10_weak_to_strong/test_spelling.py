@@ -110,8 +110,8 @@ def test_a_span_has_no_dependence_and_writes_the_same():
     np.testing.assert_allclose(free.T @ free, 20 * np.eye(3), atol=1e-9)
     expected = dependent @ np.linalg.lstsq(dependent, labels, rcond=None)[0]
     np.testing.assert_allclose(free @ np.linalg.lstsq(free, labels, rcond=None)[0], expected, atol=1e-9)
-    for answer in find_exercise("10.2").unusual:
-        assert answer(free, labels, labels**2) == pytest.approx(gain_and_misfit(free, labels, labels**2))
+    for unusual in find_exercise("10.2").unusual:
+        assert unusual(free, labels, labels**2) == pytest.approx(gain_and_misfit(free, labels, labels**2))
 
 
 def test_a_model_of_the_same_shape_knows_nothing():
