@@ -38,8 +38,12 @@ def test_style_is_copied_before_capability_and_further(found, words):
         "do not carry over",
         "with explanations do.",
         "draws its tokens",
-        "less than explanations",
     ],
 )
 def test_problems_explanations_and_verification_add_different_things(found, words):
     assert one(found["C09d"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C09d")
+def test_help_of_a_verifier_on_long_problems_is_open(found):
+    assert one(found["C09d"], "more reliable on five moves").verdict == "open"
