@@ -40,7 +40,7 @@ seed = setup("11b")
 # %% [markdown]
 # ## 1 · From noise to data
 #
-# Lesson 11 made a language model faster by guessing several tokens at once.
+# [Lesson 11](11_speculative_decoding.ipynb) made a language model faster by guessing several tokens at once.
 # A diffusion model is slow for another reason: it calls its network again and again for one sample.
 # Time $t$ runs from 0, data, to 1, noise. A point in between is a mixture of data $x_0$ and noise $\varepsilon\sim\mathcal N(0,I)$:
 #
