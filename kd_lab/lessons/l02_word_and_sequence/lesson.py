@@ -542,6 +542,8 @@ claim(
 predict("02.c")
 
 # %%
+from functools import partial
+
 from kd_lab.classroom.students import taught
 from kd_lab.lessons.l02_word_and_sequence.experiment import greedy_and_beam, log_probability
 
@@ -553,7 +555,8 @@ worlds = {"names": labelled, "teacher's samples": samples, "teacher's modes": mo
 budget = {"teacher": None, "recipe": labels_only(), "steps": 110, "learning_rate": 5e-3}
 gaps, agreement, judged, cost = ({label: [] for label in worlds} for _ in range(4))
 for label, world in worlds.items():
-    pupils = taught(label, lambda s: new_student(s, given.context), seeds[:5], world=world, **budget)
+    start = partial(new_student, context=given.context)
+    pupils = taught(label, start, seeds[:5], world=world, **budget)
     for student, _ in pupils:
         greedy, beam = greedy_and_beam(student, unseen, room=given.context - 3)
         found, plain = (log_probability(student, text, prompt_length=4) for text in (beam, greedy))

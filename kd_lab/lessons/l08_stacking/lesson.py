@@ -179,7 +179,8 @@ from kd_lab.models import GPT, CachedTeacher, GPTConfig
 lesson_names = world.subset(1500, seed=seed)
 remembered = CachedTeacher(teacher)  # reads each name once, for all students
 SMALL = GPTConfig(vocab_size=27, context=world.context, layers=2, heads=2, width=32)
-lesson = {"teacher": remembered, "world": lesson_names, "recipe": word_level(), "steps": 200, "batch_size": 32}
+lesson = {"teacher": remembered, "world": lesson_names, "recipe": word_level()}
+lesson |= {"steps": 200, "batch_size": 32}
 pupils = taught("students", lambda number: GPT(SMALL, seed=number), range(seed, seed + 8), **lesson)
 pupils = [one.student for one in pupils]
 
@@ -449,8 +450,10 @@ starts = {"2 bits": lambda number: quantize.prepare_qat(pupils[number - seed], 2
           "twin": lambda number: deepcopy(pupils[number - seed])}  # fmt: skip
 for (signal, precision), measured in runs_at.items():
     recipe, source = SIGNALS[signal]
-    again = {"teacher": source, "world": lesson_names, "recipe": recipe, "steps": 100, "batch_size": 16}
-    for learner, _ in taught(f"{signal}, {precision}", starts[precision], range(seed, seed + 8), **again):
+    again = {"teacher": source, "world": lesson_names, "recipe": recipe}
+    again |= {"steps": 100, "batch_size": 16}
+    name, seeds = f"{signal}, {precision}", range(seed, seed + 8)
+    for learner, _ in taught(name, starts[precision], seeds, **again):
         if precision == "2 bits":
             learner = quantize.convert_qat(learner).dequantize()  # as it would be stored
         measured.append(bits_per_character(learner, checked))
