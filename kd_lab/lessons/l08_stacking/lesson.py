@@ -1041,4 +1041,4 @@ quiz("08")
 #
 # ## Next
 #
-# Back to [the map](00_the_map.ipynb): its table of methods now has an experiment behind every row. What lies beyond is how far copying carries: reasoning, style, and students that surpass their teachers.
+# [Lesson 09](09_reasoning_traces.ipynb) asks how far copying carries: first to reasoning, where a verifier can teach too. [The map](00_the_map.ipynb) now has an experiment behind every row of its table of methods.

@@ -416,4 +416,4 @@ quiz("09b")
 #
 # ## Next
 #
-# Back to [the map](00_the_map.ipynb). What lies beyond is how far a student can go past its teacher, and what is passed on unseen.
+# [Lesson 10](10_weak_to_strong.ipynb) asks how far a student can go past its teacher.

@@ -591,4 +591,4 @@ quiz("10")
 #
 # ## Next
 #
-# Lesson 10b asks what else is passed on: what agreement hides, and what becomes of models that learn from models. [The map](00_the_map.ipynb) has them all.
+# [Lesson 10b](10b_what_is_passed_on.ipynb) asks what else is passed on: what agreement hides, and what becomes of models that learn from models.
