@@ -114,7 +114,8 @@ def grpo(
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
-    if not (own := [parameter for parameter in student.parameters() if parameter.requires_grad]):
+    own = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    if not own:
         raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
@@ -122,8 +123,8 @@ def grpo(
     history, tokens, start = {name: [] for name in COLUMNS}, 0, time.perf_counter()
     with evaluating(student):
         for step in trange(1, steps + 1, desc="GRPO", leave=False, disable=not progress):
-            prompts, lengths = world.sample(problems, drawing).prompts(world.vocabulary.pad)
-            prompts, lengths = (part.repeat_interleave(group_size, 0) for part in (prompts, lengths))
+            asked = world.sample(problems, drawing).prompts(world.vocabulary.pad)
+            prompts, lengths = (part.repeat_interleave(group_size, 0) for part in asked)
             batch = rollout(student, world, prompts, writing, lengths=lengths)
             rewards = _rewards(reward, world, batch).view(problems, group_size)
             loss = grpo_loss(_own_logp(student, batch), group_advantages(rewards).flatten().to(device), batch.mask)
@@ -131,9 +132,8 @@ def grpo(
             tokens += int(batch.mask.sum())
             mixed = (rewards != rewards[:, :1]).any(1).float().mean().item()
             due = evaluate is not None and (step % evaluate_every == 0 or step == steps)
-            found = evaluate(student) if due else float("nan")
-            row = (step, rewards.mean().item(), mixed, tokens, time.perf_counter() - start, found)
-            for name, value in zip(COLUMNS, row, strict=True):
+            row = (step, rewards.mean().item(), mixed, tokens, time.perf_counter() - start)
+            for name, value in zip(COLUMNS, (*row, evaluate(student) if due else float("nan")), strict=True):
                 history[name].append(value)
     return {name: np.array(values) for name, values in history.items()}
 
