@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from kd_lab.lessons.l09b_imitation.figures import draw_imitation
+from kd_lab.lessons.l09b_imitation.figures import JUDGES, TITLES
 from kd_lab.lessons.l09b_imitation.judges import in_style, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import split
 from kd_lab.lessons.l09b_imitation.recipes import MOST_MOVES, ROUNDS, evol_instruct, seed_problems
@@ -32,10 +32,17 @@ def imitation_explorer(runs: Runs) -> Explorer:
             y = 0.92 - 0.2 * row
             left.text(0, y, word, color=INK, fontsize=10)
             rows[word] = left.text(0.46, y, "", color=INK, fontsize=13, family="DejaVu Sans Mono")
-        draw_imitation(right, runs, "covered")
-        lines = right.get_lines()
-        right.legend(handles=lines, loc="upper left", bbox_to_anchor=(-0.02, -0.2))
-        return SimpleNamespace(rows=rows, axes=right, at=right.axvline(runs.sizes[0], color="#9a9a9a", linewidth=1))
+        zeros = [0.0] * len(runs.sizes)
+        lines = {
+            judge: right.plot(runs.sizes, zeros, **look.points, label=look.label)[0] for judge, look in JUDGES.items()
+        }
+        right.set(xscale="log", ylim=(-0.03, 1.05), xlabel="examples", ylabel="share of its answers")
+        right.set_xticks(runs.sizes, [f"{size:,}" for size in runs.sizes])
+        right.minorticks_off()
+        right.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.2))
+        title = right.text(0, 1.03, "", transform=right.transAxes, color=INK, fontsize=11)
+        at = right.axvline(runs.sizes[0], color="#9a9a9a", linewidth=1)
+        return SimpleNamespace(rows=rows, lines=lines, title=title, at=at)
 
     def update(artists, power: int, kind: str, number: int) -> str:
         size, problems = runs.sizes[power - 1], KINDS[kind]
@@ -49,6 +56,9 @@ def imitation_explorer(runs: Runs) -> Explorer:
             artists.rows[name].set_text("accepts" if accepts else "refuses")
             artists.rows[name].set_color(TEACHER.color if accepts else STUDENT.color)
         artists.at.set_xdata([size, size])
+        artists.title.set_text(TITLES[problems])
+        for judge, line in artists.lines.items():
+            line.set_ydata([runs.value("imitation", one, f"{judge} {problems}").mean() for one in runs.sizes])
         weak, strong = (runs.value("imitation", size, f"{judge} {problems}").mean() for judge in ("weak", "strong"))
         return (
             f"After {size:,} examples the imitator writes {answer} on {problem}: the weak judge "
@@ -69,7 +79,7 @@ def imitation_explorer(runs: Runs) -> Explorer:
         presets={
             "100 examples": {"examples, power of ten": 2},
             "1,000 examples": {"examples, power of ten": 3},
-            "1,000, multiplications too": {"examples, power of ten": 3, "problems": "multiplications too"},
+            "multiplications": {"examples, power of ten": 3, "problems": "multiplications too"},
         },
         size=(760, 340),
     )

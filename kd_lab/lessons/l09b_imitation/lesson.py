@@ -118,7 +118,7 @@ reveal(
 )
 
 # %% tags=["hide-input"]
-imitator.filmstrip([{}, "100 examples", "1,000 examples", "1,000, multiplications too"])
+imitator.filmstrip([{}, "100 examples", "1,000 examples", "multiplications"])
 
 # %% [markdown]
 # **Experiment.** One imitator of your own seed, live: 100 examples, and both judges.

@@ -23,6 +23,11 @@ def test_an_answer_is_judged_as_the_judges_judge(runs):
             assert f"the weak judge {'accepts' if weak_judge(text) else 'refuses'}" in sentence
             assert f"the strong judge {'accepts' if strong_judge(text) else 'refuses'}" in sentence
             assert f"After {size:,} examples" in sentence
+        for kind, problems in (("additions", "covered"), ("multiplications too", "uncovered")):
+            explorer.draw({"problems": kind})
+            shown = explorer._artists.lines["strong"].get_ydata()
+            wanted = [runs.value("imitation", size, f"strong {problems}").mean() for size in runs.sizes]
+            assert list(shown) == pytest.approx(wanted), "the curves are those of the chosen problems"
     finally:
         explorer.close()
 
