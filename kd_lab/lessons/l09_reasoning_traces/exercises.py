@@ -173,7 +173,7 @@ ADVANTAGES = Exercise(
         ),
         Mistake(
             "not divided",
-            "This is the reward less its group's mean, which is the choice of Dr. GRPO (arXiv:2503.20783). Here it is "
+            "This is the reward less its group's mean, which some variants of GRPO choose. Here it is "
             "also divided by the group's standard deviation.",
             lambda rewards: rewards - rewards.mean(1, keepdim=True),
         ),
