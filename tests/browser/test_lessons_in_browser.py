@@ -62,7 +62,7 @@ def pictures(lesson) -> Path:
 def first_explorer_answers_to_its_keys(notebook):
     explorer = notebook.explorers().first
     box = explorer.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
-    control = first_field(box)
+    control = first_field(box) or other_choice(box)
     picture, sentence = explorer.locator("img").get_attribute("src"), explorer.locator("figcaption").inner_text()
     control.scroll_into_view_if_needed()
     control.focus()
@@ -79,11 +79,18 @@ def first_field(box):
         field = box.locator("input").and_(box.get_by_label(label, exact=True))
         if field.count():
             return field.first
-    raise AssertionError("no field of the explorer has a name")
+    return None
+
+
+def other_choice(box):
+    """The first option that is not chosen, in an explorer of choices alone."""
+    return box.locator('button[aria-pressed="false"]').first
 
 
 def keys_that_move(control) -> list[str]:
-    """Up for a number (down where it is at its high end already), one letter less for a text."""
+    """Up for a number, down at its high end; one letter less for a text; the space bar for a choice."""
+    if control.evaluate("element => element.tagName") == "BUTTON":
+        return [" "]
     if control.get_attribute("type") == "number":
         at_high_end = control.input_value() == control.get_attribute("max")
         return ["ArrowDown" if at_high_end else "ArrowUp"]

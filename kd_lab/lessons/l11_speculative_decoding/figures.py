@@ -20,7 +20,7 @@ def hook_figure(texts: Mapping[str, Speculation]) -> Figure:
     figure = new_figure(760, 330)
     rows = max(text.calls for text in texts.values())
     with course_style():
-        for axes, (title, text) in zip(figure.subplots(1, len(texts)), texts.items(), strict=True):
+        for axes, (title, text) in zip(figure.subplots(1, len(texts), squeeze=False)[0], texts.items(), strict=True):
             move_grid(draw_grid(axes, rows), text)
             axes.set_title(title)
         figure.legend(handles=grid_legend(), loc="outside lower center", ncols=3)
