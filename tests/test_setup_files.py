@@ -163,3 +163,24 @@ def test_the_readmes_twenty_lines_run(capsys):
     assert len(block.splitlines()) <= 24
     exec(compile(block, "README.md", "exec"), {})
     assert "GKD" in capsys.readouterr().out
+
+
+def test_the_public_workflow_names_what_is_there():
+    """It is not run here: read as YAML, its commands, Pythons and folders are held to the tree."""
+    yaml = pytest.importorskip("yaml")
+    text = (ROOT / ".github" / "workflows" / "course.yml").read_text()
+    assert "not run where it was written" in text.partition("name:")[0]
+    jobs = yaml.safe_load(text)["jobs"]
+    run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    for command in run:
+        for target in re.findall(r"make ([a-z-]+)", command):
+            assert target in TARGETS
+        for file in re.findall(r"bash (\S+)", command):
+            assert (ROOT / file).exists()
+        for marker in re.findall(r"not (\w+)", command):
+            assert any(one.startswith(f"{marker}:") for one in PYPROJECT["tool"]["pytest"]["ini_options"]["markers"])
+    classified = {one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
+    assert set(jobs["quick"]["strategy"]["matrix"]["python"]) == classified
+    assert all("timeout-minutes" in job for job in jobs.values())
+    paths = [step["with"]["path"] for step in jobs["book"]["steps"] if "path" in step.get("with", {})]
+    assert paths == ["build/book/html"]
