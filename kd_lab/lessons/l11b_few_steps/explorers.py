@@ -143,7 +143,6 @@ def matching_explorer(runs: Mapping[tuple[str, str, str], Matched]) -> Explorer:
         create=create,
         update=update,
         presets={
-            "all noise": {"data": "eight equal, from one"},
             "little noise": {"gradient": "reverse KL, little noise"},
             "one heavy": {"data": "one heavy, from it"},
             "from noise": {"data": "one heavy, from noise"},

@@ -523,7 +523,7 @@ clouds = matching_explorer(runs)
 clouds.show()
 
 # %% tags=["hide-input"]
-clouds.filmstrip(["all noise", "little noise", "one heavy", "forward"])
+clouds.filmstrip([{}, "little noise", "one heavy", "forward"])
 
 # %% [markdown]
 # So lesson 03's mode dropping returns where densities are compared with little noise.

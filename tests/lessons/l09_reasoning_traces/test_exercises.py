@@ -89,7 +89,7 @@ def test_advantages_name_the_wrong_scale(assert_rejects):
         return torch.where(variance > 0, centred(rewards) / variance.clamp_min(1e-8), 0.0)
 
     assert_rejects("09.2", torch_std, "G − 1")
-    assert_rejects("09.2", centred, "Dr. GRPO")
+    assert_rejects("09.2", centred, "also divided")
     assert_rejects("09.2", by_variance, "variance")
 
 
