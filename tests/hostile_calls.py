@@ -273,6 +273,7 @@ SPECIAL: dict[str, dict[str, Callable[[], Any]]] = {
     "measure.pair_reach": {"writer": states, "reader": states},
     "measure.root_mean_square_error": {"bias": lambda: 0.1, "variance": lambda: 1.0, "samples": lambda: 4},
     "measure.sequence_kl": {"student": tables, "teacher": tables},
+    "models.speculate": {"target": gpt, "draft": gpt, "prompt": lambda: torch.zeros(1, dtype=torch.long)},
     "methods.grpo": {
         "reward": lambda: lambda texts: torch.ones(len(texts)),
         **{name: lambda: 2 for name in ("steps", "problems", "group_size")},

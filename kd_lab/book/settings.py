@@ -25,7 +25,10 @@ SETTINGS: dict[str, Any] = {
     "nb_code_prompt_hide": "Hide the code",
     "myst_enable_extensions": ["dollarmath", "amsmath"],
     "myst_heading_anchors": 3,
-    "suppress_warnings": ["mystnb.unknown_mime_type", "myst.header", "misc.highlighting_failure", "ref.python"],
+    "suppress_warnings": [
+        *("mystnb.unknown_mime_type", "myst.header", "misc.highlighting_failure", "ref.python"),
+        *("app.add_node", "app.add_directive", "app.add_role"),  # where a process builds a second time
+    ],
     "default_role": "py:obj",
     "autodoc_typehints": "none",
     "autodoc_member_order": "bysource",

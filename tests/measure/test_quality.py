@@ -16,10 +16,10 @@ from kd_lab.measure import (
     gap_by_position,
     gradient_angle,
     gradient_of,
-    performance_gap_recovered,
     sampled_gap_by_position,
     sequence_kl,
 )
+from kd_lab.measure.quality import performance_gap_recovered
 from kd_lab.models import GPT, GPTConfig, TabularModel
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, language

@@ -555,8 +555,8 @@ worlds = {"names": labelled, "teacher's samples": samples, "teacher's modes": mo
 budget = {"teacher": None, "recipe": labels_only(), "steps": 110, "learning_rate": 5e-3}
 gaps, agreement, judged, cost = ({label: [] for label in worlds} for _ in range(4))
 for label, world in worlds.items():
-    start = partial(new_student, context=given.context)
-    pupils = taught(label, start, seeds[:5], world=world, **budget)
+    untaught = partial(new_student, context=given.context)
+    pupils = taught(label, untaught, seeds[:5], world=world, **budget)
     for student, _ in pupils:
         greedy, beam = greedy_and_beam(student, unseen, room=given.context - 3)
         found, plain = (log_probability(student, text, prompt_length=4) for text in (beam, greedy))

@@ -312,6 +312,9 @@ for name in ("reward", "mixed"):
 
 
 # %%
+from math import comb
+
+
 @exercise("09.3")
 def pass_at(right, drawn, k):
     """The chance that k of the `drawn` texts hold one of the `right` ones: three ints -> float."""
@@ -326,7 +329,7 @@ def pass_at(right, drawn, k):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `from math import comb`. `comb(a, k)` is 0 where k is larger than a.
+# `comb(a, k)` is 0 where k is larger than a.
 #
 # </details>
 
