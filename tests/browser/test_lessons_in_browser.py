@@ -88,12 +88,14 @@ def other_choice(box):
 
 
 def keys_that_move(control) -> list[str]:
-    """Up for a number, down at its high end; one letter less for a text; the space bar for a choice."""
+    """Up for a number; four down at its high end, which may lie beyond the last step that shows something new; one letter
+    less for a text; the space bar for a choice.
+    """
     if control.evaluate("element => element.tagName") == "BUTTON":
         return [" "]
     if control.get_attribute("type") == "number":
         at_high_end = control.input_value() == control.get_attribute("max")
-        return ["ArrowDown" if at_high_end else "ArrowUp"]
+        return ["ArrowDown"] * 4 if at_high_end else ["ArrowUp"]
     return ["End", "Backspace"] if control.input_value() else ["a"]
 
 
