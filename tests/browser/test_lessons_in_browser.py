@@ -88,9 +88,7 @@ def other_choice(box):
 
 
 def keys_that_move(control) -> list[str]:
-    """Up for a number; four down at its high end, which may lie beyond the last step that shows something new; one letter
-    less for a text; the space bar for a choice.
-    """
+    """Up for a number, four down at its high end, where several may look alike; a letter less; the space bar."""
     if control.evaluate("element => element.tagName") == "BUTTON":
         return [" "]
     if control.get_attribute("type") == "number":
