@@ -12,7 +12,6 @@ while. All cells of one seed begin with the same student.
 
 import argparse
 import copy
-import json
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import keep, resumed, write
 from kd_lab.how import forward_kl, reverse_kl
 from kd_lab.lessons.l06_gkd.results import GRID
 from kd_lab.measure import conditionals, joint, reach, sequence_kl
@@ -252,32 +252,6 @@ def missing(finished: list[dict[str, Any]]) -> Iterator[tuple[str, str, float, i
     yield from (cell for cell in product(ARENAS, BETAS, FRACTIONS, SEEDS) if cell not in done)
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all cells can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("}")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole]
-
-
-def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """One file, a line for each run."""
-    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=GRID)
@@ -291,8 +265,7 @@ def main() -> None:
         for cell in cells:
             bar.set_postfix_str("{}, {}, λ = {:g}, seed {}".format(*cell))
             runs.append(train_cell(*cell))
-            with partial.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
+            keep(partial, runs[-1])
             bar.update()
     write(arguments.output, head, runs)
     partial.unlink()

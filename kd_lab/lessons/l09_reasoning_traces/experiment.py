@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import keep, resumed
 from kd_lab.lessons.l09_reasoning_traces import ceiling
 from kd_lab.lessons.l09_reasoning_traces.arms import ARMS, BASES, BUDGET, accuracy, bases, shares_right, teach, written
 from kd_lab.lessons.l09_reasoning_traces.results import FILE
@@ -134,26 +135,6 @@ def missing(finished: list[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
     yield from (cell for cell in cells() if cell not in done)
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all runs can be compared: delete the file to begin anew"
-        )
-    whole_lines = [line for line in rest if line.endswith("}")]  # the last one may have been cut off while written
-    path.write_text("\n".join([first, *whole_lines]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole_lines]
-
-
 def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     """One file, a line for each run; and the problems whose traces are kept."""
     problems = [text.split("=")[0] for text in SYMBOLS.decode(ceiling.world_of().held_out.tokens[:SHOWN])]
@@ -179,8 +160,7 @@ def main() -> None:
         for cell in left:
             bar.set_postfix_str("{}, {}, seed {}".format(*cell))
             runs.append(train(cell))
-            with partial.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
+            keep(partial, runs[-1])
             bar.update()
     write(arguments.output, head, runs)
     partial.unlink()

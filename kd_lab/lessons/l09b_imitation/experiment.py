@@ -8,7 +8,6 @@ stopped. `results.py` reads the result.
 """
 
 import argparse
-import json
 import platform
 from collections.abc import Sequence
 from datetime import date
@@ -20,6 +19,8 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom import long_runs
+from kd_lab.classroom.long_runs import keep, resumed
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import RECIPE_STEPS, STEPS, TEXTS, train, write
 from kd_lab.lessons.l09b_imitation.recipes import EXAMPLES, RECIPES, SLIP, TRIES, examples
@@ -120,36 +121,10 @@ def about(command: str) -> dict[str, Any]:
     }
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all runs can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("}")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole]
-
-
 def missing(finished: Sequence[dict[str, Any]]) -> list[tuple[str, Any, int]]:
     """The cells that are not in a list of runs yet."""
     done = {(run["kind"], run["which"], run["seed"]) for run in finished}
     return [cell for cell in cells() if cell not in done]
-
-
-def write_file(path: Path, head: dict[str, Any], runs: Sequence[dict[str, Any]]) -> None:
-    """One file, a line for each run."""
-    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 def main() -> None:
@@ -162,9 +137,8 @@ def main() -> None:
     runs = resumed(partial, head)
     for cell in tqdm(missing(runs), desc="runs"):
         runs.append(train_cell(cell))
-        with partial.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(runs[-1], ensure_ascii=False) + "\n")
-    write_file(arguments.output, head, runs)
+        keep(partial, runs[-1])
+    long_runs.write(arguments.output, head, runs)
     partial.unlink()
     print(f"{len(runs)} runs in {arguments.output}")
 

@@ -14,7 +14,6 @@ is kept at once, so that an interrupted command goes on where it stopped. `resul
 """
 
 import argparse
-import json
 import platform
 from collections.abc import Iterator
 from datetime import date
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import keep, resumed, write
 from kd_lab.lessons.l10_weak_to_strong.heads import accuracy, answer, fit_teacher, train_heads
 from kd_lab.lessons.l10_weak_to_strong.results import FILE
 from kd_lab.lessons.l10_weak_to_strong.spelling import NARROW, WEAK, Deal, reader, readings, spellings, untrained
@@ -143,26 +143,6 @@ def about() -> dict[str, Any]:
     }
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all runs can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("}")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=FILE)
@@ -177,11 +157,8 @@ def main() -> None:
                 continue
             bar.set_postfix_str(", ".join(cell))
             runs.append(run(cell))
-            with partial.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(runs[-1]) + "\n")
-    lines = ",\n".join(json.dumps(one) for one in runs)
-    text = f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n'
-    arguments.output.write_text(text, encoding="utf-8")
+            keep(partial, runs[-1])
+    write(arguments.output, head, runs)
     partial.unlink()
     print(f"{len(runs)} runs in {arguments.output}")
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from kd_lab.classroom import long_runs
 from kd_lab.lessons.l10b_what_is_passed_on import collapse, fidelity, marks, subliminal
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -70,18 +71,7 @@ def resumed(path: Path, head: Run) -> dict[str, Run]:
     Raises:
         ValueError: they were made with other settings.
     """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return {}
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; expected the "
-            "same, so that all runs can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("}")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return {key: run for line in whole for key, run in json.loads(line).items()}
+    return {key: run for one in long_runs.resumed(path, head) for key, run in one.items()}
 
 
 def write(path: Path, head: Run, runs: dict[str, Run]) -> None:
@@ -104,8 +94,7 @@ def main() -> None:
             bar.set_postfix_str(f"{part}, seed {seed}")
             key = f"{part}/{seed}"
             runs[key] = PARTS[part](seed)
-            with partial.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({key: runs[key]}, ensure_ascii=False) + "\n")
+            long_runs.keep(partial, {key: runs[key]})
             bar.update()
     write(arguments.output, head, runs)
     partial.unlink()

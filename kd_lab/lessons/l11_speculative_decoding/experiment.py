@@ -12,7 +12,6 @@ are compared in pairs.
 
 import argparse
 import copy
-import json
 import platform
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from kd_lab.classroom import long_runs
+from kd_lab.classroom.long_runs import keep, write
 from kd_lab.contracts import How, stream
 from kd_lab.how import Divergence, NegativeLogLikelihood
 from kd_lab.lessons.l11_speculative_decoding.losses import Hybrid, NegativeLogAcceptance
@@ -153,24 +154,7 @@ def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ValueError: they were made with other settings.
     """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all drafts can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("]")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [run for line in whole for run in json.loads(line)]
-
-
-def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """One file, a line for each run."""
-    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
+    return [run for seed in long_runs.resumed(path, head) for run in seed]
 
 
 def main() -> None:
@@ -183,8 +167,7 @@ def main() -> None:
     runs = resumed(partial, head)
     for seed in tqdm(missing(runs), desc="seeds"):
         found = train_seed(seed, arguments.output.parent if seed == SEEDS[0] else None)
-        with partial.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(found, ensure_ascii=False) + "\n")
+        keep(partial, found)
         runs.extend(found)
     write(arguments.output, head, runs)
     partial.unlink()

@@ -11,7 +11,6 @@ noise; so are the runs of distribution matching among themselves.
 
 import argparse
 import copy
-import json
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import keep, resumed, write
 from kd_lab.lessons.l11b_few_steps import students
 from kd_lab.lessons.l11b_few_steps.energy import energy_distance, modes_kept, shares_of, stray_share
 from kd_lab.lessons.l11b_few_steps.generator import CRITIC_STEPS, generate, match
@@ -188,32 +188,6 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(run[field] for field in ("part", "gradient", "density", "arm", "seed") if field in run)
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
-        raise ValueError(
-            f"{path} holds runs of an interrupted command with other settings or versions than this one; "
-            "expected the same, so that all runs can be compared: delete the file to begin anew"
-        )
-    whole = [line for line in rest if line.endswith("}")]  # the last line may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole]
-
-
-def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """One file, a line for each run."""
-    lines = ",\n".join(json.dumps(run) for run in runs)
-    path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=FILE)
@@ -225,8 +199,7 @@ def main() -> None:
     missing = [(key, task) for key, task in tasks() if key not in done]
     for key, task in tqdm(missing, total=len(missing) + len(runs), initial=len(runs)):
         runs.append(task())
-        with partial.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(runs[-1]) + "\n")
+        keep(partial, runs[-1])
         tqdm.write(", ".join(map(str, key)))
     write(arguments.output, head, runs)
     partial.unlink()
