@@ -1,15 +1,18 @@
 """The code that computes the loss of each position: the formula, the CPU's chunks, or the GPU's kernel.
 
-| | reference | chunked (CPU) | triton (GPU) |
-|---|---|---|---|
-| fp32, bf16, fp16 logits | yes | yes | yes |
-| fp64 logits | yes | the reference takes over | the reference takes over |
-| second derivatives, Hessians | yes | refused | refused |
-| torch.func: grad, vmap, jvp, hessian; forward-mode AD | yes | the reference takes over | the reference takes over |
-| torch.compile(fullgraph=True) | yes | yes, one graph for all temperatures | yes |
-| labels in the sweep of the divergence | no | yes | yes; `label_weight=1`, which has no divergence: the formula |
-| statistics in the sweep of the divergence | no | yes | no: the formula, five tensors as large as the logits |
-| memory beside the logits, in gradients | five or more | 1.1 | 1 |
+"auto" takes on the CPU, up to `SMALL` logits, the formula with fewer operations of `few_logits.py`.
+
+| | reference | few logits (CPU) | chunked (CPU) | triton (GPU) |
+|---|---|---|---|---|
+| fp32 logits | yes | yes | yes | yes |
+| bf16, fp16 logits | yes | the reference or chunked takes over | yes | yes |
+| fp64 logits | yes | the reference takes over | the reference takes over | the reference takes over |
+| second derivatives, Hessians | yes | the reference takes over | refused | refused |
+| torch.func: grad, vmap, jvp, hessian; forward-mode AD | yes | as the reference | as the reference | as the reference |
+| torch.compile(fullgraph=True) | yes | as the reference | one graph for all temperatures | yes |
+| labels in the sweep of the divergence | no | as the reference | yes | yes; the formula where `label_weight` is 1 |
+| statistics in the sweep of the divergence | no | as the reference | yes | no: the formula, five tensors |
+| memory beside the logits, in gradients | five or more | three or more | 1.1 | 1 |
 """
 
 import importlib.util
