@@ -3,7 +3,7 @@
 Another processor rounds differently, another thread count adds in another order, and other seeds draw otherwise; a
 claim that is true has the same verdict on all of them. Each lesson runs on every machine of `MACHINES`, two at a time.
 The runs go to kd_lab/lessons/elsewhere.json as they end, so that an interrupted command goes on where it stopped, and
-a run is repeated only when its lesson has changed.
+a run is repeated only when its lesson's code has changed.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def run_elsewhere(lesson: Lesson, machine: str) -> dict[str, Any]:
     for claim, timed in claims:
         parts[claim.id] = parts.get(claim.id, 0) + 1
         rows.append({"part": parts[claim.id], "timed": timed, **claim.to_json()})
-    return {"lesson": lesson.number, "machine": machine, "source": lesson.fingerprint, "claims": rows}
+    return {"lesson": lesson.number, "machine": machine, "source": lesson.code_fingerprint, "claims": rows}
 
 
 def claims_of_cell(cell: Any) -> list[Claim]:
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="lessons that run side by side")
     options = parser.parse_args(arguments)
     lessons = find_lessons(ROOT, options.lessons)
-    sources = {lesson.number: lesson.fingerprint for lesson in find_lessons()}
+    sources = {lesson.number: lesson.code_fingerprint for lesson in find_lessons()}
     kept = [run for run in stored()["runs"] if sources.get(run["lesson"]) == run["source"]]
     known = {(run["lesson"], run["machine"]) for run in kept}
     wanted = [(one, name) for one in lessons for name in MACHINES if (one.number, name) not in known]

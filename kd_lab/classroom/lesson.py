@@ -71,6 +71,12 @@ class Lesson:
         """Changes whenever the source does."""
         return hashlib.sha256(self.source.read_bytes()).hexdigest()[:16]
 
+    @property
+    def code_fingerprint(self) -> str:
+        """Changes whenever the source of a code cell does, and not with the prose."""
+        code = "\0".join(cell.source for cell in self.cells() if cell.cell_type == "code")
+        return hashlib.sha256(code.encode()).hexdigest()[:16]
+
     def cells(self) -> list[NotebookNode]:
         """The source as it was written: solution cells still hold their mark."""
         return jupytext.reads(self.source.read_text(encoding="utf-8"), fmt="py:percent").cells

@@ -1,6 +1,7 @@
 """The table of verdicts on other machines, and the stored one against the notebooks."""
 
 import pytest
+from lesson_folder import forget_lesson, write_lesson
 
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_of
@@ -32,6 +33,20 @@ def test_claims_about_seconds_are_the_machines_own():
 def test_seeds_and_instruction_sets_differ_between_machines():
     assert len({machine.get("KD_LAB_SEED") for machine in MACHINES.values()}) == 3
     assert {machine.get("ATEN_CPU_CAPABILITY") for machine in MACHINES.values()} == {"default", "avx2", None}
+
+
+def test_a_run_outlives_a_sentence_and_not_a_line_of_code(tmp_path):
+    root = write_lesson(tmp_path)
+    try:
+        (lesson,) = find_lessons(root)
+        written, before = lesson.source.read_text(), (lesson.code_fingerprint, lesson.fingerprint)
+        lesson.source.write_text(written.replace("You will double numbers.", "You will learn to double numbers."))
+        assert lesson.code_fingerprint == before[0]
+        assert lesson.fingerprint != before[1]
+        lesson.source.write_text(written.replace("range(3)", "range(4)"))
+        assert lesson.code_fingerprint != before[0]
+    finally:
+        forget_lesson(root)
 
 
 @pytest.mark.parametrize("lesson", find_lessons(), ids=lambda lesson: lesson.number)
