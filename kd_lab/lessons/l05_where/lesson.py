@@ -298,8 +298,12 @@ predict("05.b")
 # **Experiment.** Five students are trained off-policy, and five with the same initial weights on-policy; all else is equal.
 
 # %%
+from tqdm.auto import tqdm
+
 trained = {
-    label: [train(new_student(number), tune, world, recipe, number) for number in numbers]
+    label: [
+        train(new_student(number), tune, world, recipe, number) for number in tqdm(numbers, desc=label, leave=False)
+    ]
     for label, recipe in RECIPES.items()
 }
 own, theirs = {}, {}
@@ -361,7 +365,7 @@ claim(
 from kd_lab.models import FiniteStateModel
 
 remembering = []
-for number in numbers:
+for number in tqdm(numbers, desc="students that remember", leave=False):
     table = torch.randn(5, V, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
     student = FiniteStateModel(table, tune.moves, context=L, slip=0.05)
     pair = growth(train(student, tune, world, RECIPES["on-policy"], number), tune)
@@ -397,7 +401,10 @@ shares = {
 }  # 0 and 1 are there already
 for share in (0.25, 0.5, 0.75):
     recipe = gkd(divergence="forward_kl", on_policy_fraction=share)
-    students = [train(new_student(number), tune, world, recipe, number) for number in numbers[:3]]
+    students = [
+        train(new_student(number), tune, world, recipe, number)
+        for number in tqdm(numbers[:3], desc=f"λ = {share}", leave=False)
+    ]
     shares[share] = tuple(zip(*(growth(student, tune) for student in students)))
 
 # %% tags=["hide-input"]
@@ -435,7 +442,7 @@ CONDITIONS = {  # label: slip, teacher, training texts, steps
 found = {}
 for label, (slip, teacher, texts, steps) in CONDITIONS.items():
     rows = []
-    for number in numbers:
+    for number in tqdm(numbers, desc=label, leave=False):
         student = new_student(number, slip)
         train(student, teacher, texts, RECIPES["off-policy"], number, steps)
         rows.append(at_full_length(*growth(student, teacher)))
@@ -583,7 +590,7 @@ def by_dagger(student, number):
 
 # %%
 forks, whole = {}, {}
-for number, student in zip(numbers, trained["off-policy"]):
+for number, student in tqdm(list(zip(numbers, trained["off-policy"])), desc="forks", leave=False):
     continued = {"before": student, "5 rounds of DAgger": by_dagger(copy.deepcopy(student), number)}
     for label, recipe in RECIPES.items():
         other = train(copy.deepcopy(student), tune, world, recipe, number + 100, steps=60)
@@ -650,7 +657,7 @@ claim(
 from kd_lab.lessons.l05_where.experiment import continue_network
 
 networks = {label: [] for label in RECIPES}
-for number in numbers:
+for number in tqdm(numbers, desc="networks", leave=False):
     for label, gaps in continue_network(tune, world, RECIPES, number).items():
         nats = (float(gaps.own.sum()), float(gaps.theirs.sum()))
         networks[label].append([*nats, float(excess(gaps.own, gaps.theirs)[-1]), gaps.off_road])
@@ -715,7 +722,10 @@ WAYS = {
 }
 some = torch.randperm(len(names.held_out), generator=torch.Generator().manual_seed(seed))[:500]
 judged = names.held_out[some]
-pupils = [continue_surnames(reader, names, WAYS, judged, n) for n in range(seed, seed + 8)]
+pupils = [
+    continue_surnames(reader, names, WAYS, judged, number)
+    for number in tqdm(range(seed, seed + 8), desc="students of names", leave=False)
+]
 
 
 def worth(one):

@@ -188,13 +188,16 @@ claim(
 predict("07.b")
 
 # %% tags=["hide-input"]
+from tqdm.auto import tqdm
+
 from kd_lab.lessons.l07_minillm.figures import paths_figure
 from kd_lab.lessons.l07_minillm.fork import descend, new_table
 
 paths = {}
 for kind, make in (("bigram", lambda number: student_at("word-level", number)), ("table", new_table)):
     for name, loss in (("token-wise", token_loss), ("sequence", sequence_loss)):
-        paths[kind, name] = torch.tensor([descend(make(number), loss, steps=120) for number in numbers[:3]])
+        starts = tqdm(numbers[:3], desc=f"{kind}, {name}", leave=False)
+        paths[kind, name] = torch.tensor([descend(make(number), loss, steps=120) for number in starts])
 show(
     paths_figure(paths),
     "Three seeds each, exact gradients. Left, linear scale: the token-wise gradient stops where the exact one has hardly begun. Right, logarithmic scale: a student "

@@ -368,9 +368,11 @@ def silent_loss(student_outputs, teacher_outputs):
     return (p.exp() * (p - q)).sum(-1).mean()
 
 
+from tqdm.auto import tqdm
+
 gained = {"the teacher's": [], "another": []}  # bits per letter, by the student's initial weights
 learned = []  # by the teacher itself
-for number in range(seed, seed + 5):
+for number in tqdm(range(seed, seed + 5), desc="silent outputs", leave=False):
     untrained = mlp.letter_bits(mlp.letter_mlp(number))
     silent_teacher = mlp.train_teacher(mlp.letter_mlp(number), number, steps=400)
     learned.append(untrained - mlp.letter_bits(silent_teacher))

@@ -179,11 +179,15 @@ print("first tokens of 4,000 rounds:", np.bincount(written, minlength=3) / 4000,
 # Names of the draft would push it below 0; the control is the draft alone.
 
 # %%
+from tqdm.auto import tqdm
+
 from kd_lab.lessons.l11_speculative_decoding.trial import alone, speculated
 
 SETTINGS, seeds = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}, range(seed, seed + 16)
 trials = {
-    name: [speculated(target, draft, names=15, seed=number, **settings) for number in seeds]
+    name: [
+        speculated(target, draft, names=15, seed=number, **settings) for number in tqdm(seeds, desc=name, leave=False)
+    ]
     for name, settings in SETTINGS.items()
 }
 drafts_own = [alone(target, draft, names=15, seed=number) for number in seeds]
