@@ -37,6 +37,14 @@ EXECUTED = {"run_of", "claims", "learner"}
 STARTED = time.monotonic()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test leaves a trained model in the cache of the person who runs it, nor finds one there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KD_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--within", type=float, metavar="SECONDS", help="skip the tests that have not begun by then")
 

@@ -420,6 +420,7 @@ def main(parts: list[str], every: int, verbose: bool) -> int:
     tried, fell = Counter(), Counter()
     quantize.save_quantized(quantize.round_to_nearest(gpt(), 8, "channel"), FOLDER / "quantized.safetensors")
     save_sparse_teacher(cached(), FOLDER / "cache.safetensors")
+    os.environ["KD_LAB_CACHE"] = str(FOLDER / "cache")
     os.chdir(FOLDER)  # where a name that is a path after all does no harm
     for part in parts:
         for name, function in public(part).items():

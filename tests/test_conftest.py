@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 from conftest import group_of
+from platformdirs import user_cache_dir
+
+from kd_lab.models.saved import cache_folder
 
 
 def test_tests_of_one_lesson_stay_together():
@@ -27,3 +30,7 @@ def test_what_has_not_begun_in_time_is_skipped_and_said():
     assert done.returncode == 0, done.stdout
     assert "not begun within 0 s; make test runs it" in done.stdout
     assert "passed" not in done.stdout.splitlines()[-1]
+
+
+def test_the_cache_of_the_person_who_runs_the_tests_is_left_alone():
+    assert cache_folder() != Path(user_cache_dir("kd_lab", appauthor=False))
