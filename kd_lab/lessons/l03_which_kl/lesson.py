@@ -316,7 +316,6 @@ show(
 )
 reveal(
     "03.c",
-    right=3 if not locked.all() else 1,
     students=locked.size,
     on_left=int((locked & kept[:, 0]).sum()),
     on_right=int((locked & kept[:, 1]).sum()),
@@ -447,7 +446,7 @@ show(
     alt="Three tables of probabilities, 20 letters by 20 next letters: the teacher with three dark cells per row, the forward-KL "
     "student smeared, the reverse-KL student with fewer and darker cells.",
 )
-reveal("03.d", right=int(implausible_mass(hedged, teachers).mean() < implausible_mass(committed, teachers).mean()))
+reveal("03.d", masses=[implausible_mass(one, teachers).mean() for one in (hedged, committed)])
 claim(
     "C03c",
     "At rank 2 a softmax student puts more mass on implausible tokens under forward KL than under reverse KL.",

@@ -74,8 +74,8 @@ JUDGE_STEPS = Exercise(
     ),
     mistakes=(
         Mistake(
-            "held against the true trace",
-            "Each digit is held against the trace of somebody who made no slip. After one slip nearly every digit then "
+            "compared with the true trace",
+            "Each digit is compared with the trace of somebody who made no slip. After one slip nearly every digit then "
             "counts as wrong, though the moves themselves were done right. Start each step from the digit that this "
             "trace wrote.",
             _against_the_true_trace,
