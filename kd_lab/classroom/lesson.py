@@ -122,6 +122,8 @@ def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
     notebook = new_notebook(metadata=METADATA, nbformat_minor=5)
     for cell in lesson.cells():
         notebook.cells += edit(cell, edition)
+    if edition == "unsolved":
+        fold_answers(notebook.cells)
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.
@@ -129,6 +131,25 @@ def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
     return notebook
+
+
+def fold_answers(cells: list[NotebookNode]) -> None:
+    """Fold the saved outputs that would answer a prediction before a reader has made it.
+
+    These are the outputs from a `predict` to its `reveal`, and those that follow it without a word between. JupyterLab
+    shows three dots in their place, and opens them with a click, or when their cell runs.
+    """
+    asked: set[str] = set()
+    answered = False  # whether what comes now still belongs to the last reveal
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            answered = False
+            continue
+        if (asked or answered) and exercise_of(cell) is None:
+            cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {"outputs_hidden": True}
+        shown = set(re.findall(r"^reveal\(\s*[\"']([^\"']+)", cell.source, re.MULTILINE))
+        answered = answered or bool(shown)
+        asked = (asked | set(re.findall(r"^predict\(\s*[\"']([^\"']+)", cell.source, re.MULTILINE))) - shown
 
 
 def with_card(notebook: NotebookNode, entry: dict[str, Any] | None) -> NotebookNode:

@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_or_revealed_is_refused():
     with pytest.raises(ValueError, match="not asked yet"):
         reveal("97.b")
     predict("97.c")
-    with pytest.raises(ValueError, match="no right option.*function of the facts"):
+    with pytest.raises(ValueError, match=r"no right option.*function of the facts"):
         reveal("97.c")
     predict("97.b", options=["smith", "okin"])
     with pytest.raises(ValueError, match="none of the options"):

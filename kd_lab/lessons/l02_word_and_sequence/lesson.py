@@ -24,7 +24,7 @@ show(
 #
 # - write the word-level and the sequence-level loss, and tell which average each of them takes;
 # - train a student through an endpoint that returns nothing but text;
-# - search with a beam, and say why a student trained on what it finds hardly needs one;
+# - search with a beam, and say what it still gains for a student trained on its finds;
 # - choose what to keep of a teacher on disk, and repair what keeping less breaks.
 #
 # **Before this:** [lesson 00](00_the_map.ipynb), where a text is a path in a tree of distributions.

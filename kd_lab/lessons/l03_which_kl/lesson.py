@@ -10,9 +10,9 @@ from kd_lab.viz import show
 show(
     hook_figure(),
     "One teacher, one family of students, two directions of the same divergence. One student is wide and sits where "
-    "the teacher says almost nothing; the other copies one hill and ignores the other.",
-    alt="Above: a teacher density with two hills; the forward-KL student is one broad bump across both, the reverse-KL "
-    "student covers the left hill exactly. Below: the integrands of both divergences.",
+    "the teacher says almost nothing; the other copies one hill and ignores the other. Which divergence made which?",
+    alt="A teacher density with two hills. One student is a single broad bump across both; another covers the left hill "
+    "exactly.",
 )
 
 # %% [markdown] tags=["card"]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03b · HOW: between the KLs
 #
-# After this lesson you can choose a divergence between forward and reverse KL, soften it, and compare it with others without mistaking a short step for a different shape.
+# After this lesson you can choose a divergence between forward and reverse KL, soften it, and compare it fairly with others.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls import contest

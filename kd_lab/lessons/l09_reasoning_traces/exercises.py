@@ -75,9 +75,9 @@ JUDGE_STEPS = Exercise(
     mistakes=(
         Mistake(
             "compared with the true trace",
-            "Each digit is compared with the trace of somebody who made no slip. After one slip nearly every digit then "
-            "counts as wrong, though the moves themselves were done right. Start each step from the digit that this "
-            "trace wrote.",
+            "Each digit is compared with the trace of somebody who made no slip. After one slip nearly every digit "
+            "then counts as wrong, though the moves themselves were done right. Start each step from the digit that "
+            "this trace wrote.",
             _against_the_true_trace,
         ),
         Mistake(

@@ -475,7 +475,7 @@ claim(
 #
 # ## In the wild
 #
-# DeepSeek-R1 (2025, table 6) compares both roads on Qwen-32B-Base.
+# DeepSeek-R1 (2025, table 6 of the first version) compares both roads on Qwen-32B-Base.
 # Large-scale RL for over 10,000 steps gives 47.0 % on AIME 2024 (pass@1); fine-tuning on 800,000 samples of DeepSeek-R1 (section 2.4) gives 72.6 %.
 # The far larger DeepSeek-R1-Zero rises from 15.6 % to 71.0 % by RL alone: there practice works.
 # Yue et al. (2025) find the same pattern of pass@k: after RL the base is behind at k = 1 and ahead at large k, while distillation extends the reach.
@@ -510,11 +510,11 @@ quiz("09")
 #
 # ## Papers
 #
-# - DeepSeek-AI, "DeepSeek-R1", [2501.12948](https://arxiv.org/abs/2501.12948), equations 1 and 3: GRPO and its advantage; table 6: distillation against RL.
+# - DeepSeek-AI, "DeepSeek-R1", [2501.12948](https://arxiv.org/abs/2501.12948v1), version 1, equations 1 and 3: GRPO and its advantage; table 6: distillation against RL.
 # - Shao et al., "DeepSeekMath", [2402.03300](https://arxiv.org/abs/2402.03300): where GRPO comes from, with the mean over a text's tokens.
 # - Chen et al., "Evaluating large language models trained on code", [2107.03374](https://arxiv.org/abs/2107.03374), section 2.1: pass@k.
 # - Yue et al., "Does reinforcement learning really incentivize reasoning capacity in LLMs beyond the base model?", [2504.13837](https://arxiv.org/abs/2504.13837).
-# - Agarwal et al., "On-policy distillation of language models", [2306.13649](https://arxiv.org/abs/2306.13649), equation 3.
+# - Agarwal et al., "On-policy distillation of language models", [2306.13649](https://arxiv.org/abs/2306.13649), equation 4: the on-policy loss.
 #
 # ## Next
 #

@@ -14,7 +14,9 @@ PREDICTIONS = {
             "traces and on-policy distillation",
             "traces alone",
         ),
-        right=lambda **weak: 4 - sum(share > 0.5 for share in weak.values()),  # in their order, if one more joins each time
+        right=lambda **weak: (
+            4 - sum(share > 0.5 for share in weak.values())
+        ),  # in their order, if one more joins each time
         because=(
             "After the same compute: traces {traces:.2f}, on-policy distillation {opd:.2f}, GRPO {rl:.2f}, answers "
             "alone {answers:.2f}."

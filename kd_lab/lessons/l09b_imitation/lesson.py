@@ -231,7 +231,7 @@ def evolve(seeds, rewrite, rounds):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A failed rewrite equals the old problem: it belongs into the second list and not into the first.
+# A failed rewrite equals the old problem: it belongs in the second list and not into the first.
 #
 # </details>
 

@@ -58,8 +58,8 @@ QUIZ = (
         right="its answer to pure noise is the mean of the data",
     ),
     Question(
-        "Squared error trains a student to land where two of its teacher's steps do. Why is that not the mean of the data "
-        "again?",
+        "Squared error trains a student to land where two of its teacher's steps do. Why is that not the mean of the "
+        "data again?",
         {
             "because noise and end point belong together one to one": (
                 "The ODE gives every noise its own end. The mean over a single value is that value."
