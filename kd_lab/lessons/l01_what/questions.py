@@ -6,7 +6,7 @@ PREDICTIONS = {
     "01.a": Prediction(
         (
             "500 names, one small student. The whole teacher's targets gain some held-out bits over labels. How much "
-            "of that gain is left with equally soft targets: the teacher's top letter, and behind it the usual ones?"
+            "of that gain is left with equally soft targets: the teacher's top letter, and after it the usual ones?"
         ),
         options=("nearly all of it", "about half of it", "none of it"),
         right=lambda kept, gain, **_: 2 if kept < 0.1 * gain else 1,

@@ -50,7 +50,7 @@ END = names.vocabulary.end  # begins, ends and pads a text, here and in the exac
 #
 # $$L_\text{word}(\theta) = \frac{1}{n} \sum_{\text{positions } t} \; \sum_{v=1}^{V} p(v \mid y_{<t}) \, \log \frac{p(v \mid y_{<t})}{q_\theta(v \mid y_{<t})}$$
 #
-# Here $n$ is the number of positions that count: those of the text and its end mark, but not the padding behind it.
+# Here $n$ is the number of positions that count: those of the text and its end mark, but not the padding after it.
 # Natural logarithms make the unit **nats per position**.
 
 # %%
@@ -180,7 +180,7 @@ predict("02.b")
 #
 # ### Exercise 02.2 · The price of a text (●●○, 8 minutes)
 #
-# `tokens` is `[B, T + 1]` and begins with `END`, which also ends each text and fills the row behind it.
+# `tokens` is `[B, T + 1]` and begins with `END`, which also ends each text and fills the rest of the row.
 # `logits = model(tokens[:, :-1])`, so `logits[:, t]` has read `tokens[:, : t + 1]`.
 # Return $-\log q$ of each text, `[B]`, in nats.
 

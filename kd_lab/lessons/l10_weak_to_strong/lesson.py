@@ -384,7 +384,7 @@ claim(
 predict("10.e")
 
 # %% [markdown]
-# **Explore.** Teachers that have read all 18,012 names for 600 steps; the largest is the one that ships with the course, which has read them for longer. Three seeds of the student for each.
+# **Explore.** Teachers that have read all 18,012 names for 600 steps; the largest is the one that ships with the course, which has read them for longer. Five seeds of the student for each.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10_weak_to_strong.explorers import SIZES, capacity_explorer
@@ -432,7 +432,7 @@ from kd_lab.lessons.l10_weak_to_strong.figures import few_figure, few_table
 
 show(
     few_figure(stored),
-    "Left: trained to the end, the larger the teacher, the worse its student; the largest is no better than labels. Stopped at its best, it is about as good a teacher as the smallest. Right: the same students against their teacher's own bits. Below the line a student is better than its teacher. Three seeds.",
+    "Left: trained to the end, the larger the teacher, the worse its student; the largest is no better than labels. Stopped at its best, it is about as good a teacher as the smallest. Right: the same students against their teacher's own bits. Below the line a student is better than its teacher. Five seeds.",
     alt="Left, student bits rise with the teacher's size from 3.7 to 4.2 when it is trained to the end, and stay near 3.75 when it is stopped. Right, all students lie on the diagonal or below it.",
 )
 display(Markdown(few_table(stored)))
