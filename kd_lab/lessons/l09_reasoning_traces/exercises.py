@@ -162,7 +162,7 @@ ADVANTAGES = Exercise(
         Mistake(
             "one baseline for the batch",
             "The mean and the deviation are those of the whole batch. Then an easy problem is praised and a hard one "
-            "blamed, whatever was written. Hold the texts of one problem against one another.",
+            "blamed, whatever was written. Compare the texts of one problem with one another.",
             lambda rewards: _guarded(rewards - rewards.mean(), rewards.std(unbiased=False)),
         ),
         Mistake(

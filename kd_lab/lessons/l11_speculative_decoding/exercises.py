@@ -267,8 +267,8 @@ GRADIENT = Exercise(
         ),
         Mistake(
             "sign",
-            "The sign is turned: descending this drives the acceptance down. Either the minus of −log α is missing, or "
-            "the derivative of min(p, q) by q is taken where q is the larger, where the minimum does not follow q.",
+            "The sign is reversed: descending this drives the acceptance down. Either the minus of −log α is missing, "
+            "or the derivative of min(p, q) by q is taken where q is the larger, where the minimum does not follow q.",
             lambda q, p: -_gradient(q, p),
         ),
         Mistake(
