@@ -110,7 +110,7 @@ QUIZ = (
         right="shrinks, and goes on growing like L² with the length",
     ),
     Question(
-        "With 18,012 fixed names a student's own texts lead away from the teacher, with 100 towards it. Why with 100?",
+        "With 18,012 fixed names, own texts lead a student away from its teacher, with 100 towards it. Why with 100?",
         {
             "mistakes last longer in rare names": "The names are of the same kind: a wrong letter is soon forgotten.",
             "they are new prefixes where few are left": "The teacher has something new to say about each of them.",
