@@ -176,7 +176,7 @@ claim(
 # ## 2 · Practice under a verifier
 #
 # **GRPO** (DeepSeek) lets the student write a *group* of $G$ texts $o_1,\dots,o_G$ on each problem, with rewards $r_i$.
-# Each text is compared with the rest of its group: this gives its **advantage** $A_i$, and the gradient of the objective $J$ that GRPO maximises,
+# Each text is compared with its group: this gives its **advantage** $A_i$, and the gradient of the objective $J$ that GRPO maximises,
 #
 # $$A_i=\frac{r_i-\mathrm{mean}(r)}{\mathrm{std}(r)},\qquad\nabla J=\mathbb E\,\frac1G\sum_i\frac{A_i}{|o_i|}\sum_t\nabla\log q(o_{i,t})$$
 #
