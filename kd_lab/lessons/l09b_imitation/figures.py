@@ -37,7 +37,7 @@ def imitation_figure(runs: Runs, kinds: Sequence[str] = tuple(TITLES), judges: S
         kinds: of problems, a panel each.
         judges: those whose acceptance is drawn.
     """
-    figure = new_figure(380 * len(kinds), 330)
+    figure = new_figure(max(560, 380 * len(kinds)), 330)
     with course_style():
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axes, problems in zip(panels, kinds, strict=True):
