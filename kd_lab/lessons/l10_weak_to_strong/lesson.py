@@ -432,7 +432,7 @@ from kd_lab.lessons.l10_weak_to_strong.figures import few_figure, few_table
 
 show(
     few_figure(stored),
-    "Left: trained to the end, the larger the teacher, the worse its student; the largest is no better than labels. Stopped at its best, it is about as good a teacher as the smallest. Right: the same students against their teacher's own bits. Below the line a student is better than its teacher. Five seeds.",
+    "Left: trained to the end, the larger the teacher, the worse its student; the largest is worse than labels. Stopped at its best, it is about as good a teacher as the smallest. Right: the same students against their teacher's own bits. Below the line a student is better than its teacher. Five seeds.",
     alt="Left, student bits rise with the teacher's size from 3.7 to 4.2 when it is trained to the end, and stay near 3.75 when it is stopped. Right, all students lie on the diagonal or below it.",
 )
 display(Markdown(few_table(stored)))
@@ -446,6 +446,13 @@ claim(
 )
 claim(
     "C10b",
+    "On 300 names, the largest teacher trained to the end is worse than the labels.",
+    last["105K"] - stored.few("labels"),
+    unit="bits per character more than with labels",
+    above=0,
+)
+claim(
+    "C10b",
     "Stopping the large teacher at its best removes the reversal.",
     last["105K"] - stored.few("105K best"),
     unit="bits per character less",
@@ -453,7 +460,7 @@ claim(
 )
 
 # %% [markdown]
-# So the reversal is here, and it is no gap between two sizes: a teacher far beyond its best says little more than the labels do.
+# So the reversal is here, and it is no gap between two sizes: a teacher far beyond its best is worse than the labels from which it learned.
 # Cho & Hariharan mitigate theirs the same way, by stopping the teacher early.
 #
 # ## 5 · A student that exceeds its teacher

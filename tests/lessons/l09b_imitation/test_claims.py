@@ -36,7 +36,7 @@ def test_style_is_copied_before_capability_and_further(found, words):
     [
         "without explanations do not teach",
         "do not carry over",
-        "with explanations do.",
+        "with explanations do teach five moves.",
         "draws its tokens",
     ],
 )
