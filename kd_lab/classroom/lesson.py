@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kd_lab.classroom.diagnosis import Exercise, find_exercise, written
+from kd_lab.classroom.folds import fold_answers
 
 ROOT = Path(__file__).parents[2]
 """The checkout: lessons are built where they are written. An installed package has no folder of notebooks beside it."""
@@ -131,25 +132,6 @@ def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
     return notebook
-
-
-def fold_answers(cells: list[NotebookNode]) -> None:
-    """Fold the saved outputs that would answer a prediction before a reader has made it.
-
-    These are the outputs from a `predict` to its `reveal`, and those that follow it without a word between. JupyterLab
-    shows three dots in their place, and opens them with a click, or when their cell runs.
-    """
-    asked: set[str] = set()
-    answered = False  # whether what comes now still belongs to the last reveal
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            answered = False
-            continue
-        if (asked or answered) and exercise_of(cell) is None:
-            cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {"outputs_hidden": True}
-        shown = set(re.findall(r"^reveal\(\s*[\"']([^\"']+)", cell.source, re.MULTILINE))
-        answered = answered or bool(shown)
-        asked = (asked | set(re.findall(r"^predict\(\s*[\"']([^\"']+)", cell.source, re.MULTILINE))) - shown
 
 
 def with_card(notebook: NotebookNode, entry: dict[str, Any] | None) -> NotebookNode:
