@@ -29,7 +29,7 @@ def families_figure(*policies: str) -> Figure:
         left.set(xlabel="generation", ylim=(3.4, 5.8), title="bits per character of real names")
         left.legend(loc="upper left")
         right.set_axis_off()
-        right.set(xlim=(0, 3), ylim=(8.2, -1.6))
+        right.set(xlim=(0, 1 + len(policies)), ylim=(8.2, -1.6))
         last = rows.shape[1] - 1
         columns = [(policies[0], 0, "generation 0", INK)]
         columns += [(policy, last, f"{last}, {policy}", look.color) for policy, look in looks.items()]

@@ -37,7 +37,7 @@ def test_style_is_copied_before_capability_and_further(found, words):
         "without explanations do not teach",
         "do not carry over",
         "with explanations do teach five moves.",
-        "draws its tokens",
+        "more reliable, on two moves",
     ],
 )
 def test_problems_explanations_and_verification_add_different_things(found, words):

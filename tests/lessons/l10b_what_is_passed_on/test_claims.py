@@ -53,7 +53,7 @@ def test_generations_of_surnames_collapse_or_do_not(measured, part):
         "agrees with the teacher more often",
         "distribution is far",
         "far too sure",
-        "is gone",
+        "has nearly gone",
     ],
 )
 def test_agreement_is_not_fidelity(measured, part):
