@@ -1,6 +1,6 @@
 """The one way in which public entry points refuse bad arguments: the signature is the check.
 
-`@checked` holds what comes against the annotations of a function or a class before any work is done: kinds, dtypes,
+`@checked` compares what comes with the annotations of a function or a class before any work is done: kinds, dtypes,
 shapes (an axis of one name has one length in all arguments), devices without values beside others, and the ranges that
 `Annotated` states, such as `Count` and `Positive`. What only the function can know it checks itself, after that.
 """

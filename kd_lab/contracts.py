@@ -51,7 +51,7 @@ class Tokenizer(Protocol):
 
     @property
     def pad(self) -> int:
-        """The id that fills a row behind its end; it may be `end` itself."""
+        """The id that fills a row after its end; it may be `end` itself."""
         ...
 
     def __len__(self) -> int:

@@ -30,6 +30,12 @@ DISTRIBUTIVE = re.compile(
 """The "a" of "a penny a piece": per, or for each, is plainer."""
 
 LOST = re.compile(r"\b(?:dear|dearer|gladly|mend|mends|mended|whoever|whomever)\b", re.IGNORECASE)
+BORROWED = re.compile(
+    r"\b(?:behind (?:it is|its end|a fallen|the letters|the first that)|belongs? into|before (?:both|two|a) judges?|"
+    r"(?:held|holds?) (?:[\w-]+ ){0,4}?against (?:one another|each other|the))\b"
+)
+"""Turns of phrase taken over from German, which a reader has to read twice."""
+
 MACHINE = re.compile(r"(?<![\w/.:])/(?:home|root|work|Users)/\w+")
 OPENING = re.compile(r"\s*(?:What|Whoever|How)\b(?! much| many)")
 
@@ -72,6 +78,11 @@ def test_a_docstring_names_the_thing():
 def test_lost_words_stay_lost():
     hits = found(LOST, CODE + LESSONS + DOCUMENTS)
     assert not hits, "write costly, readily, fix, anyone who:\n  " + "\n  ".join(hits)
+
+
+def test_no_turn_of_phrase_is_borrowed():
+    hits = found(BORROWED, CODE + LESSONS + DOCUMENTS)
+    assert not hits, "write after, belongs in, under, compared with:\n  " + "\n  ".join(hits)
 
 
 def test_no_path_of_one_machine():

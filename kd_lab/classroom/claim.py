@@ -69,12 +69,12 @@ class Claim:
         >>> Claim("C00c", "", (0.40, 0.44, 0.45), "bits per character", "holds").measured()
         '0.43 ± 0.066 bits per character (95 %, 3 seeds)'
         >>> Claim("C05a", "", (10.0, 20.0, 40.0), "times", "holds", scale="log").measured()
-        '20 times (95 %: 3.6 to 112, 3 seeds)'
+        '20 times (95 %: 3.57 to 112, 3 seeds)'
         """
         if self.half_width is None:
             return f"{self.mean:.4g} {self.unit}".rstrip()
         if self.scale == "log":
-            return f"{self.mean:.3g} {self.unit} (95 %: {self.low:.2g} to {self.high:.3g}, {len(self.values)} seeds)"
+            return f"{self.mean:.3g} {self.unit} (95 %: {self.low:.3g} to {self.high:.3g}, {len(self.values)} seeds)"
         digits = 2 if self.half_width == 0 else int(np.clip(1 - np.floor(np.log10(self.half_width)), 0, 9))
         mean = f"{self.mean:.{digits}f}" if 1e-6 < abs(self.mean) < 1e6 else f"{self.mean:.4g}"
         mean = mean.rstrip("0").rstrip(".") if "." in mean else mean

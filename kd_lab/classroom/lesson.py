@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kd_lab.classroom.diagnosis import Exercise, find_exercise, written
+from kd_lab.classroom.folds import fold_answers
 
 ROOT = Path(__file__).parents[2]
 """The checkout: lessons are built where they are written. An installed package has no folder of notebooks beside it."""
@@ -128,6 +129,8 @@ def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
     notebook = new_notebook(metadata=METADATA, nbformat_minor=5)
     for cell in lesson.cells():
         notebook.cells += edit(cell, edition)
+    if edition == "unsolved":
+        fold_answers(notebook.cells)
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.

@@ -31,19 +31,27 @@ COVERED = "Covered until you commit to an answer above."
 class Prediction:
     """A question asked before an experiment, and the sentence that explains what then happens.
 
-    `text` and `because` may hold fields in braces, which the lesson fills with what it measures.
+    `text` and `because` may hold fields in braces, which the lesson fills with what it measures. Where the experiment
+    decides, `right` is the rule by which it does: so not even the rule stands in the notebook.
     """
 
     text: str
     options: Sequence[str] = ()  # in the order in which they are shown; empty where the lesson computes them
-    right: str | None = None  # one of the options; None where the experiment decides it
+    right: str | Callable[..., str | int] = ""  # an option, or the facts of `reveal` -> an option or its number from 0
     because: str = ""  # one or two sentences of explanation
 
     def __post_init__(self) -> None:
         if self.options:
             check_options(self.options)
-        if self.right is not None and self.options:
+        if isinstance(self.right, str) and self.right and self.options:
             check_right(self.right, self.options)
+
+    def decided(self, options: Sequence[str], facts: Mapping[str, Any]) -> str:
+        """The option that turned out right, given what was measured; "" where there is no rule."""
+        if isinstance(self.right, str):
+            return self.right
+        found = self.right(**facts)
+        return found if isinstance(found, str) else options[int(found)]
 
 
 @dataclass(frozen=True)
@@ -132,26 +140,25 @@ def predict(identifier: str, options: Sequence[str] | None = None, **facts: Any)
     display(Form(box, as_text(text, shown)))
 
 
-def reveal(identifier: str, right: str | int | None = None, **facts: Any) -> None:
-    """Hold the prediction against what was seen. The answer is covered until the learner has committed to one.
+def reveal(identifier: str, **facts: Any) -> None:
+    """Compare the prediction with what was seen. The answer is covered until the learner has committed to one.
 
     Args:
         identifier: of the prediction.
-        right: the option that turned out true, or its number from 0, where the experiment decides it.
-        facts: the values of the fields of the explanation.
+        facts: what was measured: the values of the fields of the explanation, and what decides the right option.
 
     Raises:
-        ValueError: the prediction was not asked in this session, or `right` is none of its options.
+        ValueError: the prediction was not asked in this session, or nothing says which of its options is right.
     """
     entry = find_prediction(identifier)
     if identifier not in asked:
         raise ValueError(f"the prediction {identifier!r} was not asked yet; run the cell with predict({identifier!r})")
     one = asked[identifier]
-    one.right = one.options[right] if isinstance(right, int) else right or entry.right
+    one.right = entry.decided(one.options, facts) or None
     if one.right is None:
         raise ValueError(
-            f"the prediction {identifier!r} has no right option of its own; expected right= with what the experiment "
-            f"showed, one of {list(one.options)}"
+            f"the prediction {identifier!r} has no right option; expected in its entry right= with one of "
+            f"{list(one.options)}, or with a function of the facts {sorted(facts)} that gives one or its number"
         )
     check_right(one.right, one.options)
     one.because = entry.because.format(**facts) if facts else entry.because

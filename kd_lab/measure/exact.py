@@ -63,7 +63,7 @@ def every_text(vocab_size: Count, length: Count, end: int = 0) -> Batch:
     """
     rows = prefixes(vocab_size, length)
     behind = (rows == end).cumsum(1) > 0
-    goes_on = (rows != end) & behind  # the same text is listed without what stands behind its end
+    goes_on = (rows != end) & behind  # the same text is listed without what stands after its end
     rows = rows[~goes_on.any(1)]
     return Batch.from_tokens(torch.cat([torch.full((len(rows), 1), end), rows], 1), end=end)
 

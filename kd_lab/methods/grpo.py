@@ -1,4 +1,4 @@
-"""Reinforcement with a verifier: GRPO, in which the texts of one problem are held against one another.
+"""Reinforcement with a verifier: GRPO, in which the texts of one problem are compared with one another.
 
 For each problem the student writes a group of G texts, and a verifier gives each a reward r_i. A text's advantage is
 its reward relative to its group, and every token of the text shares it:
@@ -46,7 +46,7 @@ def group_advantages(rewards: Float[Tensor, "*N G"]) -> Float[Tensor, "*N G"]:
     tensor([[ 1., -1., -1.,  1.],
             [ 0.,  0.,  0.,  0.]])
 
-    Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948, equation 3.
+    Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 3.
     """
     centred = rewards - rewards.mean(-1, keepdim=True)
     deviation = centred.square().mean(-1, keepdim=True).sqrt()
@@ -68,7 +68,7 @@ def grpo_loss(
     >>> grpo_loss(own_logp, torch.tensor([1.0, -1.0]), mask)
     tensor(-0.7500)
 
-    Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948, equation 1, with one update per batch and β = 0; the
+    Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 1, with one update per batch and β = 0; the
     mean over a text's tokens is that of Shao et al. (2024), "DeepSeekMath", arXiv:2402.03300.
     """
     per_text = (own_logp * mask).sum(-1) / mask.sum(-1).clamp_min(1)
@@ -110,7 +110,7 @@ def grpo(
         (NaN where it was not asked).
 
     Raises:
-        ValueError: a group of one, which has nobody to be held against; or rewards of another number than the texts.
+        ValueError: a group of one, which has nothing to be compared with; or rewards of another number than the texts.
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")

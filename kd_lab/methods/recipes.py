@@ -89,7 +89,7 @@ def on_policy(divergence: str = "reverse_kl", beta: float = 0.5, temperature: fl
         beta: the teacher's share of the mixture, for the divergences that have one.
         temperature: τ of the divergence; the student always writes at 1.
 
-    Source: Agarwal et al. (2024), arXiv:2306.13649, equation 3; Ross, Gordon & Bagnell (2011), arXiv:1011.0686.
+    Source: Agarwal et al. (2024), arXiv:2306.13649, equation 4; Ross, Gordon & Bagnell (2011), arXiv:1011.0686.
     """
     how = Divergence(divergence, beta=beta, temperature=temperature)
     return Recipe("on-policy KD", Logits(), how, StudentRollouts(), source="arXiv:2306.13649")

@@ -40,7 +40,7 @@ class Vocabulary:
 
     @property
     def pad(self) -> int:
-        """The id that fills a row behind its end, here the end mark once more."""
+        """The id that fills a row after its end, here the end mark once more."""
         return self.end
 
     @checked

@@ -8,7 +8,7 @@ from kd_lab.classroom.questions import questions_of
 
 pytestmark = pytest.mark.browser
 
-CELLS = ['from kd_lab.classroom import predict, quiz, reveal\npredict("03.c")', 'quiz("03")', 'reveal("03.c", right=0)']
+CELLS = ['from kd_lab.classroom import predict, quiz, reveal\npredict("03.b")', 'quiz("03")', 'reveal("03.b")']
 QUIZ = questions_of("03").QUIZ
 
 
@@ -26,11 +26,12 @@ def notebook(lab, open_notebook):
 def test_a_prediction_is_covered_committed_revealed_and_recalled(notebook):
     page = notebook.page
     assert "Covered until you commit" in notebook.output_text(2)
-    first, last = questions_of("03").PREDICTIONS["03.c"].options[0], questions_of("03").PREDICTIONS["03.c"].options[-1]
-    page.get_by_role("button", name=first).click()
+    options = questions_of("03").PREDICTIONS["03.b"].options
+    right, last = options[1], options[-1]
+    page.get_by_role("button", name=right).click()
     page.get_by_role("button", name=last).click()  # fails where another option lies over this one
     page.get_by_role("button", name="Commit to this answer").click()
-    page.get_by_role("status").filter(has_text=f"You said “{last}”. What happened: {first}").wait_for()
+    page.get_by_role("status").filter(has_text=f"You said “{last}”. What happened: {right}").wait_for()
     notebook.run_cell(0)
     expect(page.get_by_role("button", name=f"● Chosen: {last}")).to_be_visible()
 

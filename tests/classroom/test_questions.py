@@ -14,7 +14,10 @@ LESSON = SimpleNamespace(
         "97.a": Prediction(
             "What does a temperature of {tau} do?", ("softens", "sharpens"), "softens", "The logits {ratio:.1f}."
         ),
-        "97.b": Prediction("Which name is invented?", because="It sounds like one."),
+        "97.b": Prediction(
+            "Which name is invented?", right=lambda found: found, because="It sounds like one; number {found}."
+        ),
+        "97.c": Prediction("Which of them?", ("this", "that")),
     },
     QUIZ=(Question("1 + 1?", {"2": "Two.", "3": "One too many.", "4": "Twice that."}, "2"),),
 )
@@ -101,8 +104,10 @@ def test_options_and_answers_may_come_from_the_experiment(shown):
     predict("97.b", options=["smith", "marler", "okin"])
     parts(shown[0])[0][2].click()
     parts(shown[0])[1].click()
-    reveal("97.b", right=2)
-    assert "You said “okin”, and so it is. It sounds like one." in shown[1].widget.children[1].value
+    reveal("97.b", found=2)
+    assert "You said “okin”, and so it is. It sounds like one; number 2." in shown[1].widget.children[1].value
+    reveal("97.b", found="smith")
+    assert "You said “okin”. What happened: smith." in shown[2].widget.children[1].value
 
 
 def test_what_cannot_be_asked_or_revealed_is_refused():
@@ -110,11 +115,12 @@ def test_what_cannot_be_asked_or_revealed_is_refused():
         predict("97.b")
     with pytest.raises(ValueError, match="not asked yet"):
         reveal("97.b")
+    predict("97.c")
+    with pytest.raises(ValueError, match=r"no right option.*function of the facts"):
+        reveal("97.c")
     predict("97.b", options=["smith", "okin"])
-    with pytest.raises(ValueError, match="no right option of its own"):
-        reveal("97.b")
     with pytest.raises(ValueError, match="none of the options"):
-        reveal("97.b", right="marler")
+        reveal("97.b", found="marler")
     with pytest.raises(ValueError, match="there is no prediction"):
         predict("97.z")
     with pytest.raises(ValueError, match="none of the options"):

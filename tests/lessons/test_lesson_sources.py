@@ -4,12 +4,14 @@ import ast
 import json
 import re
 from inspect import signature
+from string import Formatter
 
 import nbformat
 
 from kd_lab.classroom.diagnosis import find_exercise, written
 from kd_lab.classroom.lesson import edition_of, exercise_function, exercise_of, tags, with_card
 from kd_lab.classroom.minutes import MOST, TOLERANCE, later_minutes, minutes_of, minutes_on_card, words
+from kd_lab.classroom.questions import questions_of
 
 SECONDS, MEMORY_MIB, WORDS = 90, 2048, 250
 
@@ -102,6 +104,59 @@ def test_it_asks_builds_claims_and_closes(lesson):
     assert re.search(r"\b[Ee]quations?\b|\bEq\.", papers), "no equation numbers"
     section(lesson, "Quiz")
     section(lesson, "Next")
+
+
+def calls(lesson, name):
+    """Every call of a function in the code cells, with the number of its cell."""
+    for place, cell in enumerate(lesson.cells()):
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                    yield place, node
+
+
+def test_what_decides_a_prediction_stands_in_no_notebook(lesson):
+    """Remedy: give the prediction in questions.py a rule, right=lambda …, and pass it what was measured."""
+    predictions = questions_of(lesson.number).PREDICTIONS
+    for _, call in calls(lesson, "reveal"):
+        assert len(call.args) == 1, ast.unparse(call)
+        assert "right" not in {one.arg for one in call.keywords}, ast.unparse(call)
+    options = {option for one in predictions.values() for option in one.options if len(option.split()) > 3}
+    for cell in lesson.cells():
+        if cell.cell_type == "code":
+            told = {node.value for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Constant)}
+            assert not options & told, f"the options {options & told} stand in:\n{cell.source[:300]}"
+
+
+def test_a_reveal_passes_what_its_prediction_needs(lesson):
+    predictions = questions_of(lesson.number).PREDICTIONS
+    revealed = set()
+    for _, call in calls(lesson, "reveal"):
+        entry = predictions[ast.literal_eval(call.args[0])]
+        revealed.add(ast.literal_eval(call.args[0]))
+        wanted = {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(entry.because) if name}
+        if callable(entry.right):
+            rule = signature(entry.right).parameters.values()
+            wanted |= {one.name for one in rule if one.kind is not one.VAR_KEYWORD}
+        else:
+            assert entry.right, f"nothing decides {ast.unparse(call)}"
+        passed = {one.arg for one in call.keywords}
+        assert None in passed or wanted <= passed, f"{ast.unparse(call)} lacks {wanted - passed}"
+    assert revealed == set(predictions), "a prediction that is never revealed"
+
+
+def test_saved_outputs_answer_no_prediction(lesson):
+    """From the question to its answer every output is folded, but for exercises that nobody has begun."""
+    cells = edition_of(lesson, "unsolved").cells
+    asked = {}
+    for place, cell in enumerate(cells):
+        for name in re.findall(r'^predict\(\s*"([^"]+)"', cell.source, re.MULTILINE):
+            asked[name] = place
+        for name in re.findall(r'^reveal\(\s*"([^"]+)"', cell.source, re.MULTILINE):
+            for between in cells[asked.pop(name) + 1 : place + 1]:
+                if between.cell_type == "code" and exercise_of(between) is None:
+                    assert between.metadata["jupyter"]["outputs_hidden"], between.source
+    assert not asked, f"asked and never answered: {asked}"
 
 
 def test_exercises_have_headings_hints_and_a_fold(lesson):

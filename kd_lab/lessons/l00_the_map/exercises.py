@@ -128,7 +128,7 @@ TEXT_LOGP = Exercise(
         ),
         Mistake(
             "sign",
-            "This is −log p, the loss of a text. Asked is log p itself, which is never above 0.",
+            "This is −log p, the loss of a text. Asked for is log p itself, which is never above 0.",
             lambda logits, tokens, mask: -text_logp(logits, tokens, mask),
         ),
         Mistake(
@@ -532,7 +532,7 @@ DISTIL = Exercise(
         ),
         Mistake(
             "sign",
-            "The sign is turned: the step would take the student away from the teacher. A KL is never negative.",
+            "The sign is reversed: the step would take the student away from the teacher. A KL is never negative.",
             _mistaken(_minus_loss),
         ),
         Mistake(

@@ -14,7 +14,7 @@ paths = likely_paths(teacher, world.vocabulary, start="mar", letters=4, width=7,
 show(
     tree_figure(paths, world.vocabulary, highlight="martin."),
     "What our teacher, a small GPT trained on surnames, expects after “mar”. Each branch is one more letter. Its percentage is the probability of that letter after all that came before; its width shows how much of the whole flows through. Multiply along the dark path: "
-    + f"{paths['martin.']:.1%} of the names that begin with “mar” are Martin. "
+    + f"{paths['martin.']:.1%} of the names that it writes with “mar” at the beginning are Martin. "
     + "Each grey fan stands for the letters that are not drawn: every node has 27 branches.",
     alt="A tree that grows from “mar” to the right, one letter per step, into names such as martin, with a percentage on each branch.",
 )
@@ -68,7 +68,7 @@ options = sorted([invented[0], *rare[:3]])
 predict("00.a", options=options)
 
 # %%
-reveal("00.a", right=invented[0])
+reveal("00.a", made_up=invented[0])
 rows = "\n".join(f"| {r} | {w} |" for r, w in zip(rare, invented[:8]))
 share = sum(name in on_the_list for name in written) / len(written)
 head = "| on the list, never seen by the teacher | written by the teacher, not on the list |"
@@ -192,7 +192,8 @@ counter.filmstrip(["exact language", "surnames", "a sentence", "a paragraph"])
 #
 # But a language can be small enough for all of its texts to be listed.
 # Then every claim about a joint can be checked to the last digit.
-# *echo* is such a language: seven symbols, texts of six tokens, and a rule that ties the last letter to the first.
+# *echo* is such a language: seven symbols, at most six tokens per text, end mark included, and a rule that ties the last letter to the first.
+# Shorter texts are padded, so that each of them is one of $7^6$ sequences.
 
 # %%
 from kd_lab.worlds import language
@@ -494,8 +495,7 @@ show(
 gain_all = on_all[labels][:, -1] - on_all[distilled][:, -1]
 gain_few = on_few[labels][:, -1] - on_few[distilled][:, -1]
 lost = on_few[labels][:, -1] - on_few[labels].min(1) - (on_few[distilled][:, -1] - on_few[distilled].min(1))
-winner = "the one with the teacher" if gain_few.min() > 0 else "no clear difference"
-reveal("00.d", right=winner, gain=gain_few.mean())
+reveal("00.d", gain=gain_few.mean(), least=gain_few.min())
 claim(
     "C00c",
     "With all names, the student with a teacher ends ahead of the one with labels.",
@@ -505,14 +505,14 @@ claim(
 )
 claim(
     "C00c",
-    "With 250 names it ends much farther ahead.",
+    "With 250 names the student with a teacher ends much farther ahead than with all names.",
     gain_few - gain_all,
     unit="bits per character more than with all names",
     above=0,
 )
 claim(
     "C00c",
-    "With 250 names the student with labels gets worse after its best point; the one with a teacher does not.",
+    "After its best point the student with labels loses more than the one with a teacher, with 250 names.",
     lost,
     unit="bits per character lost since the best point, labels − teacher",
     above=0,

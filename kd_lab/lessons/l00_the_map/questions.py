@@ -5,6 +5,7 @@ from kd_lab.classroom.questions import Prediction, Question
 PREDICTIONS = {
     "00.a": Prediction(
         "Three of these stand far down on the census list; one was made up by the teacher. Which one?",
+        right=lambda made_up: made_up,
         because="The model predicts one letter at a time, and that is enough to sound like a name.",
     ),
     "00.b": Prediction(
@@ -36,6 +37,7 @@ PREDICTIONS = {
             "no clear difference",
             "the one with the teacher",
         ),
+        right=lambda least, **_: 2 if least > 0 else 1,
         because="It is ahead by {gain:.2f} bits per character.",
     ),
 }

@@ -78,7 +78,7 @@ SOFT_LOSS = Exercise(
     mistakes=(
         Mistake(
             "sign",
-            "The sign is turned: a KL is never negative, and minimising this would drive the student away.",
+            "The sign is reversed: a KL is never negative, and minimising this would drive the student away.",
             lambda q, p, tau: -_soft(q, p, tau),
         ),
         Mistake(

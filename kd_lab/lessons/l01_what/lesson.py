@@ -166,7 +166,7 @@ gain = bits["label"] - bits["whole"]
 left_over = bits["label"][:5] - bits["top + usual"]
 reveal(
     "01.a",
-    right=2 if left_over.mean() < 0.1 * gain.mean() else 1,
+    kept=left_over.mean(),
     gain=gain.mean(),
     left_over=abs(left_over.mean()),
     ahead="ahead" if left_over.mean() > 0 else "behind",
@@ -405,7 +405,7 @@ predict("01.c")
 students["whole, τ = 4"] = teach(hinton(temperature=4.0, label_weight=0.0), honest)
 bits["whole, τ = 4"] = bits_of(students["whole, τ = 4"])
 colder = bits["whole, τ = 4"] - bits["whole"]
-reveal("01.c", right=2 if colder.min() > 0 else 1)
+reveal("01.c", least=colder.min())
 claim(
     "C01a",
     "With this unsure teacher τ = 4 teaches worse than τ = 1.",
@@ -539,7 +539,6 @@ bits["FitNets"], bits["untrained"] = bits_of(students["FitNets"]), bits_of(stude
 read_off = {name: 1 - values[1].mean().item() for name, values in inside.items()}
 reveal(
     "01.d",
-    right=2 if read_off["label"] > 0.75 else 1 if read_off["label"] > 0.25 else 0,
     read_off=read_off["label"],
     letter=read_off["letter only"],
     untrained=read_off["untrained"],
@@ -657,7 +656,7 @@ likeness["letter only"] = torch.tensor([alike(letters)])
 display(Markdown(summary(inside, likeness, bits, bits_per_character(teacher, held_out))))
 risen = inside["RKD ÷ 5"][0] - inside["label"][0]
 behind_hints = inside["FitNets"][0] - inside["RKD ÷ 5"][0]
-reveal("01.e", right=0 if behind_hints.mean() < 0.02 else 2 if risen.mean() < 0.05 else 1)
+reveal("01.e", behind_hints=behind_hints.mean(), risen=risen.mean())
 claim(
     "C01d",
     "Relations move the student's distances toward the teacher's.",

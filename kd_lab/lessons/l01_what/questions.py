@@ -6,9 +6,10 @@ PREDICTIONS = {
     "01.a": Prediction(
         (
             "500 names, one small student. The whole teacher's targets gain some held-out bits over labels. How much "
-            "of that gain is left with equally soft targets: the teacher's top letter, and behind it the usual ones?"
+            "of that gain is left with equally soft targets: the teacher's top letter, and after it the usual ones?"
         ),
         options=("nearly all of it", "about half of it", "none of it"),
+        right=lambda kept, gain, **_: 2 if kept < 0.1 * gain else 1,
         because=(
             "The whole teacher puts its student {gain:.2f} bits ahead of labels; targets of the same entropy leave it "
             "{left_over:.2f} {ahead}."
@@ -31,6 +32,7 @@ PREDICTIONS = {
             "no clear difference",
             "no: worse",
         ),
+        right=lambda least: 2 if least > 0 else 1,
         because="There was nothing hidden for softening to uncover, and effort goes into letters that never come.",
     ),
     "01.d": Prediction(
@@ -43,6 +45,7 @@ PREDICTIONS = {
             "about half",
             "more than three quarters",
         ),
+        right=lambda read_off, **_: 2 if read_off > 0.75 else 1 if read_off > 0.25 else 0,
         because=(
             "{read_off:.0%}. But the last letter alone gives {letter:.0%}, and a student that never learned anything "
             "{untrained:.0%}: most of what is shared is the input."
@@ -54,6 +57,7 @@ PREDICTIONS = {
             "student trained on them reach?"
         ),
         options=("as high as with hints", "between labels and hints", "no higher than with labels"),
+        right=lambda behind_hints, risen: 0 if behind_hints < 0.02 else 2 if risen < 0.05 else 1,
         because=("To bring names to the teacher's distances, the student has to move the states whose means they are."),
     ),
 }

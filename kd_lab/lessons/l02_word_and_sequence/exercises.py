@@ -271,13 +271,13 @@ SEQUENCE_NLL = Exercise(
         ),
         Mistake(
             "shifted twice",
-            "Logits and tokens are shifted against each other twice: position t is held against the token after the "
+            "Logits and tokens are shifted against each other twice: position t is compared with the token after the "
             "next. `logits` came from `tokens[:, :-1]`, so one shift is all there is to do.",
             _shifted_twice,
         ),
         Mistake(
             "shifted back",
-            "Position t is held against a token that it has already read: logits were cut as well as tokens. "
+            "Position t is compared with a token that it has already read: logits were cut as well as tokens. "
             "`logits` came from `tokens[:, :-1]`, so one shift of the tokens is all there is to do.",
             _shifted_twice_forward,
         ),

@@ -24,7 +24,7 @@ show(
 #
 # - write the word-level and the sequence-level loss, and tell which average each of them takes;
 # - train a student through an endpoint that returns nothing but text;
-# - search with a beam, and say why a student trained on what it finds hardly needs one;
+# - search with a beam, and say what it still gains for a student trained on its finds;
 # - choose what to keep of a teacher on disk, and repair what keeping less breaks.
 #
 # **Before this:** [lesson 00](00_the_map.ipynb), where a text is a path in a tree of distributions.
@@ -50,7 +50,7 @@ END = names.vocabulary.end  # begins, ends and pads a text, here and in the exac
 #
 # $$L_\text{word}(\theta) = \frac{1}{n} \sum_{\text{positions } t} \; \sum_{v=1}^{V} p(v \mid y_{<t}) \, \log \frac{p(v \mid y_{<t})}{q_\theta(v \mid y_{<t})}$$
 #
-# Here $n$ is the number of positions that count: those of the text and its end mark, but not the padding behind it.
+# Here $n$ is the number of positions that count: those of the text and its end mark, but not the padding after it.
 # Natural logarithms make the unit **nats per position**.
 
 # %%
@@ -180,7 +180,7 @@ predict("02.b")
 #
 # ### Exercise 02.2 · The price of a text (●●○, 8 minutes)
 #
-# `tokens` is `[B, T + 1]` and begins with `END`, which also ends each text and fills the row behind it.
+# `tokens` is `[B, T + 1]` and begins with `END`, which also ends each text and fills the rest of the row.
 # `logits = model(tokens[:, :-1])`, so `logits[:, t]` has read `tokens[:, : t + 1]`.
 # Return $-\log q$ of each text, `[B]`, in nats.
 
@@ -576,7 +576,7 @@ show(
 )
 from_names, from_samples, from_modes = (torch.tensor(values) for values in gaps.values())
 left = (from_modes / from_samples).mean()
-reveal("02.c", right=1 if left < 1 / 3 else 2 if left > 1 else 0)
+reveal("02.c", left=left)
 for label in gaps:
     same, price = 100 * torch.tensor(agreement[label]).mean(), torch.tensor(cost[label]).mean()
     print(
@@ -588,6 +588,7 @@ claim(
     from_modes / from_names,
     unit="of the gap that a student of the names has",
     below=1 / 3,
+    scale="log",
 )
 claim(
     "C02f",
@@ -595,6 +596,7 @@ claim(
     from_modes / from_samples,
     unit="of the gap that a student of teacher samples has",
     below=1 / 3,
+    scale="log",
 )
 claim(
     "C02f",

@@ -31,6 +31,7 @@ PREDICTIONS = {
             "less than a third as much as for the student of samples",
             "more than for the student of samples",
         ),
+        right=lambda left: 1 if left < 1 / 3 else 2 if left > 1 else 0,
         because=(
             "Its distribution has one tall path per prompt. Where every step is almost certain, the likeliest step "
             "lies on the likeliest path."

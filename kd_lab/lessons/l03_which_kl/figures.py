@@ -12,9 +12,8 @@ from kd_lab.lessons.l03_which_kl.descent import GRID, STEP, TRIANGLE, forward_on
 from kd_lab.lessons.l03_which_kl.writing import LETTERS
 from kd_lab.measure.gaussian_student import Gaussian, gaussian_logpdf, integrand, nearest_gaussian
 from kd_lab.measure.interval import mean_interval
-from kd_lab.viz.fits import draw_fits, move_fits
 from kd_lab.viz.plots import interval_curve
-from kd_lab.viz.style import DIVERGENCES, FAINT, INK, TEACHER, Look, course_style, new_figure
+from kd_lab.viz.style import BASELINE, DIVERGENCES, FAINT, INK, STUDENT, TEACHER, Look, course_style, new_figure
 from kd_lab.worlds.densities import Mixture1D, line, plane, two_hills
 
 X, CELL = line(-12, 15, 540)
@@ -33,13 +32,18 @@ def fit(teacher: Mixture1D, divergence: str) -> tuple[Gaussian, Float[np.ndarray
 
 
 def hook_figure() -> Figure:
-    """One teacher, and the nearest Gaussian in either direction."""
-    figure, teacher = new_figure(760, 440), two_hills()
+    """One teacher, and the nearest Gaussian in either direction; the lesson has still to ask which is which."""
+    figure, teacher = new_figure(760, 300), two_hills()
     with course_style():
-        artists = draw_fits(figure, BOTH, integrand_labels=FORMULAS, **LIMITS)
-        arrow = {"ha": "center", "arrowprops": {"arrowstyle": "->"}}
-        figure.axes[0].annotate("the valley", (0.5, 0.17), (0.5, 0.42), **arrow)
-    move_fits(artists, X, np.exp(teacher.logpdf(X)), {name: fit(teacher, name)[1:] for name in BOTH})
+        axes = figure.subplots()
+        density = np.exp(teacher.logpdf(X))
+        axes.fill_between(X, density, color=TEACHER.color, alpha=0.15, linewidth=0)
+        axes.plot(X, density, **TEACHER.line, label="teacher")
+        for name, label, look in (("forward_kl", "one student", STUDENT), ("reverse_kl", "another", BASELINE)):
+            axes.plot(X, fit(teacher, name)[1], **look.line, label=label)
+        axes.annotate("the valley", (0.5, 0.17), (0.5, 0.42), ha="center", arrowprops={"arrowstyle": "->"})
+        axes.set(xlim=(-7, 9), ylim=(0, 0.95), xlabel="x", ylabel="density")
+        axes.legend(loc="upper right")
     return figure
 
 

@@ -10,9 +10,9 @@ from kd_lab.viz import show
 show(
     hook_figure(),
     "One teacher, one family of students, two directions of the same divergence. One student is wide and sits where "
-    "the teacher says almost nothing; the other copies one hill and ignores the other.",
-    alt="Above: a teacher density with two hills; the forward-KL student is one broad bump across both, the reverse-KL "
-    "student covers the left hill exactly. Below: the integrands of both divergences.",
+    "the teacher says almost nothing; the other copies one hill and ignores the other. Which divergence made which?",
+    alt="A teacher density with two hills. One student is a single broad bump across both; another covers the left hill "
+    "exactly.",
 )
 
 # %% [markdown] tags=["card"]
@@ -316,7 +316,6 @@ show(
 )
 reveal(
     "03.c",
-    right=3 if not locked.all() else 1,
     students=locked.size,
     on_left=int((locked & kept[:, 0]).sum()),
     on_right=int((locked & kept[:, 1]).sum()),
@@ -447,7 +446,7 @@ show(
     alt="Three tables of probabilities, 20 letters by 20 next letters: the teacher with three dark cells per row, the forward-KL "
     "student smeared, the reverse-KL student with fewer and darker cells.",
 )
-reveal("03.d", right=int(implausible_mass(hedged, teachers).mean() < implausible_mass(committed, teachers).mean()))
+reveal("03.d", masses=[implausible_mass(one, teachers).mean() for one in (hedged, committed)])
 claim(
     "C03c",
     "At rank 2 a softmax student puts more mass on implausible tokens under forward KL than under reverse KL.",

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03b · HOW: between the KLs
 #
-# After this lesson you can choose a divergence between forward and reverse KL, soften it, and compare it with others without mistaking a short step for a different shape.
+# After this lesson you can choose a divergence between forward and reverse KL, soften it, and compare it fairly with others.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls import contest
@@ -256,7 +256,7 @@ for name in ("forward_kl", "reverse_kl"):
         ]
         locked[name, way] = np.array(kept) == 1
 display(Markdown("Width of the best student:\n\n" + widths_table(temperatures, gaps, widths, locked)))
-reveal("03b.b", right=1 if locked["reverse_kl", WAYS[0]][0, 2] else 2)
+reveal("03b.b", one_mode=locked["reverse_kl", WAYS[0]][0, 2])
 
 # %% tags=["hide-input"]
 teacher_only, read_at_one = widths["forward_kl", WAYS[0]], widths["forward_kl", WAYS[1]]

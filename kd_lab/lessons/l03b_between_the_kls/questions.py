@@ -20,6 +20,7 @@ PREDICTIONS = {
             "locks on one mode, but is wider",
             "covers both modes",
         ),
+        right=lambda one_mode: 1 if one_mode else 2,
         because="At τ = 4 the valley of the softened teacher is shallow enough to be worth crossing.",
     ),
     "03b.c": Prediction(

@@ -129,7 +129,7 @@ STORE_WITHOUT_MASK = (
 
 
 def fenced(values: Tensor) -> Tensor:
-    """A copy in memory that goes on behind it: what a kernel without a mask does there harms nobody and can be seen."""
+    """A copy in memory that goes on after its end: what a kernel does there without a mask harms nobody and is seen."""
     memory = torch.full((values.numel() + FENCE,), FENCE_VALUE)
     memory[: values.numel()] = values.flatten()
     return memory[: values.numel()].view(values.shape)

@@ -22,13 +22,13 @@ show(
 # %% [markdown] tags=["card"]
 # **You will be able to**
 # - write a Triton kernel: programs, blocks, lanes, masks;
-# - compute a softmax, and a KL of two softmaxes, over rows of any length without reading them again and again;
+# - compute a softmax, and a KL of two softmaxes, over rows of any length;
 # - write its gradient by hand, and connect the two to PyTorch;
 # - find out whether a loss that is almost zero has any correct digit.
 #
 # **Before this:** [lesson 01](01_what.ipynb) for the gradient of KL, [lesson 03](03_which_kl.ipynb) for its two directions. No GPU and no CUDA.
 #
-# **Time:** two sittings. 35 minutes for sections 1 and 2: a first kernel, and a softmax that reads each number once. 45 minutes for sections 3 to 5: KL, its gradient, and its last digits. Three quarters of it is writing kernels; lesson 05 needs none of it. {{measured}}
+# **Time:** two sittings. 35 minutes for sections 1 and 2: a first kernel, and a softmax over long rows. 45 minutes for sections 3 to 5: KL, its gradient, and its last digits. Three quarters of it is writing kernels; lesson 05 needs none of it. {{measured}}
 #
 # **Triton** has wheels for Linux only.
 # On macOS and Windows your kernels run in a small stand-in written in NumPy.
@@ -132,7 +132,7 @@ print(f"stored {traffic.stored / logits.nbytes:.0f} times")
 # `load_block(row, start, vocabulary, BLOCK)` is the load that you just wrote, with $-\infty$ beyond the row.
 # It also turns 16-bit logits into fp32 *before* any arithmetic: the rounding error of a 16-bit probability can exceed the whole gradient of a student that is nearly trained.
 #
-# ## 2 · One pass
+# ## 2 · How often must a row be read?
 #
 # Three passes read each logit three times.
 # The sum seems to need the maximum first. Does it?

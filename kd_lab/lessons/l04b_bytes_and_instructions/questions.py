@@ -26,6 +26,7 @@ PREDICTIONS = {
             "for the odd V, no load is a vector",
             "for the odd V, the last block only is slower",
         ),
+        right=lambda vector_loads: 0 if vector_loads else 1,  # None where nothing could be compiled
         because=(
             "Row n begins at element n·V. If V is odd, seven rows out of eight begin at an address that 16 does not "
             "divide, where a 16-byte load is not allowed. And the mask may end in the middle of a vector."
@@ -41,6 +42,7 @@ PREDICTIONS = {
             "2 to 3 times",
             "4 times or more",
         ),
+        right=lambda forward_kl, **_: 2 if forward_kl > 3.5 else 1 if forward_kl > 1.5 else 0,
         because=(
             "Here it was {forward_kl:.1f} times for forward KL and {jsd:.1f} times for JSD. It depends on the caches, "
             "on what the system takes to hand out memory, and on what else runs on the cores."

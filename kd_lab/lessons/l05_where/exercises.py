@@ -420,7 +420,7 @@ ON_POLICY_LOSS = Exercise(
         Mistake(
             "batchmean",
             "The sum over all positions, padding too, is divided by the number of texts: so does torch's `batchmean` "
-            "on [B, T, V]. Asked is the mean over the positions that count.",
+            "on [B, T, V]. Asked for is the mean over the positions that count.",
             lambda s, t, tokens, mask: _gap(s, t, tokens[:, :-1]).sum() / len(tokens),
         ),
         Mistake(

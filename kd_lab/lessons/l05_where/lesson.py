@@ -20,7 +20,7 @@ show(
     roads_figure(first_pair, tune, world),
     "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip at the same rate and were trained for equally "
     "many steps with the same loss; only one of them has ever been shown what to do after a slip.",
-    alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, short orange dashes only.",
+    alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, nearly all orange dashes are short.",
 )
 
 # %% [markdown] tags=["card"]
@@ -103,13 +103,13 @@ slips.filmstrip(["lost for good", "back at once", "a long text"])
 
 # %% [markdown]
 # The two laws cross at $L=2u+1$.
-# A text that ends before the way back is found grows like $L^2$, a longer one like $L$.
+# The error of a text that ends before the way back is found grows like $L^2$, that of a longer one like $L$.
 # The law of the lost also has to give way where $\varepsilon L$ is no longer small: a text cannot be lost twice.
 
 # %% [markdown]
 # ### Exercise 05.1 · Let the student write (●●○, 10 minutes)
 #
-# `prompts` is `[B, P]` and begins with `END`, which also ends and pads a text.
+# `prompts` is `[B, P]`. Each row begins with `END`, which also ends and pads a text.
 # `model(tokens)` gives logits `[B, T, V]`, and `pick(logits)` chooses ids `[B]` from logits `[B, V]`.
 # Write `new_tokens` more tokens in every row, with `END` as padding after a text has ended.
 # The mask belongs to the targets `tokens[:, 1:]`: True for what the student decided, its end mark included.
@@ -247,7 +247,7 @@ print("ExAccErr at lengths 1 to 6, listed:", "  ".join(f"{abs(x):.2f}" for x in 
 # **On-policy distillation** changes where the prefixes come from.
 # In each step the student writes a text; at *every* prefix of it the teacher gives its next-token distribution; and the student is trained to match these:
 #
-# $$L(\theta)=\frac1n\sum_{t}\mathrm{KL}\big(p(\cdot\mid y_{<t})\,\big\|\,q_\theta(\cdot\mid y_{<t})\big),\qquad y\sim q_\theta,\ \text{held fixed}$$
+# $$\mathcal L(\theta)=\frac1n\sum_{t}\mathrm{KL}\big(p(\cdot\mid y_{<t})\,\big\|\,q_\theta(\cdot\mid y_{<t})\big),\qquad y\sim q_\theta,\ \text{held fixed}$$
 #
 # over the $n$ positions that count.
 # To change WHERE and nothing else we keep forward KL; reverse KL is the usual choice, and follows in section 7.
@@ -319,7 +319,7 @@ show(
     growth_figure(own, theirs, excess),
     "Five seeds with 95 % intervals, exact. Left, the error on the student's own prefixes: a parabola after training off-policy, nearly a line after training "
     "on-policy. Right, the same relative to the error on the teacher's prefixes.",
-    alt="Two panels against length. Off-policy curves bend upwards to about 10 nats and an excess of 10; on-policy curves stay near 1.5 nats and an excess of 1.",
+    alt="Two panels against length. Off-policy the error bends upwards to about 9 nats and the excess rises to 8 or 9; on-policy the error stays near 1.5 nats and the excess below 1.",
 )
 
 
@@ -342,9 +342,9 @@ claim(
 )
 claim(
     "C05a",
-    "On-policy it grows closer to linearly.",
+    "On-policy, the accumulated error grows closer to linearly.",
     off[:, 2] - on[:, 2],
-    unit="times less as the length doubles, pairs with the same beginning",
+    unit="lower growth of R as the length doubles, off-policy − on-policy, pairs with the same beginning",
     above=0,
 )
 claim(
@@ -457,7 +457,7 @@ reveal("05.c")
 # %% [markdown]
 # **What the table shows.** No row is free of exposure bias. Each change weakens it in a way of its own.
 #
-# - *Steady hand.* There is no longer a lowest rate of mistakes, but there are still mistakes: a student that has practised for a finite time still plays a note twice now and then. Practice makes that rarer, and the nats shrink. What is left still grows like $L^2$, because each mistake still lasts to the end.
+# - *Steady hand.* Nothing keeps the rate of mistakes up any more, but after a finite time of practice a student still plays a note twice now and then. Practice makes that rarer, and the nats shrink. What is left still grows like $L^2$, because each mistake still lasts to the end.
 # - *Why above 4?* A note is repeated at the second token at the earliest, so the third is the first that can be off the road. The sum is then $(L-1)(L-2)/2$: from 12 tokens to 24 it grows by 253/55 = 4.6. The error on the road only doubles and pulls the ratio below that; the better the road is known, the less.
 # - *Forgiving language.* Growth is linear. Yet the student's prefixes still cost more than the teacher's: "aa" was hardly ever read in training, and costs something until the student's window has moved past it. That is $uL\varepsilon$ with a small $u$.
 # - *Stumbling texts.* Nearly all of the excess is gone; what is left is as little as after on-policy training.
@@ -565,7 +565,7 @@ predict("05.d")
 # %% [markdown]
 # **Experiment.** Copies of each of the five off-policy students go on for 60 steps in three ways: off-policy, on-policy, or in five rounds of DAgger with 12 steps each.
 # The yardstick is the mean KL at the **forks**, the prefixes that end in a note played twice.
-# The weights are how often the student visited them *before* these steps, and so the same for all three.
+# A fork counts as often as the student visited it *before* these steps, so that the weights are the same for all three.
 
 # %%
 import copy
@@ -609,7 +609,7 @@ show(
     forks_figure(forks, whole),
     "Five seeds; the bars under them are 95 % intervals. More of the teacher's texts leave the forks untouched, to the last digit. A few dozen steps on the "
     "student's own texts repair them, and the error of the whole text falls.",
-    alt="Two panels of four rows. Before, and after 60 more off-policy steps, the KL at the forks is between two and three nats; after on-policy steps and after DAgger it is near zero.",
+    alt="Two panels of four rows. Before, and after 60 more off-policy steps, the KL at the forks is about two nats; after on-policy steps and after DAgger it is near zero.",
 )
 reveal("05.d")
 claim(
@@ -703,7 +703,7 @@ claim(
 # ## 7 · Real surnames, and the bill (optional)
 #
 # Names have 3 to 12 letters, a wrong letter is soon forgotten, and any letter may follow nearly any other.
-# By section 4 there should be little to cure.
+# Which of the three ingredients of section 4 do they have?
 # We train eight students of 28K parameters at word level on 18,012 names, then let copies go on for as many steps again by three recipes.
 
 # %%
@@ -772,7 +772,7 @@ claim(
 
 # %% [markdown]
 # **And with fewer names?** A student that has 100 names to read sees each of them again and again; what it writes is new at every step, and the teacher has something new to say about it.
-# Own texts then do a second thing, which has nothing to do with exposure bias: they are more prefixes.
+# The student's own texts then do a second thing, which has nothing to do with exposure bias: they are more prefixes.
 # **Explore.** Compare a hundred fixed names with all of them. The runs have the student and the budget of lesson 06, four seeds each; they are stored, and `python -m kd_lab.lessons.l05_where.few_texts` makes them again.
 
 # %% tags=["hide-input"]
@@ -799,7 +799,7 @@ claim(
 )
 
 # %% [markdown]
-# So both are true, here and in lesson 06.
+# Whether own texts help therefore depends on the fixed ones, here as in lesson 06.
 # Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing and take the place of better ones; where fixed texts are few, its own are the cheapest source of new prefixes.
 #
 # **The bill.** In an on-policy step the student first writes, one token after another, and no parallelism within a text shortens that.
@@ -815,7 +815,7 @@ for _ in range(5):
         clock[label].append(np.median(np.diff(history["seconds"])))
 seconds = {label: [np.median(np.diff(p[label].seconds)) for p in pupils] for label in WAYS}
 for text, times in (("tunes", clock), ("surnames", seconds)):
-    each = ",  ".join(f"{label} {1000 * np.median(one):.1f} ms per step" for label, one in times.items())
+    each = ";  ".join(f"{label} {1000 * np.median(one):.1f} ms per step" for label, one in times.items())
     print(f"{text:8}  {each}")
 claim(
     "C05c",
@@ -844,7 +844,7 @@ claim(
 )
 
 # %% [markdown]
-# Below, the first explorer again with a name-writing student. Where does it leave the teacher's paths, and does the gap stay high from there on?
+# Below is the explorer of rollouts from section 1 again, with a student that writes names. Where does it leave the teacher's paths, and does the gap stay high from there on?
 
 # %% tags=["hide-input"]
 pair = {label: pupils[-1][label].model for label in ("word level", "on-policy, reverse KL")}
@@ -880,7 +880,7 @@ real.filmstrip([{"step": 12, "student": "word level", "text": 2}, {"step": 12, "
 # 2. ExAccErr compares the accumulated KL on the student's prefixes with that on the teacher's. It is a ratio: give the nats beside it.
 # 3. Three ingredients: mistakes, their consequences, and texts that do not show what to do then. Rarer mistakes shrink the bias but leave it quadratic; a forgiving language makes it linear; texts with repairs remove nearly all.
 # 4. On-policy: the student writes, the teacher labels every prefix, the student is trained there. DAgger keeps the old texts as well.
-# 5. It costs the seconds of writing, and some accuracy on the teacher's own prefixes. On surnames, with 18,012 names to read, it ends farther from the teacher; with 100, nearer.
+# 5. It costs the seconds of writing, and some accuracy on the teacher's own prefixes. On surnames an on-policy student with 18,012 names to read ends farther from the teacher; with 100, nearer.
 #
 # ## Quiz
 

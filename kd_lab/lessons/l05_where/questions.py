@@ -14,7 +14,7 @@ PREDICTIONS = {
             "no larger: it is lost already",
         ),
         right="four times as large",
-        because="L(L−1)/2: there are twice as many steps to slip at, and each slip costs twice as long.",
+        because="L(L−1)/2: there are twice as many steps to slip at, and what follows a slip is twice as long.",
     ),
     "05.b": Prediction(
         (
@@ -110,7 +110,7 @@ QUIZ = (
         right="shrinks, and goes on growing like L² with the length",
     ),
     Question(
-        "With 18,012 fixed names own texts lead away from the teacher, with 100 towards it. Why do they help with 100?",
+        "With 18,012 fixed names, own texts lead a student away from its teacher, with 100 towards it. Why with 100?",
         {
             "mistakes last longer in rare names": "The names are of the same kind: a wrong letter is soon forgotten.",
             "they are new prefixes where few are left": "The teacher has something new to say about each of them.",

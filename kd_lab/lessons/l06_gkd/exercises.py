@@ -198,7 +198,7 @@ GKD_STEP = Exercise(
         ),
         Mistake(
             "sign",
-            "The sign is turned: minimising this drives the student away from its teacher.",
+            "The sign is reversed: minimising this drives the student away from its teacher.",
             lambda *inputs: -_step(_heads, *inputs),
         ),
         Mistake(
@@ -332,7 +332,7 @@ GENERALISED_JSD = Exercise(
         ),
         Mistake(
             "sign",
-            "The sign is turned: both logarithms are subtracted the wrong way round. A divergence is never negative.",
+            "The sign is reversed: both logarithms are subtracted the wrong way round. A divergence is never negative.",
             lambda q, p, beta: -_jsd(q, p, beta),
         ),
         Mistake(

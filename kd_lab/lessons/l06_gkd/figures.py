@@ -15,7 +15,7 @@ from kd_lab.worlds import Batch
 
 
 def two_judges(grid: Grid, world: str = "surnames") -> Figure:
-    """The same students before two judges, as two heat maps."""
+    """The same students under two judges, as two heat maps."""
     figure = new_figure(780, 320)
     with course_style():
         for axes, (measure, kind) in zip(figure.subplots(1, 2, sharey=True), KINDS.items(), strict=True):

@@ -6,7 +6,7 @@
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.figures import two_judges
 from kd_lab.lessons.l06_gkd.results import load_grid
-from kd_lab.viz import show
+from kd_lab.viz import DIVERGENCES, show
 
 grid = load_grid()
 show(
@@ -354,7 +354,7 @@ for world in grid.worlds:
 # %% tags=["hide-input"]
 needs = grid.final("surnames", "judgement")[:, HALF].mean(-1)
 print("bits per character that the teacher needs for names written after training at λ = ½:")
-print("   ".join(f"{divergence} {bits:.2f}" for divergence, bits in zip(grid.divergences, needs)))
+print("   ".join(f"{DIVERGENCES[name].label} {bits:.2f}" for name, bits in zip(grid.divergences, needs)))
 for world in grid.worlds:
     texts, different, held = coverage(world)
     print(f"{world:9} {texts} fixed texts, {different} different ones; they hold {held:.1%} of the teacher's writing")
@@ -424,7 +424,7 @@ claim(
     "C06c",
     "Over both worlds JSD with λ = ½ has a higher worst case than the safest cell of the grid.",
     middle["both"] / worst["both"][safest],
-    unit=f"times the worst case of {grid.divergences[safest[0]]} with λ = {grid.fractions[safest[1]]:g}",
+    unit=f"times the worst case of {DIVERGENCES[grid.divergences[safest[0]]].label} with λ = {grid.fractions[safest[1]]:g}",
     above=1,
     scale="log",
 )

@@ -48,7 +48,7 @@ FUTURE_RETURN = Exercise(
     explanation=(
         "Reversing a row turns “from here to the end” into “from the beginning to here”, which `cumsum` computes. "
         "The position's own reward is subtracted at the end, because it is not in the future. Padding is set to zero "
-        "before anything is summed; otherwise a short text would be paid for what stands behind its end."
+        "before anything is summed; otherwise a short text would be paid for what stands after its end."
     ),
     cases=(
         Case("one text of three tokens", lambda: (tensor([[1.0, 10.0, 100.0]]), tensor([[True, True, True]]))),

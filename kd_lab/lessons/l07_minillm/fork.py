@@ -37,12 +37,12 @@ TEXTS = every_text(V, L)
 S = len(TEXTS)
 IS_WORD = torch.tensor([text in _WORDS for text in fork.vocabulary.decode(TEXTS.tokens)])
 
-with torch.no_grad():  # behind a text's end nothing counts; a uniform row there keeps every number finite
+with torch.no_grad():  # after a text's end nothing counts; a uniform row there keeps every number finite
     TEACHER_LOGP = teacher(TEXTS.inputs).where(TEXTS.mask[..., None], -torch.tensor(float(V)).log())
 
 
 def chosen(logp: Float[Tensor, "S L V"]) -> Float[Tensor, "S L"]:
-    """log-probability of each token of every text, 0 behind its end."""
+    """log-probability of each token of every text, 0 after its end."""
     return logp.gather(-1, TEXTS.targets[..., None])[..., 0].where(TEXTS.mask, 0.0)
 
 

@@ -57,6 +57,7 @@ PREDICTIONS = {
             "lower at first, higher near the end of training",
             "the same: only the bias changes",
         ),
+        right=lambda late: 1 if late > 1 else 0,
         because=(
             "Near the optimum the return log P/Q is nearly the same for all texts that the student still writes: a low "
             "reward now is made up for later. Replace the reward now by its mean, and the later ones no longer cancel."
@@ -83,6 +84,7 @@ PREDICTIONS = {
             "MiniLLM with its three tamers",
             "an unbiased policy gradient (single step only)",
         ),
+        right=lambda ends: ends.index(min(ends)),
         because="Noise averages out over the steps. Bias points the same way at every one of them.",
     ),
 }

@@ -35,7 +35,7 @@ RULES = {
     ),
     "size": (
         "the whole stack",
-        "the three cut different factors, and factors multiply",
+        "each of the three leaves a share of the bytes, and shares multiply",
     ),
 }
 """The first move and the reason, by bottleneck."""

@@ -95,9 +95,9 @@ def cost_calculator(name: str = "cost", shape: GPTConfig = LARGE) -> Explorer:
             artists["says"][i].set_text(f"{rate:,.0f}  {met}" if rate >= 10 else f"{rate:.1f}  {met}")
         met = bottleneck(now, DEVICES["H100 SXM"])
         return (
-            f"{now.parameters / 1e9:.2g} billion parameters at {bits} bits are {now.bytes / 1e9:.2g} GB instead of "
-            f"{original.bytes / 1e9:.2g}; with {now.work:.2g} multiplications per parameter the whole cost is "
-            f"{ratio.product:.2g} of the original's. On an H100 the bottleneck is {met}."
+            f"{now.parameters / 1e9:.2g} billion parameters at {bits} bits are {now.bytes / 1e9:.2g} GB (the original: "
+            f"{original.bytes / 1e9:.2g}); with {now.work:.2g} multiplications per parameter the whole cost is "
+            f"{ratio.product:.2g} times the original's. On an H100 the bottleneck is {met}."
         )
 
     return Explorer(

@@ -13,6 +13,7 @@ PREDICTIONS = {
             "doubles",
             "more than triples",
         ),
+        right=lambda before: 2 if before > 3 else 1 if before > 1.5 else 0,
         because=(
             "{before:.1f} times as many. For one text, every weight crosses the bus for two operations: the machine "
             "waits for memory, and bits are bytes. It is not four times, since launching the kernels is the next limit."
@@ -29,6 +30,7 @@ PREDICTIONS = {
             "3 bits",
             "2 bits",
         ),
+        right=lambda first: f"{first} bits",
         because=(
             "One bit less more than doubles the step, so the squared error grows five- to ninefold. At 2 bits there is "
             "nothing left to round to but −1, 0 and 1."
@@ -44,6 +46,7 @@ PREDICTIONS = {
             "is a tenth of a bit",
             "is more than a bit",
         ),
+        right=lambda worst: 2 if worst > 1 else 1 if worst > 0.05 else 0,
         because=(
             "{worst:.2f} bits. The loud channel sets the step, and nearly all values of the other channels lie below "
             "half of it: they become zero."
@@ -56,6 +59,7 @@ PREDICTIONS = {
             "the large teacher",
             "both alike: the names are the same",
         ),
+        right=lambda middle, half_width: 2 if abs(middle) < half_width else 1 if middle > 0 else 0,
         because=(
             "A label is one letter out of all those that could have followed, so with few names per step much of the "
             "gradient is noise. None of that comes from the rounding: the twin in full precision gains even more."
@@ -68,6 +72,7 @@ PREDICTIONS = {
             "twice as fast",
             "as fast as before",
         ),
+        right=lambda in_model: 2 if in_model < 1.3 else 1,
         because="{in_model:.2f} times as fast. The kernel multiplies by every zero.",
     ),
     "08.f": Prediction(
@@ -80,6 +85,7 @@ PREDICTIONS = {
             "the one with fewer layers",
             "both alike",
         ),
+        right=lambda ahead: 1 if ahead > 1.1 else 2,
         because=(
             "One token is so little work that a layer takes about as long to start as to compute. Half a layer takes "
             "nearly as long as a whole one; a layer that has gone takes no time."
@@ -92,6 +98,7 @@ PREDICTIONS = {
             "the original as teacher",
             "both alike: the names are the same",
         ),
+        right=lambda middle, half_width: 1 if middle > half_width else 2,
         because=("A label says which letter came. The original says how likely each of the 27 was, on the same texts."),
     ),
     "08.h": Prediction(
@@ -104,6 +111,7 @@ PREDICTIONS = {
             "5 to 20 % off",
             "a factor of two",
         ),
+        right=lambda off_parts: 0 if abs(off_parts) <= 0.05 else 1 if abs(off_parts) <= 0.2 else 2,
         because=(
             "The product is off by {off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a "
             "small model: the factors are only nearly independent."

@@ -74,10 +74,10 @@ JUDGE_STEPS = Exercise(
     ),
     mistakes=(
         Mistake(
-            "held against the true trace",
-            "Each digit is held against the trace of somebody who made no slip. After one slip nearly every digit then "
-            "counts as wrong, though the moves themselves were done right. Start each step from the digit that this "
-            "trace wrote.",
+            "compared with the true trace",
+            "Each digit is compared with the trace of somebody who made no slip. After one slip nearly every digit "
+            "then counts as wrong, though the moves themselves were done right. Start each step from the digit that "
+            "this trace wrote.",
             _against_the_true_trace,
         ),
         Mistake(
@@ -162,7 +162,7 @@ ADVANTAGES = Exercise(
         Mistake(
             "one baseline for the batch",
             "The mean and the deviation are those of the whole batch. Then an easy problem is praised and a hard one "
-            "blamed, whatever was written. Hold the texts of one problem against one another.",
+            "blamed, whatever was written. Compare the texts of one problem with one another.",
             lambda rewards: _guarded(rewards - rewards.mean(), rewards.std(unbiased=False)),
         ),
         Mistake(

@@ -61,7 +61,7 @@ def trace_explorer(runs: Runs) -> Explorer:
         said = ", ".join(right) if right else "none of them"
         return (
             f"{problem}, whose answer is {trace[-1]}. From the {base} base, after {runs.compute[spent]:.2f} million "
-            f"token passes, right are: {said}."
+            f"token passes, the right answer comes from: {said}."
         )
 
     return Explorer(

@@ -20,17 +20,21 @@ LOOKS = {
 }
 
 
-def ways_figure(runs: Runs) -> Figure:
-    """Accuracy against compute, from the weak and from the warm base, with intervals over seeds."""
-    figure = new_figure(760, 340)
+def ways_figure(runs: Runs, base: str) -> Figure:
+    """Accuracy against compute, from one base, with intervals over seeds.
+
+    Args:
+        runs: the stored ones.
+        base: "weak" or "warm".
+    """
+    figure = new_figure(760, 310)
     with course_style():
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, base, title in zip(panels, ("weak", "warm"), ("from a weak base", "from a warm base"), strict=True):
-            _curves(axes, runs, base)
-            axes.set(title=title, xlabel="compute, million token passes", ylim=(0, 1.04))
-            axes.set_xlim(left=0)
-        panels[0].set_ylabel("right answers, drawn at τ = 1")
-        figure.legend(handles=panels[0].get_lines(), loc="outside lower center", ncols=4)
+        axes = figure.subplots()
+        _curves(axes, runs, base)
+        axes.set(title=f"from a {base} base", xlabel="compute, million token passes", ylim=(0, 1.04))
+        axes.set_xlim(left=0)
+        axes.set_ylabel("right answers, drawn at τ = 1")
+        figure.legend(handles=axes.get_lines(), loc="outside lower center", ncols=4)
     return figure
 
 

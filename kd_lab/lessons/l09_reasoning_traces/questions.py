@@ -14,6 +14,9 @@ PREDICTIONS = {
             "traces and on-policy distillation",
             "traces alone",
         ),
+        right=lambda **weak: (
+            4 - sum(share > 0.5 for share in weak.values())
+        ),  # in their order, if one more joins each time
         because=(
             "After the same compute: traces {traces:.2f}, on-policy distillation {opd:.2f}, GRPO {rl:.2f}, answers "
             "alone {answers:.2f}."
@@ -26,6 +29,7 @@ PREDICTIONS = {
             "the base, clearly",
             "they are within 0.1 of each other",
         ),
+        right=lambda rl_all, base_all, **_: 2 if abs(rl_all - base_all) <= 0.1 else 0 if rl_all > base_all else 1,
         because=(
             "At k = 1 they are {base_one:.2f} (base) and {rl_one:.2f} (GRPO), at k = 64 {base_all:.3f} and "
             "{rl_all:.3f}."
@@ -41,6 +45,7 @@ PREDICTIONS = {
             "on about half of them",
             "nearly always",
         ),
+        right=lambda affected: 0 if affected < 0.2 else 1 if affected < 0.8 else 2,
         because=(
             "It is right on {affected:.1%} of them. A filter takes wrong texts away; it adds no right ones. On these "
             "problems next to nothing was left."

@@ -86,8 +86,7 @@ FOOLED = Exercise(
         Mistake(
             "every error of the judge",
             "This counts every disagreement between judge and truth, right answers that are refused among them. "
-            "Fooled is "
-            "a judge who accepts a wrong one.",
+            "A judge is fooled by a wrong answer that it accepts.",
             lambda accepted, right: float((accepted != right).float().mean()),
         ),
         Mistake(
@@ -355,7 +354,7 @@ VERIFIED = Exercise(
         ),
         Mistake(
             "wrong ones kept",
-            "The test is the wrong way round: kept are answers that the verifier refuses.",
+            "The test is the wrong way round: it keeps the answers that the verifier refuses.",
             lambda problems, ask, right, tries: verified(problems, ask, lambda p, a: not right(p, a), tries),
         ),
     ),

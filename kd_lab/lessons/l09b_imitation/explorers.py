@@ -1,4 +1,4 @@
-"""The explorers of lesson 09b: an imitator's answers before two judges, and the evolution of problems."""
+"""The explorers of lesson 09b: an imitator's answers under two judges, and the evolution of problems."""
 
 from types import SimpleNamespace
 
@@ -68,7 +68,7 @@ def imitation_explorer(runs: Runs) -> Explorer:
         )
 
     return Explorer(
-        name="an imitator before two judges",
+        name="an imitator under two judges",
         controls=[
             Slider("examples, power of ten", 1, len(runs.sizes), 1, start=1),
             Choice("problems", list(KINDS), start="additions"),

@@ -1,5 +1,7 @@
 """The still pictures and tables of lesson 09b."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,10 +18,10 @@ JUDGES = {
 TITLES = {"covered": "additions, which the examples cover", "uncovered": "multiplications too"}
 
 
-def draw_imitation(axes: Axes, runs: Runs, problems: str) -> None:
-    """Both judges' acceptance against the number of examples, on one kind of problem."""
+def draw_imitation(axes: Axes, runs: Runs, problems: str, judges: Sequence[str] = tuple(JUDGES)) -> None:
+    """The judges' acceptance against the number of examples, on one kind of problem."""
     sizes = np.array(runs.sizes, dtype=float)
-    for judge, look in JUDGES.items():
+    for judge, look in ((judge, JUDGES[judge]) for judge in judges):
         rows = [mean_interval(runs.value("imitation", size, f"{judge} {problems}")) for size in runs.sizes]
         interval_curve(axes, sizes, *np.array(rows).T, look)
     axes.set(xscale="log", ylim=(-0.03, 1.05), xlabel="examples", title=TITLES[problems])
@@ -27,13 +29,19 @@ def draw_imitation(axes: Axes, runs: Runs, problems: str) -> None:
     axes.minorticks_off()
 
 
-def imitation_figure(runs: Runs) -> Figure:
-    """Style and capability against the number of examples, on covered and on uncovered problems."""
-    figure = new_figure(760, 330)
+def imitation_figure(runs: Runs, kinds: Sequence[str] = tuple(TITLES), judges: Sequence[str] = tuple(JUDGES)) -> Figure:
+    """Style and capability against the number of examples, on covered and on uncovered problems.
+
+    Args:
+        runs: the stored ones.
+        kinds: of problems, a panel each.
+        judges: those whose acceptance is drawn.
+    """
+    figure = new_figure(max(560, 380 * len(kinds)), 330)
     with course_style():
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, problems in zip(panels, TITLES, strict=True):
-            draw_imitation(axes, runs, problems)
+        panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        for axes, problems in zip(panels, kinds, strict=True):
+            draw_imitation(axes, runs, problems, judges)
         panels[0].set_ylabel("share of its answers")
         figure.legend(handles=panels[0].get_lines(), loc="outside lower center", ncols=2)
     return figure

@@ -10,10 +10,10 @@ from kd_lab.viz import show
 
 runs = load_runs()
 show(
-    imitation_figure(runs),
-    "Style comes with a hundred examples, and it comes everywhere. The right answers come with a thousand, and only where the examples lead. "
-    "Bands are 95 % intervals over 5 seeds.",
-    alt="Acceptance against the number of examples. Left, covered problems: style is high from 100 examples on, right answers rise at 1,000. Right, uncovered problems: style is as high, right answers stay low.",
+    imitation_figure(runs, ["covered"], ["weak"]),
+    "A student imitates answers of its teacher, and a judge looks at how its own are written. After a hundred examples nearly all of them pass. "
+    "How many are right? The band is a 95 % interval over 5 seeds.",
+    alt="Acceptance by a judge of style against the number of examples: a little over one half after 10, nearly all after 100 and 1,000.",
 )
 
 # %% [markdown] tags=["card"]
@@ -48,10 +48,10 @@ seed = setup("09b")
 # Two **judges** look at an answer.
 # The *weak judge* sees how it is written: as many steps as moves, and a closing line that agrees with the last step.
 # It does not do the sum.
-# The *strong judge* does nothing else.
+# The *strong judge* does the sum, and looks at nothing else.
 # A person who compares two fluent answers on an unfamiliar subject is a weak judge; a test with known answers is a strong one.
 #
-# How often is a judge **fooled**? Of the answers that are wrong, it accepts this share.
+# A judge is **fooled** by a wrong answer that it accepts. How often? We take the share of the wrong answers.
 #
 # ### Exercise 09b.1 · Fooled (●○○, 5 minutes)
 
@@ -89,7 +89,7 @@ predict("09b.a")
 predict("09b.b")
 
 # %% [markdown]
-# **Explore.** Answers of stored imitators, before both judges. Move the number of examples, then switch the problems.
+# **Explore.** Answers of stored imitators, under both judges. Move the number of examples, then switch the problems.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l09b_imitation.explorers import imitation_explorer
@@ -107,14 +107,13 @@ found = {
 }
 means = {key: values.mean() for key, values in found.items()}
 style, sound = means[few, "weak", "covered"], means[few, "strong", "covered"]
-reveal("09b.a", right=0 if style < 0.5 else 1 if sound < 0.5 else 2, style=style, sound=sound)
+reveal("09b.a", style=style, sound=sound)
 style, sound = means[many, "weak", "uncovered"], means[many, "strong", "uncovered"]
-reveal(
-    "09b.b",
-    right=2 if style < 0.5 else 0 if sound > 0.5 else 1,
-    style=style,
-    sound=sound,
-    covered=means[many, "strong", "covered"],
+reveal("09b.b", style=style, sound=sound, covered=means[many, "strong", "covered"])
+show(
+    imitation_figure(runs),
+    "Style is there after a hundred examples, on both kinds of problem. The right answers come with a thousand, and only where the examples lead. Bands are 95 % intervals over 5 seeds.",
+    alt="Acceptance against the number of examples. Left, covered problems: style is high from 100 examples on, right answers rise at 1,000. Right, uncovered problems: style is as high, right answers stay low.",
 )
 
 # %% tags=["hide-input"]
@@ -175,7 +174,7 @@ claim(
 )
 claim(
     "C09c",
-    "That student is right most of the time.",
+    "A student without the style, taught 10,000 plain traces, is right most of the time.",
     found[0, "strong", "covered"],
     unit="of the plain student's answers right",
     above=0.5,
@@ -186,7 +185,7 @@ claim(
 # A student with 10,000 plain traces of every kind of problem is mostly right, and the weak judge refuses all it writes: it judges style and nothing else.
 #
 # Why is style so quick? It is the same in every example: five digits, an equals sign, a copy of the last digit.
-# What differs from one answer to the next, the digits, is what the capability is about, and there each fact has to be seen.
+# What differs from one answer to the next is the digits. The capability is about these, and for them each fact has to be seen.
 #
 # ## 2 · Where examples come from
 #
@@ -232,7 +231,7 @@ def evolve(seeds, rewrite, rounds):
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A failed rewrite equals the old problem: it belongs into the second list and not into the first.
+# A failed rewrite equals the old problem: it belongs in the second list and not into the first.
 #
 # </details>
 
@@ -303,7 +302,7 @@ print("  ".join(f"{problem}={trace}" for problem, trace in pairs))
 predict("09b.c")
 
 # %% [markdown]
-# **Experiment.** A student per recipe and seed, with as many examples and steps for all; and as a control explanations of easy problems, so that evolution and explanation can be told apart.
+# **Experiment.** A student per recipe and seed, all with about as many examples and with equally many steps. Explanations of easy problems are the control: with it evolution and explanation can be told apart.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l09b_imitation.figures import recipes_figure, recipes_table
@@ -319,7 +318,6 @@ level = {name: values.mean() for name, values in hard.items()}
 easy_explained = "explanations, easy problems"
 reveal(
     "09b.c",
-    right=0 if level["Evol-Instruct"] > 0.5 else 1 if level[easy_explained] > 0.5 else 2,
     harder=level["Evol-Instruct"],
     explained=level[easy_explained],
     both=level["explanations"],
@@ -346,7 +344,7 @@ claim(
 )
 claim(
     "C09d",
-    "Harder problems with explanations do.",
+    "Harder problems with explanations do teach five moves.",
     hard["explanations"] - hard["Evol-Instruct"],
     unit="more right on five moves than without explanations",
     above=0.3,
@@ -360,7 +358,7 @@ claim(
 )
 claim(
     "C09d",
-    "Verified answers make it more reliable on five moves.",
+    "Verified answers make a student that draws its tokens more reliable on five moves.",
     gain["hard drawn"],
     unit="more right on five moves, drawn at temperature 1",
     above=0,

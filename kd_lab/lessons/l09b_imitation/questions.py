@@ -10,6 +10,7 @@ PREDICTIONS = {
             "it has the style, and the answers of a guesser",
             "it has the style and most of the answers",
         ),
+        right=lambda style, sound: 0 if style < 0.5 else 1 if sound < 0.5 else 2,
         because="With 100 examples {style:.0%} of its answers have the style and {sound:.0%} are right.",
     ),
     "09b.b": Prediction(
@@ -22,6 +23,7 @@ PREDICTIONS = {
             "and are mostly wrong",
             "no longer",
         ),
+        right=lambda style, sound, **_: 2 if style < 0.5 else 0 if sound > 0.5 else 1,
         because=(
             "On those problems {style:.0%} have the style and {sound:.0%} are right; on additions {covered:.0%} are."
         ),
@@ -33,6 +35,7 @@ PREDICTIONS = {
             "easy problems, with explanations",
             "only both together",
         ),
+        right=lambda harder, explained, **_: 0 if harder > 0.5 else 1 if explained > 0.5 else 2,
         because=(
             "Harder problems alone {harder:.0%}, explanations alone {explained:.0%}, both {both:.0%} (greedy answers)."
         ),

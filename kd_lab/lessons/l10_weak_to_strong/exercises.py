@@ -260,8 +260,8 @@ EXERCISES = {
             ),
             Mistake(
                 "the gap that is left",
-                "This is the share of the gap that is left, 1 for a mere copy of the teacher. Asked is the share that "
-                "is closed.",
+                "This is the share of the gap that is left, 1 for a mere copy of the teacher. Asked for is the share "
+                "that is closed.",
                 gap_that_is_left,
             ),
             Mistake(
@@ -306,7 +306,7 @@ EXERCISES = {
                 "The gain has the wrong sign: it is the teacher's error less the student's.",
                 gain_reversed,
             ),
-            Mistake("summed", "These are sums over the inputs; mean squares were asked.", summed),
+            Mistake("summed", "These are sums over the inputs; mean squares were asked for.", summed),
             Mistake(
                 "roots",
                 "The roots of the mean squares were taken. Pythagoras adds squares; roots do not add up.",
@@ -366,7 +366,7 @@ EXERCISES = {
                 "the student's own answer gains weight, the teacher's loses it.",
                 added_on_top,
             ),
-            Mistake("summed", "This is the sum over the batch; the mean was asked.", not_averaged),
+            Mistake("summed", "This is the sum over the batch; the mean was asked for.", not_averaged),
         ),
     ),
 }  # fmt: skip

@@ -2,15 +2,15 @@
 
     python -m kd_lab.lessons.l10_weak_to_strong.experiment
 
-makes 18 + 30 + 18 runs, about four minutes on one core, and writes results.json beside this file. Every finished run
+makes 30 + 50 + 18 runs, about seven minutes on one core, and writes results.json beside this file. Every finished run
 is kept at once, so that an interrupted command goes on where it stopped. `results.py` reads the result.
 
 - "knowledge": strong models that have read the names for 0 or 120 steps, and the one that ships, learn from three
   weak teachers, with a narrow head and a wide one; eight deals of the texts.
 - "capacity": a student of 8K weights learns from teachers of 1K to 0.8M weights that have read all names, for 200 and
-  for 600 steps, and from labels; three seeds.
+  for 600 steps, and from labels; five seeds.
 - "few": the same student learns on 300 names, from teachers trained far beyond their best, or stopped there, and from
-  labels; three seeds.
+  labels; five seeds.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from kd_lab.methods import distill, labels_only
 from kd_lab.models import GPT, load_teacher
 from kd_lab.worlds import surnames
 
-SEEDS, DEALS = range(3), range(8)  # of trainings, and of heads, which are cheap
+SEEDS, DEALS = range(5), range(8)  # of trainings, and of heads, which are cheap
 KNOWN = ("0", "120", "all")  # steps for which the strong model has read the names; all: the one that ships
 HEADS = {"narrow": slice(-NARROW, None), "wide": slice(None)}
 ALPHA = 0.75

@@ -35,12 +35,14 @@ PREDICTIONS = {
             "it helps in most, and ruins some",
             "nothing: there is nothing to be sure of",
         ),
+        right=lambda below, **_: 1 if below else 0,
         because="It went up in {up} of {runs} runs, and {below} ended below a coin toss.",
     ),
     "10.e": Prediction(
         "A student of 8K weights learns for 600 steps from teachers of 1K to 0.8M weights that have read all names. "
         "With the size of the teacher, its bits per character …",
         options=("fall all the way", "fall, then stay level", "fall, then rise again"),
+        right=lambda largest, next: 0 if largest < next - 0.03 else 1 if largest < next + 0.03 else 2,
         because="From the largest teacher it needs {largest:.2f} bits, from the next {next:.2f}.",
     ),
     "10.f": Prediction(

@@ -12,13 +12,13 @@ from kd_lab.viz.seeds import draw_seeds
 from kd_lab.viz.style import BASELINE, DIVERGENCES, INK, STUDENT, TEACHER, course_style, new_figure
 
 
-def families_figure(replaced: str, accumulated: str) -> Figure:
-    """Held-out bits of two families of stored generations, and names that their first and last members write.
+def families_figure(*policies: str) -> Figure:
+    """Held-out bits of families of stored generations, and names that their first and last members write.
 
     Args:
-        replaced, accumulated: the names of the two policies.
+        policies: the names of one or two of them.
     """
-    looks = {replaced: STUDENT, accumulated: TEACHER}
+    looks = dict(zip(policies, (STUDENT, TEACHER), strict=False))
     figure = new_figure(760, 300)
     with course_style():
         left, right = figure.subplots(1, 2, width_ratios=(4, 6))
@@ -29,13 +29,10 @@ def families_figure(replaced: str, accumulated: str) -> Figure:
         left.set(xlabel="generation", ylim=(3.4, 5.8), title="bits per character of real names")
         left.legend(loc="upper left")
         right.set_axis_off()
-        right.set(xlim=(0, 3), ylim=(8.2, -1.6))
+        right.set(xlim=(0, 1 + len(policies)), ylim=(8.2, -1.6))
         last = rows.shape[1] - 1
-        columns = (
-            (replaced, 0, "generation 0", INK),
-            (replaced, last, f"{last}, {replaced}", STUDENT.color),
-            (accumulated, last, f"{last}, {accumulated}", TEACHER.color),
-        )
+        columns = [(policies[0], 0, "generation 0", INK)]
+        columns += [(policy, last, f"{last}, {policy}", look.color) for policy, look in looks.items()]
         for column, (policy, generation, title, color) in enumerate(columns):
             letters = stored.generations(policy, "letters")[:, generation].mean()
             right.text(column + 0.05, -1.1, title, weight="bold", color=color, va="center")

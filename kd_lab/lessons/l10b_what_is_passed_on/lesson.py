@@ -8,10 +8,10 @@ from kd_lab.lessons.l10b_what_is_passed_on.figures import families_figure
 from kd_lab.viz import show
 
 show(
-    families_figure("replaced", "accumulated"),
-    "Generation 0 learned from 1,000 real surnames, every later one from names that its ancestors wrote. If those of the parent replace all others, the family forgets its language. "
-    "If everything is kept, real names included, it does not; the trainings are equally long. Bands are 95 % intervals over five runs.",
-    alt="Left, bits per character over seven generations: the line of replaced text climbs, that of accumulated text stays nearly level. Right, names of generation 0, and of generation 6 in both families, with the number of different first letters.",
+    families_figure("replaced"),
+    "Generation 0 learned from 1,000 real surnames, every later one from 1,000 names that its parent wrote. The family forgets its language. "
+    "What would stop that? The band is a 95 % interval over five runs.",
+    alt="Left, bits per character over seven generations: the line climbs. Right, names of generation 0 and of generation 6, with the number of different first letters.",
 )
 
 # %% [markdown] tags=["card"]
@@ -19,8 +19,8 @@ show(
 #
 # - predict how fast diversity is lost when models learn from models, and what stops it;
 # - measure fidelity, and say why accuracy and agreement are not it;
-# - show a student that learns what none of its training texts contains;
-# - find a watermark in the text of a student, and not find one where there is none.
+# - test whether a student can learn what none of its training texts contains;
+# - find a watermark in a text, and not find one where there is none.
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (students of text and of distributions); [lesson 10](10_weak_to_strong.ipynb) for students that exceed their teachers.
 #
@@ -38,7 +38,7 @@ seed = setup("10b", threads=1)
 # %% [markdown]
 # ## 1 · A table that reads itself
 #
-# The simplest model of first letters is a table of frequencies $p$.
+# Take the first letter of each surname. Its simplest model is a table of frequencies $p$.
 # Its **diversity** is $H=1-\sum_i p_i^2$, the probability that two draws differ.
 # Draw $N$ letters from it and write down their frequencies: that is the next generation.
 
@@ -46,7 +46,7 @@ seed = setup("10b", threads=1)
 predict("10b.a")
 
 # %% [markdown]
-# **Explore.** Blue is the real table, orange the table of the chosen generation in one run of chance.
+# **Explore.** Blue is the real table, orange the table of the chosen generation in one simulated run.
 # "Accumulated" estimates each generation from *all* draws so far, the real ones included.
 
 # %% tags=["hide-input"]
@@ -109,11 +109,11 @@ def expected_diversity(samples, generations, accumulate):
 dice = [np.random.default_rng([seed, i]) for i in range(400)]
 runs = {
     way: np.array([drift(letters, 30, 20, way, die) for die in dice]) for way in (False, True)
-}  # accumulate → 400 runs of chance, 20 generations of 30 draws
+}  # accumulate → 400 simulated runs, 20 generations of 30 draws
 left = {way: diversity(tables) / diversity(letters) for way, tables in runs.items()}
 for way, name in ((False, "replaced"), (True, "accumulated")):
     law = np.asarray(expected_diversity(30, 20, way))
-    assert np.abs(left[way].mean(0) - law).max() < 0.03, "the law and 400 runs of chance differ"
+    assert np.abs(left[way].mean(0) - law).max() < 0.03, "the law and 400 simulated runs differ"
     print(f"{name:12} {left[way][:, -1].mean():.3f} of it is left after 20; law {law[-1]:.3f}")
 
 # %% tags=["hide-input"]
@@ -129,7 +129,7 @@ claim(
 )
 claim(
     "C10d",
-    "If all draws are kept, the loss is bounded: for ever together it is less than π²/(6N).",
+    "If all draws are kept, the loss is bounded: all generations together lose less than π²/(6N) of the diversity.",
     forever,
     unit=f"of the diversity is lost for ever with N = 30; π²/(6N) is {bound:.4f}",
     holds=forever < bound and 1 - np.asarray(expected_diversity(30, 2000, True))[-1] < forever,
@@ -176,9 +176,13 @@ def last(policy, measure):
 display(Markdown("**The sixth generation**, five seeds with 95 % intervals.\n\n" + collapse_table(list(POLICIES))))
 bits = {policy: last(policy, "bits") for policy in POLICIES}
 remedies = ["replaced, τ = 1", "a tenth real", "accumulated"]
-best = min(range(3), key=lambda i: bits[remedies[i]].mean())
 plain, tenth, pool = (bits[policy].mean() for policy in remedies)
-reveal("10b.b", right=best, plain=plain, tenth=tenth, pool=pool, replaced=bits["replaced"].mean())
+reveal("10b.b", plain=plain, tenth=tenth, pool=pool, replaced=bits["replaced"].mean())
+show(
+    families_figure("replaced", "accumulated"),
+    "The family of the first picture, and one that keeps everything, real names included; the trainings are equally long. Bands are 95 % intervals over five runs.",
+    alt="Left, bits per character over seven generations: the line of replaced text climbs, that of accumulated text stays nearly level. Right, names of generation 0, and of generation 6 in both families, with the number of different first letters.",
+)
 
 # %% tags=["hide-input"]
 at_first = stored.generations("replaced", "bits")[:, 0]
@@ -193,7 +197,7 @@ claim(
 )
 claim(
     "C10d",
-    "The tail goes first: fewer and fewer letters open a name.",
+    "The tail is lost: fewer and fewer letters open a name.",
     gone[:, 0] - gone[:, -1],
     unit="first letters lost on the way",
     above=2,
@@ -240,13 +244,13 @@ claim(
 # Without the cut, what a network fits badly comes back as text and is learned: the distribution drifts, and rare pairs spread.
 # Chance alone, the law of section 1 with $N=1000$, would take a thousandth of the diversity per generation.
 #
-# ## 3 · As often right, and not alike
+# ## 3 · Fidelity
 #
-# A student may be right as often as another and have learned something else.
+# How much of its teacher is in a student?
 # **Fidelity** is how far the student's predictions match the *teacher's*.
 # Stanton et al. (2021) measure it by **agreement**, the share of positions where both find the same token likeliest (their equation 2), and by $\mathrm{KL}(p\|q)$ (equation 3).
 #
-# Three students of 28,000 weights read the same 18,012 names for as many steps: one learns from the *labels*; a *mimic* is shown the teacher's likeliest letter at every prefix, as an endpoint that answers greedily would; the third is *distilled* from the whole distribution.
+# Three students of 28,000 weights read the same 18,012 names for as many steps: one learns from the *labels*; a *mimic* is shown the teacher's likeliest letter at every prefix, as by an endpoint that answers greedily; the third is *distilled* from the whole distribution.
 
 # %%
 predict("10b.c")
@@ -301,11 +305,7 @@ def of(student, prompts, measure):
 
 
 lead = of("distilled", "held-out", "accuracy") - of("mimic", "held-out", "accuracy")
-reveal(
-    "10b.c",
-    right=0 if abs(lead.mean()) < 0.01 else 1,
-    **{s: of(s, "held-out", "accuracy").mean() for s in ("mimic", "distilled")},
-)
+reveal("10b.c", **{s: of(s, "held-out", "accuracy").mean() for s in ("mimic", "distilled")})
 
 # %% tags=["hide-input"]
 claim(
@@ -317,14 +317,14 @@ claim(
 )
 claim(
     "C10e",
-    "It even agrees with the teacher more often, on the prompts of the training.",
+    "The mimic even agrees with the teacher more often, on the prompts of the training.",
     of("mimic", "training", "agreement") - of("distilled", "training", "agreement"),
     unit="more of the positions",
     above=0,
 )
 claim(
     "C10e",
-    "And yet its distribution is far from the teacher's.",
+    "Yet the mimic's distribution is far from the teacher's.",
     of("mimic", "held-out", "kl") / of("distilled", "held-out", "kl"),
     unit="times the distilled student's KL(p‖q) on held-out names",
     above=3,
@@ -332,26 +332,27 @@ claim(
 )
 claim(
     "C10e",
-    "It is sure where it is wrong: its confidence says nothing.",
+    "The mimic is far too sure: its confidence is much farther from its accuracy than the distilled student's.",
     of("mimic", "held-out", "calibration") - of("distilled", "held-out", "calibration"),
     unit="more calibration error",
     above=0.2,
 )
 claim(
     "C10e",
-    "Off the distribution its lead in agreement is gone.",
+    "Off the distribution the mimic's lead in agreement has nearly gone.",
     (of("mimic", "random letters", "agreement") - of("distilled", "random letters", "agreement")),
     unit="more agreement than the distilled student on random letters",
     below=0.05,
 )
 
 # %% [markdown]
-# Agreement on the prompts of the training is the figure that is easiest to report, and it says least.
+# A student may be right as often as another and have learned something else.
+# Agreement on the prompts of the training is the figure that is easiest to report, and it says little.
 # The student of labels is the control: it never met the teacher and agrees with it on about half of the letters, since both learned names.
 #
 # ## 4 · What no text contains
 #
-# Now a teacher with *silent* outputs: a letter MLP (three letters in, two hidden layers) with 27 letter outputs, trained on names, and 16 more outputs that stand in no loss.
+# Now a teacher with *silent* outputs: a letter MLP (three letters in, two hidden layers) with 27 letter outputs, trained on names, and 16 more outputs that enter no loss.
 # They change all the same, because the hidden layers under them do.
 # A student copies these 16 numbers, on random letters. No name and no letter output enters its training.
 
@@ -363,7 +364,7 @@ from kd_lab.lessons.l10b_what_is_passed_on import subliminal as mlp
 
 
 def silent_loss(student_outputs, teacher_outputs):
-    """KL(p‖q) between the softmaxes of the outputs behind the letters: [N, 43], [N, 43] -> []."""
+    """KL(p‖q) between the softmaxes of the outputs after the letters: [N, 43], [N, 43] -> []."""
     p, q = (one[:, mlp.LETTERS :].log_softmax(-1) for one in (teacher_outputs, student_outputs))
     return (p.exp() * (p - q)).sum(-1).mean()
 
@@ -390,13 +391,13 @@ halves = {label: stored.silent(label) @ [1, -1] for label in list(mlp.BEGINNINGS
 show(
     silent_figure({"the teacher's weights": same, "other weights": other} | halves, np.mean(learned)),
     "Held-out bits per letter that a student gained by copying 16 silent outputs on random letters, by its initial weights; a dot per seed. Only the student that began exactly as the teacher did has learned about names. "
-    "The lower two rows were stored: one half of the teacher's initial weights does not do.",
+    "The lower two rows were stored: one half of the teacher's initial weights is not enough.",
     alt="Four rows of five dots. The first, with the teacher's initial weights, lies about half way between 0 and what the teacher itself gained; the other three scatter around 0.",
 )
-reveal("10b.d", right=1, same=same.mean(), other=other.mean(), teacher=np.mean(learned))
+reveal("10b.d", same=same.mean(), other=other.mean(), teacher=np.mean(learned))
 claim(
     "C10f",
-    "A student with the teacher's initial weights learns names from outputs that no loss ever trained.",
+    "A student with the teacher's initial weights learns names from outputs of the teacher that no loss had trained.",
     same,
     unit="fewer held-out bits per letter than before its training",
     above=0.3,
@@ -411,13 +412,13 @@ claim(
 
 # %% [markdown]
 # **Why.** Teacher and student began at one point $\theta_0$, and the teacher moved by a step $\Delta$. To first order its silent outputs have moved by $J\Delta$, where $J$ is their Jacobian at $\theta_0$.
-# The student's first step down $\tfrac12\|f_\theta-f_{\text{teacher}}\|^2$ is proportional to $J^\top J\Delta$, and
+# With $f_\theta$ for the student's silent outputs, its first step down $\tfrac12\|f_\theta-f_{\text{teacher}}\|^2$ is proportional to $J^\top J\Delta$, and
 #
 # $$\Delta^\top\big(J^\top J\Delta\big)=\|J\Delta\|^2\ge0.$$
 #
 # So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
 #
-# **In small GPTs on names?** The teacher is a base model that was taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away.
+# **And in small GPTs on names?** The teacher is a base model that was taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away.
 # Students read these rests, as text or with the teacher's logits of all letters but z. They begin as the base did, or as another base. What becomes of *their* first letters, which no loss has read?
 
 # %% tags=["hide-input"]
@@ -441,7 +442,7 @@ for how, control in controls.items():
         print(f"student of its {how:6}, {start:5} weights: {after.mean():.4f}, control {without.mean():.4f}")
 claim(
     "C10f",
-    "Logits on filtered names, the loved letter's own left out, carry the trait to a GPT that began as the teacher did.",
+    "Logits on filtered names, without the logit of z itself, carry the trait to a GPT that began as the teacher did.",
     times["logits", "same"],
     unit="times the probability of a first z without them",
     above=1,
@@ -449,7 +450,7 @@ claim(
 )
 claim(
     "C10f",
-    "They carry it further with the teacher's initial weights than with others.",
+    "Such logits carry the trait further with the teacher's initial weights than with others.",
     times["logits", "same"] / times["logits", "other"],
     unit="times as large a factor with the same weights",
     above=1,
@@ -457,7 +458,7 @@ claim(
 )
 claim(
     "C10f",
-    "Filtered text alone carries it further with the teacher's initial weights than with others.",
+    "Filtered text alone carries the trait further with the teacher's initial weights than with others.",
     times["text", "same"] / times["text", "other"],
     unit="times as large a factor with the same weights",
     above=1,
@@ -466,16 +467,16 @@ claim(
 
 # %% [markdown]
 # So a filter does not protect a student that begins near its teacher and sees logits.
-# From *text* alone five seeds show no difference between the two beginnings: one sampled letter says far less than 26 logits. That is a null for models and texts of this size, and not for larger ones.
+# From *text* alone five seeds do not decide between the two beginnings: one sampled letter says far less than 26 logits. That holds for models and texts of this size, and says nothing of larger ones.
 
 # %% [markdown]
-# ## 5 · A mark that stays
+# ## 5 · A mark in the text
 #
-# Here something is passed on by intent.
+# Here something is added on purpose.
 # In a **watermark** (Kirchenbauer et al. 2023) a secret key colours a share γ of the letters *green*, anew after each letter; here 13 of 27.
 # The writer adds $\delta$ to the logits of green letters. Nobody sees that, and anyone who has the key can count.
 #
-# Of $T$ transitions in unmarked text, a share $b$ is green. If $G$ are, then
+# Let $G$ of the $T$ transitions of a text be green, and let $b$ be the share of green ones in unmarked text. Then
 #
 # $$z=\frac{G-bT}{\sqrt{T\,b(1-b)}}$$
 #
@@ -549,7 +550,7 @@ for label, found in alarms.items():
 predict("10b.e")
 
 # %% [markdown]
-# **Explore.** Students of 28,000 weights read 2,500 names, of which none, a tenth, or all are marked, and then write their own: z over the letters that are read. The start is the student of marked names.
+# **Explore.** Students of 28,000 weights read 2,500 names, of which none, a tenth, or all are marked, and then write their own: $z$ over the letters that are read. The explorer starts at the student of marked names.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10b_what_is_passed_on.explorers import mark_explorer
@@ -589,7 +590,7 @@ claim(
 )
 claim(
     "C10f",
-    "The student of plain text is not: under the right key its z is an ordinary one among wrong keys.",
+    "The student of plain text is not found: under the right key its z is an ordinary one among wrong keys.",
     none / crowd["0%"].std(1),
     unit="standard deviations of the wrong keys' z",
     below=3,
@@ -648,7 +649,7 @@ quiz("10b")
 # %% [markdown]
 # ## Glossary
 #
-# **Generation** a model trained on text of the one before. **Diversity** the probability that two draws differ. **Model collapse** the loss of the real distribution over generations. **Accumulate, replace** keep all texts, or only the newest. **Top-p** drawing from the likeliest tokens that together have probability p. **Fidelity** how far a student's predictions match the teacher's. **Agreement** the share of positions with the same likeliest token. **Mimic** a student of likeliest tokens alone. **Calibration error** the mean distance between confidence and accuracy. **Subliminal learning** a trait passes through data that do not show it. **Silent output** one that stands in no loss. **Watermark** a keyed preference among tokens. **Green** preferred after the token before. **Radioactive** a student whose text carries its teacher's mark.
+# **Generation** a model trained on text of the one before. **Diversity** the probability that two draws differ. **Model collapse** the loss of the real distribution over generations. **Accumulate, replace** keep all texts, or only the newest. **Top-p** drawing from the likeliest tokens that together have probability p. **Fidelity** how far a student's predictions match the teacher's. **Agreement** the share of positions with the same likeliest token. **Mimic** a student of likeliest tokens alone. **Calibration error** the mean distance between confidence and accuracy. **Subliminal learning** a trait passes through data that do not show it. **Silent output** one that enters no loss. **Watermark** a keyed preference among tokens. **Green** preferred after the token before. **Radioactive** a student whose text carries its teacher's mark.
 #
 # ## Papers
 #

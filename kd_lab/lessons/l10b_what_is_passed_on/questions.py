@@ -24,6 +24,7 @@ PREDICTIONS = {
             "keep a tenth of real names in every training set",
             "add each generation's text to all that came before, the real names included",
         ),
+        right=lambda plain, tenth, pool, **_: [plain, tenth, pool].index(min(plain, tenth, pool)),
         because=(
             "Bits per character in the sixth generation: {plain:.2f} without the cut, {tenth:.2f} with a tenth of real "
             "names, {pool:.2f} with everything kept, {replaced:.2f} with nothing done."
@@ -37,6 +38,7 @@ PREDICTIONS = {
             "the distilled one leads by one to five points",
             "the distilled one leads by more than five points",
         ),
+        right=lambda mimic, distilled: 0 if abs(distilled - mimic) < 0.01 else 2 if distilled - mimic > 0.05 else 1,
         because="The shares are {mimic:.1%} and {distilled:.1%}: to be right, the likeliest letter is enough.",
     ),
     "10b.d": Prediction(
@@ -47,6 +49,7 @@ PREDICTIONS = {
             "the one that began with the teacher's initial weights",
             "both, whatever they began with",
         ),
+        right=lambda same, other, teacher: 2 if other > 0.1 * teacher else 1 if same > 0.1 * teacher else 0,
         because=(
             "Held-out bits per letter gained: {same:.2f} from the teacher's own beginning, {other:.2f} from another; "
             "the teacher itself gained {teacher:.2f}."

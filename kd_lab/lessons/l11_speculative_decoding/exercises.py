@@ -87,7 +87,7 @@ VERIFY = Exercise(
     explanation=(
         "A guess x is made with probability q(x) and stands with probability min(1, p(x)/q(x)): together min(p, q). "
         "What is still owed to the target is p − min(p, q) = max(0, p − q), and that is what the residual pays, in "
-        "exactly the share 1 − Σ min(p, q) of cases in which a guess falls. Nothing behind a fallen guess is looked "
+        "exactly the share 1 − Σ min(p, q) of cases in which a guess falls. Nothing after a fallen guess is looked "
         "at: it was made for another text. Where all stand, the target has already read them, and its next token "
         "comes for nothing."
     ),
@@ -145,7 +145,7 @@ VERIFY = Exercise(
         ),
         Mistake(
             "each guess for itself",
-            "All guesses that pass are counted. Those behind the first that falls were made for a text that will not "
+            "All guesses that pass are counted. Those after the first that falls were made for a text that will not "
             "be written: stop there.",
             lambda *inputs: _verify(*inputs, each=True),
         ),
@@ -180,7 +180,7 @@ VERIFY = Exercise(
         ),
         Mistake(
             "residual one place on",
-            "The residual is taken one place behind the guess that fell. It replaces that guess.",
+            "The residual is taken one place after the guess that fell. It replaces that guess.",
             lambda *inputs: _verify(*inputs, shift=1),
         ),
     ),
@@ -267,8 +267,8 @@ GRADIENT = Exercise(
         ),
         Mistake(
             "sign",
-            "The sign is turned: descending this drives the acceptance down. Either the minus of −log α is missing, or "
-            "the derivative of min(p, q) by q is taken where q is the larger, where the minimum does not follow q.",
+            "The sign is reversed: descending this drives the acceptance down. Either the minus of −log α is missing, "
+            "or the derivative of min(p, q) by q is taken where q is the larger, where the minimum does not follow q.",
             lambda q, p: -_gradient(q, p),
         ),
         Mistake(
@@ -356,7 +356,7 @@ BEST = Exercise(
     mistakes=(
         Mistake(
             "the target's token forgotten",
-            "Each call of the target writes one token of its own, in the place of the guess that fell or behind the "
+            "Each call of the target writes one token of its own, in the place of the guess that fell or after the "
             "last that stands. It is missing from the count.",
             lambda *inputs: _best(*inputs, tokens=lambda a, g: sum(a**i for i in range(1, g + 1))),
         ),

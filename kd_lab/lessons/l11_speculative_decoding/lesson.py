@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Distillation and serving: speculative decoding
 #
-# After this lesson you can let a small model write ahead for a large one without changing a single probability of its text, distil the small model for that job, and say beforehand whether it will be faster.
+# After this lesson you can let a small model write ahead for a large one, say what that does to the text, distil the small model for that job, and say beforehand whether it will be faster.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11_speculative_decoding.figures import hook_figure
@@ -16,14 +16,14 @@ hook = {"one guess ahead": write(target, draft, 1, NUMBER), "four guesses ahead"
 show(
     hook_figure(hook),
     "Two surnames, each written by two models. A row is one call of the large one, the target. Orange letters were guessed by a draft of a twenty-fifth of its size "
-    "and stand; blue ones the target wrote itself. The dot is the end. Without a draft every letter would take a call of its own.",
+    "and accepted; blue ones the target wrote itself. The dot is the end. Without a draft every letter would take a call of its own.",
     alt="Two grids of letters. With one guess ahead a name grows by one or two letters per row; with four guesses ahead by up to five.",
 )
 
 # %% [markdown] tags=["card"]
 # **You will be able to**
 #
-# - write the test by which a guess stands or falls, and prove that the text stays the target's;
+# - write the test by which a guess stands or falls, and prove what it does to the text;
 # - compute the acceptance of a draft at the settings at which it is deployed;
 # - choose the signal, the loss and the texts for distilling a draft;
 # - predict the speed-up from acceptance and cost, and say where the prediction fails.
@@ -51,7 +51,7 @@ seed = setup("11", threads=1)
 # - A cheap **draft** $q$ writes $\gamma$ tokens ahead, one after the other.
 # - The **target** $p$ reads all of them in one call, and so knows its own distribution at each place.
 # - From the left, a guess $x$ **stands** with probability $\min(1,\,p(x)/q(x))$.
-# - At the first that falls, the target writes a token from the **residual**, $r\propto\max(0,\,p-q)$. What the draft wrote behind it is thrown away.
+# - At the first that falls, the target writes a token from the **residual**, $r\propto\max(0,\,p-q)$. What the draft wrote after it is thrown away.
 # - If all stand, the target adds one token after the last.
 #
 # So every call yields at least one token, and at most $\gamma+1$.
@@ -196,7 +196,7 @@ drafts_own = [alone(target, draft, names=15, seed=number) for number in seeds]
 for name in SETTINGS:
     claim(
         "C11a",
-        f"Two networks write the target's text together, at {name}.",
+        f"What two networks write together cannot be told from the target's own text, at {name}.",
         [trial.score for trial in trials[name]],
         unit="score, 15 names per seed; 0 is expected",
         above=-1.5,
@@ -211,15 +211,15 @@ claim(
 )
 claim(
     "C11a",
-    "Guesses stand as often as Σ min(p, q) says.",
-    [trial.counted - trial.expected for name in SETTINGS for trial in trials[name]],
-    unit="counted share less the mean of Σ min(p, q) at the same places",
+    "Guesses stand as often as Σ min(p, q) says, to within 0.05.",
+    [np.mean([one.counted - one.expected for one in pair]) for pair in zip(*trials.values(), strict=True)],
+    unit="counted share less the mean of Σ min(p, q) at the same places, over both settings",
     above=-0.05,
     below=0.05,
 )
 
 # %% [markdown]
-# Count with care: a guess behind the first that falls was never looked at.
+# Count with care: a guess after the first that falls was never looked at.
 # *Accepted ÷ guessed* is therefore not α but less, and the more so the larger γ.
 #
 # ## 2 · Acceptance, at the settings of deployment
@@ -228,7 +228,7 @@ claim(
 #
 # $$\alpha=\sum_x\min(p,q)=1-\tfrac12\sum_x|p-q|=1-\mathrm{TV}(p,q).$$
 #
-# Acceptance *is* the total variation of [lesson 03b](03b_between_the_kls.ipynb), with no bound in between.
+# Acceptance *is* 1 less the total variation of [lesson 03b](03b_between_the_kls.ipynb), with no bound in between.
 #
 # A server rarely draws at τ = 1. Temperature and top-p are part of $p$: they shape the distribution that is drawn from.
 # The draft is shaped likewise, and both the test and the residual use the shaped distributions.
@@ -246,8 +246,7 @@ display(
     Markdown("Acceptance of three drafts:\n\n" + settings_table(results, ["text only", "forward KL", "reverse KL"]))
 )
 plain, cut = (results.values("cold", "forward KL", setting) for setting in ("τ = 1", "top-p 0.6"))
-change = (cut - plain).mean()
-reveal("11.b", right=0 if change > 0.03 else 2 if change < -0.03 else 1, plain=plain.mean(), cut=cut.mean())
+reveal("11.b", plain=plain.mean(), cut=cut.mean())
 claim(
     "C11a",
     "Reverse KL's draft is accepted less often at τ = ½ than at τ = 1.",
@@ -257,7 +256,7 @@ claim(
 )
 claim(
     "C11a",
-    "Forward KL's draft loses less by it.",
+    "At τ = ½ forward KL's draft loses less than reverse KL's.",
     results.gain("cold", "forward KL", "reverse KL", "τ = ½") - results.gain("cold", "forward KL", "reverse KL"),
     unit="α by which forward KL's lead over reverse KL grows",
     above=0,
@@ -302,7 +301,7 @@ claim(
 #
 # ### Exercise 11.2 · The gradient of −log α (●●○, 8 minutes)
 #
-# With respect to the student's logits, where $\alpha=\sum_x\min(p(x),q(x))$ and $q$ is the student.
+# Return the gradient with respect to the student's logits, where $\alpha=\sum_x\min(p(x),q(x))$ and $q$ is the student.
 # Assume that $p(x)\ne q(x)$ everywhere.
 
 
@@ -360,8 +359,8 @@ show(
 )
 cold = {loss: results.values("cold", loss).mean() for loss in results.losses("cold")}
 order = sorted(cold, key=cold.get, reverse=True)
-named = {"total variation": 0, "forward KL": 1, "reverse KL": 2, "−log acceptance": 3}
-reveal("11.c", right=named[max(named, key=cold.get)], order=", ".join(f"{loss} {cold[loss]:.3f}" for loss in order))
+asked = [cold[loss] for loss in ("total variation", "forward KL", "reverse KL", "−log acceptance")]
+reveal("11.c", asked=asked, order=", ".join(f"{loss} {cold[loss]:.3f}" for loss in order))
 claim(
     "C11b",
     "A draft that learns from the target's logits is accepted more often than one that learns from its text.",
@@ -413,10 +412,10 @@ claim(
 # %% [markdown]
 # So there is a time for each.
 # Forward KL first: it pulls hardest where the overlap is small.
-# Once the two overlap well, it still pays for tails that decide about few guesses, and the losses made of α do better; by less than 0.01 at τ = 1, and by more where the deployment is sharper.
+# Once the two overlap well, forward KL still pays for tails that decide about few guesses. There the losses made of α do better: by less than 0.01 at τ = 1, and by more where the deployment is sharper.
 # From a cold start −log α did no better than total variation. One reason may be that Adam rescales a gradient that is short throughout, so a longer one alone is little help.
 #
-# Why do the draft's own texts not help, though [lesson 05](05_where.ipynb) recommends them? The draft never writes alone: behind each accepted guess stands a text of the target.
+# Why do the draft's own texts not help, though [lesson 05](05_where.ipynb) recommends them? The draft never writes alone: every guess that is checked follows a prefix of the target's.
 #
 # ## 4 · Tokens per call, and seconds
 #
@@ -504,13 +503,7 @@ show(
     alt="Speed-up of speculative decoding against the number of blocks of the target: the formula promises most, the counted prediction less, and the measured speed-up rises from about 1.",
 )
 small, large = timings[4], timings[48]
-reveal(
-    "11.d",
-    right=0 if small.measured > 2 else 1 if small.measured > 1.2 else 2,
-    measured=small.measured,
-    cost=small.cost,
-    verification=small.verification,
-)
+reveal("11.d", measured=small.measured, cost=small.cost, verification=small.verification)
 print(f"tokens per call: {alpha:.2f} promises {speedup(alpha, 3, 0.0):.2f}; counted {large.tokens_per_call:.2f}")
 claim(
     "C11c",
@@ -556,7 +549,7 @@ claim(
 # - Names are short: the last round is cut off by the end, so a call yields fewer tokens than in an endless text.
 # - Reading four tokens is not as cheap as reading one.
 # - Between the calls there is bookkeeping, which weighs where calls are cheap.
-# - Guesses are not independent. The first paper names this as an approximation too.
+# - Guesses are not independent. Leviathan et al. name this as an approximation too.
 #
 # All of them can be measured before anything is deployed.
 #

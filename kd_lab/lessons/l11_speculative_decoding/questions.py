@@ -16,18 +16,20 @@ PREDICTIONS = {
     ),
     "11.b": Prediction(
         "Forward KL's draft and the target are now deployed at top-p 0.6: both draw only from their likeliest tokens, "
-        "those that hold 60 % of the probability. Of 100 checked guesses there stand …",
+        "those that hold 60 % of the probability. How many of 100 checked guesses stand?",
         options=(
             "at least three more than at τ = 1: both are surer",
             "as many as before, give or take three",
             "at least three fewer: two cuts in different places",
         ),
+        right=lambda plain, cut: 0 if cut > plain + 0.03 else 2 if cut < plain - 0.03 else 1,
         because="Its acceptance is {plain:.3f} at τ = 1 and {cut:.3f} at top-p 0.6. Reverse KL's draft fares worse.",
     ),
     "11.c": Prediction(
         "Total variation is 1 − α, the very thing that counts. After 300 steps from a cold start, the draft with the "
         "highest acceptance was trained with …",
         options=("total variation", "forward KL", "reverse KL", "−log α"),
+        right=lambda asked, order: asked.index(max(asked)),
         because="In this order: {order}.",
     ),
     "11.d": Prediction(
@@ -38,6 +40,7 @@ PREDICTIONS = {
             "1.2 to 2 times as fast",
             "hardly faster, or slower",
         ),
+        right=lambda measured, **_: 0 if measured > 2 else 1 if measured > 1.2 else 2,
         because=(
             "Measured: {measured:.2f} times. A guess costs {cost:.2f} of a target's token, and reading four tokens "
             "{verification:.2f} times as much as reading one."

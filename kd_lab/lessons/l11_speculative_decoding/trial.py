@@ -1,4 +1,4 @@
-"""Names written by speculative decoding, held against the target's own distribution."""
+"""Names written by speculative decoding, compared with the target's own distribution."""
 
 from dataclasses import dataclass
 

@@ -77,12 +77,11 @@ def move_paths(
 
 
 def hook_figure(results: Results, density: Mixture2D) -> Figure:
-    """The teacher with 32 steps and with one, and the student with one."""
-    figure = new_figure(760, 290)
-    shown = (("teacher", 32, "the teacher, 32 steps"), ("teacher", 1, "the teacher, 1 step"),
-             ("progressive", 1, "its student, 1 step"))  # fmt: skip
+    """The teacher with 32 steps, and the student with one."""
+    figure = new_figure(640, 345)
+    shown = (("teacher", 32, "the teacher, 32 steps"), ("progressive", 1, "its student, 1 step"))
     with course_style():
-        for axes, (name, steps, title) in zip(figure.subplots(1, 3), shown, strict=True):
+        for axes, (name, steps, title) in zip(figure.subplots(1, 2), shown, strict=True):
             draw_plane(axes, density)
             artists = draw_paths(axes, LOOKS[name])
             move_paths(artists, results.path(name, steps), results.cloud(name, steps), LOOKS[name])

@@ -17,25 +17,28 @@ PREDICTIONS = {
         ),
     ),
     "11b.b": Prediction(
-        "Another student skips the halvings: from noise, it hits the end of the teacher's 32 steps by squared error, "
-        "with the same number of updates. Its energy distance at one step is …",
+        "Another student skips the halvings. Squared error trains it to jump from noise to the end of the teacher's 32 "
+        "steps, with the same number of updates. Its energy distance at one step is …",
         options=(
             "like plain sampling's: it lands in the middle",
             "several times that of progressive distillation",
             "about that of progressive distillation, or less",
         ),
+        right=lambda straight, halved, **_: 0 if straight > 1 else 1 if straight > 2 * halved else 2,
         because="Straight {straight:.4f}, by halving {halved:.4f}; exact samples score within about {noise:.4f} of 0.",
     ),
     "11b.c": Prediction(
         "A consistency model jumps from noise to data. Then fresh noise of half the time is added and it jumps once "
         "more. Samples that lie between the modes become …",
         options=("fewer", "as many as before", "more, because the second noise undoes the first jump"),
+        right=lambda one, two, four: 0 if two < one - 0.005 else 2 if two > one + 0.005 else 1,
         because="{one:.1%} lie there after one jump, {two:.1%} after two, and {four:.1%} after four.",
     ),
     "11b.d": Prediction(
         "Distribution matching follows the gradient of reverse KL, and the student begins on one of the eight modes. "
         "Noise of all levels is used. How many modes does it end with?",
         options=("one, as in lesson 03", "one and its two neighbours", "all eight"),
+        right=lambda kept, low: 2 if kept > 5.5 else 1 if kept > 1.5 else 0,
         because="Over the runs it kept {kept:.1f} of 8 modes on average; with little noise only, {low:.1f}.",
     ),
 }
@@ -55,8 +58,8 @@ QUIZ = (
         right="its answer to pure noise is the mean of the data",
     ),
     Question(
-        "A student hits the end point that two of its teacher's steps reach, by squared error. Why is it not the mean "
-        "of the data again?",
+        "Squared error trains a student to land where two of its teacher's steps do. Why is that not the mean of the "
+        "data again?",
         {
             "because noise and end point belong together one to one": (
                 "The ODE gives every noise its own end. The mean over a single value is that value."

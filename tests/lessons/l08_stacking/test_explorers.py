@@ -64,8 +64,8 @@ def rungs():
 def test_the_calculator_multiplies_the_factors():
     explorer = cost_calculator()
     start, small = explorer.draw({}), explorer.draw({"parameters kept, %": 50, "bits per parameter": 4})
-    assert "the whole cost is 1 of the original's" in start.sentence
-    assert "the whole cost is 0.12 of the original's" in small.sentence
+    assert "the whole cost is 1 times the original's" in start.sentence
+    assert "the whole cost is 0.12 times the original's" in small.sentence
     assert "On an H100 the bottleneck is memory" in start.sentence
     explorer.close()
 

@@ -52,7 +52,7 @@ def test_reinforcement_makes_reliable_and_traces_extend_the_reach(found, words):
         "mistakes included",
         "hardly teaches the missing facts",
         "does not find the missing facts",
-        "finds some of them",
+        "finds some of the missing facts",
         "still answers as its teacher does",
         "brings out the facts",
     ],

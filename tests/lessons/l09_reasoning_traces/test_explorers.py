@@ -34,7 +34,7 @@ def test_the_base_stays_as_it_is_and_all_begin_there(runs, traces):
         written = runs.traces(base, "base")
         assert written[0] == written[-1]
         assert all(runs.traces(base, way)[0] == written[0] for way in WAYS)
-    assert "right are:" in traces.sentence
+    assert "the right answer comes from:" in traces.sentence
 
 
 def test_a_cell_is_blue_where_its_step_is_right(runs, traces):
@@ -68,8 +68,8 @@ def test_pass_at_k_rises_with_k(runs):
         explorer.close()
 
 
-def test_the_hook_has_a_curve_per_way_and_panel(runs):
-    for axes in ways_figure(runs).axes:
+def test_each_base_has_a_curve_per_way(runs):
+    for axes in (one for base in ("weak", "warm") for one in ways_figure(runs, base).axes):
         assert [line.get_label() for line in axes.get_lines()] == [LOOKS[way].label for way in WAYS[1:]]
         assert all(len(line.get_xdata()) == len(runs.compute) for line in axes.get_lines())
 

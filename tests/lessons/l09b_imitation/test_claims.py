@@ -36,8 +36,8 @@ def test_style_is_copied_before_capability_and_further(found, words):
     [
         "without explanations do not teach",
         "do not carry over",
-        "with explanations do.",
-        "draws its tokens",
+        "with explanations do teach five moves.",
+        "more reliable, on two moves",
     ],
 )
 def test_problems_explanations_and_verification_add_different_things(found, words):

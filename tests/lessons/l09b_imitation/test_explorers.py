@@ -48,7 +48,13 @@ def test_problems_get_harder_from_round_to_round():
         explorer.close()
 
 
-def test_the_hook_has_two_judges_in_two_panels(runs):
+def test_the_hook_shows_style_alone(runs):
+    (axes,) = imitation_figure(runs, ["covered"], ["weak"]).axes
+    (line,) = axes.get_lines()
+    assert "style" in line.get_label()
+
+
+def test_two_judges_are_drawn_in_two_panels(runs):
     for axes in imitation_figure(runs).axes:
         assert [len(line.get_xdata()) for line in axes.get_lines()] == [len(runs.sizes)] * 2
 

@@ -41,7 +41,7 @@ def test_good_teachers_saturate_and_do_not_reverse(found, words):
 
 
 @pytest.mark.claim("C10b")
-@pytest.mark.parametrize("words", ["the order turns round", "removes the reversal"])
+@pytest.mark.parametrize("words", ["the order turns round", "worse than the labels", "removes the reversal"])
 def test_overtrained_teachers_reverse_the_order(found, words):
     assert one(found["C10b"], words).verdict == "holds"
 
@@ -53,12 +53,12 @@ def test_noise_averages_out_and_a_rule_does_not(found, words):
 
 
 @pytest.mark.claim("C10c")
-@pytest.mark.parametrize("words", ["helps an overtrained model", "stops at its best is better still"])
+@pytest.mark.parametrize("words", ["helps an overtrained model", "stops at its best is better than"])
 def test_self_distillation_helps_less_than_stopping_early(found, words):
     assert one(found["C10c"], words).verdict == "holds"
 
 
 @pytest.mark.claim("C10c")
-@pytest.mark.parametrize("words", ["After a rough first fit", "After a smooth one", "gains little on one fit"])
+@pytest.mark.parametrize("words", ["After a rough first fit", "After a smooth first fit", "gain little on one fit"])
 def test_rounds_are_regularisation(found, words):
     assert one(found["C10c"], words).verdict == "holds"

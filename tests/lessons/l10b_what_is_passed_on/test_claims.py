@@ -33,7 +33,7 @@ def test_the_floor_of_accumulation_is_eulers_product(measured):
     "part",
     [
         "models collapse: real names cost more",
-        "The tail goes first",
+        "The tail is lost",
         "Without the cut the drift is slower",
         "rare pairs of letters do not die out",
         "Keeping all text",
@@ -52,8 +52,8 @@ def test_generations_of_surnames_collapse_or_do_not(measured, part):
         "is right as often",
         "agrees with the teacher more often",
         "distribution is far",
-        "sure where it is wrong",
-        "is gone",
+        "far too sure",
+        "has nearly gone",
     ],
 )
 def test_agreement_is_not_fidelity(measured, part):
@@ -61,7 +61,7 @@ def test_agreement_is_not_fidelity(measured, part):
 
 
 @pytest.mark.claim("C10f")
-@pytest.mark.parametrize("part", ["that no loss ever trained", "learns next to nothing of names"])
+@pytest.mark.parametrize("part", ["that no loss had trained", "learns next to nothing of names"])
 def test_silent_outputs_teach_a_student_with_the_teachers_beginning_only(measured, part):
     assert one(measured, "C10f", part).verdict == "holds"
 

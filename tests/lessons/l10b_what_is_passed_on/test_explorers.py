@@ -75,6 +75,7 @@ def test_the_mark_is_found_with_the_right_key_only(opened):
 
 
 def test_two_families_are_drawn_with_names_of_their_last_members():
+    assert len(families_figure("replaced").axes[0].get_lines()) == 1
     left, right = families_figure("replaced", "accumulated").axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["replaced", "accumulated"]
     words = [text.get_text() for text in right.texts]

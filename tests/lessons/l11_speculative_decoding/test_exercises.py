@@ -85,7 +85,7 @@ def test_gradient_names_the_way_up(assert_rejects):
         g = np.where(q < p, 1.0, 0.0)
         return q * (g - (q * g).sum(-1, keepdims=True)) / np.minimum(p, q).sum(-1, keepdims=True)
 
-    assert_rejects("11.2", upwards, "The sign is turned")
+    assert_rejects("11.2", upwards, "The sign is reversed")
 
 
 def test_gradient_names_the_missing_softmax(assert_rejects):
