@@ -66,7 +66,7 @@ def test_both_archives_hold_code_data_types_and_licence(archives):
     code = {str(file.relative_to(ROOT)) for file in (ROOT / "kd_lab").rglob("*.py")}
     for names in (wheel, sdist):
         assert wanted | code <= names
-        assert not [name for name in names if name.startswith("tests/") or name.endswith(".ipynb")]
+        assert not [name for name in names if name.startswith("tests/") or name.endswith((".ipynb", "teaching.md"))]
     assert any(name.endswith("LICENSE") for name in wheel)
     assert "pyproject.toml" in sdist
     assert archives["wheel"].name.startswith(f"kd_lab-{kd_lab.__version__}-py3-none-any")

@@ -1,0 +1,144 @@
+"""What a lesson itself holds for a class: its hook, hand examples, filmstrips, claims, recap and discussion questions.
+
+Pictures and claims come from the executed notebook, texts from its source.
+"""
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+import nbformat
+from nbformat import NotebookNode
+
+from kd_lab.classroom.claim import CLAIM_MIME, Claim
+from kd_lab.classroom.lesson import Lesson, tags
+
+BY_HAND = re.compile(r"(?:### |\*\*)?By hand\b")
+ELSEWHERE = re.compile(r"#|\*\*(?:Derive|Experiment|Explore|Two counterfeits|Is it right)")
+"""A paragraph that begins in this way is no longer part of a hand example."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a lesson, as a data URI."""
+
+    source: str
+    alt: str
+    caption: str  # Markdown
+
+
+class Pictures(HTMLParser):
+    """The pictures of an output, and the text of the paragraphs behind each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str, list[str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag == "img":
+            self.found.append((given.get("src") or "", given.get("alt") or "", []))
+
+    def handle_data(self, data: str) -> None:
+        if self.found and data.strip():
+            self.found[-1][2].append(data.strip())
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a built lesson holds for a class; texts are Markdown."""
+
+    promise: str
+    hook: Picture | None
+    by_hand: tuple[str, ...]
+    films: tuple[tuple[Picture, ...], ...]  # one per explorer
+    claims: tuple[Claim, ...]
+    recap: str
+    questions: tuple[str, ...]  # to discuss
+    last_cell: int  # the highest number that a cell bears
+
+
+def material_of(lesson: Lesson) -> Material:
+    """The material of a lesson from its source and its executed notebook."""
+    notebook = nbformat.read(lesson.notebook, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    films = [pictures for cell in code if ".filmstrip(" in cell.source for pictures in [pictures_of(cell)] if pictures]
+    hook = next((pictures[0] for cell in code for pictures in [pictures_of(cell)] if pictures), None)
+    outputs = [output.get("data", {}) for cell in code for output in cell.outputs]
+    claims = [
+        Claim(**(data[CLAIM_MIME] | {"values": tuple(data[CLAIM_MIME]["values"])}))
+        for data in outputs
+        if CLAIM_MIME in data
+    ]
+    return Material(
+        promise=prose(lesson)[0].split("\n\n")[1],
+        hook=hook,
+        by_hand=tuple(text for source in prose(lesson) for text in hand_examples(source)),
+        films=tuple(map(tuple, films)),
+        claims=tuple(claims),
+        recap=section(lesson, "Recap"),
+        questions=discuss_questions(section(lesson, "Discuss")),
+        last_cell=max((cell.execution_count or 0 for cell in code), default=0),
+    )
+
+
+def prose(lesson: Lesson) -> list[str]:
+    """The texts of a lesson, cell by cell, as learners see them."""
+    return [c.source for c in lesson.cells() if c.cell_type == "markdown" and "teacher" not in tags(c)]
+
+
+def section(lesson: Lesson, name: str) -> str:
+    """The text under a heading of the second level; empty where there is none."""
+    found = re.search(rf"^## {name}$(.*?)(?=^## |\Z)", "\n\n".join(prose(lesson)), re.MULTILINE | re.DOTALL)
+    return found[1].strip() if found else ""
+
+
+def discuss_questions(text: str) -> tuple[str, ...]:
+    """The questions of a section “Discuss”: a numbered list gives one for each number, any other text is one.
+
+    >>> discuss_questions("*For two people.* Why\\nis that?")
+    ('Why is that?',)
+    >>> discuss_questions("*For two people.*\\n\\n1. Why?\\n2. How?")
+    ('Why?', 'How?')
+    """
+    text = re.sub(r"\A\s*\*For two people[^*]*\*\s*", "", text)
+    numbered = re.split(r"^\d+\. ", text, flags=re.MULTILINE)
+    found = numbered[1:] if len(numbered) > 1 and not numbered[0].strip() else [text]
+    return tuple(" ".join(one.split()) for one in found if one.strip())
+
+
+def hand_examples(source: str) -> list[str]:
+    """The examples by hand in one cell of text: from the words “By hand” to what is no longer part of it.
+
+    >>> hand_examples("Before.\\n\\n**By hand.** $1+1$\\n\\nis two.\\n\\n### Exercise\\n\\nmore")
+    ['**By hand.** $1+1$\\n\\nis two.']
+    """
+    found: list[list[str]] = []
+    inside = False
+    for paragraph in source.split("\n\n"):
+        if BY_HAND.match(paragraph):
+            found.append([])
+            inside = True
+        elif ELSEWHERE.match(paragraph):
+            inside = False
+        if inside:
+            found[-1].append(paragraph.removeprefix("### "))
+    return ["\n\n".join(paragraphs) for paragraphs in found]
+
+
+def pictures_of(cell: NotebookNode) -> list[Picture]:
+    """The pictures that a cell left, each with its caption or with the text beside it."""
+    found: list[Picture] = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        for source, alt, texts in Pictures(data.get("text/html", "")).found:
+            found.append(Picture(source, alt, captioned(texts)))
+        if "text/markdown" in data and found and not found[-1].caption:
+            found[-1] = Picture(found[-1].source, found[-1].alt, data["text/markdown"].strip().strip("*"))
+    return found
+
+
+def captioned(texts: list[str]) -> str:
+    """The heading beside a picture in bold, and its sentence."""
+    return f"**{texts[0]}** {' '.join(texts[1:])}".strip() if texts else ""
