@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import nbformat
 from nbformat import NotebookNode
 
-from kd_lab.classroom.claim import CLAIM_MIME, Claim
+from kd_lab.classroom.claim import Claim
+from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import Lesson, tags
 
 BY_HAND = re.compile(r"(?:### |\*\*)?By hand\b")
@@ -65,18 +66,12 @@ def material_of(lesson: Lesson) -> Material:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     films = [pictures for cell in code if ".filmstrip(" in cell.source for pictures in [pictures_of(cell)] if pictures]
     hook = next((pictures[0] for cell in code for pictures in [pictures_of(cell)] if pictures), None)
-    outputs = [output.get("data", {}) for cell in code for output in cell.outputs]
-    claims = [
-        Claim(**(data[CLAIM_MIME] | {"values": tuple(data[CLAIM_MIME]["values"])}))
-        for data in outputs
-        if CLAIM_MIME in data
-    ]
     return Material(
         promise=prose(lesson)[0].split("\n\n")[1],
         hook=hook,
         by_hand=tuple(text for source in prose(lesson) for text in hand_examples(source)),
         films=tuple(map(tuple, films)),
-        claims=tuple(claims),
+        claims=tuple(claims_in(notebook)),
         recap=section(lesson, "Recap"),
         questions=discuss_questions(section(lesson, "Discuss")),
         last_cell=max((cell.execution_count or 0 for cell in code), default=0),

@@ -2,7 +2,6 @@
 
 import pytest
 
-from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import find_lessons
 from kd_lab.teaching.material import hand_examples, material_of, section
 

@@ -3,6 +3,7 @@
 import difflib
 import re
 import shutil
+from functools import cache
 from html.parser import HTMLParser
 
 import nbformat
@@ -12,7 +13,7 @@ from kd_lab.classroom.lesson import find_lessons
 from kd_lab.classroom.overview import title_of
 from kd_lab.classroom.questions import questions_of
 from kd_lab.teaching import paper
-from kd_lab.teaching.material import material_of
+from kd_lab.teaching.material import material_of as read_material
 from kd_lab.teaching.notes import FILE, LENGTHS, notes_in
 from kd_lab.teaching.pack import KINDS, NO_CHROMIUM, build, main
 from kd_lab.teaching.pages import line, markdown
@@ -25,6 +26,11 @@ LESSONS = find_lessons()
 WITH_NOTES = [lesson for lesson in LESSONS if (lesson.folder / FILE).exists()]
 each_with_notes = pytest.mark.parametrize("lesson", WITH_NOTES, ids=[lesson.number for lesson in WITH_NOTES])
 PRINTED = "03"
+
+
+@cache
+def material_of(lesson):
+    return read_material(lesson)
 
 
 def plain(text):
@@ -147,13 +153,15 @@ def test_solutions_are_on_their_own_pages(pack, lesson):
     for claim in material_of(lesson).claims:
         assert claim.verdict in read["slides"]
     assert all(line(goal) in read["plan"] for goal in notes_in(lesson.folder).goals)
-    assert "$" not in re.sub(r"<style>.*?</style>|<script>.*?</script>|\\\(.*?\\\)", "", read["solutions"], flags=re.DOTALL)
+    assert "$" not in re.sub(
+        r"<style>.*?</style>|<script>.*?</script>|\\\(.*?\\\)", "", read["solutions"], flags=re.DOTALL
+    )
 
 
 def test_slides_hold_four_claims_or_pictures_each():
     (lesson,) = find_lessons(numbers=["03"])
     material = material_of(lesson)
-    assert [one.count('class="claim"') for one in claim_slides(material.claims)] == [4, 4, 2]
+    assert [one.count('class="claim"') for one in claim_slides(material.claims)] == [4, 4, 3]
     assert [one.count("<img") for one in film_slides(1, material.films[0] * 2)] == [4, 4]
 
 
