@@ -1,4 +1,4 @@
-"""What a lesson itself holds for a class: its hook, hand examples, filmstrips, claims, recap and discussion questions.
+"""The parts of a lesson that a class sees: hook, hand examples, filmstrips, claims, recap, questions to discuss.
 
 Pictures and claims come from the executed notebook, texts from its source.
 """
@@ -48,7 +48,7 @@ class Pictures(HTMLParser):
 
 @dataclass(frozen=True)
 class Material:
-    """What a built lesson holds for a class; texts are Markdown."""
+    """The parts of a built lesson that a class sees; texts are Markdown."""
 
     promise: str
     hook: Picture | None

@@ -78,7 +78,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cost(lesson: Lesson) -> str:
-    """What a lesson takes: minutes alone and in parts, and how long a class waits for its cells.
+    """The cost of a lesson: minutes alone and in parts, and how long a class waits for its cells.
 
     The minutes are those on its card and of its parts, the seconds those of its last build.
     """
@@ -153,6 +153,12 @@ def rubrics(notes: Notes) -> str:
     return f"<main><h1>{html.escape(notes.title)}: rubrics</h1>{''.join(sheets)}</main>"
 
 
+def home_minutes(week: Week, lessons: Mapping[str, Lesson]) -> int:
+    """The minutes on the cards of what a week asks for at home: whole lessons, or all but the first sitting."""
+    whole = sum(sum(minutes_on_card(lessons[one])) for one in week.at_home)
+    return whole + sum(sum(minutes_on_card(lessons[one])[1:]) for one in week.later)
+
+
 def syllabus(weeks: Sequence[Week], lessons: Mapping[str, Lesson], titles: Mapping[str, str]) -> str:
     """A course week by week, with the minutes that it costs a student.
 
@@ -164,22 +170,28 @@ def syllabus(weeks: Sequence[Week], lessons: Mapping[str, Lesson], titles: Mappi
     rows, in_class, at_home = [], 0, 0
     for number, week in enumerate(weeks, 1):
         taught = sum(minutes for _, minutes in week.in_class)
-        alone = sum(sum(minutes_on_card(lessons[one])) for one in week.at_home)
+        alone = home_minutes(week, lessons)
         in_class, at_home = in_class + taught, at_home + alone
         rows.append(
             (
                 str(number),
                 f"<strong>{html.escape(week.theme)}</strong><br>{html.escape(week.note)}",
                 "<br>".join(f"{html.escape(titles[one])}: {minutes} min" for one, minutes in week.in_class),
-                "<br>".join(html.escape(titles[one]) for one in week.at_home) or "–",
+                "<br>".join(
+                    [
+                        *(html.escape(titles[one]) for one in week.at_home),
+                        *(f"{html.escape(titles[one])}: second sitting" for one in week.later),
+                    ]
+                )
+                or "–",
                 f"{taught} + {alone}",
             )
         )
     seconds = sum((lessons[one].measured or {}).get("seconds", 0) for week in weeks for one, _ in week.in_class)
     return (
         f"<main><h1>{len(weeks)} weeks</h1><p>One class per week. In all {in_class} minutes in class and {at_home} "
-        "minutes alone: lessons at home count with the minutes on their cards, and what is set as homework in a plan comes "
-        f"on top. The cells of the lessons taught in class run {seconds / 60:.0f} minutes in all, "
+        "minutes alone: lessons at home count with the minutes on their cards, and what is set as homework in a plan "
+        f"comes on top. The cells of the lessons taught in class run {seconds / 60:.0f} minutes in all, "
         "on two cores and from an empty cache.</p>"
-        f"{table(('week', 'theme', 'in class', 'at home', 'minutes, class + home'), rows)}</main>"
+        f"{table(('week', 'theme', 'in class', 'at home, after the class', 'minutes, class + home'), rows)}</main>"
     )

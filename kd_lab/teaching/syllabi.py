@@ -9,7 +9,8 @@ class Week:
 
     theme: str
     in_class: tuple[tuple[str, int], ...]  # lesson and route, in minutes
-    at_home: tuple[str, ...] = ()  # whole lessons, as on their cards
+    at_home: tuple[str, ...] = ()  # whole lessons after the class, as on their cards
+    later: tuple[str, ...] = ()  # lessons of which only the optional part or the second sitting is for home
     note: str = ""
 
 
@@ -18,13 +19,12 @@ SIX_WEEKS = (
         "A tree of distributions, and what can be copied",
         (("00", 90),),
         ("01",),
-        "02 without its section 4 is enough for week 2.",
     ),
-    Week("Which divergence", (("03", 90),), ("02",), "The discussion of lesson 02 opens the class."),
-    Week("Whose texts", (("05", 90),), ("03b",)),
-    Week("Both knobs at once", (("06", 50),), ("07",), "The rest of the class belongs to the projects."),
-    Week("Reasoning, imitation, and what no one sees", (("09", 50), ("10b", 10)), ("09b",)),
-    Week("Small and fast: compression and serving", (("08", 50), ("11", 10)), ("11",), "Projects are presented."),
+    Week("Which divergence", (("03", 90),), ("02",), note="Section 4 of lesson 02 may wait."),
+    Week("Whose texts", (("05", 90),), ("03b",), note="The discussion of lesson 02 opens the class."),
+    Week("Both knobs at once", (("06", 50),), ("07",), note="The rest of the class belongs to the projects."),
+    Week("Reasoning traces, and teachers weaker than their students", (("09", 50), ("10", 10)), ("10",)),
+    Week("Small and fast: compression and serving", (("08", 50), ("11", 10)), ("11",), note="Projects are presented."),
 )
 
 FOURTEEN_WEEKS = (
@@ -36,11 +36,11 @@ FOURTEEN_WEEKS = (
     Week(
         "A kernel",
         (("04", 90),),
-        ("04",),
-        "At home: the second sitting. For groups without an interest in GPUs, exchange 04 and 04b for the project.",
+        later=("04",),
+        note="For groups without an interest in GPUs, exchange 04 and 04b for the project.",
     ),
-    Week("WHERE: whose prefixes", (("05", 90),), ("04b",), "Lesson 04b is optional."),
-    Week("Two knobs", (("06", 90),), (), "Projects are chosen."),
+    Week("WHERE: whose prefixes", (("05", 90),), ("04b",), note="Lesson 04b is optional."),
+    Week("Two knobs", (("06", 90),), note="Projects are chosen."),
     Week("The future return", (("07", 90),)),
     Week("Stacking with quantization and pruning", (("08", 90),)),
     Week("Reasoning traces", (("09", 90),), ("09b",)),
@@ -48,9 +48,9 @@ FOURTEEN_WEEKS = (
     Week("What is passed on", (("10b", 90),)),
     Week(
         "Serving, and few steps",
-        (("11", 90),),
+        (("11", 50),),
         ("11b",),
-        "Projects are presented in the last half hour: drop the discussion.",
+        note="Projects are presented in the other 40 minutes.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The teacher's pack: notes for every lesson that agree with the lesson, and pages that build, print and fetch nothing."""
+"""The teacher's pack: notes for every lesson that agree with it, and pages that build, print and fetch nothing."""
 
 import difflib
 import re
