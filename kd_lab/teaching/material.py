@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import Lesson, tags
+from kd_lab.teaching.notes import WHO
 
 BY_HAND = re.compile(r"(?:### |\*\*)?By hand\b")
 ELSEWHERE = re.compile(r"#|\*\*(?:Derive|Experiment|Explore|Two counterfeits|Is it right)")
@@ -97,7 +98,7 @@ def discuss_questions(text: str) -> tuple[str, ...]:
     >>> discuss_questions("*For two people.*\\n\\n1. Why?\\n2. How?")
     ('Why?', 'How?')
     """
-    text = re.sub(r"\A\s*\*For two people[^*]*\*\s*", "", text)
+    text = re.sub(WHO, "", text)
     numbered = re.split(r"^\d+\. ", text, flags=re.MULTILINE)
     found = numbered[1:] if len(numbered) > 1 and not numbered[0].strip() else [text]
     return tuple(" ".join(one.split()) for one in found if one.strip())

@@ -13,6 +13,8 @@ ROW = re.compile(r"^\| *(\d+) *\| *(.+?) *\| *(.+?) *\|$", re.MULTILINE)
 POINTS = re.compile(r"^- \(([12])\) (.+)$", re.MULTILINE)
 TITLED = re.compile(r"(\d+)\. (.+) \((\d+) points?\)")
 SOLUTION = "**Solution.**"
+WHO = re.compile(r"\A\s*\*For two people[^*]*\*\s*")
+"""How a lesson opens its discussion; no part of the question."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Notes:
     """All that a lecturer needs for one lesson; texts are Markdown."""
 
     title: str
+    about: str  # the lesson in a few sentences, to a colleague; may be empty
     goals: tuple[str, ...]
     routes: tuple[Route, ...]
     misconceptions: tuple[tuple[str, str], ...]  # what students say, and how to meet it
@@ -90,15 +93,16 @@ def parsed(text: str) -> Notes:
         ValueError: a heading is missing, unknown or out of order, or a part under it is not in the fixed form.
     """
     head, *sections = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
-    title = re.fullmatch(r"# (.+): teaching notes\s*", head)
+    title = re.fullmatch(r"# (.+): teaching notes\n(.*)", head, re.DOTALL)
     if title is None:
-        raise ValueError(f"it begins with {head.strip()!r}; expected “# <title of the lesson>: teaching notes” alone")
+        raise ValueError(f"it begins with {head.strip()[:60]!r}; expected “# <title of the lesson>: teaching notes”")
     names, bodies = tuple(sections[::2]), sections[1::2]
     if names != SECTIONS:
         raise ValueError(f"its sections are {', '.join(names)}; expected {', '.join(SECTIONS)}, in this order")
     goals, routes, misconceptions, discussions, exam = bodies
     return Notes(
         title=title[1],
+        about=title[2].strip(),
         goals=tuple(re.findall(r"^- (.+)$", goals, re.MULTILINE)),
         routes=tuple(route(name, body) for name, body in parts(routes)),
         misconceptions=tuple((name.strip('“”"'), body) for name, body in parts(misconceptions)),
@@ -140,7 +144,7 @@ def discussion(question: str, body: str) -> Discussion:
             f"the discussion {question[:50]!r} needs “**Expected.** …”, then “**Rubric.**” and a list whose lines "
             "begin with (1) or (2) points"
         )
-    return Discussion(question, found[1], rubric)
+    return Discussion(re.sub(WHO, "", question), found[1], rubric)
 
 
 def exam_question(number: int, name: str, body: str) -> ExamQuestion:

@@ -6,6 +6,8 @@ from kd_lab.teaching.notes import Step, notes_in, parsed
 
 GOOD = """# 55 · A lesson: teaching notes
 
+It is easy.
+
 ## Goals
 
 - count to three
@@ -50,7 +52,7 @@ What is $1+1$?
 
 def test_notes_are_read_part_by_part():
     notes = parsed(GOOD)
-    assert notes.title == "55 · A lesson"
+    assert (notes.title, notes.about) == ("55 · A lesson", "It is easy.")
     assert notes.goals == ("count to three",)
     assert notes.routes[0].steps == (Step(4, "look", "hook [1]"), Step(6, "talk", "Recap"))
     assert notes.routes[0].skip == "the rest."
