@@ -105,7 +105,8 @@ def plan(lesson: Lesson, notes: Notes) -> str:
     meet = "".join(f"<h3>“{line(heard)}”</h3>{markdown(answer)}" for heard, answer in notes.misconceptions)
     return (
         f'<main class="plan"><h1>{html.escape(notes.title)}</h1><p class="facts">{cost(lesson)} Numbers in brackets '
-        f"are those of the cells after Run All.</p>{markdown(notes.about)}<h2>Goals</h2>{bullets(map(line, notes.goals))}"
+        f"are those of the cells after Run All.</p>{markdown(notes.about)}"
+        f"<h2>Goals</h2>{bullets(map(line, notes.goals))}"
         f"<h2>50 minutes</h2>{route(routes[50])}<h2>Expect to hear</h2>{said}"
         f'<h2 class="new-page">10 minutes</h2>{route(routes[10])}<h2>90 minutes</h2>{route(routes[90])}'
         f'<h2 class="new-page">How to meet what students say</h2>{meet}</main>'

@@ -65,7 +65,7 @@ def test_notes_are_read_part_by_part():
 @pytest.mark.parametrize(
     ("right", "wrong", "words"),
     [
-        ("# 55 · A lesson: teaching notes", "# 55 · A lesson", "it begins with '# 55 · A lesson'"),
+        ("# 55 · A lesson: teaching notes", "# 55 · A lesson", "it begins with '# 55 · A lesson"),
         ("## Misconceptions", "## Mistakes", "its sections are Goals, Routes, Mistakes"),
         ("### 10 minutes", "### ten minutes", "the route 'ten minutes'"),
         ("| 6 | talk", "| 5 | talk", "take 9 minutes; expected 10"),
