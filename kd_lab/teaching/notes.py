@@ -14,7 +14,7 @@ POINTS = re.compile(r"^- \(([12])\) (.+)$", re.MULTILINE)
 TITLED = re.compile(r"(\d+)\. (.+) \((\d+) points?\)")
 SOLUTION = "**Solution.**"
 WHO = re.compile(r"\A\s*\*For two people[^*]*\*\s*")
-"""How a lesson opens its discussion; no part of the question."""
+"""The words with which a lesson opens its discussion; no part of the question."""
 
 
 @dataclass(frozen=True)

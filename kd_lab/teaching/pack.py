@@ -9,7 +9,7 @@ import html
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,15 +73,30 @@ def copy_mathematics(folder: Path) -> None:
     shutil.copytree(source / "output" / "chtml", place / "output" / "chtml", dirs_exist_ok=True)
 
 
-def index(written: Sequence[Path], folder: Path, titles: dict[str, str]) -> str:
-    """The first page: every page of the pack, as HTML and as PDF where it was printed."""
-    lines = []
-    for page in written:
-        place = page.relative_to(folder)
-        name = titles.get(place.parent.name, "The course") + ": " + page.stem.replace("_", " ")
-        paper = f' (<a href="{place.with_suffix(".pdf")}">PDF</a>)' if page.with_suffix(".pdf").exists() else ""
-        lines.append(f'<li><a href="{place}">{html.escape(name)}</a>{paper}</li>')
-    return f"<main><h1>kd_lab: the teacher's pack</h1><ul>{''.join(lines)}</ul></main>"
+def index(written: Sequence[Path], folder: Path, titles: Mapping[str, str]) -> str:
+    """The first page: a line for each lesson with its pages, as HTML and as PDF where they were printed.
+
+    Args:
+        written: the pages.
+        folder: of the pack.
+        titles: of the lessons, by the names of their folders; no other page is in one of these.
+    """
+    from kd_lab.teaching.pages import table
+
+    def links(page: Path) -> str:
+        place = page.relative_to(folder).as_posix()
+        paper = f' (<a href="{place.removesuffix("html")}pdf">PDF</a>)' if page.with_suffix(".pdf").exists() else ""
+        return f'<a href="{place}">{page.stem.replace("_", " ")}</a>{paper}'
+
+    courses = "".join(f"<li>{links(page)}</li>" for page in written if page.parent.name not in titles)
+    rows = []
+    for name, title in titles.items():
+        pages = [page for page in written if page.parent.name == name]
+        rows += [(html.escape(title), *map(links, pages))] if pages else []
+    return (
+        f"<main><h1>kd_lab: the teacher's pack</h1><h2>A course</h2><ul>{courses}</ul>"
+        f"<h2>A lesson</h2>{table(('lesson', *KINDS), rows)}</main>"
+    )
 
 
 def build(folder: Path, numbers: Sequence[str] = (), root: Path = ROOT, program: str | None = None) -> list[Path]:
