@@ -4,6 +4,7 @@ Pictures and claims come from the executed notebook, texts from its source.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
@@ -16,6 +17,7 @@ from kd_lab.classroom.lesson import Lesson, tags
 from kd_lab.teaching.notes import WHO
 
 BY_HAND = re.compile(r"(?:### |\*\*)?By hand\b")
+NAMED = re.compile(r"^Explorer “(.+?)”: ")
 ELSEWHERE = re.compile(r"#|\*\*(?:Derive|Experiment|Explore|Two counterfeits|Is it right)")
 """A paragraph that begins in this way is no longer part of a hand example."""
 
@@ -27,6 +29,14 @@ class Picture:
     source: str
     alt: str
     caption: str  # Markdown
+
+
+@dataclass(frozen=True)
+class Film:
+    """A few settings of an explorer, side by side."""
+
+    explorer: str  # its name
+    pictures: tuple[Picture, ...]
 
 
 class Pictures(HTMLParser):
@@ -54,7 +64,7 @@ class Material:
     promise: str
     hook: Picture | None
     by_hand: tuple[str, ...]
-    films: tuple[tuple[Picture, ...], ...]  # one per explorer
+    films: tuple[Film, ...]
     claims: tuple[Claim, ...]
     recap: str
     questions: tuple[str, ...]  # to discuss
@@ -65,13 +75,12 @@ def material_of(lesson: Lesson) -> Material:
     """The material of a lesson from its source and its executed notebook."""
     notebook = nbformat.read(lesson.notebook, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    films = [pictures for cell in code if ".filmstrip(" in cell.source for pictures in [pictures_of(cell)] if pictures]
     hook = next((pictures[0] for cell in code for pictures in [pictures_of(cell)] if pictures), None)
     return Material(
         promise=prose(lesson)[0].split("\n\n")[1],
         hook=hook,
         by_hand=tuple(text for source in prose(lesson) for text in hand_examples(source)),
-        films=tuple(map(tuple, films)),
+        films=tuple(films_of(code)),
         claims=tuple(claims_in(notebook)),
         recap=section(lesson, "Recap"),
         questions=discuss_questions(section(lesson, "Discuss")),
@@ -121,6 +130,17 @@ def hand_examples(source: str) -> list[str]:
         if inside:
             found[-1].append(paragraph.removeprefix("### "))
     return ["\n\n".join(paragraphs) for paragraphs in found]
+
+
+def films_of(cells: Sequence[NotebookNode]) -> Iterator[Film]:
+    """The filmstrips of some cells, each with the name of the explorer that stands before it."""
+    name = ""
+    for cell in cells:
+        texts = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+        if found := NAMED.search(texts):
+            name = found[1]
+        if ".filmstrip(" in cell.source and (pictures := pictures_of(cell)):
+            yield Film(name, tuple(pictures))
 
 
 def pictures_of(cell: NotebookNode) -> list[Picture]:

@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kd_lab.classroom.claim import Claim
-from kd_lab.teaching.material import Material, Picture
+from kd_lab.teaching.material import Film, Material, Picture
 from kd_lab.teaching.notes import Notes
 from kd_lab.teaching.pages import SITE, bullets, document, line, markdown
 
 PAGE = "@page { size: 1280px 720px; margin: 0; }"
-LONG, LONGEST = 620, 1000
+LONG, LONGEST = 850, 1350
 """Letters of a slide from which on its type is smaller."""
 CLAIMS = 4  # per slide
-FRAMES = 4  # pictures per slide
+FRAMES = 2  # pictures per slide
 
 
 def slide(title: str, body: str, kind: str = "") -> str:
@@ -31,13 +31,14 @@ def image(picture: Picture) -> str:
     return f'<img src="{picture.source}" alt="{html.escape(picture.alt)}">'
 
 
-def film_slides(number: int, pictures: Sequence[Picture]) -> Iterable[str]:
-    """The pictures of one filmstrip, up to four per slide."""
-    for first in range(0, len(pictures), FRAMES):
-        some = pictures[first : first + FRAMES]
-        figures = "".join(f"<figure>{image(one)}<figcaption>{line(one.caption)}</figcaption></figure>" for one in some)
-        kind = "film few" if len(some) <= 2 else "film"
-        yield slide(f"Explorer {number}", f'<div class="{kind}">{figures}</div>')
+def film_slides(film: Film) -> Iterable[str]:
+    """The pictures of one filmstrip, two per slide, so that the last row reads their letters."""
+    for first in range(0, len(film.pictures), FRAMES):
+        figures = "".join(
+            f"<figure>{image(one)}<figcaption>{line(one.caption)}</figcaption></figure>"
+            for one in film.pictures[first : first + FRAMES]
+        )
+        yield slide(f"{film.explorer[:1].upper()}{film.explorer[1:]}", f'<div class="film">{figures}</div>')
 
 
 def claim_slides(claims: Sequence[Claim]) -> Iterable[str]:
@@ -57,8 +58,8 @@ def slides(notes: Notes, material: Material) -> str:
     if material.hook:
         shown.append(slide("", f"{image(material.hook)}{markdown(material.hook.caption)}", "picture"))
     shown += [text_slide("By hand", markdown(without_mark(text))) for text in material.by_hand]
-    for number, pictures in enumerate(material.films, 1):
-        shown += film_slides(number, pictures)
+    for film in material.films:
+        shown += film_slides(film)
     shown += claim_slides(material.claims)
     shown += [text_slide("Discuss", f"<p>{line(question)}</p>") for question in material.questions]
     shown.append(text_slide("Recap", markdown(material.recap)))
@@ -83,9 +84,10 @@ def without_mark(text: str) -> str:
     """A hand example without the words that its slide bears as a title.
 
     >>> without_mark("**By hand, with three tokens.** Let")
-    'with three tokens. Let'
+    'With three tokens. Let'
     >>> without_mark("By hand, blocks of two: $y$")
-    'blocks of two: $y$'
+    'Blocks of two: $y$'
     """
     rest = re.sub(r"^\*\*By hand([^*]*)\*\*", r"By hand\1", text)
-    return re.sub(r"^By hand[.,]?\s*", "", rest)
+    rest = re.sub(r"^By hand[.,]?\s*", "", rest)
+    return rest[:1].upper() + rest[1:]

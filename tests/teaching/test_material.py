@@ -12,13 +12,16 @@ LESSONS = find_lessons()
 def test_every_lesson_has_a_hook_filmstrips_claims_and_a_question(lesson):
     material = material_of(lesson)
     assert material.promise.endswith(".")
-    for picture in (material.hook, *(one for film in material.films for one in film)):
+    for picture in (material.hook, *(one for film in material.films for one in film.pictures)):
         assert picture.source.startswith("data:image/")
         assert len(picture.alt) > 20
     assert material.hook.caption
     calls = sum(cell.source.count(".filmstrip(") for cell in lesson.cells() if cell.cell_type == "code")
     assert len(material.films) == calls >= 1
-    assert all(len(film) >= 2 and all(one.caption.startswith("**a") for one in film[:1]) for film in material.films)
+    for film in material.films:
+        assert film.explorer
+        assert len(film.pictures) >= 2
+        assert film.pictures[0].caption.startswith("**a. ")
     assert material.claims
     assert material.questions
     assert all("?" in question for question in material.questions)
