@@ -14,6 +14,7 @@ LONG, LONGEST = 850, 1350
 """Letters of a slide from which on its type is smaller."""
 CLAIMS = 4  # per slide
 FRAMES = 2  # pictures per slide
+CAPTION = 220  # letters beside a picture from which on they are smaller
 
 
 def slide(title: str, body: str, kind: str = "") -> str:
@@ -34,11 +35,10 @@ def image(picture: Picture) -> str:
 def film_slides(film: Film) -> Iterable[str]:
     """The pictures of one filmstrip, two per slide, so that the last row reads their letters."""
     for first in range(0, len(film.pictures), FRAMES):
-        figures = "".join(
-            f"<figure>{image(one)}<figcaption>{line(one.caption)}</figcaption></figure>"
-            for one in film.pictures[first : first + FRAMES]
-        )
-        yield slide(f"{film.explorer[:1].upper()}{film.explorer[1:]}", f'<div class="film">{figures}</div>')
+        some = film.pictures[first : first + FRAMES]
+        kind = "long" if max(len(one.caption) for one in some) > CAPTION else ""
+        figures = "".join(f"<figure>{image(one)}<figcaption>{line(one.caption)}</figcaption></figure>" for one in some)
+        yield slide(f"{film.explorer[:1].upper()}{film.explorer[1:]}", f'<div class="film">{figures}</div>', kind)
 
 
 def claim_slides(claims: Sequence[Claim]) -> Iterable[str]:
