@@ -1,6 +1,7 @@
 """The pages of the pack as HTML: a plan, questions, solutions, rubrics and syllabi. Nothing in them is fetched."""
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from kd_lab.teaching.notes import Notes, Route
 from kd_lab.teaching.syllabi import Week
 
 SITE = Path(__file__).parent / "site"
-A4 = "@page { size: A4; margin: 15mm 16mm; }"
+A4 = "@page { size: A4; margin: 12mm 15mm; }"
 
 
 def formula(source: str, options: Mapping[str, bool]) -> str:
@@ -98,16 +99,25 @@ def route(chosen: Route) -> str:
     return f"{table(('minutes', 'what', 'where'), rows)}<p><strong>Skip:</strong> {line(chosen.skip)}</p>"
 
 
+def shortened(goal: str) -> str:
+    """A goal under a heading that opens its sentence.
+
+    >>> shortened("After this lesson a student can read a curve.")
+    'read a curve.'
+    """
+    return re.sub(r"^After this lesson (?:a student|students|you) can ", "", goal)
+
+
 def plan(lesson: Lesson, notes: Notes) -> str:
     """The class of 50 minutes on one page, and the two other routes on the next."""
     routes = {one.minutes: one for one in notes.routes}
-    said = bullets(f"“{line(heard)}”" for heard, _ in notes.misconceptions)
+    said = " ".join(f"“{line(heard)}”" for heard, _ in notes.misconceptions)
     meet = "".join(f"<h3>“{line(heard)}”</h3>{markdown(answer)}" for heard, answer in notes.misconceptions)
     return (
         f'<main class="plan"><h1>{html.escape(notes.title)}</h1><p class="facts">{cost(lesson)} Numbers in brackets '
         f"are those of the cells after Run All.</p>{markdown(notes.about)}"
-        f"<h2>Goals</h2>{bullets(map(line, notes.goals))}"
-        f"<h2>50 minutes</h2>{route(routes[50])}<h2>Expect to hear</h2>{said}"
+        f"<h2>After this lesson a student can</h2>{bullets(line(shortened(goal)) for goal in notes.goals)}"
+        f"<h2>50 minutes</h2>{route(routes[50])}<h2>Expect to hear</h2><p>{said}</p>"
         f'<h2 class="new-page">10 minutes</h2>{route(routes[10])}<h2>90 minutes</h2>{route(routes[90])}'
         f'<h2 class="new-page">How to meet what students say</h2>{meet}</main>'
     )

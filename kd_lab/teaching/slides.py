@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from kd_lab.classroom.claim import Claim
 from kd_lab.teaching.material import Film, Material, Picture
 from kd_lab.teaching.notes import Notes
-from kd_lab.teaching.pages import SITE, bullets, document, line, markdown
+from kd_lab.teaching.pages import SITE, bullets, document, line, markdown, shortened
 
 PAGE = "@page { size: 1280px 720px; margin: 0; }"
 LONG, LONGEST = 850, 1350
@@ -69,15 +69,6 @@ def slides(notes: Notes, material: Material) -> str:
     )
     script = (SITE / "slides.js").read_text(encoding="utf-8")
     return document(notes.title, "".join(numbered), "../", PAGE, "slides", script)
-
-
-def shortened(goal: str) -> str:
-    """A goal under the heading "You will be able to".
-
-    >>> shortened("After this lesson a student can read a curve.")
-    'read a curve.'
-    """
-    return re.sub(r"^After this lesson (?:a student|students|you) can ", "", goal)
 
 
 def without_mark(text: str) -> str:
