@@ -8,7 +8,7 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ON_MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 SECONDS = 120
-FLAGS = (
+FLAGS = (  # without a sandbox, which root has none of: the pages are our own and fetch nothing
     *("--headless", "--disable-gpu", "--no-sandbox", "--no-first-run", "--disable-background-networking"),
     *("--no-pdf-header-footer", "--virtual-time-budget=20000"),  # so that formulas are set before the page is printed
 )
