@@ -200,6 +200,7 @@ def test_pages_print_to_as_many_sheets_as_they_have(browser, tmp_path):  # brows
     assert sheets["slides"] == (folder / "slides.html").read_text(encoding="utf-8").count('<section class="slide')
     assert sheets["plan"] == 3  # 50 minutes; the other two routes; what students say
     assert sheets["rubrics"] == 1
+    assert b"+MathJax" in (folder / "solutions.pdf").read_bytes()  # formulas were set before the page was printed
     assert page.read_text(encoding="utf-8").count("PDF</a>") == len(KINDS) + 2
 
 
