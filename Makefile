@@ -10,7 +10,7 @@ BOOK := .venv/book
 TESTS := .venv/tests
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help lab check test style lessons book claims claims-elsewhere kernels bench real clean
+.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
@@ -35,6 +35,9 @@ lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises ch
 
 book: $(BOOK)                ## the course as a site in build/book/html: every lesson is run once for its sliders
 	$(BIN)/python -m kd_lab.book
+
+teaching: $(BOOK)            ## the teacher's pack in build/teaching: plans, slides, questions, rubrics, syllabi
+	$(BIN)/python -m kd_lab.teaching.pack
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
 	$(BIN)/python -m kd_lab.classroom.claims

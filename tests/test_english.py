@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CODE = sorted(file for file in (ROOT / "kd_lab").rglob("*.py") if file.name != "lesson.py")
 LESSONS = sorted((ROOT / "kd_lab").rglob("lesson.py"))
-DOCUMENTS = sorted(ROOT.glob("*.md"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "kd_lab").rglob("*.md")])
 
 COUNTED = (
     "(?:nats?|bits?|bytes?|tokens?|names?|steps?|rows?|curves?|exponentials?|dollars?|cents?|flops?|[mnµ]?s|ms|"

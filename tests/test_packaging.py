@@ -66,7 +66,7 @@ def test_both_archives_hold_code_data_types_and_licence(archives):
     code = {str(file.relative_to(ROOT)) for file in (ROOT / "kd_lab").rglob("*.py")}
     for names in (wheel, sdist):
         assert wanted | code <= names
-        assert not [name for name in names if name.startswith("tests/") or name.endswith(".ipynb")]
+        assert not [name for name in names if name.startswith("tests/") or name.endswith((".ipynb", "teaching.md"))]
     assert any(name.endswith("LICENSE") for name in wheel)
     assert "pyproject.toml" in sdist
     assert archives["wheel"].name.startswith(f"kd_lab-{kd_lab.__version__}-py3-none-any")
@@ -104,8 +104,8 @@ def test_the_lessons_come_out_of_the_wheel(installed, tmp_path):
     assert copied == sorted(file.name for file in (ROOT / "lessons").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("module", ["build", "claims"])
+@pytest.mark.parametrize("module", ["classroom.build", "classroom.claims", "teaching.pack"])
 def test_what_needs_a_checkout_says_so(installed, tmp_path, module):
-    done = run(installed, "-m", f"kd_lab.classroom.{module}", cwd=tmp_path)
+    done = run(installed, "-m", f"kd_lab.{module}", cwd=tmp_path)
     assert done.returncode == 1
     assert "in a checkout of the course" in done.stderr

@@ -1,0 +1,92 @@
+"""Teaching notes are read as data; what is not in the fixed form is refused by name."""
+
+import pytest
+
+from kd_lab.teaching.notes import Step, notes_in, parsed
+
+GOOD = """# 55 · A lesson: teaching notes
+
+It is easy.
+
+## Goals
+
+- count to three
+
+## Routes
+
+### 10 minutes
+
+| minutes | what | where |
+|---|---|---|
+| 4 | look | hook [1] |
+| 6 | talk | Recap |
+
+Skip: the rest.
+
+## Misconceptions
+
+### "It is so."
+
+It is not: [2].
+
+## Discussions
+
+### Why?
+
+**Expected.** Because.
+
+**Rubric.**
+
+- (1) a reason
+- (2) a better one
+
+## Exam
+
+### 1. A sum (4 points)
+
+What is $1+1$?
+
+**Solution.** 2.
+"""
+
+
+def test_notes_are_read_part_by_part():
+    notes = parsed(GOOD)
+    assert (notes.title, notes.about) == ("55 · A lesson", "It is easy.")
+    assert notes.goals == ("count to three",)
+    assert notes.routes[0].steps == (Step(4, "look", "hook [1]"), Step(6, "talk", "Recap"))
+    assert notes.routes[0].skip == "the rest."
+    assert notes.misconceptions == (("It is so.", "It is not: [2]."),)
+    assert (notes.discussions[0].question, notes.discussions[0].points) == ("Why?", 3)
+    exam = notes.exam[0]
+    assert (exam.title, exam.points, exam.question, exam.solution) == ("A sum", 4, "What is $1+1$?", "2.")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("# 55 · A lesson: teaching notes", "# 55 · A lesson", "it begins with '# 55 · A lesson"),
+        ("## Misconceptions", "## Mistakes", "its sections are Goals, Routes, Mistakes"),
+        ("### 10 minutes", "### ten minutes", "the route 'ten minutes'"),
+        ("| 6 | talk", "| 5 | talk", "take 9 minutes; expected 10"),
+        ("Skip: the rest.", "", "a line “Skip: …”"),
+        ("**Expected.** ", "", "the discussion 'Why?'"),
+        ("- (2) a better one", "- (3) a better one", "begin with (1) or (2) points"),
+        ("### 1. A sum (4 points)", "### 2. A sum (4 points)", "such as “1. Short title (4 points)”"),
+        ("### 1. A sum (4 points)", "### 1. A sum", "such as “1. Short title (4 points)”"),
+        ("**Solution.** 2.", "2.", "begins with **Solution.**"),
+        ("**Solution.** 2.", "**Solution.**", "begins with **Solution.**"),
+        ("### 1. A sum", "Choose.\n\n### 1. A sum", "'Choose.' stands before the first heading"),
+    ],
+)
+def test_what_is_not_in_the_form_is_refused(tmp_path, right, wrong, words):
+    assert GOOD.count(right) == 1
+    (tmp_path / "teaching.md").write_text(GOOD.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 — the words are compared below, brackets and all
+        notes_in(tmp_path)
+    assert words in str(refused.value)
+    assert "teaching.md" in str(refused.value)
+
+
+def test_a_lesson_without_notes_has_none(tmp_path):
+    assert notes_in(tmp_path) is None
