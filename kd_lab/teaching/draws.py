@@ -59,9 +59,7 @@ def draws_of(identifier: str, exercise: Exercise, secret: str) -> list[Draw]:
     return found
 
 
-def fresh_draw(
-    identifier: str, exercise: Exercise, number: int, known: Any, secret: str, turn: int
-) -> Draw | None:
+def fresh_draw(identifier: str, exercise: Exercise, number: int, known: Any, secret: str, turn: int) -> Draw | None:
     """One draw for a case: one that is answered in one way only, and otherwise than the case that students know."""
     for attempt in range(TRIES):
         text = f"{secret} {identifier} {number} {turn} {attempt}"

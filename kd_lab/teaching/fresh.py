@@ -97,7 +97,9 @@ def redrawn_whole(array: np.ndarray, generator: np.random.Generator) -> np.ndarr
     """Truth values, and zeros and ones, in another order; whole numbers anew between their least and their largest."""
     if array.dtype.kind in "bf":
         return generator.permutation(array.ravel()).reshape(array.shape)
-    return generator.integers(array.min(), array.max() + 1, size=array.shape).astype(array.dtype) if array.size else array
+    return (
+        generator.integers(array.min(), array.max() + 1, size=array.shape).astype(array.dtype) if array.size else array
+    )
 
 
 def zero_like(value: Any) -> Any:
@@ -111,5 +113,3 @@ def zero_like(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(zero_like(entry) for entry in value)
     return type(value)() if isinstance(value, bool | int | float | str) else value
-
-

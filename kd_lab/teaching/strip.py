@@ -158,7 +158,11 @@ def is_dunder(node: ast.stmt) -> bool:
 
 def read(node: ast.AST | None) -> set[str]:
     """The names that a piece of source reads."""
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)} if node else set()
+    return (
+        {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
+        if node
+        else set()
+    )
 
 
 def reached(names: Iterable[str], homes: dict[str, ast.stmt]) -> set[str]:
