@@ -1,6 +1,7 @@
 """`python -m kd_lab`, or `kd-lab`: the course at a glance, and the commands that it names."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -18,11 +19,19 @@ def parser() -> argparse.ArgumentParser:
     lessons = commands.add_parser("lessons", help="copy the lessons").add_subparsers(required=True, metavar="copy")
     copy = lessons.add_parser("copy", help="into a folder of your own; a copy that you edited is never overwritten")
     copy.add_argument("dir", type=Path, metavar="DIR")
+    with contextlib.suppress(ModuleNotFoundError):  # a class's own package has no part for teachers
+        from kd_lab.teaching.commands import add_parser
+
+        add_parser(commands)
     return top
 
 
 def run(options: argparse.Namespace, rest: list[str]) -> None:
     """Carry out one command. The classroom is imported here and not above: the library does not rest on it."""
+    if options.command == "class":
+        from kd_lab.teaching.commands import run as run_class
+
+        return run_class(options)
     from kd_lab.classroom.copies import lay_out
     from kd_lab.classroom.lab import desk, open_lab
     from kd_lab.classroom.lesson import lessons_of

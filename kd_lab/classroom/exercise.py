@@ -37,7 +37,7 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
         show(panel)
         state = panel.data[EXERCISE_MIME]["state"]
         if state != "not started":
-            progress.attempt(identifier, state, candidate)
+            progress.attempt(identifier, state, candidate, panel.data[EXERCISE_MIME].get("mistake", ""))
         if state != progress.SOLVED:
             return chosen.reference
         kept = guarded(identifier, chosen, candidate)
@@ -139,7 +139,9 @@ def stopped(identifier: str, error: Exception) -> Panel:
 
 
 def assert_solved(identifier: str, function: Callable[..., Any]) -> None:
-    """The graded cell of a class's edition.
+    """Say whether an exercise is solved: the cell that a student of a graded class runs before handing in.
+
+    No grade comes from it: whoever can run it can change it. Grades come from `kd_lab.teaching.judge`.
 
     Args:
         identifier: lesson and number, such as "02.1".
