@@ -133,10 +133,18 @@ def server_memory(seconds: float = 60.0) -> float:
     import psutil
 
     with tempfile.TemporaryDirectory() as place:
-        listen = ["--ServerApp.port=0", "--ServerApp.open_browser=False", "--allow-root", f"--ServerApp.root_dir={place}"]
+        listen = [
+            "--ServerApp.port=0",
+            "--ServerApp.open_browser=False",
+            "--allow-root",
+            f"--ServerApp.root_dir={place}",
+        ]
         places = os.environ | {"JUPYTER_RUNTIME_DIR": place, "JUPYTER_DATA_DIR": place, "HOME": place}
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *listen], env=places, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "jupyterlab", *listen],
+            env=places,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         try:
             end = time.monotonic() + seconds

@@ -111,18 +111,21 @@ def decode_array(data: dict[str, Any]) -> Any:
     return torch.from_numpy(array).to(dtype if isinstance(dtype, torch.dtype) else None)
 
 
+class Unsolved(RuntimeError):
+    """A cell called a function that its exercise still asks for."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]  # IPython shows these lines, and no traceback through this file
+
+
 class Replay:
     """The answers of a function that is not here: one for each case of its exercise, in their order."""
 
     def __init__(self, answers: Sequence[Any] = ()):
         self.answers = tuple(answers)
 
-
-class Unsolved(RuntimeError):
-    """A cell called a function that its exercise still asks for."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]  # IPython shows these lines, and no traceback through this file
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise Unsolved("The function is not here; its answers to the cases of its exercise are.")
 
 
 class StandIn(Replay):

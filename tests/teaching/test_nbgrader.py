@@ -27,7 +27,16 @@ RAISES = "    raise ValueError('I do not know')"
 ENDLESS = "    while True:\n        pass"
 BROKEN = "    return (np.exp(teacher_logp) *"
 
-POINTS = {"right": 23, "wrong": 15, "half": None, "raises": 15, "endless": 15, "untouched": 0, "copied": 23, "broken": 15}
+POINTS = {
+    "right": 23,
+    "wrong": 15,
+    "half": None,
+    "raises": 15,
+    "endless": 15,
+    "untouched": 0,
+    "copied": 23,
+    "broken": 15,
+}
 """What each student should earn of 8 + 5 + 10; all but "untouched" solve 03.2 and 03.3."""
 
 
@@ -59,7 +68,11 @@ def absent(reason):
 
 def nbgrader(binaries, course, *arguments):
     """One command of nbgrader in the course."""
-    own = {"JUPYTER_CONFIG_DIR": str(course / "none"), "JUPYTER_DATA_DIR": str(course / "none"), "PYTHONPATH": str(ROOT)}
+    own = {
+        "JUPYTER_CONFIG_DIR": str(course / "none"),
+        "JUPYTER_DATA_DIR": str(course / "none"),
+        "PYTHONPATH": str(ROOT),
+    }
     command = [str(binaries / "nbgrader"), *arguments]
     done = subprocess.run(command, cwd=course, env=os.environ | own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
