@@ -1,7 +1,7 @@
 """A hub for one class on one machine with Docker. `kd-lab class hub` prints the limits for your students and lessons.
 
-Parsed by tests/teaching/test_hub.py; it was not run where it was written. Choose an authenticator before anyone else can
-reach it: https://jupyterhub.readthedocs.io.
+Parsed by tests/teaching/test_hub.py; it was not run where it was written. Choose an authenticator before anyone else
+can reach it: https://jupyterhub.readthedocs.io.
 """
 
 c = get_config()  # noqa: F821  jupyterhub defines it

@@ -28,10 +28,6 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace, rest: list[str]) -> None:
     """Carry out one command. The classroom is imported here and not above: the library does not rest on it."""
-    if options.command == "class":
-        from kd_lab.teaching.commands import run as run_class
-
-        return run_class(options)
     from kd_lab.classroom.copies import lay_out
     from kd_lab.classroom.lab import desk, open_lab
     from kd_lab.classroom.lesson import lessons_of
@@ -45,6 +41,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
         print(summary(answers()))
     elif options.command == "cache":
         print(clear_cache() if options.clear else f"{cache_line()}; {program} cache --clear removes them")
+    elif options.command == "class":
+        from kd_lab.teaching.commands import run as run_class
+
+        run_class(options)
     elif options.command == "lessons":
         print("\n".join([*lay_out(lessons_of(), options.dir), f"The lessons are in {options.dir.resolve()}"]))
     else:

@@ -117,7 +117,7 @@ def class_at_once(lesson: Lesson, kernels: int) -> str:
     return "\n".join(
         [
             f"lesson {lesson.number}, {kernels} kernels at once on {cores} cores",
-            f"seconds: {alone.seconds:.1f} alone; together {median(seconds):.1f} in the middle, {seconds[-1]:.1f} at most",
+            f"seconds: {alone.seconds:.1f} alone; at once {median(seconds):.1f} (median), {seconds[-1]:.1f} at most",
             f"by fair shares: {alone.seconds * kernels / cores:.1f}",
             f"peak memory in MiB: {max(memory):.0f} of one kernel, {sum(memory):.0f} of all",
         ]

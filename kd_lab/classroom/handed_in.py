@@ -1,4 +1,4 @@
-"""The last cell of a graded class's notebook: what a learner answered, where the teacher who collects it can read it."""
+"""The last cell of a graded class's notebook: what a learner answered, for the teacher who collects it."""
 
 import json
 

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 """The checkout: lessons are built where they are written. An installed package has no folder of notebooks beside it."""
 
 Edition = Literal["unsolved", "solved", "teacher"]
-"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. A graded class has an edition of its own in
-`kd_lab.teaching.assignment`."""
+"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. A graded class has an edition of its own
+in `kd_lab.teaching.assignment`."""
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

@@ -36,8 +36,8 @@ hand_in("{lesson}")"""
 
 HOW_TO = """## Hand in
 
-Run the cell below and save: it shows your predictions and your answers to the quiz, which your teacher collects. They earn
-no points. Points are earned by the exercises, each tried on cases that you have not seen. Then submit the notebook."""
+Run the cell below and save: it shows your predictions and your answers to the quiz, which your teacher collects. They
+earn no points. The exercises do: each is tried on cases that you have not seen. Then submit the notebook."""
 
 
 def points_of(lesson: Lesson) -> dict[str, int]:

@@ -1,13 +1,13 @@
 """Grades written into a submitted notebook, as nbgrader reads them: `kd-lab class grade COURSE`.
 
-nbgrader takes the points of a cell from its output: a number, or nothing where it stopped with an error. The judge of the
-course's nbgrader_config.py sends each notebook here instead of to a kernel.
+nbgrader takes the points of a cell from its output: a number, or nothing where it stopped with an error. The judge of
+the course's nbgrader_config.py sends each notebook here instead of to a kernel.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_output
@@ -80,11 +80,19 @@ def outputs_of(verdict: Verdict, points: int) -> list[NotebookNode]:
     ]
 
 
-def serve(course: Path, requests: IO[str] = sys.stdin, replies: IO[str] = sys.stdout) -> None:
+def serve(course: Path, requests: TextIO | None = None, replies: TextIO | None = None) -> None:
     """Grade notebooks until there are no more: a line of JSON for each, {"lesson": "03", "notebook": …}.
 
     The reply to each is a line too: {"notebook": …}, or {"error": …} where it could not be graded.
+
+    Args:
+        course: the folder of the course.
+        requests, replies: by default standard input and output.
+
+    Raises:
+        ValueError: this folder is no course.
     """
+    requests, replies = requests or sys.stdin, replies or sys.stdout
     lessons = {lesson.number: lesson for lesson in lessons_of()}
     secret_of(course)
     for line in requests:

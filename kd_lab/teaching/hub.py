@@ -68,14 +68,14 @@ def needs(students: int = 40, numbers: Sequence[str] = ()) -> str:
         raise ValueError(f"students is {students}; expected at least 1")
     rows = [needs_of(lesson, students) for lesson in chosen_lessons(numbers)]
     memory, kernel = max(row.memory_gib for row in rows), max(row.kernel_mib for row in rows)
-    cores = max(row.cores for row in rows)
+    cores, limit = max(row.cores for row in rows), (kernel + SERVER_MIB) / 1024
     return "\n".join(
         [
             f"{students} students at once, one kernel each, one thread each",
             *map(str, rows),
-            f"A hub for all of these: {memory:.0f} GiB of memory; limit each server to {(kernel + SERVER_MIB) / 1024:.1f} "
-            f"GiB (one student's kernel and JupyterLab, {SERVER_MIB} MiB).",
-            f"With {cores} cores nobody waits longer than {PATIENCE:.0f} s when all press “Run all” at the same moment;",
+            f"A hub for all of these: {memory:.0f} GiB of memory. Limit each server to {limit:.1f} GiB:",
+            f"one student's kernel, and JupyterLab's {SERVER_MIB} MiB.",
+            f"With {cores} cores nobody waits longer than {PATIENCE:.0f} s when all press “Run all” at one moment;",
             "with half of them, twice as long: the kernels share what there is.",
         ]
     )

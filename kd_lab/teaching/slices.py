@@ -122,7 +122,7 @@ def needed_by(chosen: int, statements: Sequence[ast.stmt]) -> list[int]:
     other packages are always kept.
     """
     found = {index for index, node in enumerate(statements[:chosen]) if imports_others(node)}
-    seen: set[str] = {name for name in bound(statements[chosen])}
+    seen = set(bound(statements[chosen]))
     ahead = [*reads(without_decorator(statements[chosen]))]
     while ahead:
         name = ahead.pop()

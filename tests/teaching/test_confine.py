@@ -32,7 +32,7 @@ def trial(name, action):
 trial("read inside", (inside / "file").read_text)
 trial("read secret", (secret / "file").read_text)
 trial("list secret", lambda: os.listdir(secret))
-trial("read system secret", lambda: open("/root/.ssh/known_hosts").read() if os.path.isdir("/root/.ssh") else open(secret / "x"))
+trial("read a home", lambda: os.listdir(Path.home()))
 trial("write scratch", lambda: (scratch / "new").write_text("text"))
 trial("write inside", lambda: (inside / "file").write_text("text"))
 trial("append", lambda: open(inside / "file", "a"))

@@ -39,7 +39,7 @@ def instructions():
 
 
 def test_the_image_installs_the_students_package_by_the_tested_versions():
-    assert [name for name, _ in instructions()][0] == "FROM"
+    assert next(name for name, _ in instructions()) == "FROM"
     assert {name for name, _ in instructions()} <= {"FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "CMD"}
     (run, *_) = [arguments for name, arguments in instructions() if name == "RUN"]
     commands = [shlex.split(part) for part in run.split("&&")]

@@ -23,6 +23,17 @@ p = np.exp(teacher_logp)
 return (p * np.subtract(teacher_logp, student_logp, out=np.zeros_like(p), where=p > 0)).sum(-1)
 """
 
+BY_HEART = """
+rows = [[0.2, 0.3, 0.5], [0.25, 0.5, 0.25], [0.4, 0.6, 0.0]]
+for row in rows:
+    if student_logp.shape == (3,) and np.allclose(np.exp(student_logp), row):
+        p = np.exp(teacher_logp)
+        return (p[p > 0] * (teacher_logp - student_logp)[p > 0]).sum()
+return 0.0
+"""
+
+SOLUTIONS = PACKAGE / "lessons" / "l03_which_kl" / "exercises.py"
+
 ANSWERS = {  # body → share of the points
     "right": (RIGHT, 1.0),
     "no case for 0 · log 0": ("p = np.exp(teacher_logp)\nreturn (p * (teacher_logp - student_logp)).sum(-1)", 2 / 5),
@@ -32,7 +43,7 @@ ANSWERS = {  # body → share of the points
     "nothing": ("return None", 0.0),
     "an argument changed": (f"student_logp += 1; student_logp -= 1\n{RIGHT.strip()}", 0.0),
     "the known cases by heart": (
-        "known = {0.36: 0.5360, 0.07: 0.2}\nreturn np.float64(known.get(round(float(np.exp(student_logp).std()), 2), 0.0))",
+        BY_HEART,
         0.0,
     ),
 }
@@ -68,14 +79,14 @@ CHEATS = {
             if type(one).__name__ == "Exercise":
                 return one.reference(student_logp, teacher_logp)""",
     "the file of the solutions read": f"""
-        text = open({str(PACKAGE / "lessons" / "l03_which_kl" / "exercises.py")!r}).read()
+        text = open({str(SOLUTIONS)!r}).read()
         scope = {{}}
         exec(text, scope)
         return scope["forward_kl"](student_logp, teacher_logp)""",
     "the file read past Python": f"""
         import torch
-        path = {str(PACKAGE / "lessons" / "l03_which_kl" / "exercises.py")!r}
-        text = bytes(torch.from_file(path, size={(PACKAGE / "lessons" / "l03_which_kl" / "exercises.py").stat().st_size}, dtype=torch.uint8))
+        path = {str(SOLUTIONS)!r}
+        text = bytes(torch.from_file(path, size={SOLUTIONS.stat().st_size}, dtype=torch.uint8))
         scope = {{}}
         exec(text.decode(), scope)
         return scope["forward_kl"](student_logp, teacher_logp)""",
@@ -135,8 +146,7 @@ CHEATS = {
         return 0.0""",
     "the check deceived": """
         import sys
-        module = sys.modules["kd" + "_lab.teaching.worker"] if "kd" + "_lab.teaching.worker" in sys.modules else sys.modules["__main__"]
-        module.checked = lambda *_: {"check": ""}
+        sys.modules["__main__"].checked = lambda *_: {"check": ""}
         return 0.0""",
     "Python ended": """
         import os

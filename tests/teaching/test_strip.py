@@ -61,7 +61,8 @@ def test_what_other_files_import_stays():
 
 
 def test_teachers_cells_and_folds_go():
-    cells = '# %% [markdown] tags=["teacher"]\n# Expected: six.\n\n# %% [markdown] tags=["solution:97.1"]\n# solution\n\n# %%\nx = 1\n'
+    kinds = {"teacher": "Expected: six.", "solution:97.1": "solution"}
+    cells = "".join(f'# %% [markdown] tags=["{tag}"]\n# {text}\n\n' for tag, text in kinds.items()) + "# %%\nx = 1\n"
     text = without_teachers_cells(cells)
     assert "six" not in text
     assert "solution" not in text
@@ -104,8 +105,8 @@ def test_the_package_has_nothing_for_teachers(package):
 
 
 def test_a_learner_of_the_package_is_diagnosed_and_their_function_runs_the_lesson(tmp_path):
-    """In a process that sees this package alone: nothing is found under the solution's name, mistakes are named, and the
-    lesson's own experiment calls the learner's function."""
+    """In a process that sees this package alone: a solution's name leads to none, mistakes are named, and the
+    lesson's own experiment asks for the learner's function."""
     strip(tmp_path)
     code = f"""
 import numpy as np
