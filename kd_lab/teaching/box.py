@@ -78,8 +78,7 @@ def run(box: Path, lesson: str, requests: dict[str, Any], forbidden: Sequence[Pa
             scratch = Path(place)
             request = {"lesson": lesson, "answers": left, "forbidden": [str(one) for one in forbidden]}
             (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
-            reason = watch(start(box, scratch), scratch, left)
-            new = {name: reply for name in left if (reply := reply_in(scratch, name)) is not None}
+            new, reason = watch(start(box, scratch), scratch, left)
             if not (scratch / "ready").exists():
                 raise RuntimeError(f"the worker did not start ({reason}): {log_of(scratch)}")
         said |= new
@@ -105,28 +104,34 @@ def start(box: Path, scratch: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def watch(worker: subprocess.Popen[bytes], scratch: Path, requests: dict[str, Any]) -> str:
-    """Wait for a worker, and end it where it goes on too long. Returns what to say where an answer is missing.
+def watch(
+    worker: subprocess.Popen[bytes], scratch: Path, requests: dict[str, Any]
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """Read a worker's replies as they come, and end it where it goes on too long.
 
-    What counts is the processor time since the last answer; a busy machine has `BUSY` times as long, and a process
-    that sleeps no longer than that.
+    What counts is the processor time since the last answer, or some times as long on the wall for one that waits.
+
+    Returns:
+        The replies, and what to say of the first that is missing.
     """
-    waiting = list(requests)
+    waiting, replies = list(requests), {}
     budget, ready = Budget(worker, START), False
-    while worker.poll() is None:
+    while True:
+        ended = worker.poll() is not None
         began = not ready and (scratch / "ready").exists()
         ready = ready or began
-        answered = bool(waiting) and (scratch / f"{waiting[0]}.json").exists()
-        if answered:
-            waiting.pop(0)
+        reply = reply_in(scratch, waiting[0]) if waiting else None
+        if answered := reply is not None:
+            replies[waiting.pop(0)] = reply
         if began or answered:
             budget = Budget(worker, limit_of(requests[waiting[0]]) if waiting else SPARE)
+        elif ended:
+            return replies, f"it ended Python (exit status {worker.returncode})"
         if budget.spent():
             worker.kill()
             worker.wait()
-            return "it did not end, and could not be stopped from within"
+            return replies, "it did not end, and could not be stopped from within"
         time.sleep(0.02)
-    return f"it ended Python (exit status {worker.returncode})"
 
 
 class Budget:

@@ -6,8 +6,9 @@ the course's nbgrader_config.py sends each notebook here instead of to a kernel.
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_output
@@ -80,7 +81,7 @@ def outputs_of(verdict: Verdict, points: int) -> list[NotebookNode]:
     ]
 
 
-def serve(course: Path, requests: TextIO | None = None, replies: TextIO | None = None) -> None:
+def serve(course: Path, requests: Iterable[str] | None = None, replies: Any = None) -> None:
     """Grade notebooks until there are no more: a line of JSON for each, {"lesson": "03", "notebook": …}.
 
     The reply to each is a line too: {"notebook": …}, or {"error": …} where it could not be graded.

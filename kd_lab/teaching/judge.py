@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from kd_lab.classroom.answers import close, in_words
-from kd_lab.classroom.diagnosis import Exercise, Mistake, asked, exercises_of
+from kd_lab.classroom.answers import close, finite, in_words
+from kd_lab.classroom.diagnosis import BROKEN, Exercise, Mistake, asked, exercises_of
 from kd_lab.classroom.guard import time_limit
 from kd_lab.classroom.lesson import Lesson, edition_of
 from kd_lab.classroom.recorded import decode
@@ -202,21 +202,32 @@ def state_of(share: float, returned: Sequence[Returned]) -> str:
 
 
 def recognised(exercise: Exercise, draws: Sequence[Draw], returned: Sequence[Returned]) -> Mistake | None:
-    """The known mistake that would have answered every draw as the submission did."""
-    if all(one.error for one in returned):
-        return None
+    """The known mistake that would have answered every draw as the submission did.
 
-    def same(mistake: Mistake, draw: Draw, value: Any) -> bool:
+    As in the classroom, a draw on which the submission breaks for a reason of its own speaks for none and against none.
+    """
+
+    def theirs(mistake: Mistake, draw: Draw) -> Any:
         try:
             with time_limit(exercise.seconds):
-                theirs = asked(exercise, mistake.function)(*draw.inputs(exercise))
+                return asked(exercise, mistake.function)(*draw.inputs(exercise))
         except Exception:
-            theirs = float("nan")
-        return close(value, theirs, exercise.tolerance)
+            return BROKEN
 
-    pairs = list(zip(draws, (one.value for one in returned), strict=True))
-    fitting = (mistake for mistake in exercise.mistakes if all(same(mistake, draw, value) for draw, value in pairs))
-    return next(fitting, None)
+    def fits(mistake: Mistake) -> bool:
+        agreed = 0
+        for draw, one in zip(draws, returned, strict=True):
+            other = theirs(mistake, draw)
+            if close(one.value, other, exercise.tolerance):
+                agreed += not one.right and finite(one.value)
+            elif finite(one.value) or not finite(other):
+                return False
+        return agreed > 0 or (not all(one.error for one in returned) and not any(map(telling, returned)))
+
+    def telling(one: Returned) -> bool:
+        return not one.right and finite(one.value)
+
+    return next(filter(fits, exercise.mistakes), None)
 
 
 def explained(mistake: Mistake | None, returned: Sequence[Returned], reply: dict[str, Any], checked: bool) -> str:

@@ -47,14 +47,19 @@ def test_a_worker_that_goes_on_is_ended(tmp_path, monkeypatch, code):
     (tmp_path / "ready").touch()
     began = time.monotonic()
     worker = subprocess.Popen([sys.executable, "-c", code])
-    assert "could not be stopped" in watch(worker, tmp_path, {"03.1": REQUEST})
+    replies, reason = watch(worker, tmp_path, {"03.1": REQUEST})
+    assert replies == {}
+    assert "could not be stopped" in reason
     assert worker.poll() is not None
     assert time.monotonic() - began < 60
 
 
 def test_a_worker_that_ends_is_not_waited_for(tmp_path):
+    (tmp_path / "03.1.json").write_text('{"answers": []}')
     worker = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
-    assert "exit status 3" in watch(worker, tmp_path, {"03.1": REQUEST})
+    replies, reason = watch(worker, tmp_path, {"03.1": REQUEST, "03.2": REQUEST})
+    assert replies == {"03.1": {"answers": []}}
+    assert "exit status 3" in reason
 
 
 def test_the_limit_leaves_the_worker_time_to_stop_by_itself():

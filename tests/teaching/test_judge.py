@@ -129,12 +129,6 @@ CHEATS = {
         print("8.0")
         print('{"answers": [{"value": {"float": "0x1p0"}}]}', flush=True)
         return 8.0""",
-    "the answer file written": """
-        import os, json
-        for name in os.listdir("."):
-            if name.endswith(".json"):
-                with open(name, "w") as file: json.dump({"answers": [], "check": ""}, file)
-        return 0.0""",
     "numpy and torch patched to agree": """
         import torch
         np.allclose = torch.allclose = np.isclose = torch.equal = np.array_equal = lambda *_, **__: True
@@ -160,6 +154,15 @@ CHEATS = {
             except BaseException:
                 pass""",
 }
+
+
+FILES_WRITTEN = """
+import json, os
+for name in [*os.listdir("."), "03.1.json", "03.2.json", "03.3.json", "ready"]:
+    with open(name, "w") as file:
+        json.dump({"answers": [{"value": {"float": "0x1p0"}, "after": []}] * 12, "check": ""}, file)
+return 0.0
+"""
 
 
 def cell(body):
@@ -201,6 +204,11 @@ def test_cheats_earn_nothing(verdicts, name):
     share, state, said = verdicts[name]
     assert share == 0, said
     assert state not in ("right", "partly right")
+
+
+def test_files_in_the_place_of_replies_earn_nothing(box):
+    found = grade(["import numpy as np", cell(FILES_WRITTEN)], LESSON, SECRET, box)
+    assert [one.share for one in found] == [0.0, 0.0, 0.0]
 
 
 def test_feedback_names_what_happened(verdicts):
