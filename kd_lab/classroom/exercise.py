@@ -141,7 +141,7 @@ def stopped(identifier: str, error: Exception) -> Panel:
 def assert_solved(identifier: str, function: Callable[..., Any]) -> None:
     """Say whether an exercise is solved: the cell that a student of a graded class runs before handing in.
 
-    No grade comes from it: whoever can run it can change it. Grades come from `kd_lab.teaching.judge`.
+    No grade comes from it: anyone who can run it can change it. Grades come from `kd_lab.teaching.judge`.
 
     Args:
         identifier: lesson and number, such as "02.1".

@@ -176,6 +176,6 @@ def replayed(module: str, name: str) -> list[tuple[str, str, Replay]]:
 
 
 def recorded(module: str) -> dict[str, Any]:
-    """What `FILE` beside a module holds; nothing where there is none."""
+    """The contents of `FILE` beside a module; nothing where there is none."""
     file = Path(module).with_name(FILE)
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -68,7 +68,7 @@ def assignment_of(lesson: Lesson) -> NotebookNode:
 
 
 def graded(cell: NotebookNode, points: dict[str, int]) -> list[NotebookNode]:
-    """What becomes of one cell of the lesson: an exercise is followed by the cell that carries its points."""
+    """The cells in the place of one of the lesson: an exercise is followed by the cell that carries its points."""
     identifier = exercise_of(cell)
     cells = edit(cell, "unsolved")
     for one in cells:
@@ -101,5 +101,5 @@ def marked(identifier: str, points: int | None) -> dict[str, Any]:
 
 
 def grade_id(identifier: str) -> str:
-    """What nbgrader calls the cell with the points of an exercise."""
+    """The name by which nbgrader knows the cell with the points of an exercise."""
     return f"test-{identifier.replace('.', '-')}"

@@ -158,7 +158,7 @@ def limit_of(request: dict[str, Any]) -> float:
 
 
 def reply_in(scratch: Path, name: str) -> dict[str, Any] | None:
-    """What a worker left for an exercise; None where that is nothing, or nothing readable."""
+    """The reply that a worker left for an exercise; None where there is none that can be read."""
     file = scratch / f"{name}.json"
     try:
         if not stat.S_ISREG(file.lstat().st_mode) or file.lstat().st_size > LARGEST:

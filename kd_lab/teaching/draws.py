@@ -49,7 +49,7 @@ def draws_of(identifier: str, exercise: Exercise, secret: str) -> list[Draw]:
     Args:
         identifier: such as "03.1".
         exercise: with its solutions.
-        secret: of the course; whoever has it can draw the same.
+        secret: of the course; anyone who has it can draw the same.
     """
     found = []
     for number, case in enumerate(exercise.cases):

@@ -22,7 +22,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Needs:
-    """What one lesson asks of a hub with so many students."""
+    """The memory and cores of a hub on which so many students take one lesson."""
 
     lesson: str
     kernel_mib: float  # peak, with the spread

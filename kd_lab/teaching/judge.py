@@ -87,7 +87,7 @@ def admitted(answer: Slice, lesson: Lesson, identifier: str) -> Slice:
 
 
 def library_in(source: str) -> set[str]:
-    """What a piece of source imports from kd_lab, or names in a text."""
+    """The parts of kd_lab that a piece of source imports, or names in a text."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -100,7 +100,7 @@ def library_in(source: str) -> set[str]:
 
 
 def request(identifier: str, exercise: Exercise, answer: Slice, draws: Sequence[Draw]) -> dict[str, Any]:
-    """What the worker has to know: how to call the function, and not what it should return."""
+    """The worker's part of a grade: how to call the function, and not what it should return."""
     calls = [
         {
             "case": one.case,
@@ -119,7 +119,7 @@ def request(identifier: str, exercise: Exercise, answer: Slice, draws: Sequence[
 
 @dataclass(frozen=True)
 class Returned:
-    """What a submission made of one draw."""
+    """The answer of a submission to one draw."""
 
     value: Any  # NaN where it stopped
     right: bool
@@ -231,7 +231,7 @@ def recognised(exercise: Exercise, draws: Sequence[Draw], returned: Sequence[Ret
 
 
 def explained(mistake: Mistake | None, returned: Sequence[Returned], reply: dict[str, Any], checked: bool) -> str:
-    """What a student is told. No number: the same cases may be asked again."""
+    """The sentence for a student. No number stands in it: the same cases may be asked again."""
     if mistake is not None:
         return mistake.message
     if error := next((one.error for one in returned if one.error), ""):

@@ -128,7 +128,7 @@ def picture(figure: Figure, words: str) -> str:
 
 
 def answers_table(submissions: Sequence[Submission], lesson: str) -> str:
-    """How often each option of a prediction or question was chosen."""
+    """The number of students behind each option of a prediction or question."""
     rows = []
     for question, options in options_of(lesson).items():
         chosen = [one.answers[question] for one in submissions if question in one.answers]

@@ -24,7 +24,7 @@ class NotThere(Exception):
 
 @dataclass(frozen=True)
 class Slice:
-    """What one exercise needs of a notebook."""
+    """The part of a notebook that one exercise needs."""
 
     name: str  # of the function
     source: str  # all that has to run before it can be called, the function last

@@ -1,4 +1,4 @@
-"""What submitted notebooks carry in their outputs: the state of each exercise, the mistakes, and the answers."""
+"""The outputs of submitted notebooks, read: the state of each exercise, the mistakes, and the answers."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from kd_lab.classroom.lesson import lessons_of
 from kd_lab.classroom.questions import questions_of
 
 STATES = ("right", "partly right", "not there yet", "not started")
-"""What a report tells apart; every other state is one of the last two."""
+"""The states that a report tells apart; every other one is one of the last two."""
 
 AS = {"wrong": "not there yet", "error": "not there yet", "endless": "not there yet", "library": "not there yet"}
 AS |= {"syntax error": "not there yet", "missing": "not started", "stopped": "right"}

@@ -55,7 +55,7 @@ def answer(request: dict[str, Any], exercise: Any) -> dict[str, Any]:
 
 
 def checked(exercise: Any, candidate: Any, seconds: float) -> dict[str, Any]:
-    """What the exercise's own check says; where it asks more than values, this process has to be believed."""
+    """The word of the exercise's own check; where it asks more than values, this process has to be believed."""
     from kd_lab.classroom.diagnosis import Misconception, said_by, time_limit
 
     if exercise.check is None:
