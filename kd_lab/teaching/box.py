@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 
-from kd_lab.classroom.guard import BUSY
 from kd_lab.teaching.strip import PACKAGE, strip
 
 INSIDE = ("__init__.py", "fresh.py", "draws.py", "confine.py", "worker.py")
@@ -26,6 +25,9 @@ START = 60.0
 
 SPARE = 5.0
 """Seconds of processor time beyond the limits of its calls after which a worker is stopped from outside."""
+
+WAITING = 10.0
+"""The factor on the wall for a worker that waits, or that a busy machine keeps waiting."""
 
 LARGEST = 2**26
 """Bytes of an answer that are read."""
@@ -149,7 +151,7 @@ class Budget:
         return times.user + times.system
 
     def spent(self) -> bool:
-        return self.used() - self.own > self.seconds or time.monotonic() - self.wall > 2 * BUSY * self.seconds
+        return self.used() - self.own > self.seconds or time.monotonic() - self.wall > WAITING * self.seconds
 
 
 def limit_of(request: dict[str, Any]) -> float:

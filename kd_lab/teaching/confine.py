@@ -52,7 +52,7 @@ FILE = 2**26
 
 
 def places(forbidden: Iterable[Path]) -> list[Path]:
-    """The files that a process needs to read: Python, its packages and the system's libraries, without the forbidden folders."""
+    """The files that a process needs: Python, its packages and the system's libraries, without forbidden folders."""
     roots = {Path(one).resolve() for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     roots |= {Path(one) for one in ("/usr", "/lib", "/lib64", "/etc", "/opt/conda", "/System", "/Library")}
     roots |= {Path(one).resolve() for one in sys.path if one}

@@ -110,7 +110,14 @@ def request(identifier: str, exercise: Exercise, answer: Slice, draws: Sequence[
         }
         for one in draws
     ]
-    start = {"exercise": identifier, "source": answer.source, "name": answer.name, "seconds": SETTING_UP}
+    library = sorted(library_in(answer.source))
+    start = {
+        "library": library,
+        "exercise": identifier,
+        "source": answer.source,
+        "name": answer.name,
+        "seconds": SETTING_UP,
+    }
     return start | {"draws": calls}
 
 

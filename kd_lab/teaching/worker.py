@@ -6,6 +6,7 @@ this process leaves there one file for each answer. It judges nothing.
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def register(source: str) -> None:
     linecache.cache[SUBMISSION] = (len(source), None, source.splitlines(keepends=True), SUBMISSION)
 
 
+def load(names: list[str]) -> None:
+    """Import the parts of the course's library that a lesson puts into one's hands, such as "kd_lab.worlds.Batch"."""
+    for name in names:
+        try:
+            import_module(name)
+        except ModuleNotFoundError:  # a name in a module
+            import_module(name.rpartition(".")[0])
+
+
 def main(box: str, scratch: str) -> None:
     sys.meta_path[:] = [one for one in sys.meta_path if "ditable" not in getattr(one, "__name__", type(one).__name__)]
     sys.path.insert(0, box)
@@ -90,11 +100,14 @@ def main(box: str, scratch: str) -> None:
 
     torch.set_num_threads(1)
     from kd_lab.classroom.diagnosis import exercises_of
+    from kd_lab.teaching import draws  # noqa: F401  `answer` needs it
     from kd_lab.teaching.confine import confine, places
 
     exercises = exercises_of(request["lesson"])
-    readable = [*places(Path(one) for one in request["forbidden"]), Path(box).resolve()]
-    confinement = confine(readable, folder)
+    for one in request["answers"].values():
+        load(one["library"])
+    # From here on the box itself cannot be read: what the exercises and their answers need of the library is loaded.
+    confinement = confine(places(Path(one) for one in (*request["forbidden"], box)), folder)
     (folder / "ready").touch()
     for identifier, one in request["answers"].items():
         said = answer(one, exercises[one["exercise"]]) | {"confinement": confinement}

@@ -56,6 +56,10 @@ CHEATS = {
         import importlib
         part = importlib.import_module("kd" + "_lab.classroom.diagnosis")
         return part.find_exercise("03.1").reference(student_logp, teacher_logp)""",
+    "the library asked by a name put together": """
+        import importlib, torch
+        part = importlib.import_module("kd" + "_lab.how.divergences")
+        return part.forward_kl(torch.as_tensor(student_logp), torch.as_tensor(teacher_logp))""",
     "modules searched": """
         import sys
         for module in list(sys.modules.values()):
