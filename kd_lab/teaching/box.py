@@ -42,7 +42,7 @@ def box_in(folder: Path) -> Path:
     for old in folder.glob("box-*"):
         shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        package = strip(Path(place) / "new", record=False)
+        package = strip(Path(place) / "new", record=())
         (package / "teaching").mkdir()
         for name in INSIDE:
             shutil.copy(PACKAGE / "teaching" / name, package / "teaching" / name)

@@ -9,7 +9,7 @@ import ast
 import inspect
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ DROPPED = ("unusual", "mistakes", "explanation", "reference", "check")
 SUPPORT = "from kd_lab.classroom.diagnosis import Mistake\nfrom kd_lab.classroom.recorded import replayed, stand_in\n"
 
 
-def strip(target: Path, record: bool = True) -> Path:
+def strip(target: Path, record: Collection[str] | None = None) -> Path:
     """Write the package without its solutions.
 
     Args:
         target: a folder; `kd_lab` is made in it.
-        record: with what the diagnosis of an answer needs, which takes a minute; without, exercises can only be called.
+        record: numbers of the lessons that get what the diagnosis of an answer needs; all by default, which takes a
+            minute. The functions of the others can be called, and their answers not be judged.
 
     Returns:
         The folder `kd_lab`.
@@ -41,7 +42,7 @@ def strip(target: Path, record: bool = True) -> Path:
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns(*LEFT_OUT, "*.pyc", "teaching.md"))
     for lesson in lessons_of():
         folder = package / "lessons" / lesson.folder.name
-        strip_lesson(lesson, folder, record)
+        strip_lesson(lesson, folder, record is None or lesson.number in record)
     return package
 
 

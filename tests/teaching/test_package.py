@@ -15,7 +15,7 @@ from kd_lab.teaching.package import build_wheel
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     patched = pytest.MonkeyPatch()
-    patched.setattr(package, "strip", lambda root, strip=package.strip: strip(root, record=False))  # a minute less
+    patched.setattr(package, "strip", lambda root, strip=package.strip: strip(root, record=()))  # a minute less
     built = build_wheel(tmp_path_factory.mktemp("dist"))
     patched.undo()
     return built
