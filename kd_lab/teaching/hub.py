@@ -14,7 +14,7 @@ SPREAD = 1.1
 """The factor on a measured peak that is within the spread of two runs, as in `kd_lab.bench.shared`."""
 
 SERVER_MIB = 150
-"""One student's JupyterLab beside its kernel. `python -m kd_lab.bench.shared --server` measured 90 without a notebook."""
+"""One student's JupyterLab beside its kernel. `python -m kd_lab.bench.shared --server` measured 90 with no notebook."""
 
 PATIENCE = 120.0
 """Seconds that a class may wait when everyone runs a whole lesson at the same moment."""
