@@ -73,6 +73,9 @@ def checked(exercise: Any, candidate: Any, seconds: float) -> dict[str, Any]:
 
 SUBMISSION = "<submission>"
 
+LIBRARY = ("worlds", "models", "what", "how", "where", "methods", "measure", "compress")
+"""The parts of the package in which an answer could be found ready-made."""
+
 
 def register(source: str) -> None:
     """Let tracebacks, and Triton's interpreter, which reads a kernel's source, find these lines."""
@@ -88,6 +91,16 @@ def load(names: list[str]) -> None:
             import_module(name)
         except ModuleNotFoundError:  # a name in a module
             import_module(name.rpartition(".")[0])
+
+
+def hide(allowed: set[str]) -> None:
+    """Take the library's modules out of sight, but for those that a lesson uses; what holds on to them still works."""
+    for name in [name for name in sys.modules if name.startswith("kd_lab.") and name.split(".")[1] in LIBRARY]:
+        if not any(f"{one}.".startswith(f"{name}.") or f"{name}.".startswith(f"{one}.") for one in allowed):
+            parent, _, child = name.rpartition(".")
+            del sys.modules[name]
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(child, None)
 
 
 def main(box: str, scratch: str) -> None:
@@ -107,6 +120,7 @@ def main(box: str, scratch: str) -> None:
     for one in request["answers"].values():
         load(one["library"])
     # From here on the box itself cannot be read: what the exercises and their answers need of the library is loaded.
+    hide({name for one in request["answers"].values() for name in one["library"]})
     confinement = confine(places(Path(one) for one in (*request["forbidden"], box)), folder)
     (folder / "ready").touch()
     for identifier, one in request["answers"].items():
