@@ -7,6 +7,7 @@ from typing import Any
 
 from kd_lab.classroom.answers import close, finite
 from kd_lab.classroom.diagnosis import Case, Exercise, asked
+from kd_lab.classroom.recorded import decode, encode
 from kd_lab.teaching.fresh import draw, zero_like
 
 EACH = 2
@@ -89,5 +90,5 @@ def measured(exercise: Exercise, number: int, seed: int | None, bold: bool) -> D
     expected = asked(exercise, exercise.reference)(*arguments)
     seconds = time.process_time() - began
     handed_back = [None, zero_like(expected), *inputs(exercise.cases[number], seed, bold)]
-    easy = any(close(one, expected, exercise.tolerance) for one in handed_back)
+    easy = any(close(decode(encode(one)), expected, exercise.tolerance) for one in handed_back)
     return Draw(number, seed, bold, expected, easy, seconds)

@@ -181,16 +181,6 @@ def test_graded_submissions_make_a_report(course, tmp_path):
     assert not any(student in page for student in ("copied", "untouched", "raises"))
 
 
-def test_an_assignment_is_graded_again_with_other_points_for_nobody(course):
-    """`--force` on one student: the same cases, so the same points."""
-    folder, _ = course
-    before = grades(folder)
-    binaries = environment()
-    nbgrader(binaries, folder, "autograde", "03", "--student", "half", "--force")
-    nbgrader(binaries, folder, "export")
-    assert grades(folder) == before
-
-
 def test_without_the_courses_settings_nobody_earns_a_point(course, tmp_path):
     """An autograde by other settings runs the notebook in a kernel, where a student's code could do as it likes."""
     folder, _ = course
