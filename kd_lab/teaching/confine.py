@@ -24,7 +24,6 @@ REFUSED = (
     "os.kill",
     "os.chmod",
     "os.chown",
-    "os.putenv",
     "pty.",
     "socket.",
     "ftplib.",

@@ -119,6 +119,8 @@ def main(box: str, scratch: str) -> None:
     exercises = exercises_of(request["lesson"])
     for one in request["answers"].values():
         load(one["library"])
+        for case in exercises[one["exercise"]].cases:
+            case.inputs()  # loads what torch loads late, such as the compiler that an optimizer asks for
     # From here on the box itself cannot be read: what the exercises and their answers need of the library is loaded.
     hide({name for one in request["answers"].values() for name in one["library"]})
     confinement = confine(places(Path(one) for one in (*request["forbidden"], box)), folder)
