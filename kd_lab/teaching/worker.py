@@ -73,6 +73,9 @@ def checked(exercise: Any, candidate: Any, seconds: float) -> dict[str, Any]:
 
 SUBMISSION = "<submission>"
 
+DATA = ("worlds/data", "models/weights")
+"""The folders of the box that hold texts and weights, and no code."""
+
 LIBRARY = ("worlds", "models", "what", "how", "where", "methods", "measure", "compress")
 """The parts of the package in which an answer could be found ready-made."""
 
@@ -123,7 +126,8 @@ def main(box: str, scratch: str) -> None:
             case.inputs()  # loads what torch loads late, such as the compiler that an optimizer asks for
     # From here on the box itself cannot be read: what the exercises and their answers need of the library is loaded.
     hide({name for one in request["answers"].values() for name in one["library"]})
-    confinement = confine(places(Path(one) for one in (*request["forbidden"], box)), folder)
+    data = [Path(box).resolve() / "kd_lab" / one for one in DATA]
+    confinement = confine([*places(Path(one) for one in (*request["forbidden"], box)), *data], folder)
     (folder / "ready").touch()
     for identifier, one in request["answers"].items():
         said = answer(one, exercises[one["exercise"]]) | {"confinement": confinement}
