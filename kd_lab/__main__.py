@@ -1,6 +1,7 @@
 """`python -m kd_lab`, or `kd-lab`: the course at a glance, and the commands that it names."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ def parser() -> argparse.ArgumentParser:
     lessons = commands.add_parser("lessons", help="copy the lessons").add_subparsers(required=True, metavar="copy")
     copy = lessons.add_parser("copy", help="into a folder of your own; a copy that you edited is never overwritten")
     copy.add_argument("dir", type=Path, metavar="DIR")
+    with contextlib.suppress(ModuleNotFoundError):  # a class's own package has no part for teachers
+        from kd_lab.teaching.commands import add_parser
+
+        add_parser(commands)
     return top
 
 
@@ -36,6 +41,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
         print(summary(answers()))
     elif options.command == "cache":
         print(clear_cache() if options.clear else f"{cache_line()}; {program} cache --clear removes them")
+    elif options.command == "class":
+        from kd_lab.teaching.commands import run as run_class
+
+        run_class(options)
     elif options.command == "lessons":
         print("\n".join([*lay_out(lessons_of(), options.dir), f"The lessons are in {options.dir.resolve()}"]))
     else:

@@ -98,6 +98,7 @@ UNUSED = {
     "kd_lab.worlds.Language": "the type that `language` returns",
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
+    "kd_lab.classroom.hand_in": "called in the last cell of a graded class's edition",
     "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
     "kd_lab.what.KeptLogits": "a teacher that was read once and has left",
     "kd_lab.worlds.text_file": "a learner's own texts",

@@ -1,4 +1,4 @@
-"""Build notebooks from lesson sources: `python -m kd_lab.classroom.build [02 …] [--solved] [--teacher] [--student]`.
+"""Build notebooks from lesson sources: `python -m kd_lab.classroom.build [02 …] [--solved] [--teacher]`.
 
 kd_lab/lessons/lNN_name/lesson.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty
 cache: for the lessons that are named, or else for those whose text or exercises changed. The cost of a build goes into
@@ -178,18 +178,9 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def build_edition(lesson: Lesson, edition: Edition, folder: Path) -> Path:
-    """Write another edition of a lesson under `folder`; those for solving and teaching are executed.
-
-    A graded class's two editions lie where nbgrader looks for them: source/NN_name/ for the teacher's copy with marked
-    solutions, release/NN_name/ for what students receive.
-    """
+    """Write another edition of a lesson under `folder`, executed."""
     notebook = edition_of(lesson, edition)
     name = lesson.notebook.name
-    if edition in ("assignment", "student"):
-        place = {"assignment": "source", "student": "release"}[edition]
-        path = folder / "nbgrader" / place / lesson.name / name
-        write(with_card(notebook, lesson.measured), path)
-        return path
     with tempfile.TemporaryDirectory() as cache:
         execution = execute(notebook, lesson, Path(cache), edition)
     with_card(tidy(notebook), lesson.measured)
@@ -261,11 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--editions", type=Path, default=ROOT / "build" / "editions", help="where other editions go")
     parser.add_argument("--solved", action="store_true", help="the solved edition, executed")
     parser.add_argument("--teacher", action="store_true", help="the teacher's edition, executed")
-    parser.add_argument("--student", action="store_true", help="for a graded class, in nbgrader's format, not executed")
     parser.add_argument("--force", action="store_true", help="build all, and measure time and memory again")
     options = parser.parse_args(arguments)
     wanted: list[Edition] = [edition for edition in ("solved", "teacher") if getattr(options, edition)]
-    wanted += ["assignment", "student"] if options.student else []
     try:
         for lesson in find_lessons(options.root, options.lessons):
             if wanted:

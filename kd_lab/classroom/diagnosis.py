@@ -19,14 +19,16 @@ import torch
 from kd_lab.classroom.answers import brief, close, difference, finite
 from kd_lab.classroom.guard import Endless, contained, time_limit
 from kd_lab.classroom.parts import part_of
+from kd_lab.classroom.recorded import Replay
 
 
 class Misconception(Exception):
     """The fault of an answer: a sentence, and the smallest case that shows it as lines of text."""
 
-    def __init__(self, message: str, example: tuple[str, ...] = ()):
+    def __init__(self, message: str, example: tuple[str, ...] = (), name: str = ""):
         super().__init__(message)
         self.message, self.example = message, example
+        self.name = name  # of the known mistake that explains it
 
 
 class NotStarted(Exception):
@@ -39,6 +41,7 @@ class Case:
 
     description: str  # such as "p = (½, ¼, ¼), q = (¼, ¼, ½)"
     inputs: Callable[[], tuple[Any, ...]]  # fresh positional arguments, so that no call sees what another one changed
+    drawn: Callable[[np.random.Generator], tuple[Any, ...]] | None = None  # other arguments of this kind, for a grade
 
 
 @dataclass(frozen=True)
@@ -135,12 +138,12 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
     arguments = tuple(f"{name} = {brief(value)}" for name, value in zip(names, untouched, strict=False))
     example = (f"case: {case.description}", *arguments)
     got = call(exercise, candidate, asked(exercise, candidate), inputs, example)
-    expected = asked(exercise, exercise.reference)(*case.inputs())
+    expected = known_answer(exercise, exercise.reference, case)
     answers = (*example, f"your function gives {brief(got)}", f"expected {brief(expected)}")
     if not close(got, expected, exercise.tolerance):
         mistake = recognise(exercise, candidate, case, got)
         message = mistake.message if mistake else difference(got, expected, exercise.tolerance, exercise.entries)
-        raise Misconception(message, answers)
+        raise Misconception(message, answers, mistake.name if mistake else "")
     for name, before, after in zip(names, untouched, inputs, strict=False):
         if isinstance(before, torch.Tensor | np.ndarray) and not close(after, before, 0.0):
             raise Misconception(
@@ -153,6 +156,13 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
 def asked(exercise: Exercise, function: Callable[..., Any]) -> Callable[..., Any]:
     """The call that turns a case's inputs into the function's answer: the function itself, or the exercise's `run`."""
     return function if exercise.run is None else partial(exercise.run, function)
+
+
+def known_answer(exercise: Exercise, function: Callable[..., Any], case: Case) -> Any:
+    """The answer of a reference or a mistake to a case: computed, or recorded where the function itself is not here."""
+    if isinstance(function, Replay):
+        return function.answers[exercise.cases.index(case)]
+    return asked(exercise, function)(*case.inputs())
 
 
 def recognise(exercise: Exercise, candidate: Callable[..., Any], case: Case, got: Any) -> Mistake | None:
@@ -185,7 +195,7 @@ BROKEN = float("nan")
 def answer_to(exercise: Exercise, function: Callable[..., Any], case: Case) -> Any:
     try:
         with time_limit(exercise.seconds):
-            return asked(exercise, function)(*case.inputs())
+            return known_answer(exercise, function, case)
     except (Exception, Endless, SystemExit):
         return BROKEN
 

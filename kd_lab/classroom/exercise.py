@@ -7,11 +7,14 @@ from typing import Any
 
 from kd_lab.classroom import progress
 from kd_lab.classroom.answers import alike, precision
-from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise
+from kd_lab.classroom.diagnosis import Exercise, NotStarted, diagnose, find_exercise, known_answer
 from kd_lab.classroom.panel import Panel, show
+from kd_lab.classroom.recorded import StandIn
 
 EXERCISE_MIME = "application/vnd.kd-lab.exercise+json"
-"""The output in which an executed notebook carries the state of an exercise: {"id": "02.1", "state": "right"}."""
+"""The output in which an executed notebook carries the state of an exercise: {"id": "02.1", "state": "right"}.
+
+Where a known mistake explains an answer that is not there yet, its name stands under "mistake"."""
 
 
 def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -34,8 +37,13 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
         show(panel)
         state = panel.data[EXERCISE_MIME]["state"]
         if state != "not started":
-            progress.attempt(identifier, state, candidate)
-        return guarded(identifier, chosen, candidate) if state == progress.SOLVED else chosen.reference
+            progress.attempt(identifier, state, candidate, panel.data[EXERCISE_MIME].get("mistake", ""))
+        if state != progress.SOLVED:
+            return chosen.reference
+        kept = guarded(identifier, chosen, candidate)
+        if isinstance(chosen.reference, StandIn):  # the lesson's own experiments run on the learner's function
+            chosen.reference.solved = kept
+        return kept
 
     return decorate
 
@@ -43,11 +51,18 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
 def outcome(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) -> Panel:
     """The panel that a learner sees about a candidate."""
 
-    def panel(state: str, *paragraphs: str, listing: tuple[str, ...] = (), tone: str = "plain") -> Panel:
+    def panel(
+        state: str, *paragraphs: str, listing: tuple[str, ...] = (), tone: str = "plain", mistake: str = ""
+    ) -> Panel:
         heading = f"Exercise {identifier}: {state}"
-        return Panel(heading, paragraphs, listing, tone, {EXERCISE_MIME: {"id": identifier, "state": state}})
+        data = {"id": identifier, "state": state} | ({"mistake": mistake} if mistake else {})
+        return Panel(heading, paragraphs, listing, tone, {EXERCISE_MIME: data})
 
-    fallback = "Until it is right, the cells below use the reference solution."
+    fallback = (
+        "Until it is right, the cells below that need it stop."
+        if isinstance(chosen.reference, StandIn)
+        else "Until it is right, the cells below use the reference solution."
+    )
     try:
         misconception = diagnose(chosen, candidate)
     except NotStarted:
@@ -56,7 +71,8 @@ def outcome(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
         invitation = "Replace the ... with your lines and run the cell again."
         return panel("not started", invitation, fallback, *words, listing=tuple((before or "").splitlines()))
     if misconception is not None:
-        return panel("not there yet", misconception.message, fallback, listing=misconception.example, tone="attention")
+        said, name = (misconception.message, fallback), misconception.name
+        return panel("not there yet", *said, listing=misconception.example, tone="attention", mistake=name)
     return panel("right", "The cells below use your function.", tone="good")
 
 
@@ -85,10 +101,12 @@ def guarded(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
 
         return call
 
+    reference = candidate if isinstance(chosen.reference, StandIn) else chosen.reference
     if hasattr(candidate, "fn"):
-        return GuardedKernel(candidate, lambda grid: falling_back(candidate[grid], chosen.reference[grid]))
+        return GuardedKernel(candidate, lambda grid: falling_back(candidate[grid], reference[grid]))
     plain = chosen.run is None and chosen.cases  # where a call is the answer, a case shows its form
-    return falling_back(candidate, chosen.reference, chosen.reference(*chosen.cases[0].inputs()) if plain else None)
+    form = known_answer(chosen, chosen.reference, chosen.cases[0]) if plain else None
+    return falling_back(candidate, reference, form)
 
 
 class GuardedKernel:
@@ -121,7 +139,9 @@ def stopped(identifier: str, error: Exception) -> Panel:
 
 
 def assert_solved(identifier: str, function: Callable[..., Any]) -> None:
-    """The graded cell of a class's edition.
+    """Say whether an exercise is solved: the cell that a student of a graded class runs before handing in.
+
+    No grade comes from it: anyone who can run it can change it. Grades come from `kd_lab.teaching.judge`.
 
     Args:
         identifier: lesson and number, such as "02.1".

@@ -1,4 +1,4 @@
-"""A lesson's source as cells, and its editions: unsolved, solved, teacher's, and two for a graded class.
+"""A lesson's source as cells, and its editions: unsolved, solved, and the teacher's.
 
 Sources are jupytext percent scripts. The one solution of an exercise is the body of its reference function; the
 editions put it where it belongs.
@@ -25,9 +25,9 @@ from kd_lab.classroom.folds import fold_answers
 ROOT = Path(__file__).parents[2]
 """The checkout: lessons are built where they are written. An installed package has no folder of notebooks beside it."""
 
-Edition = Literal["unsolved", "solved", "teacher", "assignment", "student"]
-"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. assignment and student: what the
-teacher of a graded class keeps and what its students receive, in nbgrader's format."""
+Edition = Literal["unsolved", "solved", "teacher"]
+"""unsolved: what lessons/ shows. teacher: solved, with what a teacher needs. A graded class has an edition of its own
+in `kd_lab.teaching.assignment`."""
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -131,6 +131,11 @@ def edition_of(lesson: Lesson, edition: Edition) -> NotebookNode:
         notebook.cells += edit(cell, edition)
     if edition == "unsolved":
         fold_answers(notebook.cells)
+    return numbered(notebook)
+
+
+def numbered(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with an id for each cell that depends on what the cell says alone."""
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.
@@ -177,13 +182,10 @@ def edit(cell: NotebookNode, edition: Edition) -> list[NotebookNode]:
     """What becomes of one cell of the source: itself, something in its place, or something after it."""
     source, metadata = cell.source, metadata_of(cell)
     identifier = exercise_of(cell)
-    graded = edition in ("assignment", "student")
     if "teacher" in tags(cell) and edition != "teacher":
         return []
     for tag in tags(cell):
         if tag.startswith("solution:"):
-            if graded:
-                return []
             source = solution_fold(tag.removeprefix("solution:"))
     if cell.cell_type == "markdown":
         return [new_markdown_cell(source, metadata=metadata)]
@@ -192,17 +194,9 @@ def edit(cell: NotebookNode, edition: Edition) -> list[NotebookNode]:
     chosen = find_exercise(identifier)
     if edition in ("solved", "teacher"):
         source = solved(source, chosen.reference)
-    if edition == "assignment":
-        source = solved(source, chosen.reference, before="### BEGIN SOLUTION", after="### END SOLUTION")
-    if graded:
-        metadata["nbgrader"] = nbgrader(identifier, solution=True)
     cells = [new_code_cell(source, metadata=metadata)]
     if edition == "teacher":
         cells.append(new_markdown_cell(misconceptions(identifier, chosen)))
-    if graded:
-        name = exercise_function(source).name
-        test = f'from kd_lab.classroom import assert_solved\n\nassert_solved("{identifier}", {name})'
-        cells.append(new_code_cell(test, metadata={"nbgrader": nbgrader(identifier, solution=False)}))
     return cells
 
 
@@ -271,19 +265,3 @@ def misconceptions(identifier: str, chosen: Exercise) -> str:
     """For the teacher's edition: the mistakes that the check of an exercise knows by name."""
     heading = f"**Teacher: what goes wrong in {identifier}**"
     return "\n".join([heading, "", *(f"- *{mistake.name}.* {mistake.message}" for mistake in chosen.mistakes)])
-
-
-def nbgrader(identifier: str, solution: bool) -> dict[str, Any]:
-    """nbgrader's metadata, schema 3: a cell that a student fills in, or the locked cell of one point that tests it."""
-    kind = "solution" if solution else "test"
-    points = {} if solution else {"points": 1}
-    return {
-        "schema_version": 3,
-        "grade_id": f"{kind}-{identifier.replace('.', '-')}",
-        "solution": solution,
-        "grade": not solution,
-        "locked": not solution,
-        "task": False,
-        "cell_type": "code",
-        **points,
-    }

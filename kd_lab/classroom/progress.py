@@ -53,8 +53,14 @@ def record(identifier: str, answer: str) -> None:
         write_file(place, kept.encode())
 
 
-def attempt(identifier: str, state: str, candidate: Callable[..., Any]) -> None:
-    """Keep how an attempt at an exercise ended, and the source of a right one. Once solved it stays solved."""
+def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake: str = "") -> None:
+    """Keep how an attempt at an exercise ended, the mistakes that were named, and the source of a right answer.
+
+    Once solved it stays solved.
+    """
+    if mistake:
+        before = json.loads(recall(f"{identifier}.mistakes") or "[]")
+        record(f"{identifier}.mistakes", json.dumps(sorted({*before, mistake}), ensure_ascii=False))
     if state == SOLVED:
         with contextlib.suppress(OSError, TypeError):  # defined where no source can be read
             record(f"{identifier}.solution", textwrap.dedent(inspect.getsource(candidate)).rstrip())

@@ -7,6 +7,7 @@ import pytest
 from lesson_folder import forget_lesson, write_lesson
 
 from kd_lab.bench import shared
+from kd_lab.classroom.build import BuildError
 from kd_lab.classroom.lesson import find_lessons
 
 
@@ -26,6 +27,28 @@ def test_a_lesson_runs_alone_beside_loops_and_beside_itself(root, capsys):
     assert "× as long" in times
     assert head == "2 kernels at once"
     assert "MiB, card inf" in row  # it was never built
+
+
+def test_a_class_that_begins_together_is_measured(root, capsys):
+    assert shared.main(["--same", "97", "--kernels", "2"], root) == 0
+    head, seconds, fair, memory = capsys.readouterr().out.splitlines()
+    assert head.startswith("lesson 97, 2 kernels at once on ")
+    assert "alone; at once" in seconds
+    assert float(fair.rpartition(" ")[2]) > 0
+    one, both = (float(part.split()[0]) for part in memory.partition(": ")[2].split(", "))
+    assert one < both <= 2 * one
+
+
+def test_a_class_in_which_a_kernel_stops_is_said(root):
+    (lesson,) = find_lessons(root)
+    lesson.source.write_text(lesson.source.read_text() + "\n# %%\n1 / 0\n")
+    with pytest.raises(BuildError, match="kernels stopped"):
+        shared.class_at_once(lesson, 1)
+
+
+def test_a_server_that_does_not_answer_is_said():
+    with pytest.raises(TimeoutError, match="did not answer within 0 s"):
+        shared.server_memory(0.0)
 
 
 def test_a_lesson_that_stops_is_said_and_fails(root, tmp_path, capsys):

@@ -155,25 +155,6 @@ def test_the_teachers_edition_has_times_mistakes_and_answers(lesson, tmp_path):
     assert "Expected answer: six." in text
 
 
-def test_a_graded_class_receives_no_solution_and_its_teacher_a_marked_one(lesson, tmp_path):
-    released = nbformat.read(build_edition(lesson, "student", tmp_path), as_version=4)
-    source = nbformat.read(build_edition(lesson, "assignment", tmp_path), as_version=4)
-    assert "twice" not in json.dumps(released)
-    assert "Expected answer" not in json.dumps(source)
-    assert "    ### BEGIN SOLUTION\n    # Why" in code(source)[1].source
-    assert code(source)[1].source.endswith("    return twice\n    ### END SOLUTION")
-    for notebook in (released, source):
-        assert not any(cell.outputs for cell in code(notebook))
-        graded = [cell for cell in code(notebook) if "nbgrader" in cell.metadata]
-        assert [cell.metadata.nbgrader.grade_id for cell in graded] == ["solution-97-1", "test-97-1"]
-        for cell in graded:
-            assert cell.metadata.nbgrader.schema_version == 3
-            assert cell.metadata.nbgrader.solution is not cell.metadata.nbgrader.grade
-            assert cell.metadata.nbgrader.locked is cell.metadata.nbgrader.grade
-        assert graded[1].metadata.nbgrader.points == 1
-        assert 'assert_solved("97.1", double)' in graded[1].source
-
-
 def test_a_failing_cell_stops_the_build_with_its_place(tmp_path, capsys):
     folder = write_lesson(tmp_path, SOURCE.replace("print(time.perf_counter_ns())", "time.no_such_clock()"))
     try:

@@ -119,6 +119,11 @@ def two_hills_on_a_grid(points=401, weight=0.25):
     return x, x[1] - x[0], np.log(density / math.sqrt(2 * math.pi))
 
 
+def other_hills(generator):
+    """A grid and weights for a grade; the density still sums to 1 over its cells."""
+    return two_hills_on_a_grid(int(generator.integers(150, 500)), float(generator.uniform(0.15, 0.45)))
+
+
 def from_the_other_side(function):
     """The same function with teacher and student exchanged."""
     return lambda student_logp, teacher_logp, *more: function(teacher_logp, student_logp, *more)
@@ -205,8 +210,8 @@ EXERCISES = {
             "enters as its square."
         ),
         cases=(
-            Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid),
-            Case("hills of weight ⅗ and ⅖ at 0 and 3, 200 points", lambda: two_hills_on_a_grid(200, 0.4)),
+            Case("hills of weight ¾ and ¼ at 0 and 3, 401 points", two_hills_on_a_grid, other_hills),
+            Case("hills of weight ⅗ and ⅖ at 0 and 3, 200 points", lambda: two_hills_on_a_grid(200, 0.4), other_hills),
         ),
         unusual=(by_weighted_average, by_moments_in_a_loop),
         mistakes=(

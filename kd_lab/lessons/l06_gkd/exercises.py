@@ -458,6 +458,22 @@ def _recognise_inputs(theirs):
     return inputs
 
 
+def _recognise_drawn(theirs):
+    """For a grade: the candidates in another order and under other names, at other logits."""
+
+    def drawn(generator):
+        order = generator.permutation(len(OURS))
+        candidates = {f"candidate {letter}": list(OURS.values())[at] for letter, at in zip("ABCD", order, strict=True)}
+        student, teacher = generator.normal(size=(2, 2, 3))
+        return theirs, candidates, tensor(student.tolist()), tensor(teacher.tolist())
+
+    return drawn
+
+
+def _recognise_case(description, theirs):
+    return Case(description, _recognise_inputs(theirs), _recognise_drawn(theirs))
+
+
 def _named(function, name):
     function.__name__ = name
     return function
@@ -473,13 +489,10 @@ RECOGNISE = Exercise(
         "constant is none. And where no candidate agrees, the answer is None."
     ),
     cases=(
-        Case("a JSD whose λ = 0.9 is the student's share", _recognise_inputs(_named(_student_share, "student_share"))),
-        Case(
-            "a cross-entropy with the teacher's distribution",
-            _recognise_inputs(_named(_cross_entropy, "cross_entropy")),
-        ),
-        Case("reverse KL, which is no candidate", _recognise_inputs(_named(_mean(reverse_kl), "reverse_KL"))),
-        Case("JSD(0.9), twice", _recognise_inputs(_named(_twice, "twice_JSD"))),
+        _recognise_case("a JSD whose λ = 0.9 is the student's share", _named(_student_share, "student_share")),
+        _recognise_case("a cross-entropy with the teacher's distribution", _named(_cross_entropy, "cross_entropy")),
+        _recognise_case("reverse KL, which is no candidate", _named(_mean(reverse_kl), "reverse_KL")),
+        _recognise_case("JSD(0.9), twice", _named(_twice, "twice_JSD")),
     ),
     mistakes=(
         Mistake(

@@ -1,0 +1,81 @@
+"""A confined process: what it may read and write, by the kernel where it can, by Python's hooks everywhere."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from kd_lab.teaching import confine
+from kd_lab.teaching.confine import around
+
+TRIALS = """
+import json, os, socket, subprocess, sys
+from pathlib import Path
+secret, inside, scratch = map(Path, sys.argv[1:4])
+sys.path.insert(0, sys.argv[4])
+import confine
+if sys.argv[5] == "hooks":
+    confine.landlock = lambda *_: False
+else:
+    confine.hook = lambda *_: lambda *_: None
+found = {"by": confine.confine([*confine.places([secret]), inside], scratch)}
+
+def trial(name, action):
+    try:
+        action()
+        found[name] = "done"
+    except (OSError, ImportError) as error:
+        found[name] = type(error).__name__
+
+trial("read inside", (inside / "file").read_text)
+trial("read secret", (secret / "file").read_text)
+trial("list secret", lambda: os.listdir(secret))
+trial("read a home", lambda: os.listdir(Path.home()))
+trial("write scratch", lambda: (scratch / "new").write_text("text"))
+trial("write inside", lambda: (inside / "file").write_text("text"))
+trial("append", lambda: open(inside / "file", "a"))
+trial("remove", (inside / "file").unlink)
+trial("library", lambda: __import__("xml.etree.ElementTree"))
+trial("through a link", lambda: (os.symlink(secret / "file", scratch / "link"), (scratch / "link").read_text()))
+if sys.argv[5] == "hooks":
+    trial("process", lambda: subprocess.run(["true"]))
+    trial("fork", os.fork)
+    trial("kill", lambda: os.kill(os.getppid(), 0))
+    trial("connect", lambda: socket.create_connection(("127.0.0.1", 1)))
+print(json.dumps(found))
+"""
+
+
+def trials(tmp_path, mode):
+    import json
+
+    for name in ("secret", "inside", "scratch"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("text")
+    script = tmp_path / "trial.py"
+    script.write_text(textwrap.dedent(TRIALS))
+    folders = [str(tmp_path / name) for name in ("secret", "inside", "scratch")]
+    command = [sys.executable, "-I", str(script), *folders, str(Path(confine.__file__).parent), mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("mode", ["hooks", "kernel"])
+def test_a_process_reads_what_it_needs_and_writes_in_one_folder(tmp_path, mode):
+    found = trials(tmp_path, mode)
+    if found.pop("by") != mode:
+        pytest.skip("this kernel enforces no such rules (Landlock, Linux 5.13): Python's hooks alone hold here")
+    allowed = {"read inside", "write scratch", "library"}
+    assert {name for name, result in found.items() if result == "done"} == allowed, found
+
+
+def test_a_folder_is_left_out_of_those_that_hold_it(tmp_path):
+    for name in ("a/secret", "a/other", "b"):
+        (tmp_path / name).mkdir(parents=True)
+    found = around(tmp_path, {tmp_path / "a" / "secret"})
+    assert found == [tmp_path / "a" / "other", tmp_path / "b"]
+    assert around(tmp_path / "b", {tmp_path / "a"}) == [tmp_path / "b"]
+    assert around(tmp_path / "a", {tmp_path / "a"}) == []

@@ -1,0 +1,190 @@
+"""The real nbgrader: an assignment made and released, eight submissions graded, feedback written, grades exported."""
+
+import csv
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kd_lab.classroom.lesson import edition_of, exercise_of, find_lessons
+from kd_lab.teaching.course import init
+from kd_lab.teaching.report import report
+
+ROOT = Path(__file__).parents[2]
+PINS = Path(__file__).with_name("nbgrader.txt")
+UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+
+pytestmark = pytest.mark.classroom
+
+REVERSED = "    q = np.exp(student_logp)\n    return (q * (student_logp - teacher_logp)).sum(-1)"
+HALF = "    p = np.exp(teacher_logp)\n    return (p * (teacher_logp - student_logp)).sum(-1)"  # NaN where p is 0
+RAISES = "    raise ValueError('I do not know')"
+ENDLESS = "    while True:\n        pass"
+BROKEN = "    return (np.exp(teacher_logp) *"
+
+POINTS = {
+    "right": 23,
+    "wrong": 15,
+    "half": None,
+    "raises": 15,
+    "endless": 15,
+    "untouched": 0,
+    "copied": 23,
+    "broken": 15,
+}
+"""What each student should earn of 8 + 5 + 10; all but "untouched" solve 03.2 and 03.3."""
+
+
+def environment():
+    """nbgrader in an environment of its own under build/, kept from run to run."""
+    place = ROOT / "build" / f"nbgrader-{hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]}"
+    binaries = place / ("Scripts" if os.name == "nt" else "bin")
+    if (place / "complete").exists():
+        return binaries
+    shutil.rmtree(place, ignore_errors=True)
+    if UV is None:
+        absent("uv is not installed: pip install -c constraints.txt uv")
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
+    command = [UV, "pip", "install", "--quiet", "--python", str(binaries / "python"), "-r", str(PINS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        if "No solution" in done.stderr:
+            pytest.fail(done.stderr)
+        absent(f"nbgrader cannot be installed, no package index can be reached: {done.stderr[-300:]}")
+    (place / "complete").touch()
+    return binaries
+
+
+def absent(reason):
+    if os.environ.get("CI"):
+        pytest.fail(reason)  # where everything must be tested, a skip would pass for a success
+    pytest.skip(reason)
+
+
+def nbgrader(binaries, course, *arguments):
+    """One command of nbgrader in the course."""
+    own = {
+        "JUPYTER_CONFIG_DIR": str(course / "none"),
+        "JUPYTER_DATA_DIR": str(course / "none"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [str(binaries / "nbgrader"), *arguments]
+    done = subprocess.run(command, cwd=course, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+def exercise_cells(notebook):
+    return {exercise_of(cell): cell for cell in notebook.cells if exercise_of(cell)}
+
+
+def answered(cell, body):
+    """The learner's cell with a body in place of `...`."""
+    cell.source = cell.source.replace("    ...", body)
+    assert body in cell.source
+
+
+def submission(released, solved, student):
+    """A student's notebook."""
+    notebook = nbformat.read(released, as_version=4)
+    cells = exercise_cells(notebook)
+    if student == "untouched":
+        return notebook
+    for identifier in ("03.2", "03.3"):
+        cells[identifier].source = solved[identifier].source
+    bodies = {"wrong": REVERSED, "half": HALF, "raises": RAISES, "endless": ENDLESS, "broken": BROKEN}
+    if student in bodies:
+        answered(cells["03.1"], bodies[student])
+    elif student == "copied":  # pasted below, with the metadata of the first, which stays as it was
+        copy = nbformat.from_dict(dict(cells["03.1"]) | {"id": "a-copy", "source": solved["03.1"].source})
+        notebook.cells.insert(notebook.cells.index(cells["03.1"]) + 1, copy)
+    else:
+        cells["03.1"].source = solved["03.1"].source
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course after its first assignment: the log of autograde, and the grades."""
+    binaries = environment()
+    folder = tmp_path_factory.mktemp("classes") / "course"
+    init(folder, ["03"])
+    nbgrader(binaries, folder, "generate_assignment", "03")
+    (lesson,) = find_lessons(numbers=["03"])
+    solved = exercise_cells(edition_of(lesson, "solved"))
+    for student in POINTS:
+        place = folder / "submitted" / student / "03"
+        place.mkdir(parents=True)
+        released = folder / "release" / "03" / lesson.notebook.name
+        nbformat.write(submission(released, solved, student), place / lesson.notebook.name)
+    log = nbgrader(binaries, folder, "autograde", "03")
+    nbgrader(binaries, folder, "generate_feedback", "03")
+    nbgrader(binaries, folder, "export")
+    return folder, log
+
+
+def grades(folder):
+    with (folder / "grades.csv").open(newline="") as file:
+        return {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
+
+
+def test_what_is_released_has_no_solution_and_no_hidden_line(course):
+    folder, _ = course
+    text = (folder / "release" / "03" / "03_which_kl.ipynb").read_text()
+    assert "SOLUTION" not in text
+    assert "HIDDEN" not in text
+    assert "np.subtract(teacher_logp" not in text
+    assert "hand_in(" in text
+
+
+def test_every_submission_has_the_points_that_it_earned(course):
+    folder, _ = course
+    found = grades(folder)
+    assert {full for _, full in found.values()} == {23}
+    for student, points in POINTS.items():
+        if points is not None:
+            assert found[student][0] == points, student
+    assert found["half"][0] == pytest.approx(15 + 8 * 2 / 5)  # of four cases and the check
+
+
+def test_no_kernel_was_asked_and_none_was_late(course):
+    _, log = course
+    assert "Timeout" not in log
+    assert "ERROR" not in log
+    assert "Executing" not in log
+
+
+def test_the_feedback_says_what_was_misunderstood(course):
+    folder, _ = course
+
+    def said(student):
+        return (folder / "feedback" / student / "03" / "03_which_kl.html").read_text()
+
+    assert "the reverse KL" in said("wrong")
+    assert "I do not know" in said("raises")
+    assert "did not end" in said("endless")
+    assert "Python cannot read the cell" in said("broken")
+    assert "left as it was" in said("untouched")
+
+
+def test_graded_submissions_make_a_report(course, tmp_path):
+    folder, _ = course
+    text = report(folder / "autograded", tmp_path / "report.html")
+    assert "1 × direction reversed" in text
+    assert "solved by: copied, right" in text
+    page = (tmp_path / "report.html").read_text()
+    assert not any(student in page for student in ("copied", "untouched", "raises"))
+
+
+def test_without_the_courses_settings_nobody_earns_a_point(course, tmp_path):
+    """An autograde by other settings runs the notebook in a kernel, where a student's code could do as it likes."""
+    folder, _ = course
+    source = nbformat.read(folder / "source" / "03" / "03_which_kl.ipynb", as_version=4)
+    graded = [cell for cell in source.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    assert len(graded) == 3
+    assert all("### BEGIN HIDDEN TESTS\nraise RuntimeError(" in cell.source for cell in graded)

@@ -1,0 +1,89 @@
+"""The settings that a course writes for nbgrader, run with stand-ins for nbgrader's own classes."""
+
+import subprocess
+import sys
+import types
+from collections import defaultdict
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from kd_lab.teaching.assignment import marked
+from kd_lab.teaching.course import init
+
+CLASSES = ["AssignLatePenalties", "CheckCellMetadata", "ClearOutput", "LimitOutput", "NbGraderPreprocessor"]
+CLASSES += ["OverwriteCells", "OverwriteKernelspec", "SaveAutoGrades"]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """The names in nbgrader_config.py after it ran, `c` being what it configured."""
+    init(tmp_path, ["03"])
+    package, module = types.ModuleType("nbgrader"), types.ModuleType("nbgrader.preprocessors")
+    for name in CLASSES:
+        setattr(module, name, type(name, (), {}))
+    monkeypatch.setitem(sys.modules, "nbgrader", package)
+    monkeypatch.setitem(sys.modules, "nbgrader.preprocessors", module)
+    monkeypatch.setenv("PATH", "")  # which the settings extend
+
+    class Config(defaultdict):
+        def __getattr__(self, name):
+            return self[name]
+
+        def __setattr__(self, name, value):
+            self[name] = value
+
+    config = Config(lambda: Config(Config))
+    scope = {"get_config": lambda: config}
+    exec((tmp_path / "nbgrader_config.py").read_text(), scope)
+    return scope
+
+
+def test_no_grade_comes_from_a_kernel_and_late_messages_end_no_run(settings):
+    config = settings["c"]
+    names = [one.__name__ for one in config.Autograde.autograde_preprocessors]
+    assert names == ["Judge", "LimitOutput", "SaveAutoGrades", "AssignLatePenalties", "CheckCellMetadata"]
+    for kind in (config.Execute, config.ExecutePreprocessor, config.NotebookClient):
+        assert kind.timeout >= 600
+        assert kind.iopub_timeout >= 60
+        assert kind.startup_timeout >= 120
+    assert config.Execute.raise_on_iopub_timeout is False
+    assert config.ClearSolutions.code_stub == {"python": "..."}
+
+
+def test_copies_and_damaged_marks_lose_their_mark(settings):
+    """Either would end nbgrader's run, for all students."""
+    marks = [marked("03.1", 8), marked("03.1", 8), {"grade_id": "test-03-2"}, {}, "text", marked("03.2", 5)]
+    marks.append(marked("03.3", 10) | {"schema_version": 1})
+    cells = [new_code_cell("x", metadata={"nbgrader": mark}) for mark in marks] + [new_code_cell("y")]
+    notebook, _ = settings["Marks"]().preprocess(new_notebook(cells=cells), {})
+    kept = ["nbgrader" in cell.metadata for cell in notebook.cells]
+    assert kept == [True, False, False, False, False, True, False, False]
+
+
+def test_the_judge_speaks_in_lines_and_its_errors_are_errors(settings, monkeypatch):
+    judge = settings["Judge"]
+    resources = {"nbgrader": {"notebook": "03_which_kl"}}
+    monkeypatch.setattr(
+        judge, "ask", lambda _, request: {"notebook": request["notebook"] | {"seen": request["lesson"]}}
+    )
+    notebook, _ = judge().preprocess(new_notebook(), resources)
+    assert notebook.seen == "03"
+    assert isinstance(notebook, nbformat.NotebookNode)
+    monkeypatch.setattr(judge, "ask", lambda *_: {"error": "no such lesson"})
+    with pytest.raises(RuntimeError, match="no such lesson"):
+        judge().preprocess(new_notebook(), resources)
+
+
+def test_a_judge_that_ends_is_an_error(settings, monkeypatch):
+    started = []
+
+    def start(command, start=subprocess.Popen, **pipes):
+        started.append(command)
+        return start([sys.executable, "-c", "raise SystemExit(3)"], **pipes)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        settings["Judge"].ask({"lesson": "03", "notebook": {}})
+    assert started[0][1:5] == ["-m", "kd_lab", "class", "grade"]
