@@ -36,12 +36,13 @@ def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
 
     Args:
         lesson: which.
-        folder: where recordings are kept, one folder per lesson and state of its source.
+        folder: where recordings are kept, one folder per lesson and state of its folder, so that a build that was
+            stopped goes on where it was.
 
     Raises:
         BuildError: a cell of the lesson failed.
     """
-    place = folder / f"{lesson.name}-{lesson.fingerprint}"
+    place = folder / f"{lesson.name}-{state_of(lesson)}"
     if not (place / FILE).exists():
         notebook = edition_of(lesson, "unsolved")
         record = f"from kd_lab.book.recording import record\nrecord({str(place.resolve())!r})"
@@ -49,6 +50,13 @@ def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as cache:
             execute(notebook, lesson, Path(cache))
     return json.loads((place / FILE).read_text(encoding="utf-8")) | {"folder": place}
+
+
+def state_of(lesson: Lesson) -> str:
+    """Changes whenever the lesson's text, its explorers or its stored results do. Its measured seconds do not count."""
+    files = sorted(file for file in lesson.folder.iterdir() if file.suffix in (".py", ".json"))
+    contents = (f"{file.name}\n".encode() + file.read_bytes() for file in files if file.name != "measured.json")
+    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
 
 
 def record(folder: str | Path) -> None:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from kd_lab.book import recording
-from kd_lab.book.recording import plan, record, record_explorer
+from kd_lab.book.recording import plan, record, record_explorer, state_of
+from kd_lab.classroom.lesson import Lesson
 from kd_lab.viz import Choice, Explorer, Slider, Text
 
 
@@ -80,6 +81,17 @@ def test_the_file_holds_all_explorers_and_predictions(tmp_path, monkeypatch):
     data = json.loads((tmp_path / recording.FILE).read_text())
     assert set(data["explorers"]) == {"recorded"}
     assert isinstance(data["predictions"], dict)
+
+
+def test_a_recording_belongs_to_all_that_the_explorers_are_made_of(tmp_path):
+    lesson = Lesson(tmp_path, tmp_path / "01_a.ipynb")
+    (tmp_path / "explorers.py").write_text("one")
+    (tmp_path / "measured.json").write_text("7 s")
+    before = state_of(lesson)
+    (tmp_path / "measured.json").write_text("8 s")
+    assert state_of(lesson) == before
+    (tmp_path / "explorers.py").write_text("two")
+    assert state_of(lesson) != before
 
 
 @pytest.fixture(autouse=True)
