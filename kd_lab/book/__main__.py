@@ -19,10 +19,12 @@ from kd_lab.book.reference import (
     lessons_by_target,
     link_targets,
     method_pages,
+    methods_table,
+    package_line,
     reference_page,
 )
 from kd_lab.book.settings import application
-from kd_lab.book.ways_in import contents, index_page
+from kd_lab.book.ways_in import contents, index_page, way_in
 from kd_lab.classroom.build import BuildError
 from kd_lab.classroom.lesson import ROOT, Lesson, find_lessons
 
@@ -53,9 +55,10 @@ def write_sources(folder: Path, lessons: Sequence[Lesson], recorded: Sequence[st
     pages = {f"reference/{name}.rst": reference_page(name) for name in (*PACKAGES, *MODULES)}
     pages |= {f"methods/{name}.rst": text for name, text in method_pages(lessons).items()}
     pages |= {"claims.md": claims_page(lessons), "index.md": index_page(lessons)}
-    pages["lessons/index.md"] = contents("Lessons", [lesson.name for lesson in lessons])
-    pages["methods/index.md"] = contents("Methods", method_pages(lessons))
-    pages["reference/index.md"] = contents("Library", (*MODULES, *PACKAGES))
+    lines = [way_in(lesson, folder="") for lesson in lessons]
+    pages["lessons/index.md"] = contents("Lessons", [lesson.name for lesson in lessons], lines)
+    pages["methods/index.md"] = contents("Methods", method_pages(lessons), methods_table())
+    pages["reference/index.md"] = contents("Library", (*MODULES, *PACKAGES), map(package_line, (*MODULES, *PACKAGES)))
     for name, text in pages.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")

@@ -152,6 +152,22 @@ def claims_page(lessons: Sequence[Lesson]) -> str:
     return "\n".join([*head, *rows, ""])
 
 
+def methods_table() -> list[str]:
+    """The three-knob table with a link for each method, as lines of Markdown."""
+    rows = ["| method | WHAT | HOW | WHERE |", "|---|---|---|---|"]
+    for recipe in METHODS:
+        made: Recipe = recipe()
+        (term,) = made.terms
+        cells = (f"{{doc}}`{made.name} <{recipe.__name__}>`", str(term.what), str(term.how), str(term.where))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return rows
+
+
+def package_line(name: str) -> str:
+    """A package of the library with the first line of what it says of itself."""
+    return f"- {{doc}}`kd_lab.{name} <{name}>`: {inspect.getdoc(import_module(f'kd_lab.{name}')).splitlines()[0]}"
+
+
 def method_pages(lessons: Sequence[Lesson]) -> dict[str, str]:
     """File name without its ending → the page of a method."""
     return {recipe.__name__: method_page(recipe, lessons) for recipe in METHODS}

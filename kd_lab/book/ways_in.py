@@ -18,15 +18,20 @@ def index_page(lessons: Sequence[Lesson]) -> str:
     return text.replace("{{count}}", str(len(lessons))).replace("{{hours}}", f"{sum(map(sum, minutes)) / 60:.0f}")
 
 
-def contents(title: str, pages: Iterable[str]) -> str:
-    """The page in front of others in its folder, with the list of them."""
-    return "\n".join([f"# {title}", "", "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""])
+def contents(title: str, pages: Iterable[str], lines: Iterable[str]) -> str:
+    """The page in front of others in its folder, with some lines about them."""
+    return "\n".join([f"# {title}", "", *lines, "", "```{toctree}", ":hidden:", "", *pages, "```", ""])
 
 
-def way_in(lesson: Lesson) -> str:
-    """A lesson in one line: its title, what a reader will be able to do, its minutes, and what may be skipped."""
+def way_in(lesson: Lesson, folder: str = "lessons/") -> str:
+    """A lesson in one line: its title, what a reader will be able to do, its minutes, and what may be skipped.
+
+    Args:
+        lesson: which.
+        folder: of its page, as seen from the page with the line.
+    """
     title, promise = re.match(r"# (.+)\n+(.+)", lesson.cells()[0].source).groups()
-    return f"- [{title}](lessons/{lesson.notebook.name}): {promise} *{in_short(lesson)}*"
+    return f"- [{title}]({folder}{lesson.notebook.name}): {promise} *{in_short(lesson)}*"
 
 
 def in_short(lesson: Lesson) -> str:

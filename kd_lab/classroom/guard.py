@@ -28,7 +28,8 @@ STUCK = (
 
 
 OWN = {__file__, contextlib.__file__}
-HAS_THREADS = sys.platform not in ("emscripten", "wasi")
+WEBASSEMBLY = sys.platform in ("emscripten", "wasi")  # as in a browser
+HAS_THREADS = not WEBASSEMBLY
 
 
 class Endless(BaseException):

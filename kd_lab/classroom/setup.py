@@ -3,11 +3,11 @@
 import os
 import platform
 import re
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from kd_lab.classroom.guard import WEBASSEMBLY
 from kd_lab.classroom.panel import Panel, show
 from kd_lab.optional_torch import HAS_TORCH, torch
 
@@ -41,7 +41,7 @@ def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
     threads = int(os.environ.get("KD_LAB_THREADS", "0")) or min(available_cores(), threads)
     if HAS_TORCH:
         torch.set_num_threads(threads)
-    remedies = [] if sys.platform == "emscripten" else missing()  # in a browser there is nothing to install
+    remedies = [] if WEBASSEMBLY else missing()  # in a browser there is nothing to install
     versions = " · ".join(["Python " + platform.python_version(), *shown()])
     show(
         Panel(

@@ -5,6 +5,8 @@ from kd_lab.book.reference import (
     lessons_by_target,
     link_targets,
     method_pages,
+    methods_table,
+    package_line,
     public_names,
     reference_page,
 )
@@ -60,3 +62,9 @@ def test_a_lesson_is_found_by_what_it_imports_or_reads_off_a_package():
     assert found["kd_lab.how.forward_kl"] == ["03_which_kl"]  # how.forward_kl
     assert found["kd_lab.viz.show"] == ["03_which_kl"]  # from kd_lab.viz import show
     assert "kd_lab.how.softmax_kl" not in found
+
+
+def test_the_pages_in_front_say_what_stands_behind_each_link():
+    assert "| {doc}`GKD <gkd>` | logits | JSD(0.5) | mix, λ = 0.5 |" in methods_table()
+    assert len(methods_table()) == len(method_pages([])) + 2
+    assert package_line("how").startswith("- {doc}`kd_lab.how <how>`: HOW the gap between student and teacher")

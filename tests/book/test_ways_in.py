@@ -38,4 +38,6 @@ def test_the_first_page_leads_everywhere():
 
 
 def test_a_list_of_pages():
-    assert contents("Methods", ["gkd", "rkd"]).endswith(":maxdepth: 1\n\ngkd\nrkd\n```\n")
+    page = contents("Methods", ["gkd", "rkd"], ["a line"])
+    assert page.startswith("# Methods\n\na line\n")
+    assert page.endswith(":hidden:\n\ngkd\nrkd\n```\n")
