@@ -1,6 +1,5 @@
 """Sphinx's settings for the book; nothing in it is fetched from elsewhere when a page is opened."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from sphinx.application import Sphinx
 
 from kd_lab import __version__
 from kd_lab.book.docstrings import escape, in_lessons
-from kd_lab.book.signatures import signature_of
+from kd_lab.book.signatures import parameters_of, signature_of
 
 SETTINGS: dict[str, Any] = {
     "project": "kd_lab",
@@ -72,7 +71,7 @@ def application(
     of_all = len({name for names in lessons.values() for name in names})
 
     def docstring(app: Sphinx, what: str, name: str, one: Any, options: Any, lines: list[str]) -> None:
-        own = inspect.signature(one).parameters if inspect.isroutine(one) else ()
+        own = parameters_of(one)
         escape(what, lines, {word: target for word, target in (targets or {}).items() if word not in own})
         lines += in_lessons(lessons.get(name, ()), of_all)
 

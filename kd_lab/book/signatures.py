@@ -22,6 +22,14 @@ def signature_of(one: Any) -> tuple[str, str] | None:
     return written(node) if isinstance(node, ast.FunctionDef) else None
 
 
+def parameters_of(one: Any) -> set[str]:
+    """The names of what something takes when it is called; empty for a property and for all that has no signature."""
+    try:
+        return set(inspect.signature(one).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
 def written(node: ast.FunctionDef) -> tuple[str, str]:
     first = (node.args.posonlyargs or node.args.args)[:1]
     if first and first[0].arg in ("self", "cls"):

@@ -1,7 +1,8 @@
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
-from kd_lab.book.signatures import signature_of
+from kd_lab.book.signatures import parameters_of, signature_of
 from kd_lab.how import softmax_kl
 from kd_lab.measure import mean_interval
 
@@ -52,3 +53,8 @@ def test_a_method_shows_no_self():
 def test_what_has_no_source_keeps_what_sphinx_finds():
     assert signature_of(len) is None
     assert signature_of(eval("lambda x: x")) is None
+
+
+def test_the_parameters_of_whatever_stands_in_a_class():
+    assert parameters_of(Made.method) == {"self", "x"}
+    assert parameters_of(cached_property(len)) == parameters_of(property(len)) == parameters_of(3) == set()
