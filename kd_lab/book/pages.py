@@ -110,8 +110,8 @@ def playback(lesson: Lesson, name: str, sentence: str, recording: Mapping[str, A
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         f'<div class="playback"><script type="application/json">{text}</script>'
-        f'<img src="{folder}{first}" alt="{html.escape(said)}" width="{width}" height="{height}">'
-        f"<p>{html.escape(said)}</p></div>"
+        f'<div class="frame"><img src="{folder}{first}" alt="{html.escape(said)}" width="{width}" height="{height}">'
+        f"</div><p>{html.escape(said)}</p></div>"
         '<p class="playback-note">Recorded pictures: one control at a time where the combinations are many.</p>'
     )
 

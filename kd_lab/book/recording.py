@@ -19,6 +19,7 @@ from PIL import Image
 from kd_lab.classroom.build import execute
 from kd_lab.classroom.lesson import Lesson, edition_of
 from kd_lab.classroom.questions import asked
+from kd_lab.models.files import cache_folder
 from kd_lab.viz.controls import Choice, Control, Slider
 from kd_lab.viz.explorer import EXPLORERS, Explorer
 from kd_lab.viz.picture import pixels
@@ -34,6 +35,8 @@ Places = tuple[int, ...]  # one per control: which of its recorded values
 def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
     """The recording of a lesson: from `folder`, or from a run of the lesson now where it is not there yet.
 
+    A run reads what a learner has trained on this machine, and keeps what it trains.
+
     Args:
         lesson: which.
         folder: where recordings are kept, one folder per lesson and state of its folder, so that a build that was
@@ -47,8 +50,9 @@ def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
         notebook = edition_of(lesson, "unsolved")
         record = f"from kd_lab.book.recording import record\nrecord({str(place.resolve())!r})"
         notebook.cells.append(new_code_cell(record))
-        with tempfile.TemporaryDirectory() as cache:
-            execute(notebook, lesson, Path(cache))
+        with tempfile.TemporaryDirectory() as scratch:  # nobody's progress: only what was trained is read and kept
+            own = {"KD_LAB_PROGRESS": str(Path(scratch) / "progress.json")}
+            execute(notebook, lesson, cache_folder(), environment=own)
     return json.loads((place / FILE).read_text(encoding="utf-8")) | {"folder": place}
 
 

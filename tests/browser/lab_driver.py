@@ -131,11 +131,12 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS, timeout=PATIENCE * 1000)
 
 
-def faults_of(page: Page, within: str) -> list[str]:
-    """What axe-core calls critical or serious in a part of a page."""
+def faults_of(page: Page, within: str, without: str = "none") -> list[str]:
+    """What axe-core calls critical or serious in a part of a page, but for what lies in another part."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
+    place = {"include": [[within]], "exclude": [[without]]}
+    found = page.evaluate("place => axe.run(place, {resultTypes: ['violations']})", place)
     return [
         f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
         for fault in found["violations"]

@@ -102,7 +102,9 @@ def test_a_page_opens_on_laptop_and_phone_without_an_error_and_fetches_nothing_f
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert faults_of(page, ".bd-article") == []
+    assert (
+        faults_of(page, ".bd-article", without=".sig") == []
+    )  # where Sphinx breaks long signatures as lists without terms
     page.close()
 
 
