@@ -76,7 +76,7 @@ def link_targets() -> dict[str, str]:
 
 
 def used_in(lesson: Lesson) -> list[Any]:
-    """What a lesson's own cells import from the library, or read off a package that they import."""
+    """The things of the library that a lesson's own cells import, or read off a package that they import."""
     nodes = list(ast.walk(ast.parse(lesson.source.read_text(encoding="utf-8"))))
     names, modules = [], {}
     for node in nodes:

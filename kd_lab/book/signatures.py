@@ -38,7 +38,7 @@ def written(node: ast.FunctionDef) -> tuple[str, str]:
 
 
 def constructor(node: ast.ClassDef) -> tuple[str, str] | None:
-    """What a class is made from: its `__init__`, or the fields of a dataclass."""
+    """The arguments of a class: those of its `__init__`, or the fields of a dataclass."""
     for part in node.body:
         if isinstance(part, ast.FunctionDef) and part.name == "__init__":
             return written(part)[0], ""

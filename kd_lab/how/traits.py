@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Traits:
-    """What code that takes a divergence by name has to know of it."""
+    """One divergence, as code knows it that takes it by name."""
 
     name: str
     label: str  # for people
