@@ -15,9 +15,9 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-import torch
 from jaxtyping import AbstractArray
-from torch import Tensor, nn
+
+from kd_lab.optional_torch import Tensor, nn, torch
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ Model = Annotated[
     That("a language model, with vocab_size, context and end", lambda m: all(_has(m, n) for n in MEMBERS)),
 ]
 MEMBERS = ("vocab_size", "context", "end")
-LARGEST = torch.finfo(torch.float32).max
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def checked(thing: T) -> T:

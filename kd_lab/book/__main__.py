@@ -1,11 +1,10 @@
 """Build the book: `make book`, or `python -m kd_lab.book [--record 03 …] [--out DIR]`."""
 
 import argparse
-import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -13,11 +12,21 @@ from tqdm import tqdm
 
 from kd_lab.book.pages import copy_pictures, lesson_page
 from kd_lab.book.recording import recording_of
-from kd_lab.book.reference import MODULES, PACKAGES, claims_page, link_targets, method_pages, reference_page
+from kd_lab.book.reference import (
+    MODULES,
+    PACKAGES,
+    claims_page,
+    lessons_by_target,
+    link_targets,
+    method_pages,
+    methods_table,
+    package_line,
+    reference_page,
+)
 from kd_lab.book.settings import application
+from kd_lab.book.ways_in import contents, index_page, way_in
 from kd_lab.classroom.build import BuildError
-from kd_lab.classroom.lesson import ROOT, Lesson, find_lessons, tags
-from kd_lab.classroom.minutes import minutes_of, minutes_on_card
+from kd_lab.classroom.lesson import ROOT, Lesson, find_lessons
 
 SITE = Path(__file__).parent / "site"
 
@@ -46,36 +55,13 @@ def write_sources(folder: Path, lessons: Sequence[Lesson], recorded: Sequence[st
     pages = {f"reference/{name}.rst": reference_page(name) for name in (*PACKAGES, *MODULES)}
     pages |= {f"methods/{name}.rst": text for name, text in method_pages(lessons).items()}
     pages |= {"claims.md": claims_page(lessons), "index.md": index_page(lessons)}
-    pages["lessons/index.md"] = contents("Lessons", [lesson.name for lesson in lessons])
-    pages["methods/index.md"] = contents("Methods", method_pages(lessons))
-    pages["reference/index.md"] = contents("Library", (*MODULES, *PACKAGES))
+    lines = [way_in(lesson, folder="") for lesson in lessons]
+    pages["lessons/index.md"] = contents("Lessons", [lesson.name for lesson in lessons], lines)
+    pages["methods/index.md"] = contents("Methods", method_pages(lessons), methods_table())
+    pages["reference/index.md"] = contents("Library", (*MODULES, *PACKAGES), map(package_line, (*MODULES, *PACKAGES)))
     for name, text in pages.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def index_page(lessons: Sequence[Lesson]) -> str:
-    """The first page: the promise, a line and the minutes for each lesson, and the ways into the reference."""
-    text = (SITE / "index.md").read_text(encoding="utf-8")
-    return text.replace("{{lessons}}", "\n".join(map(way_in, lessons)))
-
-
-def contents(title: str, pages: Iterable[str]) -> str:
-    """The page in front of others in its folder, with the list of them."""
-    return "\n".join([f"# {title}", "", "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""])
-
-
-def way_in(lesson: Lesson) -> str:
-    """A lesson in one line: its title, what a reader will be able to do, its minutes, and what may be skipped."""
-    cells = lesson.cells()
-    title, promise = re.match(r"# (.+)\n+(.+)", cells[0].source).groups()
-    card = next(cell.source for cell in cells if "card" in tags(cell))
-    optional = " This lesson may be skipped." if "optional" in card.lower() else ""
-    parts = minutes_of(lesson)
-    return (
-        f"- [{title}](lessons/{lesson.notebook.name}): {promise} *{minutes_on_card(lesson)} minutes to read and do, "
-        f"{parts.reading:.0f} of them reading; exercises may wait.{optional}*"
-    )
 
 
 def build(out: Path, numbers: Sequence[str], recorded: Sequence[str]) -> Path:
@@ -89,7 +75,7 @@ def build(out: Path, numbers: Sequence[str], recorded: Sequence[str]) -> Path:
     write_sources(source, lessons, recorded, out / "recordings")
     shutil.rmtree(pages, ignore_errors=True)
     with (out / "sphinx.log").open("w", encoding="utf-8") as log:
-        app = application(source, pages, out / "doctrees", log)
+        app = application(source, pages, out / "doctrees", log, link_targets(), lessons_by_target(lessons))
         app.build(force_all=True)
     if app.statuscode:
         raise BuildError(f"Sphinx found an error; its log is {out / 'sphinx.log'}")

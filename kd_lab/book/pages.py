@@ -12,13 +12,21 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from kd_lab.book.docstrings import CODE
+from kd_lab.book.ways_in import in_short
 from kd_lab.classroom.claim import CLAIM_MIME
+from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import Lesson
 from kd_lab.classroom.panel import with_code
 from kd_lab.classroom.questions import COVERED, questions_of
 
 EXPLORER = re.compile(r"^Explorer “(.+?)”: run this cell to move it\. (.*)$", re.DOTALL)
-CODE = re.compile(r"(?<![`\[])`(\w[\w.]*)(\([^`]*\))?`(?!`)")
+
+
+CHECKED = (
+    '<p class="playback-note">In JupyterLab this cell checks your lines: it names a misconception and shows the '
+    "smallest case on which it matters.</p>"
+)
 
 
 def lesson_page(lesson: Lesson, recording: Mapping[str, Any] | None, links: Mapping[str, str]) -> NotebookNode:
@@ -31,6 +39,7 @@ def lesson_page(lesson: Lesson, recording: Mapping[str, Any] | None, links: Mapp
     """
     notebook = nbformat.read(lesson.notebook, as_version=4)
     numbers: dict[str, int] = {}
+    notebook.cells[0].source += f"\n\n*{in_short(lesson)}*"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = linked(cell.source, links)
@@ -42,6 +51,8 @@ def lesson_page(lesson: Lesson, recording: Mapping[str, Any] | None, links: Mapp
                 identifier = output.data[CLAIM_MIME]["id"]
                 numbers[identifier] = numbers.get(identifier, 0) + 1
                 outputs.append(page(with_anchor(output.data["text/html"], identifier, numbers[identifier])))
+            elif EXERCISE_MIME in output.get("data", {}):
+                outputs.append(page(CHECKED))
             elif found := EXPLORER.match(text):
                 outputs.append(page(playback(lesson, found[1], found[2], recording)))
             elif text.startswith("Predict: "):
@@ -82,7 +93,10 @@ def claim_anchor(identifier: str, number: int) -> str:
 
 
 def with_anchor(source: str, identifier: str, number: int) -> str:
-    return f'<div id="{claim_anchor(identifier, number)}">{source}</div>'
+    """A claim under its anchor, with a link to its row among all claims."""
+    anchor = claim_anchor(identifier, number)
+    back = f'<p class="claim-back"><a href="../claims.html#{anchor}">{identifier} among all claims</a></p>'
+    return f'<div id="{anchor}">{source}{back}</div>'
 
 
 def playback(lesson: Lesson, name: str, sentence: str, recording: Mapping[str, Any] | None) -> str:
@@ -96,8 +110,8 @@ def playback(lesson: Lesson, name: str, sentence: str, recording: Mapping[str, A
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         f'<div class="playback"><script type="application/json">{text}</script>'
-        f'<img src="{folder}{first}" alt="{html.escape(said)}" width="{width}" height="{height}">'
-        f"<p>{html.escape(said)}</p></div>"
+        f'<div class="frame"><img src="{folder}{first}" alt="{html.escape(said)}" width="{width}" height="{height}">'
+        f"</div><p>{html.escape(said)}</p></div>"
         '<p class="playback-note">Recorded pictures: one control at a time where the combinations are many.</p>'
     )
 

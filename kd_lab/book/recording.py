@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ from PIL import Image
 from kd_lab.classroom.build import execute
 from kd_lab.classroom.lesson import Lesson, edition_of
 from kd_lab.classroom.questions import asked
+from kd_lab.models.files import cache_folder
 from kd_lab.viz.controls import Choice, Control, Slider
 from kd_lab.viz.explorer import EXPLORERS, Explorer
 from kd_lab.viz.picture import pixels
 
 FRAMES = 70  # per explorer
 POSITIONS = (25, 17, 13, 9, 7, 5)  # of a slider, the most first, until the frames are few enough
-QUALITY, SCALE = 60, 1.5  # of WebP, and pixels per CSS pixel: letters stay clean in some 15 KB
+BUDGET = 3 * 2**20  # bytes of all pictures of a lesson
+SHARPEST = 1.5  # pixels per CSS pixel: letters stay clean in some 15 KB
+RUNGS = ((60, 1.5), (60, 1.25), (45, 1.25), (45, 1.0), (30, 1.0))  # quality of WebP, and pixels per CSS pixel
 FILE = "recording.json"
 
 Places = tuple[int, ...]  # one per control: which of its recorded values
@@ -34,28 +37,42 @@ Places = tuple[int, ...]  # one per control: which of its recorded values
 def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
     """The recording of a lesson: from `folder`, or from a run of the lesson now where it is not there yet.
 
+    A run reads what a learner has trained on this machine, and keeps what it trains.
+
     Args:
         lesson: which.
-        folder: where recordings are kept, one folder per lesson and state of its source.
+        folder: where recordings are kept, one folder per lesson and state of its folder, so that a build that was
+            stopped goes on where it was.
 
     Raises:
         BuildError: a cell of the lesson failed.
     """
-    place = folder / f"{lesson.name}-{lesson.fingerprint}"
+    place = folder / f"{lesson.name}-{state_of(lesson)}"
     if not (place / FILE).exists():
         notebook = edition_of(lesson, "unsolved")
         record = f"from kd_lab.book.recording import record\nrecord({str(place.resolve())!r})"
         notebook.cells.append(new_code_cell(record))
-        with tempfile.TemporaryDirectory() as cache:
-            execute(notebook, lesson, Path(cache))
+        with tempfile.TemporaryDirectory() as scratch:  # nobody's progress: only what was trained is read and kept
+            own = {"KD_LAB_PROGRESS": str(Path(scratch) / "progress.json")}
+            execute(notebook, lesson, cache_folder(), environment=own)
     return json.loads((place / FILE).read_text(encoding="utf-8")) | {"folder": place}
+
+
+def state_of(lesson: Lesson) -> str:
+    """Changes whenever the lesson's text, its explorers or its stored results do. Its measured seconds do not count."""
+    files = sorted(file for file in lesson.folder.iterdir() if file.suffix in (".py", ".json"))
+    contents = (f"{file.name}\n".encode() + file.read_bytes() for file in files if file.name != "measured.json")
+    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
 
 
 def record(folder: str | Path) -> None:
     """Record every explorer and every prediction of this session; called in the lesson's kernel."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    explorers = {name: record_explorer(explorer, place) for name, explorer in EXPLORERS.items()}
+    pictures: dict[str, bytes] = {}
+    explorers = {name: record_explorer(explorer, pictures) for name, explorer in EXPLORERS.items()}
+    for name, packed in pack(pictures).items():
+        (place / name).write_bytes(packed)
     predictions = {
         name: {"question": one.question, "options": one.options, "right": one.right, "because": one.because}
         for name, one in asked.items()
@@ -64,8 +81,8 @@ def record(folder: str | Path) -> None:
     (place / FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def record_explorer(explorer: Explorer, folder: Path) -> dict[str, Any]:
-    """The frames of one explorer; its pictures go to `folder`, equal ones into one file."""
+def record_explorer(explorer: Explorer, pictures: dict[str, bytes]) -> dict[str, Any]:
+    """The frames of one explorer; its pictures are added to `pictures`, equal ones once."""
     values, settings = plan(explorer)
     frames = {}
     for places in settings:
@@ -74,7 +91,7 @@ def record_explorer(explorer: Explorer, folder: Path) -> dict[str, Any]:
             frame = explorer.draw(chosen)
         except ValueError:
             continue  # settings that the explorer itself refuses, such as two texts that do not go together
-        name = save(explorer, folder)
+        name = take(explorer, pictures)
         frames[",".join(map(str, places))] = [name, frame.sentence]
     explorer.reset()
     return {
@@ -89,15 +106,35 @@ def record_explorer(explorer: Explorer, folder: Path) -> dict[str, Any]:
     }
 
 
-def save(explorer: Explorer, folder: Path) -> str:
-    """Write the picture that an explorer shows and return the name of its file, which depends on its pixels alone."""
-    packed = io.BytesIO()
-    width, height = (round(SCALE * side) for side in explorer.size)
+def take(explorer: Explorer, pictures: dict[str, bytes]) -> str:
+    """Keep the picture that an explorer shows as a PNG, and return its name, which depends on its pixels alone."""
+    kept = io.BytesIO()
+    width, height = (round(SHARPEST * side) for side in explorer.size)
     picture = Image.fromarray(pixels(explorer.figure)).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    picture.save(packed, "WEBP", quality=QUALITY, method=4)
-    name = hashlib.sha256(packed.getvalue()).hexdigest()[:16] + ".webp"
-    (folder / name).write_bytes(packed.getvalue())
+    picture.save(kept, "PNG", compress_level=1)
+    name = hashlib.sha256(kept.getvalue()).hexdigest()[:16] + ".webp"
+    pictures[name] = kept.getvalue()
     return name
+
+
+def pack(pictures: Mapping[str, bytes], budget: int = BUDGET) -> dict[str, bytes]:
+    """The pictures as WebP, on the first of the `RUNGS` on which all of them keep to the budget, or on the last."""
+    for quality, scale in RUNGS:
+        packed: dict[str, bytes] = {}
+        for name, png in pictures.items():
+            packed[name] = as_webp(png, quality, scale)
+            if sum(map(len, packed.values())) > budget and (quality, scale) != RUNGS[-1]:
+                break
+        else:
+            break
+    return packed
+
+
+def as_webp(png: bytes, quality: int, scale: float) -> bytes:
+    picture, packed = Image.open(io.BytesIO(png)), io.BytesIO()
+    width, height = (round(side * scale / SHARPEST) for side in picture.size)
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(packed, "WEBP", quality=quality, method=4)
+    return packed.getvalue()
 
 
 def plan(explorer: Explorer) -> tuple[list[list[Any]], list[Places]]:

@@ -1,9 +1,11 @@
 """The pages beside the lessons: the library's reference, a page for each method, and the table of all claims."""
 
+import ast
 import inspect
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -54,14 +56,47 @@ def entries(package: ModuleType) -> Iterator[tuple[str, ModuleType, list[str]]]:
             yield module.__name__, module, names
 
 
-def link_targets() -> dict[str, str]:
-    """Public name → the target of its reference; what a package exports is found under the package's name."""
-    targets: dict[str, str] = {}
+@cache
+def documented() -> dict[str, Any]:
+    """Target → what the reference documents there; what a package exports is found under the package's name."""
+    found = {}
     for name in (*PACKAGES, *MODULES):
         for _, module, names in entries(import_module(f"kd_lab.{name}")):
-            for one in names:
-                targets.setdefault(one, f"{module.__name__}.{one}")
-    return targets
+            found |= {f"{module.__name__}.{one}": getattr(module, one) for one in names}
+    return found
+
+
+def link_targets() -> dict[str, str]:
+    """Public name → the target of its reference: what a package exports, or else what one module alone defines."""
+    homes: dict[str, list[str]] = {}
+    for target in documented():
+        homes.setdefault(target.rpartition(".")[2], []).append(target)
+    exported = {name: [one for one in some if one.count(".") == 2] for name, some in homes.items()}
+    return {name: (exported[name] or some)[0] for name, some in homes.items() if len(exported[name] or some) == 1}
+
+
+def used_in(lesson: Lesson) -> list[Any]:
+    """The things of the library that a lesson's own cells import, or read off a package that they import."""
+    nodes = list(ast.walk(ast.parse(lesson.source.read_text(encoding="utf-8"))))
+    names, modules = [], {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kd_lab":
+            names += [getattr(import_module(node.module), one.name, None) for one in node.names]
+            modules |= {one.name: f"kd_lab.{one.name}" for one in node.names if node.module == "kd_lab"}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            names.append(getattr(import_module(modules[node.value.id]), node.attr, None))
+    return names
+
+
+def lessons_by_target(lessons: Sequence[Lesson]) -> dict[str, list[str]]:
+    """The target of something public → the names of the lessons whose cells use it."""
+    targets = {id(one): target for target, one in documented().items()}
+    found: dict[str, list[str]] = {}
+    for lesson in lessons:
+        for target in sorted({targets[id(one)] for one in used_in(lesson) if id(one) in targets}):
+            found.setdefault(target, []).append(lesson.name)
+    return found
 
 
 def heading(text: str, mark: str) -> str:
@@ -109,11 +144,28 @@ def claims_page(lessons: Sequence[Lesson]) -> str:
         numbers: dict[str, int] = {}
         for one in claims_of(lesson):
             number = numbers[one.id] = numbers.get(one.id, 0) + 1
-            link = f"lessons/{lesson.name}.html#{claim_anchor(one.id, number)}"
-            cells = (f'<a href="{link}">{one.id}</a>', one.sentence, one.measured(), one.verdict)
+            anchor = claim_anchor(one.id, number)
+            link = f'<a id="{anchor}" href="lessons/{lesson.name}.html#{anchor}">{one.id}</a>'
+            cells = (link, one.sentence, one.measured(), one.verdict)
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     head = ["# What the lessons found", "", "| claim | sentence | measured | verdict |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, ""])
+
+
+def methods_table() -> list[str]:
+    """The three-knob table with a link for each method, as lines of Markdown."""
+    rows = ["| method | WHAT | HOW | WHERE |", "|---|---|---|---|"]
+    for recipe in METHODS:
+        made: Recipe = recipe()
+        (term,) = made.terms
+        cells = (f"{{doc}}`{made.name} <{recipe.__name__}>`", str(term.what), str(term.how), str(term.where))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return rows
+
+
+def package_line(name: str) -> str:
+    """A package of the library with the first line of what it says of itself."""
+    return f"- {{doc}}`kd_lab.{name} <{name}>`: {inspect.getdoc(import_module(f'kd_lab.{name}')).splitlines()[0]}"
 
 
 def method_pages(lessons: Sequence[Lesson]) -> dict[str, str]:

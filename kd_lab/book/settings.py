@@ -1,11 +1,13 @@
 """Sphinx's settings for the book; nothing in it is fetched from elsewhere when a page is opened."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sphinx.application import Sphinx
 
 from kd_lab import __version__
-from kd_lab.book.docstrings import escape
+from kd_lab.book.docstrings import escape, in_lessons
+from kd_lab.book.signatures import parameters_of, signature_of
 
 SETTINGS: dict[str, Any] = {
     "project": "kd_lab",
@@ -35,9 +37,11 @@ SETTINGS: dict[str, Any] = {
     "autodoc_inherit_docstrings": False,
     "autodoc_preserve_defaults": True,
     "python_use_unqualified_type_names": True,
+    "python_maximum_signature_line_length": 60,
     "html_theme": "pydata_sphinx_theme",
     "html_title": "kd_lab",
     "html_static_path": ["_static"],
+    "html_sidebars": {"index": [], "claims": []},  # they have no pages below them
     "html_css_files": ["book.css"],
     "html_js_files": ["player.js"],
     "html_context": {"default_mode": "auto"},
@@ -47,12 +51,33 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def application(source: Any, pages: Any, cache: Any, log: Any) -> Sphinx:
-    """Sphinx, ready to build `source` into `pages`; all that it says goes to `log`."""
+def application(
+    source: Any,
+    pages: Any,
+    cache: Any,
+    log: Any,
+    targets: Mapping[str, str] | None = None,
+    lessons: Mapping[str, Sequence[str]] | None = None,
+) -> Sphinx:
+    """Sphinx, ready to build `source` into `pages`; all that it says goes to `log`.
+
+    Args:
+        source, pages, cache, log: folders, and an open file.
+        targets: names of the library → the targets of their reference, for links between docstrings.
+        lessons: target → the names of the lessons that use it, for links from docstrings.
+    """
     app = Sphinx(source, None, pages, cache, "html", confoverrides=SETTINGS, status=log, warning=log)
+    lessons = lessons or {}
+    of_all = len({name for names in lessons.values() for name in names})
 
-    def safe(app: Sphinx, what: str, name: str, one: Any, options: Any, lines: list[str]) -> None:
-        escape(what, lines)
+    def docstring(app: Sphinx, what: str, name: str, one: Any, options: Any, lines: list[str]) -> None:
+        own = parameters_of(one)
+        escape(what, lines, {word: target for word, target in (targets or {}).items() if word not in own})
+        lines += in_lessons(lessons.get(name, ()), of_all)
 
-    app.connect("autodoc-process-docstring", safe, priority=1)
+    def signature(app: Sphinx, what: str, name: str, one: Any, *more: Any) -> tuple[str, str] | None:
+        return signature_of(one) if what in ("function", "method", "class") else None
+
+    app.connect("autodoc-process-docstring", docstring, priority=1)
+    app.connect("autodoc-process-signature", signature)
     return app

@@ -5,7 +5,8 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-import torch
+
+from kd_lab.optional_torch import torch
 
 
 def close(got: Any, expected: Any, tolerance: float) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor
 
 from kd_lab.classroom.panel import Panel, show
 from kd_lab.measure.interval import mean_interval
+from kd_lab.optional_torch import Tensor
 
 CLAIM_MIME = "application/vnd.kd-lab.claim+json"
 """The output in which an executed notebook carries a claim: the fields of `Claim` as JSON."""

@@ -19,7 +19,7 @@ import nbformat
 from nbformat.sign import NotebookNotary
 
 from kd_lab.classroom.lesson import Lesson, edition_of, with_card
-from kd_lab.models.saved import write_file
+from kd_lab.models.files import write_file
 
 NOTES = ".kd_lab.json"
 

@@ -14,12 +14,12 @@ from inspect import signature, unwrap
 from typing import Any
 
 import numpy as np
-import torch
 
 from kd_lab.classroom.answers import brief, close, difference, finite
 from kd_lab.classroom.guard import Endless, contained, time_limit
 from kd_lab.classroom.parts import part_of
 from kd_lab.classroom.recorded import Replay
+from kd_lab.optional_torch import Tensor
 
 
 class Misconception(Exception):
@@ -145,7 +145,7 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
         message = mistake.message if mistake else difference(got, expected, exercise.tolerance, exercise.entries)
         raise Misconception(message, answers, mistake.name if mistake else "")
     for name, before, after in zip(names, untouched, inputs, strict=False):
-        if isinstance(before, torch.Tensor | np.ndarray) and not close(after, before, 0.0):
+        if isinstance(before, Tensor | np.ndarray) and not close(after, before, 0.0):
             raise Misconception(
                 f"The value is right, but the argument {name} is changed on the way, and the caller "
                 "still needs it. Work on a new tensor instead of in place.",

@@ -25,7 +25,7 @@ from kd_lab.classroom.build import BuildError, execute
 from kd_lab.classroom.claim import MARGIN, Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons, tags
-from kd_lab.models.saved import write_file
+from kd_lab.models.files import write_file
 
 STORED = ROOT / "kd_lab" / "lessons" / "elsewhere.json"
 

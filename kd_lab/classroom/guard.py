@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any, no_type_check
 
 import numpy as np
-import torch
+
+from kd_lab.optional_torch import HAS_TORCH, torch
 
 AGAIN = 0.1  # seconds after which a call that swallowed its end is ended once more
 PATIENCE = 3.0  # seconds after which one that cannot be ended is spoken of
@@ -27,6 +28,8 @@ STUCK = (
 
 
 OWN = {__file__, contextlib.__file__}
+WEBASSEMBLY = sys.platform in ("emscripten", "wasi")  # as in a browser
+HAS_THREADS = not WEBASSEMBLY
 
 
 class Endless(BaseException):
@@ -54,8 +57,12 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     A bare `except` in a loop swallows the first; the line after it raises again, wherever there is an alarm (not on
     Windows, and not in other threads than the first). Limits may be nested. Inside one long call into C nothing can be
-    raised; if it lets other threads run, one of them says which button to press.
+    raised; if it lets other threads run, one of them says which button to press. Where a process has no threads, as in
+    a browser, there is no limit: closing the page ends the call.
     """
+    if not HAS_THREADS:
+        yield
+        return
     over, clock = threading.Event(), Clock(seconds)
     threading.Thread(target=speak_when_stuck, args=(over, clock), daemon=True).start()
     by_alarm = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
@@ -170,14 +177,18 @@ STATE: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (os.getcwd, os.chdir),
     (random.getstate, random.setstate),
     (np.random.get_state, np.random.set_state),
-    (torch.get_rng_state, torch.set_rng_state),
-    (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.is_grad_enabled, torch.set_grad_enabled),
-    (torch.get_num_threads, torch.set_num_threads),
-    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (sys.getrecursionlimit, sys.setrecursionlimit),
 )
 """The state that a function can change beyond its arguments: each a way to read it and a way to set it."""
+
+if HAS_TORCH:
+    STATE += (
+        (torch.get_rng_state, torch.set_rng_state),
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+        (torch.get_num_threads, torch.set_num_threads),
+        (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    )
 
 
 def leave(*_: Any) -> None:

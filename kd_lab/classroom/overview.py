@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kd_lab.classroom.lesson import Lesson, lessons_of
 from kd_lab.classroom.progress import SOLVED
-from kd_lab.models.saved import cache_folder
+from kd_lab.models.files import cache_folder
 
 SHOWN = ("kd_lab", "torch", "triton", "numpy", "ipywidgets", "jupyterlab")
 

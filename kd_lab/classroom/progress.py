@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kd_lab.models.saved import write_file
+from kd_lab.models.files import write_file
 
 SOLVED = "right"
 """The state in which an exercise counts as solved."""

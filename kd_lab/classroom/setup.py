@@ -4,11 +4,12 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 
-import torch
-
+from kd_lab.classroom.guard import WEBASSEMBLY
 from kd_lab.classroom.panel import Panel, show
+from kd_lab.optional_torch import HAS_TORCH, torch
 
 SHOWN = ("torch", "numpy", "ipywidgets")
 """The packages whose versions change what a lesson shows; the others are checked in silence."""
@@ -38,9 +39,10 @@ def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
     """
     seed += int(os.environ.get("KD_LAB_SEED", "0"))
     threads = int(os.environ.get("KD_LAB_THREADS", "0")) or min(available_cores(), threads)
-    torch.set_num_threads(threads)
-    remedies = missing()
-    versions = " · ".join(["Python " + platform.python_version(), *(f"{name} {version(name)}" for name in SHOWN)])
+    if HAS_TORCH:
+        torch.set_num_threads(threads)
+    remedies = [] if WEBASSEMBLY else missing()  # in a browser there is nothing to install
+    versions = " · ".join(["Python " + platform.python_version(), *shown()])
     show(
         Panel(
             f"Lesson {lesson}",
@@ -54,6 +56,15 @@ def setup(lesson: str, seed: int = 0, threads: int = 1) -> int:
         )
     )
     return seed
+
+
+def shown() -> list[str]:
+    """The packages of `SHOWN` that are there, each with its version."""
+    there = []
+    for name in SHOWN:
+        with suppress(PackageNotFoundError):
+            there.append(f"{name} {version(name)}")
+    return there
 
 
 def available_cores() -> int:

@@ -1,12 +1,12 @@
 """The six divergences, on log-probabilities: exact, safe at probability zero, and never negative.
 
 p is the teacher, q the student; every function takes the student first. All return nats per position and keep the
-gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, tells all other code their names and traits.
+gradient finite wherever the mathematics is. `DIVERGENCES`, at the end, is the table by which all other code finds them.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import unwrap
 
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.how.log_probabilities import of_log_probabilities
+from kd_lab.how.traits import TRAITS, Traits
 
 
 @of_log_probabilities
@@ -224,13 +225,10 @@ def mixture(
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One divergence: all that code which takes it by name has to know."""
+class Entry(Traits):
+    """One divergence: its traits, and its formula."""
 
-    function: Callable[..., Tensor]
-    label: str  # for people
-    ends: tuple[str, str] | None = None  # of a mixture, which reads beta: the reasons against β = 0 and against β = 1
-    carries_t2: bool = True  # shrinks as 1/τ² when the temperature grows
+    function: Callable[..., Tensor] = field(kw_only=True)
 
     def __call__(
         self, student_logp: Float[Tensor, "... V"], teacher_logp: Float[Tensor, "... V"], beta: float
@@ -242,55 +240,9 @@ class Entry:
         """The same without a check, for log-probabilities that a softmax has just given."""
         return unwrap(self.function)(student_logp, teacher_logp, *([beta] if self.is_mixture else []))
 
-    @property
-    def name(self) -> str:
-        return self.function.__name__
-
-    @property
-    def is_mixture(self) -> bool:  # compares with m = βp + (1−β)q, and so reads beta
-        return self.ends is not None
-
-    @property
-    def is_kl(self) -> bool:  # between the two themselves: the sweep that normalises both softmaxes gives its value
-        return self.name in ("forward_kl", "reverse_kl")
-
-    def title(self, beta: float) -> str:
-        """The label, with β where it is read, such as "JSD(0.5)"."""
-        return f"{self.label}({beta:g})" if self.is_mixture else self.label
-
-    def scale(self, temperature: float, scale_by_t2: bool = True) -> float:
-        """The factor on value and gradient: τ², or 1 for total variation, which shrinks as 1/τ and not as 1/τ²."""
-        return temperature**2 if scale_by_t2 and self.carries_t2 else 1.0
-
-    def check_beta(self, beta: float) -> None:
-        """Refuse the ends of β's interval with a ValueError that says which divergence stands there."""
-        if self.ends is None or 0 < beta < 1:
-            return
-        why = dict(enumerate(self.ends)).get(beta, "it is the teacher's share of the mixture, such as 0.5")
-        raise ValueError(f"beta of {self.name} is {beta}; expected 0 < beta < 1; {why}")
-
-
-_ENDS = {
-    "jsd": (
-        'JSD(β) is 0 for every pair at β = 0, and JSD(β)/β tends to KL(p‖q): use "forward_kl"',
-        'JSD(β) is 0 for every pair at β = 1, and JSD(β)/(1−β) tends to KL(q‖p): use "reverse_kl"',
-    ),
-    "skew_kl": (
-        'at β = 0 nothing of the teacher is mixed in: use "forward_kl"',
-        "at β = 1 the teacher is compared with itself, which is always 0: use a small β such as 0.1",
-    ),
-    "skew_reverse_kl": (
-        "at β = 0 the student is compared with itself, which is always 0: use a large β such as 0.9",
-        'at β = 1 nothing of the student is mixed in: use "reverse_kl"',
-    ),
-}
 
 DIVERGENCES = {
-    "forward_kl": Entry(forward_kl, "forward KL"),
-    "reverse_kl": Entry(reverse_kl, "reverse KL"),
-    "jsd": Entry(jsd, "JSD", _ENDS["jsd"]),
-    "skew_kl": Entry(skew_kl, "skew KL", _ENDS["skew_kl"]),
-    "skew_reverse_kl": Entry(skew_reverse_kl, "skew reverse KL", _ENDS["skew_reverse_kl"]),
-    "total_variation": Entry(total_variation, "total variation", carries_t2=False),
+    one.__name__: Entry(**vars(TRAITS[one.__name__]), function=one)
+    for one in (forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, total_variation)
 }
 """The divergences by the name that `softmax_kl(divergence=…)` takes."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kd_lab.arguments import checked
 from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, checked_ids, rest_of
-from kd_lab.models.saved import whole_file
+from kd_lab.models.files import whole_file
 
 _FORMAT = "kd_lab sparse teacher 2"
 _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no absent token

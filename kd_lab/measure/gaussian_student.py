@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from kd_lab.how.divergences import DIVERGENCES as TABLE
+from kd_lab.how.traits import TRAITS as TABLE
 from kd_lab.worlds.densities import Mixture1D
 
 DIVERGENCES = tuple(name for name in TABLE if name != "total_variation")  # its corner at q = p stops Newton's method

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kd_lab.methods.parallel import is_sharded
 from kd_lab.methods.training import COLUMNS, Training
-from kd_lab.models.saved import write_file
+from kd_lab.models.files import write_file
 
 FORMAT = "kd_lab training run 1"
 

@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from kd_lab.arguments import checked
+from kd_lab.models.files import cache_folder, write_file
 from kd_lab.models.fingerprint import fingerprint
 from kd_lab.models.gpt import GPT, GPTConfig
 
@@ -100,15 +98,6 @@ def load_teacher(name: str) -> GPT:
             f"no teacher called {name!r} ships with kd_lab; expected one of: {known or 'none is installed'}"
         )
     return load_model(path)
-
-
-def cache_folder() -> Path:
-    """The folder that keeps trained models between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder."""
-    if named := os.environ.get("KD_LAB_CACHE"):
-        return Path(named)
-    from platformdirs import user_cache_dir  # comes with the course
-
-    return Path(user_cache_dir("kd_lab", appauthor=False))
 
 
 @checked
@@ -213,27 +202,3 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor], path: str | Path) -> 
             f"{expected.get(name, 'no such weight')}. Load it with the config that it was saved with, or delete it"
         )
     model.load_state_dict(weights)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """All of the content or none of it: see `whole_file`."""
-    with whole_file(path) as part:
-        part.write_bytes(content)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to. At the end it is moved to `path` in one step; after an error nothing is left.
-
-    Raises:
-        ValueError: the folder does not exist.
-    """
-    if "\0" in str(path) or not path.name or path.is_dir():
-        raise ValueError(f"path is {str(path)!r:.200}; expected the name of a file, in a folder that exists")
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        part = Path(folder) / path.name
-        yield part
-        os.chmod(part, 0o644)  # whatever the umask: a model need not be private
-        os.replace(part, path)

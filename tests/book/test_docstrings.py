@@ -1,4 +1,4 @@
-from kd_lab.book.docstrings import escape
+from kd_lab.book.docstrings import escape, in_lessons
 
 
 def escaped(text, what="function"):
@@ -26,3 +26,15 @@ def test_a_table_of_markdown_is_shown_as_it_stands():
 
 def test_a_propertys_first_line_may_hold_a_colon():
     assert escaped("Whether: yes", "property") == "\nWhether: yes"
+
+
+def test_a_name_of_the_library_is_a_link_and_an_example_is_not():
+    lines = ["as `k1` and `k1(q, p)`s, not `k2`", ">>> `k1`"]
+    escape("function", lines, {"k1": "kd_lab.how.k1"})
+    assert lines == ["as `k1 <kd_lab.how.k1>` and `k1(q, p) <kd_lab.how.k1>`\\ s, not `k2`", ">>> `k1`"]
+
+
+def test_a_docstring_leads_to_the_lessons_that_use_its_name():
+    assert in_lessons([], 17) == []
+    assert in_lessons(["03_a", "05_b"], 17)[1] == "In lessons :doc:`03 </lessons/03_a>`, :doc:`05 </lessons/05_b>`."
+    assert in_lessons([str(i) for i in range(9)], 17)[1] == "In most lessons."

@@ -62,5 +62,9 @@ def test_a_page_asks_for_no_kernel():
     assert "run this cell to move it" not in text.lower()
     assert "Run this cell to answer" not in text
     assert "Covered until" not in text
+    assert "not started" not in text
+    assert text.count("In JupyterLab this cell checks your lines") == 3
     assert 'id=\\"claim-c03b-2\\"' in text
+    assert "*40 minutes to read and do." in page.cells[0].source
+    assert 'href=\\"../claims.html#claim-c03b-2\\"' in text
     assert len(page.cells) == len(nbformat.read(LESSON.notebook, as_version=4).cells)

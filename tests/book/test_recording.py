@@ -3,7 +3,8 @@ import json
 import pytest
 
 from kd_lab.book import recording
-from kd_lab.book.recording import plan, record, record_explorer
+from kd_lab.book.recording import RUNGS, as_webp, pack, plan, record, record_explorer, state_of
+from kd_lab.classroom.lesson import Lesson
 from kd_lab.viz import Choice, Explorer, Slider, Text
 
 
@@ -51,26 +52,27 @@ def test_a_text_has_the_values_of_its_presets():
     assert values == [["ma", "mc"]]
 
 
-def test_a_recording_has_pictures_sentences_and_the_places_of_presets(tmp_path):
+def test_a_recording_has_pictures_sentences_and_the_places_of_presets():
     explorer = explorer_of(Slider("a", 0, 4, 1, start=1), presets={"far": {"a": 4}})
-    data = record_explorer(explorer, tmp_path)
+    pictures = {}
+    data = record_explorer(explorer, pictures)
     assert data["start"] == (1,)
     assert data["presets"] == {"far": (4,)}
     assert data["controls"] == [{"name": "a", "kind": "Slider", "values": ["0", "1", "2", "3", "4"]}]
     assert data["frames"]["4"][1] == "It stands at (4,)."
     files = {file for file, _ in data["frames"].values()}
     assert len(files) == 5
-    assert all((tmp_path / file).stat().st_size > 100 for file in files)
+    assert files == pictures.keys()
     assert explorer.values == {"a": 1}
 
 
-def test_equal_pictures_are_one_file(tmp_path):
-    data = record_explorer(explorer_of(Choice("b", ["x", "y"], start="y")), tmp_path)
+def test_equal_pictures_are_one_file():
+    data = record_explorer(explorer_of(Choice("b", ["x", "y"], start="y")), {})
     assert len({file for file, _ in data["frames"].values()}) == 1
 
 
-def test_settings_that_the_explorer_refuses_are_left_out(tmp_path):
-    data = record_explorer(explorer_of(Slider("a", 0, 3, 1, start=1), refuse=[(2,)]), tmp_path)
+def test_settings_that_the_explorer_refuses_are_left_out():
+    data = record_explorer(explorer_of(Slider("a", 0, 3, 1, start=1), refuse=[(2,)]), {})
     assert sorted(data["frames"]) == ["0", "1", "3"]
 
 
@@ -80,6 +82,29 @@ def test_the_file_holds_all_explorers_and_predictions(tmp_path, monkeypatch):
     data = json.loads((tmp_path / recording.FILE).read_text())
     assert set(data["explorers"]) == {"recorded"}
     assert isinstance(data["predictions"], dict)
+    files = {file for file, _ in data["explorers"]["recorded"]["frames"].values()}
+    assert all((tmp_path / file).stat().st_size > 100 for file in files)
+
+
+def test_pictures_keep_to_the_budget_on_the_first_rung_that_does():
+    pictures = {}
+    record_explorer(explorer_of(Slider("a", 0, 4, 1, start=1)), pictures)
+    sizes = [sum(len(as_webp(png, *rung)) for png in pictures.values()) for rung in RUNGS]
+    assert sizes == sorted(sizes, reverse=True)
+    for budget, rung in ((sizes[0], 0), (sizes[0] - 1, 1), (sizes[2], 2), (1, -1)):
+        assert sum(map(len, pack(pictures, budget).values())) == sizes[rung]
+        assert pack(pictures, budget).keys() == pictures.keys()
+
+
+def test_a_recording_belongs_to_all_that_the_explorers_are_made_of(tmp_path):
+    lesson = Lesson(tmp_path, tmp_path / "01_a.ipynb")
+    (tmp_path / "explorers.py").write_text("one")
+    (tmp_path / "measured.json").write_text("7 s")
+    before = state_of(lesson)
+    (tmp_path / "measured.json").write_text("8 s")
+    assert state_of(lesson) == before
+    (tmp_path / "explorers.py").write_text("two")
+    assert state_of(lesson) != before
 
 
 @pytest.fixture(autouse=True)

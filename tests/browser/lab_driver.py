@@ -131,6 +131,20 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS, timeout=PATIENCE * 1000)
 
 
+def faults_of(page: Page, within: str, without: str = "none") -> list[str]:
+    """What axe-core calls critical or serious in a part of a page, but for what lies in another part."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    place = {"include": [[within]], "exclude": [[without]]}
+    found = page.evaluate("place => axe.run(place, {resultTypes: ['violations']})", place)
+    return [
+        f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in ("critical", "serious")
+        for node in fault["nodes"]
+    ]
+
+
 class Notebook:
     """One notebook open in JupyterLab."""
 
@@ -218,16 +232,8 @@ class Notebook:
         expect(where).not_to_have_attribute(attribute, before)
 
     def faults(self, within: str = ".jp-OutputArea-output") -> list[str]:
-        """What axe-core calls critical or serious in what the course draws: the outputs, and not JupyterLab itself."""
-        if not self.page.evaluate("() => 'axe' in window"):
-            self.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
-        found = self.page.evaluate("within => axe.run(within, {resultTypes: ['violations']})", within)
-        return [
-            f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
-            for fault in found["violations"]
-            if fault["impact"] in ("critical", "serious")
-            for node in fault["nodes"]
-        ]
+        """Those in what the course draws: the outputs, and not JupyterLab itself."""
+        return faults_of(self.page, within)
 
     def screenshot(self, path: Path, where: Locator | None = None) -> None:
         """A picture for people to look at, where SCREENSHOTS is set: no test reads it, and it takes a second."""

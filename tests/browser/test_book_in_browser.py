@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from lab_driver import faults_of
 
 from kd_lab.book.__main__ import build
 from kd_lab.classroom.lesson import find_lessons
@@ -64,9 +65,25 @@ def test_every_link_inside_leads_somewhere_and_every_picture_has_words(book):
     assert dead == []
 
 
+def test_pages_lead_from_the_reference_to_lessons_and_show_shapes(book):
+    page = (book / "reference" / "how.html").read_text(encoding="utf-8")
+    assert 'href="../lessons/03_which_kl.html"' in page
+    assert "Float" in page
+    assert "V_teacher" in page
+
+
+def test_no_page_shows_markup_that_was_not_read(book):
+    for file in (book / "lessons").glob("*.html"):
+        text = file.read_text(encoding="utf-8").partition('class="bd-article"')[2]
+        for mark in ("{py:obj}", "{{", "run this cell to move it", "Run this cell to answer"):
+            assert mark not in text, (file.name, mark)
+
+
 def test_a_lessons_pictures_are_at_most_three_megabytes(book):
-    (folder,) = (book / "_static" / "recordings").iterdir()
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= 3 * 2**20
+    folders = list((book / "_static" / "recordings").iterdir())
+    assert folders
+    for folder in folders:
+        assert sum(file.stat().st_size for file in folder.iterdir()) <= 3 * 2**20, folder
 
 
 @pytest.mark.parametrize("path", ["lessons/03_which_kl.html", "reference/how.html", "methods/gkd.html"])
@@ -87,6 +104,9 @@ def test_a_page_opens_on_laptop_and_phone_without_an_error_and_fetches_nothing_f
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (
+        faults_of(page, ".bd-article", without=".sig") == []
+    )  # where Sphinx breaks long signatures as lists without terms
     page.close()
 
 

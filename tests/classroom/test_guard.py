@@ -227,3 +227,11 @@ def test_a_candidate_finds_itself_under_its_own_name():
     with contained(countdown):
         assert countdown(3) == 0
     assert "countdown" not in globals()
+
+
+def test_where_a_process_has_no_threads_a_call_has_no_limit(monkeypatch):
+    monkeypatch.setattr(guard, "HAS_THREADS", False)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: raising(RuntimeError("can't start new thread")))
+    with time_limit(1e-9):
+        assert sum(range(1000)) == 499500
+    assert diagnose(SUM, total) is None

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save, save_file
 
 from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
-from kd_lab.models.saved import cache_folder, checksum, facts, sealed, write_file
+from kd_lab.models.files import cache_folder, write_file
+from kd_lab.models.saved import checksum, facts, sealed
 
 SHAPE = GPTConfig(vocab_size=5, context=4, layers=1, heads=1, width=8)
 

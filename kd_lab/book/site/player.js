@@ -1,5 +1,4 @@
-// Plays back what an explorer drew: <div class="playback"><script type="application/json">…</script></div>.
-// Settings are places in the recorded values, one for each control; a frame is [picture, sentence].
+// Plays back what an explorer drew. Settings are places in the recorded values; a frame is [picture, sentence].
 
 function nearest(frames, wanted, moved) {
   // The recorded settings that keep the control just moved and change the fewest others.
@@ -23,6 +22,7 @@ function element(name, attributes, ...children) {
 function play(box, number) {
   const data = JSON.parse(box.querySelector("script").textContent);
   const picture = element("img", { width: data.size[0], height: data.size[1], decoding: "sync" });
+  const frame = element("div", { class: "frame" }, picture);
   const sentence = element("p", { "aria-live": "polite" });
   const rows = data.controls.map((control, i) => row(control, i));
   let now = data.start;
@@ -67,10 +67,14 @@ function play(box, number) {
     button.addEventListener("click", () => show(places));
     return button;
   });
-  box.replaceChildren(...rows.map((one) => one.shown), element("div", {}, ...buttons), picture, sentence);
+  box.replaceChildren(...rows.map((one) => one.shown), element("div", {}, ...buttons), frame, sentence);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", `Explorer: ${data.name}`);
   show(now);
 }
 
-document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".playback").forEach(play));
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".playback").forEach(play);
+  for (const wide of document.querySelectorAll(".frame, .cell_output")) // what is cut off scrolls, also by keys
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+});

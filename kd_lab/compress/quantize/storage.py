@@ -17,7 +17,8 @@ from kd_lab.arguments import checked
 from kd_lab.compress.quantize.model import QuantizedModel, matrices
 from kd_lab.compress.quantize.rounding import QuantizedMatrix, Scheme
 from kd_lab.models import GPT, GPTConfig
-from kd_lab.models.saved import read_tensors, sealed, write_file
+from kd_lab.models.files import write_file
+from kd_lab.models.saved import read_tensors, sealed
 
 
 def pack(codes: UInt8[Tensor, " N"], bits: int) -> UInt8[Tensor, " M"]:

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import torch
 
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 
@@ -81,6 +80,8 @@ def token_by_token(student_logp, teacher_logp):
 
 
 def by_torch(student_logp, teacher_logp):
+    import torch
+
     log_q, log_p = torch.as_tensor(student_logp), torch.as_tensor(teacher_logp)
     return torch.where(log_p > -math.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1).numpy()
 
@@ -92,6 +93,8 @@ def by_weighted_average(x, cell, teacher_logp):
 
 
 def by_moments_in_a_loop(x, cell, teacher_logp):
+    import torch
+
     first = second = 0
     for place, log_p in zip(x.tolist(), teacher_logp.tolist(), strict=True):
         first += math.exp(log_p) * cell * place
@@ -100,6 +103,8 @@ def by_moments_in_a_loop(x, cell, teacher_logp):
 
 
 def by_autograd(student_logp, teacher_logp):
+    import torch
+
     logits = torch.tensor(student_logp, requires_grad=True)
     log_q = logits.log_softmax(-1)
     (log_q.exp() * (log_q - torch.as_tensor(teacher_logp))).sum().backward()
