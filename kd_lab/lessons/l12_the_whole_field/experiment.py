@@ -20,7 +20,7 @@ import torch
 from tqdm.auto import tqdm
 
 from kd_lab.classroom.long_runs import keep, resumed, write
-from kd_lab.lessons.l12_the_whole_field import arena, contexts, merging, pairs
+from kd_lab.lessons.l12_the_whole_field import arena, contexts, forms, merging, pairs
 from kd_lab.lessons.l12_the_whole_field.field import METHODS, OTHER_TOKENS, compose, key_of, legal_cells
 from kd_lab.lessons.l12_the_whole_field.stored import BEGINNER, OTHER, RESULTS, field_table
 from kd_lab.methods import Recipe
@@ -44,8 +44,11 @@ def field_run(key: str, seed: int) -> Run:
 
 def other_run(row: str, seed: int) -> Run:
     """One student whose teacher has other tokens."""
-    expert = pairs.letter_teacher(arena.world().context)
-    return _noted(arena.train(OTHER_TOKENS[row], seed, expert=expert), seed)
+    counted = arena.Counted(pairs.pair_teacher())
+    expert = pairs.LetterView(counted, arena.world().context)
+    outcome = arena.train(OTHER_TOKENS[row], seed, expert=expert)
+    outcome.cost.teacher = counted.read  # in pairs, as the teacher reads them
+    return _noted(outcome, seed)
 
 
 def untrained(seed: int) -> Run:
@@ -57,7 +60,7 @@ def untrained(seed: int) -> Run:
 
 def other_teacher(seed: int) -> Run:
     """The teacher of pairs under the same judges; it is the same for every seed."""
-    teacher = pairs.letter_teacher(arena.world().context)
+    teacher = pairs.LetterView(pairs.pair_teacher(), arena.world().context)
     outcome = arena.Outcome(teacher, arena.judges()(teacher), arena.Cost(0.0, 0, 0, 0), arena.shown(teacher))
     return _noted(outcome, seed)
 
@@ -99,10 +102,10 @@ def about() -> Run:
         },
         "pairs": {"steps": pairs.TEACHER_STEPS, "batch": pairs.TEACHER_BATCH},
         "moves": {
-            "moves": contexts.MOVES_EACH,
-            "base": contexts.BASE_ACCURACY,
-            "steps": contexts.STEPS,
-            "texts": contexts.TEXTS,
+            "moves": forms.MOVES_EACH,
+            "base": forms.BASE_ACCURACY,
+            "steps": forms.STEPS,
+            "texts": forms.TEXTS,
             "expert_steps": merging.EXPERT_STEPS,
         },
     }

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kd_lab.contracts import stream
-from kd_lab.lessons.l12_the_whole_field.contexts import (
+from kd_lab.lessons.l12_the_whole_field.contexts import timed
+from kd_lab.lessons.l12_the_whole_field.forms import (
     JUDGED,
     MOVES_EACH,
     STEPS,
@@ -23,7 +24,6 @@ from kd_lab.lessons.l12_the_whole_field.contexts import (
     base,
     learn,
     problems,
-    timed,
     world_of,
 )
 from kd_lab.methods import labels_only, on_policy

@@ -122,11 +122,6 @@ class PairNames:
         return surnames().vocabulary.decode(letters)
 
 
-def letter_teacher(context: int) -> LetterView:
-    """The teacher of pairs as one of letters."""
-    return LetterView(pair_teacher(), context)
-
-
 # ---- sorted probabilities --------------------------------------------------------------------------------------------
 
 
@@ -178,10 +173,9 @@ class OwnTokens:
             with torch.no_grad():
                 logits = pairs(paired(batch.inputs))
             at = torch.arange(batch.inputs.shape[1])
-            theirs = at if self.align == "index" else at // 2
-            compared = (theirs < logits.shape[1]) & (
-                (at % 2 == 0) if self.align == "letter" else torch.ones_like(at) > 0
-            )
+            by_letter = self.align == "letter"
+            theirs = at // 2 if by_letter else at
+            compared = at % 2 == 0 if by_letter else at < logits.shape[1]
             return (student(batch.inputs), compared), logits[:, theirs.clamp_max(logits.shape[1] - 1)]
 
         return Signal(read)

@@ -69,7 +69,7 @@ class Budget:
 
     steps: int = 60
     parameters: int = 30_000
-    teacher_positions: int = 40_000
+    teacher_positions: int = 80_000
 
 
 @dataclass(frozen=True)
@@ -204,15 +204,12 @@ def _number(name: str, value: Any) -> int | float:
 def _settings(method: Callable[..., Recipe], settings: Any) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f"settings is a {type(settings).__name__}; expected a table of keywords of {method.__name__}")
-    takes = {
-        name: _kinds(hint) for name, hint in get_type_hints(method).items() if name in signature(method).parameters
-    }
-    takes = {name: kinds for name, kinds in takes.items() if kinds}
+    hints = get_type_hints(method)
+    takes = {name: kinds for name in signature(method).parameters if (kinds := _kinds(hints[name]))}
     for name, value in settings.items():
         if name not in takes:
-            raise ValueError(
-                f"{method.__name__} has no setting {name!r:.40}; expected some of {', '.join(takes) or 'none'}"
-            )
+            known = ", ".join(takes) or "none"
+            raise ValueError(f"{method.__name__} has no setting {name!r:.40}; expected some of {known}")
         kinds = takes[name]
         fits = type(value) in kinds or (type(value) is int and float in kinds)
         if not fits or (isinstance(value, float) and not math.isfinite(value)):

@@ -10,9 +10,9 @@ with entries to try it on.
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,15 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import nn
 from tqdm.auto import tqdm
 
 from kd_lab.contracts import stream
 from kd_lab.lessons.l12_the_whole_field import arena
+from kd_lab.lessons.l12_the_whole_field.board import Score, board, board_table
 from kd_lab.lessons.l12_the_whole_field.field import legal_cells
 from kd_lab.lessons.l12_the_whole_field.submission import Budget, Entry, read
-from kd_lab.measure import mean_interval
 from kd_lab.methods import distill, labels_only
 from kd_lab.models import GPT
 from kd_lab.where import rollout
@@ -93,24 +92,6 @@ class HiddenJudges(arena.Judges):
 # ---- one entry -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Score:
-    """One training of an entry; `failed` says why there are no marks."""
-
-    name: str
-    seed: int
-    forward: float = float("nan")
-    reverse: float = float("nan")
-    seconds: float = 0.0
-    teacher_positions: int = 0
-    failed: str = ""
-
-    @property
-    def total(self) -> float:
-        """The mean of KL(P‖Q) and KL(Q‖P), in nats per name: what the board is ordered by."""
-        return (self.forward + self.reverse) / 2
-
-
 def play(entry: Entry, seed: int, budget: Budget, judge_seed: int = 0) -> Score:
     """Train an entry from one beginning and judge it. An entry that breaks the budget or diverges gets no marks."""
     start = beginner(entry.width, entry.layers, seed)
@@ -132,86 +113,6 @@ def play(entry: Entry, seed: int, budget: Budget, judge_seed: int = 0) -> Score:
     if not np.isfinite([forward, reverse]).all():
         return Score(entry.name, seed, failed="the student's distributions are not finite")
     return Score(entry.name, seed, forward, reverse, outcome.cost.seconds, outcome.cost.teacher)
-
-
-# ---- the board -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Place:
-    """A line of the board. Those who share a place cannot be told apart from the first of it."""
-
-    place: int
-    name: str
-    totals: Float[np.ndarray, " S"]
-    forward: float
-    reverse: float
-    teacher_positions: float
-    seconds: float
-
-
-def board(scores: Sequence[Score]) -> tuple[list[Place], dict[str, str]]:
-    """The places, and the entries without one with the reason.
-
-    Entries are ordered by their mean over seeds. A place is shared by all whose difference to its first entry, seed by
-    seed, has a 95 % interval that holds 0.
-    """
-    by_name: dict[str, list[Score]] = {}
-    for score in sorted(scores, key=lambda score: score.seed):
-        by_name.setdefault(score.name, []).append(score)
-    out = {name: found[0].failed for name, found in by_name.items()}
-    out = {name: next((one.failed for one in by_name[name] if one.failed), "") for name in out}
-    marked = {name: found for name, found in by_name.items() if not out[name]}
-    totals = {name: np.array([one.total for one in found]) for name, found in marked.items()}
-    places = []
-    for name, place in shared_places(totals).items():
-        found = marked[name]
-        mean = {kind: float(np.mean([getattr(one, kind) for one in found])) for kind in _MEANS}
-        places.append(Place(place, name, totals[name], **mean))
-    return places, {name: reason for name, reason in out.items() if reason}
-
-
-_MEANS = ("forward", "reverse", "teacher_positions", "seconds")
-
-
-def shared_places(totals: Mapping[str, Float[np.ndarray, " S"]]) -> dict[str, int]:
-    """Name → place, from the best mean on; entries that cannot be told apart from the first of a place share it.
-
-    >>> shared_places({"a": np.array([1.0, 2.0, 3.0]), "b": np.array([1.1, 1.9, 3.1]), "c": np.array([2.0, 3.1, 4.0])})
-    {'a': 1, 'b': 1, 'c': 3}
-    """
-    ordered = sorted(totals, key=lambda name: float(totals[name].mean()))
-    places: dict[str, int] = {}
-    first = None
-    for number, name in enumerate(ordered, 1):
-        if first is None or not _tied(totals[name], totals[first]):
-            first, place = name, number
-        places[name] = place
-    return places
-
-
-def _tied(one: Float[np.ndarray, " S"], other: Float[np.ndarray, " S"]) -> bool:
-    mean, half = mean_interval(one - other)
-    return abs(mean) <= half
-
-
-def board_table(places: Sequence[Place], out: Mapping[str, str], entries: Sequence[Entry]) -> str:
-    """The board in Markdown."""
-    methods = {entry.name: entry.method for entry in entries}
-    lines = [
-        "| place | name | method | score, nats per name | KL(P‖Q) | KL(Q‖P) | teacher's positions | seconds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    counts = [one.place for one in places]
-    for one in places:
-        mean, half = mean_interval(one.totals)
-        shared = "=" if counts.count(one.place) > 1 else ""
-        lines.append(
-            f"| {one.place}{shared} | {one.name} | {methods.get(one.name, '')} | {mean:.3f} ± {half:.3f} | "
-            f"{one.forward:.2f} | {one.reverse:.2f} | {one.teacher_positions:,.0f} | {one.seconds:.1f} |"
-        )
-    lines += [f"| – | {name} | {methods.get(name, '')} | {reason} | | | | |" for name, reason in out.items()]
-    return "\n".join(lines)
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -304,7 +205,7 @@ def main() -> None:
     entries, refused = entries_in(arguments.folder, budget)
     print("\n".join(refused))
     scores = play_all(entries, budget, arguments.seeds, arguments.judge_seed, arguments.workers)
-    print(board_table(*board(scores), entries))
+    print(board_table(*board(scores), {entry.name: entry.method for entry in entries}))
 
 
 if __name__ == "__main__":
