@@ -186,7 +186,7 @@ def train(
     student, guide = Counted(copy.deepcopy(start or beginner(seed))), Counted(expert or teacher())
     began = time.process_time()
     result = distill(
-        student, guide, world(), recipe, steps=steps, seed=seed, batch_size=BATCH,
+        student, guide, world(), recipe, steps=steps, seed=seed, batch_size=BATCH // sources(recipe),
         learning_rate=learning_rate, progress=False,
     )  # fmt: skip
     seconds = time.process_time() - began
@@ -195,6 +195,11 @@ def train(
     cost = Cost(round(seconds, 2), guide.read, student.read, student.trained)
     marks = (judge or judges())(student.inner)
     return Outcome(student.inner, marks, cost, shown(student.inner))
+
+
+def sources(recipe: Recipe) -> int:
+    """Batches that a recipe reads per step: where there are two, each has half of the texts."""
+    return len(set(map(repr, (term.where for term in recipe.terms))))
 
 
 def shown(student: nn.Module) -> list[str]:

@@ -138,9 +138,9 @@ def learn(
 
 def answers(model: nn.Module, form: str, held_out: list[str] | None = None, seed: int = 1) -> list[str]:
     """What a model writes for held-out problems in this form, without instruction and hint: "4t9=21"."""
-    some = held_out or problems()[0]
-    prompts = world_of(form, some, some).held_out.prompts(SYMBOLS.pad)[0]
-    tokens = rollout(model, world_of(form, some, some), prompts, torch.Generator().manual_seed(seed)).tokens
+    place = world_of(form, ["0" * (MOVES_EACH + 1)], held_out)
+    prompts = place.held_out.prompts(SYMBOLS.pad)[0]
+    tokens = rollout(model, place, prompts, torch.Generator().manual_seed(seed)).tokens
     problem = prompts.shape[1] - MOVES_EACH - 2  # the column of its first digit
     return SYMBOLS.decode(tokens[:, problem:])
 

@@ -23,7 +23,7 @@ from kd_lab.worlds import Batch, World, surnames
 
 LETTERS = 27  # the mark and 26 letters
 PAIRS = LETTERS**2
-TEACHER_STEPS, TEACHER_BATCH = 900, 128
+TEACHER_STEPS, TEACHER_BATCH = 700, 64
 
 
 # ---- pairs of letters ------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class OwnTokens:
     def __str__(self) -> str:
         return f"logits of other tokens, by {self.align}"
 
-    def bind(self, student: nn.Module, teacher: LetterView, seed: int) -> Signal:
+    def bind(self, student: nn.Module, teacher: nn.Module, seed: int) -> Signal:
         """A reader of (student's logits, which positions are compared) and the teacher's logits there, [B, T, 729]."""
         pairs = getattr(teacher, "pairs", None)
         if pairs is None:
