@@ -24,7 +24,7 @@ from kd_lab.worlds import Batch, World, surnames
 
 GIVEN = 3  # ids of a prompt: the mark that begins a name, and two letters
 NAMES = 200  # training names
-LABEL_STEPS, STEPS, BATCH, LEARNING_RATE = 60, 120, 32, 3e-3
+LABEL_STEPS, STEPS, BATCH, LEARNING_RATE = 60, 80, 32, 3e-3
 JUDGED = 512  # held-out prompts, and as many texts for each judge
 SHOWN = 8  # texts that are kept of a run
 

@@ -44,7 +44,6 @@ HOWS: tuple[str, ...] = (
     "forward KL",
     "skew KL",
     "JSD",
-    "skew reverse KL",
     "reverse KL",
     "adaptive KL",
     "squared error",
@@ -57,7 +56,6 @@ WHERES: Mapping[str, Where] = {
     "half the student's, λ = ½": Mixture(0.5),
     "the student's, λ = 1": StudentRollouts(),
     "teacher's samples": TeacherRollouts(),
-    "teacher's beam": TeacherRollouts(decode="beam"),
 }
 
 
@@ -67,7 +65,7 @@ def how_of(word: str, temperature: float) -> How:
     Raises:
         ValueError: there is no such word.
     """
-    betas = {"forward KL": 0.5, "skew KL": 0.1, "JSD": 0.5, "skew reverse KL": 0.9, "reverse KL": 0.5}
+    betas = {"forward KL": 0.5, "skew KL": 0.1, "JSD": 0.5, "reverse KL": 0.5}
     if word in betas:
         return Divergence(word.lower().replace(" ", "_"), beta=betas[word], temperature=temperature)
     others = {

@@ -32,7 +32,7 @@ from kd_lab.worlds import Batch, World
 from kd_lab.worlds.moves import ADDITIONS, FACTORS, SYMBOLS
 
 DOMAINS = ("additions", "multiplications")
-EXPERT_STEPS = 200
+EXPERT_STEPS = 150
 TRAINED = 1_000  # problems of each domain
 FACTOR_IDS = torch.tensor([SYMBOLS.symbols.index(move) for move in FACTORS])
 

@@ -66,8 +66,13 @@ def part_of(row: str | Recipe) -> str:
 
 def marks(row: str | Recipe, judge: str) -> Float[np.ndarray, " S"]:
     """One number per seed: "forward" and "reverse" in nats per name, "held_out" in bits per character."""
+    return marks_of(part_of(row), judge)
+
+
+def marks_of(part: str, judge: str) -> Float[np.ndarray, " S"]:
+    """As `marks`, of a part by its own name."""
     column = about()["judges"].index(judge)
-    return np.array([run["marks"][column] for run in runs(part_of(row))])
+    return np.array([run["marks"][column] for run in runs(part)])
 
 
 def cost(row: str | Recipe, kind: str) -> Float[np.ndarray, " S"]:
