@@ -10,7 +10,7 @@ stored runs instead.
 import argparse
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from kd_lab.classroom.long_runs import keep, resumed, write
 from kd_lab.lessons.l12_the_whole_field import arena, contexts, forms, merging, pairs
 from kd_lab.lessons.l12_the_whole_field.field import METHODS, OTHER_TOKENS, compose, key_of, legal_cells
 from kd_lab.lessons.l12_the_whole_field.stored import BEGINNER, OTHER, RESULTS, field_table
+from kd_lab.lessons.l12_the_whole_field.submission import Budget
+from kd_lab.lessons.l12_the_whole_field.tournament import ENTRIES, entries_in, play
 from kd_lab.methods import Recipe
 
 SEEDS = tuple(range(5))
@@ -70,6 +72,13 @@ def other_teacher(seed: int) -> Run:
     return _noted(outcome, seed)
 
 
+def tournament_run(seed: int) -> Run:
+    """The entries of the lesson's small tournament from one beginning."""
+    entries, _ = entries_in(ENTRIES, Budget())
+    scores = [play(entry, seed, Budget()) for entry in entries]
+    return {"scores": [asdict(score) for score in scores]}
+
+
 def _noted(outcome: arena.Outcome, seed: int) -> Run:
     marks = [round(mark, 4) for mark in outcome.marks]
     return {"marks": marks, "cost": list(astuple(outcome.cost)), "samples": [] if seed else outcome.samples}
@@ -86,6 +95,7 @@ def parts() -> dict[str, Callable[[int], Run]]:
         "instruction": contexts.instruction_run,
         "solution": contexts.solution_run,
         "merging": merging.merging_run,
+        "tournament": tournament_run,
     }
 
 
@@ -120,9 +130,8 @@ def missing(finished: list[Run]) -> Iterator[tuple[str, int]]:
     """The runs that are not made yet: first those of the tables, then the other cells; always seed by seed."""
     done = {(run["part"], run["seed"]) for run in finished}
     cells = [part for part in parts() if part in recipes() and part not in named()]
-    softened = [part for part in cells if "τ = 2" in part]
     shown = [part for part in parts() if part not in cells]
-    for group in (shown, [part for part in cells if part not in softened], softened):
+    for group in (shown, cells):
         yield from ((part, seed) for seed in SEEDS for part in group if (part, seed) not in done)
 
 

@@ -1,7 +1,7 @@
 """The whole field: every legal choice on the three knobs, and the methods that have a name.
 
-A choice is composed of three words, one per knob; τ belongs to WHAT, since it softens the signal, and λ to WHERE. The
-library says which choices are legal: `compose` lets its ValueError pass.
+A choice is composed of three words, one per knob; τ stands with HOW, and λ with WHERE. The library says which choices
+are legal: `compose` lets its ValueError pass.
 """
 
 from collections.abc import Mapping
@@ -29,27 +29,27 @@ from kd_lab.methods.dialects import distillm, distillm_2, nemo_rl
 from kd_lab.what import Features, Logits, Paths, Relations, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 
-WHATS: Mapping[str, tuple[What, float]] = {
-    "tokens": (Sequences(), 1.0),
-    "logits": (Logits(), 1.0),
-    "logits, τ = 2": (Logits(), 2.0),
-    "features": (Features(), 1.0),
-    "relations": (Relations(), 1.0),
-    "whole texts": (Paths(), 1.0),
+WHATS: Mapping[str, What] = {
+    "tokens": Sequences(),
+    "logits": Logits(),
+    "features": Features(),
+    "relations": Relations(),
+    "whole texts": Paths(),
 }
-"""Word → the signal, and the temperature that softens it."""
 
-HOWS: tuple[str, ...] = (
-    "likelihood",
-    "forward KL",
-    "skew KL",
-    "JSD",
-    "reverse KL",
-    "adaptive KL",
-    "squared error",
-    "relational Huber",
-    "policy gradient",
-)
+HOWS: Mapping[str, How] = {
+    "likelihood": NegativeLogLikelihood(),
+    "forward KL": Divergence("forward_kl"),
+    "forward KL, τ = 2": Divergence("forward_kl", temperature=2.0),
+    "skew KL": Divergence("skew_kl", beta=0.1),
+    "JSD": Divergence("jsd"),
+    "reverse KL": Divergence("reverse_kl"),
+    "reverse KL, τ = 2": Divergence("reverse_kl", temperature=2.0),
+    "adaptive KL": AdaptiveKL(),
+    "squared error": SquaredError(),
+    "relational Huber": RelationalHuber(),
+    "policy gradient": PolicyGradient(),
+}
 
 WHERES: Mapping[str, Where] = {
     "fixed set, λ = 0": Corpus(),
@@ -57,27 +57,6 @@ WHERES: Mapping[str, Where] = {
     "the student's, λ = 1": StudentRollouts(),
     "teacher's samples": TeacherRollouts(),
 }
-
-
-def how_of(word: str, temperature: float) -> How:
-    """One of HOWS as the library has it.
-
-    Raises:
-        ValueError: there is no such word.
-    """
-    betas = {"forward KL": 0.5, "skew KL": 0.1, "JSD": 0.5, "reverse KL": 0.5}
-    if word in betas:
-        return Divergence(word.lower().replace(" ", "_"), beta=betas[word], temperature=temperature)
-    others = {
-        "likelihood": NegativeLogLikelihood(),
-        "adaptive KL": AdaptiveKL(temperature=temperature),
-        "squared error": SquaredError(),
-        "relational Huber": RelationalHuber(),
-        "policy gradient": PolicyGradient(length_norm=True),
-    }
-    if word not in others:
-        raise ValueError(f"how is {word!r}; expected one of {', '.join(map(repr, HOWS))}")
-    return others[word]
 
 
 def compose(what: str, how: str, where: str) -> Recipe:
@@ -92,8 +71,7 @@ def compose(what: str, how: str, where: str) -> Recipe:
     Traceback (most recent call last):
     ValueError: WHAT = sequences gives tokens and HOW = reverse KL compares ...
     """
-    signal, temperature = WHATS[what]
-    return Recipe("composed", signal, how_of(how, temperature), WHERES[where])
+    return Recipe("composed", WHATS[what], HOWS[how], WHERES[where])
 
 
 @cache

@@ -43,6 +43,11 @@ def paired(tokens: Int[Tensor, "B L"]) -> Int[Tensor, "B P"]:
     return torch.cat([tokens[:, :1], letters[:, 0::2] * LETTERS + letters[:, 1::2]], 1)
 
 
+def whole_pairs(tokens: Int[Tensor, "B L"]) -> Int[Tensor, "B P"]:
+    """As `paired`, without a last pair of which only the first letter is there."""
+    return paired(tokens)[:, : 1 + (tokens.shape[1] - 1) // 2]
+
+
 def letters_of_pairs(pair_logp: Float[Tensor, "*N 729"], first: Int[Tensor, "*N"] | None = None) -> Tensor:
     """Log-probabilities of one letter from those of pairs: of the first, or of the second after `first`, [..., 27]."""
     table = pair_logp.unflatten(-1, (LETTERS, LETTERS))
@@ -84,7 +89,7 @@ class LetterView(nn.Module):
             cache.length += new
             tokens = cache.letters[:, : cache.length]
         count = tokens.shape[1]
-        pair_logp = self.pairs(paired(tokens)[:, : 1 + (count - 1) // 2]).log_softmax(-1)
+        pair_logp = self.pairs(whole_pairs(tokens)).log_softmax(-1)
         at = torch.arange(count)
         seen = pair_logp[:, at // 2]  # after the whole pairs before each position
         letters = torch.where((at % 2 == 0)[:, None], letters_of_pairs(seen), letters_of_pairs(seen, tokens))
@@ -171,7 +176,7 @@ class OwnTokens:
 
         def read(batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
             with torch.no_grad():
-                logits = pairs(paired(batch.inputs))
+                logits = pairs(whole_pairs(batch.inputs))
             at = torch.arange(batch.inputs.shape[1])
             by_letter = self.align == "letter"
             theirs = at // 2 if by_letter else at

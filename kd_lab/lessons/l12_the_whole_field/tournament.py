@@ -34,6 +34,9 @@ from kd_lab.where import rollout
 from kd_lab.worlds import Batch
 
 SEEDS = 5
+ENTRIES = Path(__file__).with_name("entries")
+"""Four entries to begin with, and a fifth that is refused."""
+
 FIRST_PROMPT = arena.JUDGED  # the prompts before are those of the lesson's judges, which everybody has seen
 JUDGED = 512
 

@@ -1,5 +1,6 @@
 """Every choice is either legal, and then it is a recipe of the library, or refused in the library's own words."""
 
+import re
 from itertools import product
 
 import pytest
@@ -11,7 +12,6 @@ from kd_lab.lessons.l12_the_whole_field.field import (
     WHATS,
     WHERES,
     compose,
-    how_of,
     key_of,
     legal_cells,
     refusal,
@@ -25,10 +25,9 @@ def test_cells_are_legal_or_refused_with_a_reason():
         assert (reason is None) == (cell in legal_cells())
         if reason:
             assert "expected" in reason or "take" in reason, reason
-            with pytest.raises(ValueError) as caught:
+            with pytest.raises(ValueError, match=re.escape(reason)):
                 compose(*cell)
-            assert str(caught.value) == reason
-    assert len(legal_cells()) == 2 * 5 * 4 + 2 + 2 + 2 + 1
+    assert len(legal_cells()) == 7 * 4 + 2 + 2 + 2 + 1
 
 
 def test_every_word_is_of_use():
@@ -56,8 +55,3 @@ def test_two_recipes_that_differ_have_two_keys():
     for recipe in recipes:
         assert keys.setdefault(key_of(recipe), recipe.terms) == recipe.terms
     assert key_of(minillm(length_norm=False)) != key_of(minillm())
-
-
-def test_a_strange_word_is_refused():
-    with pytest.raises(ValueError, match="how is 'magic'"):
-        how_of("magic", 1.0)

@@ -18,13 +18,14 @@ from kd_lab.lessons.l12_the_whole_field.pairs import (
     paired,
     sorted_gap,
     uld,
+    whole_pairs,
 )
 from kd_lab.methods import distill, word_level
 from kd_lab.models import GPT, GPTConfig, generate
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, surnames
 
-PAIR_MODEL = GPT(GPTConfig(PAIRS, 9, layers=1, heads=2, width=8), seed=0)
+PAIR_MODEL = GPT(GPTConfig(PAIRS, 7, layers=1, heads=2, width=8), seed=0)
 VIEW = LetterView(PAIR_MODEL, 14)
 
 
@@ -92,7 +93,7 @@ def test_what_is_compared_with_what(align, compared):
     batch = Batch.from_tokens(tokens, end=0)
     (logits, where), theirs = OwnTokens(align).bind(student, VIEW, 0).read(batch)
     assert where.nonzero()[:, 0].tolist() == compared
-    own = PAIR_MODEL(paired(batch.inputs))
+    own = PAIR_MODEL(whole_pairs(batch.inputs))
     for place in compared:
         torch.testing.assert_close(theirs[0, place], own[0, place if align == "index" else place // 2])
     value = SortedProbabilities()((logits, where), theirs, batch)

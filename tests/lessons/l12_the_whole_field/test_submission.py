@@ -1,6 +1,7 @@
 """Submissions are read, never run: legal ones become entries, all others a sentence that says what is wrong."""
 
 import json
+import re
 
 import pytest
 
@@ -66,9 +67,8 @@ BAD = {
 
 @pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
 def test_hostile_settings_get_a_sentence(change, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         checked_entry({**GOOD, **({"settings": {}} if "method" in change else {}), **change}, Budget())
-    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -89,10 +89,9 @@ def test_hostile_settings_get_a_sentence(change, message):
     ],
 )
 def test_hostile_files_get_a_sentence(tmp_path, text, name, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         read(file(tmp_path, text, name))
     assert str(caught.value).startswith(f"{name}: ")
-    assert message in str(caught.value)
 
 
 def test_folders_and_links_are_no_submissions(tmp_path):

@@ -69,7 +69,7 @@ def test_the_budget_is_kept():
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match="holds no .json and no .toml"):
+    with pytest.raises(ValueError, match=r"holds no \.json and no \.toml"):
         entries_in(tmp_path, SMALL)
 
 

@@ -1,0 +1,49 @@
+"""What the stored runs answer to the lesson's predictions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from kd_lab.lessons.l12_the_whole_field import stored
+from kd_lab.lessons.l12_the_whole_field.field import METHODS
+from kd_lab.lessons.l12_the_whole_field.questions import PREDICTIONS
+
+Marks = Float[np.ndarray, " S"]
+
+
+def field(judge: str) -> dict[str, Marks]:
+    """Named method → its marks under "forward" or "reverse", one per seed."""
+    return {name: stored.marks(name, judge) for name in METHODS}
+
+
+def nearest(found: Mapping[str, Marks]) -> str:
+    """The name with the lowest mean."""
+    return min(found, key=lambda name: float(found[name].mean()))
+
+
+def ahead(found: Mapping[str, Marks], winner: str) -> Marks:
+    """By how much the nearest of all others is farther away, seed by seed; negative where it is nearer."""
+    others = {name: marks for name, marks in found.items() if name != winner}
+    return others[nearest(others)] - found[winner]
+
+
+def best_of_both() -> str:
+    """The right answer to 12.a."""
+    gkd, own, none = PREDICTIONS["12.a"].options
+    names = {nearest(field(judge)) for judge in ("forward", "reverse")}
+    return {("GKD",): gkd, ("on-policy",): own}.get(tuple(names), none)
+
+
+def merged_best(expert: Marks, average: Marks, routed: Marks) -> str:
+    """The right answer to 12.b: whoever solves most."""
+    means = [float(marks.mean()) for marks in (expert, average, routed)]
+    return PREDICTIONS["12.b"].options[int(np.argmax(means))]
+
+
+def after_a_wrong_hint(other: Marks, before: Marks) -> str:
+    """The right answer to 12.c."""
+    same, more, guessing = PREDICTIONS["12.c"].options
+    if other.mean() < 0.2:
+        return guessing
+    return more if (other - before).mean() > 0.05 else same
