@@ -40,8 +40,8 @@ class CountingTeacher(torch.nn.Module):
         self.table = torch.nn.Parameter(torch.randn(vocab_size, vocab_size, generator=generator))
 
     def forward(self, tokens):
-        seen = self.table[tokens].cumsum(1)
-        return torch.sin(seen * torch.arange(1, tokens.shape[1] + 1)[:, None])
+        place = torch.arange(1, tokens.shape[1] + 1)[:, None]
+        return torch.sin((self.table[tokens] * place).cumsum(1))
 
 
 def hinted(batch, length, hint, vocab_size, seed):
@@ -150,7 +150,7 @@ def boards(entries, seeds, seed):
     generator = np.random.default_rng(seed)
     beginnings = generator.normal(0, 1.0, seeds)
     strength = np.linspace(0, 0.6, entries)[generator.permutation(entries), None]
-    return (5 + strength + beginnings + generator.normal(0, 0.12, (entries, seeds)),)
+    return (5 + strength + beginnings + generator.normal(0, 0.16, (entries, seeds)),)
 
 
 EXERCISES = {
@@ -185,7 +185,8 @@ EXERCISES = {
             ),
             Mistake(
                 "no hint",
-                "The teacher has not read the hint: it answers as the student would, and there is nothing to learn.",
+                "The teacher has not read the hint at these positions: it answers as the student would, and there is "
+                "nothing to learn. (A causal model reads none of a hint that stands behind the text.)",
                 lambda teacher, tokens, hint: _read(teacher, tokens),
             ),
             Mistake(
@@ -193,11 +194,6 @@ EXERCISES = {
                 "The hint stands before the mark here. A text begins with its mark: the teacher has never seen one "
                 "that does not.",
                 lambda teacher, tokens, hint: _read(teacher, hint, tokens)[:, hint.shape[1] :],
-            ),
-            Mistake(
-                "hint at the end",
-                "The hint stands behind the text. A causal model has then read none of it at the positions before.",
-                lambda teacher, tokens, hint: _read(teacher, tokens, hint)[:, : tokens.shape[1]],
             ),
             Mistake(
                 "another's hint",
@@ -279,9 +275,9 @@ EXERCISES = {
         ),
         cases=(
             Case("two entries from three beginnings, one of them hard for both", one_beginning_is_harder),
-            Case("seven entries, five beginnings", lambda: boards(7, 5, 0)),
-            Case("five entries, four beginnings", lambda: boards(5, 4, 1)),
-            Case("eleven entries, six beginnings", lambda: boards(11, 6, 2)),
+            Case("seven entries, five beginnings", lambda: boards(7, 5, 24)),
+            Case("five entries, four beginnings", lambda: boards(5, 4, 24)),
+            Case("eleven entries, six beginnings", lambda: boards(11, 6, 0)),
         ),
         unusual=(by_formula, by_lower_ends),
         mistakes=(

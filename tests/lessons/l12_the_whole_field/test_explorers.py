@@ -1,5 +1,7 @@
 """The explorers and figures of lesson 12 show what they are given."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def test_orders_go_from_one_end_to_the_other_by_neighbours():
     found = orders(5)
     assert len(found) == 11
     assert (found[0], found[-1]) == ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0])
-    for one, other in zip(found, found[1:]):
+    for one, other in pairwise(found):
         assert sum(a != b for a, b in zip(one, other, strict=True)) == 2
     reversed_kl = gaps(HALVES, HALVES[::-1])
     assert reversed_kl[0] == 0

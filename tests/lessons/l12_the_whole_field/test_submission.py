@@ -52,7 +52,7 @@ BAD = {
     "a setting that holds an object": ({"settings": {"otherwise": "Corpus()"}}, "gkd has no setting 'otherwise'"),
     "text for a number": ({"settings": {"beta": "0.5"}}, "setting beta is '0.5'; expected a float"),
     "true for a number": ({"settings": {"beta": True}}, "setting beta is True"),
-    "out of range": ({"settings": {"beta": 2.0}}, "gkd refuses these settings: beta is 2"),
+    "out of range": ({"settings": {"beta": 2.0}}, "gkd refuses these settings: beta of jsd is 2.0"),
     "a million texts": (
         {"method": "sequence_level", "settings": {"size": 10**9}},
         "setting size is 1,000,000,000; expected at most 4,096",
