@@ -28,21 +28,21 @@ def field_explorer(name: str = "the field") -> Explorer:
         set_judges(left)
         left.set_title("all stored students, this one large")
         right.set_axis_off()
-        words = right.text(0, 0.98, "", va="top", fontsize=10.5, linespacing=1.5, transform=right.transAxes)
+        words = right.text(0, 0.98, "", va="top", fontsize=10, linespacing=1.5, transform=right.transAxes)
         return SimpleNamespace(here=here, words=words)
 
     def update(artists: SimpleNamespace, what: str, how: str, where: str) -> str:
         reason = refusal(what, how, where)
         artists.here.set_visible(reason is None)
         if reason is not None:
-            artists.words.set_text("ValueError\n\n" + textwrap.fill(reason, 44))
+            artists.words.set_text("ValueError\n\n" + textwrap.fill(reason, 38))
             return f"Refused. {reason}."
         recipe = compose(what, how, where)
         key = key_of(recipe)
         spot = {judge: stored.marks_of(key, judge).mean() for judge in JUDGED}
         artists.here.set_data([spot["forward"]], [spot["reverse"]])
         places = [f"{int((means[judge] < spot[judge] - 1e-9).sum()) + 1} under {JUDGED[judge]}" for judge in JUDGED]
-        written = textwrap.fill("   ".join(stored.samples(recipe)), 44)
+        written = textwrap.fill("   ".join(stored.samples(recipe)), 40)
         artists.words.set_text(f"It writes, after the dot:\n\n{written}")
         values = " and ".join(f"{JUDGED[judge]} = {stored.plus_minus(stored.marks_of(key, judge))}" for judge in JUDGED)
         return f"{recipe.terms[0]}: {values} nats per name; of {len(keys)} stored students place {', '.join(places)}."

@@ -1,0 +1,67 @@
+"""Lesson 12, the whole field: what the lesson measured, held against what it says."""
+
+import pytest
+
+
+@pytest.fixture
+def found(claims):
+    return claims("12")
+
+
+def one(claims, words):
+    """The claim of a group whose sentence holds these words."""
+    (match,) = [claim for claim in claims if words in claim.sentence]
+    return match
+
+
+@pytest.mark.claim("C12a")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "word level, forward KL on fixed texts, is ahead",
+        "What wins under one judge pays",
+        "Mode texts cost coverage",
+        "Logits say more than samples",
+        "In the worse of its two judgements",
+        "It is the temperature",
+    ],
+)
+def test_each_judge_has_a_favourite(found, words):
+    assert one(found["C12a"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12b")
+@pytest.mark.parametrize(
+    "words", ["Context distillation works", "It is the instruction", "within five percentage points"]
+)
+def test_an_instruction_moves_into_the_weights(found, words):
+    assert one(found["C12b"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12c")
+@pytest.mark.parametrize(
+    "words", ["teaches its own weights", "another problem's solution", "Plain labels", "moves the model less"]
+)
+def test_a_teacher_with_the_solution_in_view(found, words):
+    assert one(found["C12c"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12d")
+@pytest.mark.parametrize(
+    "words", ["two routed experts", "Averaging the weights", "no lead over the experts", "Nor has it"]
+)
+def test_two_experts_become_one_student(found, words):
+    assert one(found["C12d"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12e")
+@pytest.mark.parametrize(
+    "words", ["has them all on wrong tokens", "Exact letter probabilities", "plain text", "by index", "by letter"]
+)
+def test_other_tokens(found, words):
+    assert one(found["C12e"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12f")
+def test_the_board_tells_first_and_last_apart(found):
+    assert one(found["C12f"], "told apart").verdict == "holds"
