@@ -142,7 +142,7 @@ class Counted(nn.Module):
 
 @dataclass
 class Cost:
-    """What a run has used: processor seconds, and positions that went through the models."""
+    """The bill of a run: processor seconds, and positions that went through the models."""
 
     seconds: float
     teacher: int  # read or written by the teacher

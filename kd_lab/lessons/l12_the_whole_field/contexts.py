@@ -71,7 +71,7 @@ class InContext:
         return f"logits, teacher reads {self.reads}"
 
     def shown(self, inputs: Int[Tensor, "B T"]) -> Int[Tensor, "B U"]:
-        """What the teacher reads where the student reads `inputs`."""
+        """The ids that the teacher reads where the student reads `inputs`."""
         mark, rest = inputs[:, :1], inputs[:, 1:]
         if self.reads == "nothing":
             return inputs

@@ -1,4 +1,4 @@
-"""What the stored runs answer to the lesson's predictions."""
+"""The answers of the stored runs to the lesson's predictions."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ def best_of_both() -> str:
 
 
 def merged_best(expert: Marks, average: Marks, routed: Marks) -> str:
-    """The right answer to 12.b: whoever solves most."""
+    """The right answer to 12.b: the one that solves most."""
     means = [float(marks.mean()) for marks in (expert, average, routed)]
     return PREDICTIONS["12.b"].options[int(np.argmax(means))]
 

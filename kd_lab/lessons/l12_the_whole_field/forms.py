@@ -5,7 +5,7 @@
     21s4t9=21        the solution stands before it: it is copied
 
 The second form is the first with another instruction, the third the second with a hint. So one set of weights can teach
-itself: whoever reads the better instruction, or the hint, is the teacher.
+itself: as a teacher it reads the better instruction, or the hint, and as a student it does not.
 """
 
 from functools import cache
@@ -137,7 +137,7 @@ def learn(
 
 
 def answers(model: nn.Module, form: str, held_out: list[str] | None = None, seed: int = 1) -> list[str]:
-    """What a model writes for held-out problems in this form, without instruction and hint: "4t9=21"."""
+    """A model's texts for held-out problems in this form, without instruction and hint: "4t9=21"."""
     place = world_of(form, ["0" * (MOVES_EACH + 1)], held_out)
     prompts = place.held_out.prompts(SYMBOLS.pad)[0]
     tokens = rollout(model, place, prompts, torch.Generator().manual_seed(seed)).tokens

@@ -173,7 +173,7 @@ field.filmstrip(["on-policy", "GKD", "refused: own tokens", "refused: two kinds"
 # | `s47t9=` | `132` | in *steps* |
 # | `132s47t9=` | `132` | in steps, with the solution before it |
 #
-# The base is stopped as soon as it solves 40 % in steps. Whoever reads more can teach whoever reads less, with the same weights.
+# The base is stopped as soon as it solves 40 % in steps. The same weights can be both sides: a teacher that reads more, and a student that reads less.
 #
 # ### Exercise 12.1 · A teacher that reads more (●●○, 8 minutes)
 #

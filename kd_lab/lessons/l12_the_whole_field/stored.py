@@ -81,7 +81,7 @@ def cost(row: str | Recipe, kind: str) -> Float[np.ndarray, " S"]:
 
 
 def samples(row: str | Recipe) -> list[str]:
-    """What the first seed's student writes."""
+    """Texts of the first seed's student."""
     return runs(part_of(row))[0]["samples"]
 
 

@@ -1,4 +1,4 @@
-"""A submission to the tournament: a file that names a method and its settings, and holds no code.
+"""A submission to the tournament: a file with the name of a method and with settings, and without code.
 
     name = "half and half"
     method = "gkd"
@@ -65,7 +65,7 @@ SIMPLE = (bool, int, float, str)
 
 @dataclass(frozen=True)
 class Budget:
-    """What an entry may spend. The teacher's positions are counted while it trains."""
+    """The most that an entry may spend. The teacher's positions are counted while it trains."""
 
     steps: int = 60
     parameters: int = 30_000
