@@ -207,8 +207,8 @@ def privileged_logits(teacher, tokens, hint):
 # solution
 
 # %% [markdown]
-# In the library this is a WHAT, `InContext`, and nothing else changes: HOW is reverse KL, WHERE is the student's own texts.
-# Your function gives what it gives:
+# As a WHAT these are fifteen lines, `InContext`, and the library trains with it as with any other: HOW is reverse KL, WHERE is the student's own texts.
+# Your function gives the same logits:
 
 # %%
 from kd_lab.lessons.l12_the_whole_field.contexts import InContext, solutions
