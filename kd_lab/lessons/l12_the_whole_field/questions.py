@@ -11,7 +11,7 @@ PREDICTIONS = {
             "on-policy reverse KL",
             "none: each judge has a favourite of its own",
         ),
-        because="Under KL(P‖Q) it is {forward}, under KL(Q‖P) it is {reverse}.",
+        because="First under KL(P‖Q): {forward}. First under KL(Q‖P), not to be told apart: {reverse}.",
     ),
     "12.b": Prediction(
         "Some sums add *and* multiply, which neither expert has practised. Which of these solves most of them?",

@@ -19,6 +19,7 @@ def one(claims, words):
     "words",
     [
         "word level, forward KL on fixed texts, is ahead",
+        "Under KL(Q‖P) it is far behind",
         "What wins under one judge pays",
         "Mode texts cost coverage",
         "Logits say more than samples",

@@ -9,6 +9,7 @@ from kd_lab.lessons.l12_the_whole_field.questions import PREDICTIONS
 def test_the_nearest_and_by_how_much():
     found = {"a": np.array([1.0, 2.0]), "b": np.array([2.0, 2.5]), "c": np.array([3.0, 9.0])}
     assert findings.nearest(found) == "a"
+    assert findings.first_place(found)[0] == "a"
     assert findings.ahead(found, "a").tolist() == [1.0, 0.5]
     assert findings.ahead(found, "b").tolist() == [-1.0, -0.5]
 
