@@ -52,8 +52,7 @@ def board(scores: Sequence[Score]) -> tuple[list[Place], dict[str, str]]:
     by_name: dict[str, list[Score]] = {}
     for score in sorted(scores, key=lambda score: score.seed):
         by_name.setdefault(score.name, []).append(score)
-    out = {name: found[0].failed for name, found in by_name.items()}
-    out = {name: next((one.failed for one in by_name[name] if one.failed), "") for name in out}
+    out = {name: next((one.failed for one in found if one.failed), "") for name, found in by_name.items()}
     marked = {name: found for name, found in by_name.items() if not out[name]}
     totals = {name: np.array([one.total for one in found]) for name, found in marked.items()}
     places = []
@@ -102,5 +101,6 @@ def board_table(places: Sequence[Place], out: Mapping[str, str], methods: Mappin
             f"| {one.place}{shared} | {one.name} | {methods.get(one.name, '')} | {mean:.3f} ± {half:.3f} | "
             f"{one.forward:.2f} | {one.reverse:.2f} | {one.teacher_positions:,.0f} | {one.seconds:.1f} |"
         )
-    lines += [f"| – | {name} | {methods.get(name, '')} | {reason} | | | | |" for name, reason in out.items()]
+    for name, reason in out.items():
+        lines.append(f"| – | {name} | {methods.get(name, '')} | {reason.replace('|', '/')} | | | | |")
     return "\n".join(lines)
