@@ -33,7 +33,7 @@ def test_each_judge_has_a_favourite(found, words):
 
 @pytest.mark.claim("C12b")
 @pytest.mark.parametrize(
-    "words", ["Context distillation works", "It is the instruction", "within five percentage points"]
+    "words", ["Context distillation works", "It is the instruction", "within ten percentage points"]
 )
 def test_an_instruction_moves_into_the_weights(found, words):
     assert one(found["C12b"], words).verdict == "holds"
@@ -41,15 +41,21 @@ def test_an_instruction_moves_into_the_weights(found, words):
 
 @pytest.mark.claim("C12c")
 @pytest.mark.parametrize(
-    "words", ["teaches its own weights", "another problem's solution", "Plain labels", "moves the model less"]
+    ("words", "verdict"),
+    [
+        ("teaches its own weights", "holds"),
+        ("another problem's solution", "holds"),
+        ("Plain labels", "holds"),
+        ("moves the model less", "open"),
+    ],
 )
-def test_a_teacher_with_the_solution_in_view(found, words):
-    assert one(found["C12c"], words).verdict == "holds"
+def test_a_teacher_with_the_solution_in_view(found, words, verdict):
+    assert one(found["C12c"], words).verdict == verdict
 
 
 @pytest.mark.claim("C12d")
 @pytest.mark.parametrize(
-    "words", ["two routed experts", "Averaging the weights", "no lead over the experts", "Nor has it"]
+    "words", ["two routed experts", "Averaging the weights", "no lead worth its price", "Nor has it"]
 )
 def test_two_experts_become_one_student(found, words):
     assert one(found["C12d"], words).verdict == "holds"
