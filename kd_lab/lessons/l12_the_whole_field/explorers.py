@@ -59,6 +59,7 @@ def field_explorer(name: str = "the field") -> Explorer:
         presets={
             "on-policy": {"HOW": "reverse KL", "WHERE": "the student's, λ = 1"},
             "GKD": {"HOW": "JSD", "WHERE": "half the student's, λ = ½"},
+            "no name": {"HOW": "forward KL, τ = 2", "WHERE": "teacher's samples"},
             "refused: own tokens": {"WHAT": "tokens", "HOW": "likelihood", "WHERE": "the student's, λ = 1"},
             "refused: two kinds": {"WHAT": "features", "HOW": "reverse KL"},
         },

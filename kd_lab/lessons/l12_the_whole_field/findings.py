@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from kd_lab.lessons.l12_the_whole_field import stored
 from kd_lab.lessons.l12_the_whole_field.board import shared_places
-from kd_lab.lessons.l12_the_whole_field.field import METHODS
+from kd_lab.lessons.l12_the_whole_field.field import HOWS, METHODS, WHERES, compose, legal_cells
 from kd_lab.lessons.l12_the_whole_field.questions import PREDICTIONS
 
 Marks = Float[np.ndarray, " S"]
@@ -39,6 +39,18 @@ def best_of_both() -> str:
     gkd, own, none = PREDICTIONS["12.a"].options
     both = set(first_place(field("forward"))) & set(first_place(field("reverse")))
     return gkd if "GKD" in both else own if "on-policy" in both else none
+
+
+def grid(judge: str) -> Float[np.ndarray, "H W S"]:
+    """The marks of all choices with WHAT = logits: a row per HOW, a column per WHERE, an entry per seed."""
+    hows = [how for how in HOWS if ("logits", how, next(iter(WHERES))) in legal_cells()]
+    return np.array([[stored.marks(compose("logits", how, where), judge) for where in WHERES] for how in hows])
+
+
+def spreads(cells: Float[np.ndarray, "H W S"]) -> tuple[Marks, Marks]:
+    """From the best to the worst HOW, and from the best to the worst WHERE, each averaged over the other; per seed."""
+    by_how, by_where = cells.mean(1), cells.mean(0)
+    return np.ptp(by_how, axis=0), np.ptp(by_where, axis=0)
 
 
 def merged_best(expert: Marks, average: Marks, routed: Marks) -> str:

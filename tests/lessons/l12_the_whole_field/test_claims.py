@@ -32,14 +32,20 @@ def test_each_judge_has_a_favourite(found, words):
 
 
 @pytest.mark.claim("C12b")
-@pytest.mark.parametrize(
-    "words", ["Context distillation works", "It is the instruction", "within ten percentage points"]
-)
-def test_an_instruction_moves_into_the_weights(found, words):
+@pytest.mark.parametrize("words", ["Under KL(P‖Q) the choice", "Under KL(Q‖P) the choice", "A choice without a name"])
+def test_how_matters_more_than_where(found, words):
     assert one(found["C12b"], words).verdict == "holds"
 
 
 @pytest.mark.claim("C12c")
+@pytest.mark.parametrize(
+    "words", ["Context distillation works", "It is the instruction", "within ten percentage points"]
+)
+def test_an_instruction_moves_into_the_weights(found, words):
+    assert one(found["C12c"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12d")
 @pytest.mark.parametrize(
     ("words", "verdict"),
     [
@@ -50,25 +56,25 @@ def test_an_instruction_moves_into_the_weights(found, words):
     ],
 )
 def test_a_teacher_with_the_solution_in_view(found, words, verdict):
-    assert one(found["C12c"], words).verdict == verdict
-
-
-@pytest.mark.claim("C12d")
-@pytest.mark.parametrize(
-    "words", ["two routed experts", "Averaging the weights", "no lead worth its price", "Nor has it"]
-)
-def test_two_experts_become_one_student(found, words):
-    assert one(found["C12d"], words).verdict == "holds"
+    assert one(found["C12d"], words).verdict == verdict
 
 
 @pytest.mark.claim("C12e")
 @pytest.mark.parametrize(
-    "words", ["has them all on wrong tokens", "Exact letter probabilities", "plain text", "by index", "by letter"]
+    "words", ["two routed experts", "Averaging the weights", "no lead worth its price", "Nor has it"]
 )
-def test_other_tokens(found, words):
+def test_two_experts_become_one_student(found, words):
     assert one(found["C12e"], words).verdict == "holds"
 
 
 @pytest.mark.claim("C12f")
+@pytest.mark.parametrize(
+    "words", ["has them all on wrong tokens", "Exact letter probabilities", "plain text", "by index", "by letter"]
+)
+def test_other_tokens(found, words):
+    assert one(found["C12f"], words).verdict == "holds"
+
+
+@pytest.mark.claim("C12g")
 def test_the_board_tells_first_and_last_apart(found):
-    assert one(found["C12f"], "told apart").verdict == "holds"
+    assert one(found["C12g"], "told apart").verdict == "holds"

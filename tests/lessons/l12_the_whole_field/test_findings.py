@@ -14,6 +14,19 @@ def test_the_nearest_and_by_how_much():
     assert findings.ahead(found, "b").tolist() == [-1.0, -0.5]
 
 
+def test_spreads_by_hand():
+    cells = np.array([[[1.0], [3.0]], [[2.0], [6.0]]])  # two HOWs, two WHEREs, one seed
+    by_how, by_where = findings.spreads(cells)
+    assert by_how.tolist() == [4.0 - 2.0]
+    assert by_where.tolist() == [4.5 - 1.5]
+
+
+def test_the_grid_is_every_choice_with_logits():
+    cells = findings.grid("forward")
+    assert cells.shape == (7, 4, len(findings.stored.seeds()))
+    assert np.isfinite(cells).all()
+
+
 def test_answers_to_predictions():
     low, high = np.array([0.1, 0.1]), np.array([0.6, 0.5])
     assert findings.after_a_wrong_hint(low, high) == PREDICTIONS["12.c"].options[2]
