@@ -2,9 +2,9 @@
 
     python -m kd_lab.lessons.l12_the_whole_field.experiment
 
-trains them for five seeds, about a quarter of an hour on one quiet core, and writes results.json beside this file. Every
-finished run is kept at once, so that an interrupted command goes on where it stopped. `--table` prints the table of the
-stored runs instead.
+trains them for five seeds, about a quarter of an hour on one quiet core, and writes results.json beside this file.
+Every finished run is kept at once, so that an interrupted command goes on where it stopped. `--table` prints the table
+of the stored runs instead.
 """
 
 import argparse
