@@ -26,16 +26,17 @@ NAMED = {
     "labels only": (8, -2),
     "FitNets": (-46, -2),
     "Hinton KD": (-62, -8),
-    "word level": (-58, 6),
+    "word level": (9, 1),
     "sequence level, sampled": (8, 0),
     "sequence level, beam": (-60, 8),
     "on-policy": (-16, -15),
-    "MiniLLM": (8, -3),
+    "MiniLLM": (-12, 8),
     "RKD": (8, -2),
 }
 """The methods that are named in the scatter, and where their names stand, in points."""
 
 BESIDE = {
+    "sequence level, beam": (-122, -3),
     "word level": (-62, 0),
     "Hinton KD": (-62, -8),
     "adaptive KL": (-66, 4),

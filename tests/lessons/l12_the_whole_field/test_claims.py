@@ -32,7 +32,9 @@ def test_each_judge_has_a_favourite(found, words):
 
 
 @pytest.mark.claim("C12b")
-@pytest.mark.parametrize("words", ["Under KL(P‖Q) the choice", "Under KL(Q‖P) the choice", "A choice without a name"])
+@pytest.mark.parametrize(
+    "words", ["Under KL(P‖Q) the choice", "Under KL(Q‖P) the choice", "on the teacher's own samples"]
+)
 def test_how_matters_more_than_where(found, words):
     assert one(found["C12b"], words).verdict == "holds"
 
@@ -69,10 +71,17 @@ def test_two_experts_become_one_student(found, words):
 
 @pytest.mark.claim("C12f")
 @pytest.mark.parametrize(
-    "words", ["has them all on wrong tokens", "Exact letter probabilities", "plain text", "by index", "by letter"]
+    ("words", "verdict"),
+    [
+        ("has them all on wrong tokens", "holds"),
+        ("Exact letter probabilities", "holds"),
+        ("plain text", "holds"),
+        ("by index", "holds"),
+        ("by letter", "open"),
+    ],
 )
-def test_other_tokens(found, words):
-    assert one(found["C12f"], words).verdict == "holds"
+def test_other_tokens(found, words, verdict):
+    assert one(found["C12f"], words).verdict == verdict
 
 
 @pytest.mark.claim("C12g")
