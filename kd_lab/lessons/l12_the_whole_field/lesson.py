@@ -195,14 +195,17 @@ claim(
 #
 # Since 2025 much of what is new in the field leaves the three knobs alone and changes the teacher.
 # The sums of [lesson 09](09_reasoning_traces.ipynb) show it: they have a verifier, so the judge is the share of right answers.
-# One base model has learned three forms of a problem, 47t9 here (4 + 7, times 3, + 9; only last digits are kept):
-#
-# | the model reads | it writes | |
-# |---|---|---|
-# | `n47t9=` | `2` | *now*: the answer at once |
-# | `s47t9=` | `132` | in *steps* |
-# | `132s47t9=` | `132` | in steps, with the solution before it |
-#
+# One base model has learned three forms of a problem. Here it is 4 + 7, times 3, + 9, + 0, and only last digits are kept:
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.forms import FORMS, texts
+
+for form in FORMS:
+    (prompt,), (answer,) = texts(["47t90"], form)
+    print(f"{form:8} the model reads {prompt:>12} and writes {answer}")
+
+# %% [markdown]
+# *n* is for *now*, *s* for *steps*; in the third form the solution stands before the problem.
 # The base is stopped as soon as it solves 40 % in steps. The same weights can be both sides: a teacher that reads more, and a student that reads less.
 #
 # ### Exercise 12.1 · A teacher that reads more (●●○, 8 minutes)
@@ -250,13 +253,8 @@ model = GPT(GPTConfig(len(SYMBOLS), width(HINTED), layers=1, heads=2, width=16),
 _, theirs = InContext("solution").bind(model, model, seed).read(asked)
 hints = solutions(asked.inputs[:, 2:7])
 torch.testing.assert_close(privileged_logits(model, asked.inputs, hints), theirs)
-print(
-    "the teacher reads",
-    [
-        f"{hint}{text}"
-        for hint, text in zip(SYMBOLS.decode(torch.cat([hints, 0 * hints[:, :1]], 1)), SYMBOLS.decode(asked.tokens))
-    ],
-)
+shown = torch.cat([InContext("solution").shown(asked.inputs), 0 * hints[:, :1]], 1)
+print("the teacher reads", SYMBOLS.decode(shown))
 
 # %% [markdown]
 # **Context distillation.** The student is asked with `n`, its teacher with `s`: the student shall write steps without being told.
