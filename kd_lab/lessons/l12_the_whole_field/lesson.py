@@ -605,6 +605,18 @@ display(Markdown(dialect_table(SERVED)))
 # - **What the teacher reads.** TRL's experimental `SDFTConfig` has a `teacher_prompt_template` of prompt and privileged context; its teacher is the initial, the current or an averaged student. ms-swift has a column `teacher_prompt`. Both are `InContext`.
 # - **Other tokens.** TRL's experimental `GOLDConfig` turns on sorted probabilities with `use_uld_loss`; its extended alignment merges the probabilities of split tokens, and `False` is the plain truncation by position that we called *by index*.
 #
+# A setting between two meanings has none on our dials:
+
+# %%
+from kd_lab.methods.served_dialects import tinker
+
+for discount in (0.0, 1.0, 0.5):
+    try:
+        print(f"kl_discount_factor={discount}: {tinker(kl_discount_factor=discount)}")
+    except ValueError as error:
+        print(f"ValueError: {error}")
+
+# %% [markdown]
 # ## In the wild
 #
 # - MOPD makes an expert per domain by reinforcement and distils all of them into one student on its own texts; its authors report it ahead of mixed reinforcement, fine-tuning on the experts' texts, and merged parameters, on a model of 30 billion parameters, and that it was deployed in MiMo-V2-Flash ([2606.30406](https://arxiv.org/abs/2606.30406)).
