@@ -184,7 +184,8 @@ claim(
 
 # %% [markdown]
 # In this world, with prompts of two letters and short answers, *whose* texts are read decides little, and how the gap is measured decides much: the dots of the first picture stand in groups by HOW.
-# The teacher's samples are 2,048 texts where the fixed set has two hundred names. Logits on them have no name in our table, though nothing is easier; with τ = 2 they are the preset *no name*.
+# The teacher's samples, 2,048 texts where the fixed set has two hundred names, are ahead in the mean, and five beginnings do not decide it.
+# Logits on them have no name in our table, though nothing is easier; with τ = 2 they are the preset *no name*.
 #
 # **Why some choices are refused.** Three reasons stand behind all refusals.
 # *Two kinds:* a divergence compares distributions, and a squared distance compares features.

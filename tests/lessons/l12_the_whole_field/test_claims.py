@@ -33,10 +33,15 @@ def test_each_judge_has_a_favourite(found, words):
 
 @pytest.mark.claim("C12b")
 @pytest.mark.parametrize(
-    "words", ["Under KL(P‖Q) the choice", "Under KL(Q‖P) the choice", "on the teacher's own samples"]
+    ("words", "verdict"),
+    [
+        ("Under KL(P‖Q) the choice", "holds"),
+        ("Under KL(Q‖P) the choice", "holds"),
+        ("on the teacher's own samples", "open"),
+    ],
 )
-def test_how_matters_more_than_where(found, words):
-    assert one(found["C12b"], words).verdict == "holds"
+def test_how_matters_more_than_where(found, words, verdict):
+    assert one(found["C12b"], words).verdict == verdict
 
 
 @pytest.mark.claim("C12c")
