@@ -353,7 +353,13 @@ predict("12.b")
 display(
     Markdown(
         ways_table(
-            "merging", [("additions", 0, 2), ("multiplications", 1, 2), ("both in one", 2, 2), ("seconds", 3, 1)]
+            "merging",
+            [
+                ("additions", 0, 2),
+                ("multiplications", 1, 2),
+                ("both in one", 2, 2),
+                ("seconds, after the experts", 3, 1),
+            ],
         )
     )
 )
@@ -396,8 +402,8 @@ claim(
 )
 
 # %% [markdown]
-# So routing merges two skills into one, and averaging weights does not.
-# But where every problem has one short right answer, plain texts are as good. The gains that are reported for on-policy merging come from long texts and from experts that were made by reinforcement, for which no right answers are at hand.
+# So routing merges two skills into one. Averaging the weights costs nothing and gets a part of the way.
+# Where every problem has one short right answer, plain texts are as good. The gains that are reported for on-policy merging are those of experts made by reinforcement, on a model of 30 billion parameters; *In the wild* below has the source.
 #
 # ## 3 · Other tokens
 #
