@@ -1,0 +1,672 @@
+# %% [markdown]
+# # 12 · The whole field on three knobs
+#
+# After this lesson you can place any distillation method on three knobs, compare it with its neighbours at one budget under two judges, and say what the newest methods changed besides: the teacher.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.figures import hook_figure
+from kd_lab.viz import show
+
+show(
+    hook_figure(),
+    "Every dot is a way to distil one teacher of surnames: one choice of WHAT, HOW and WHERE, trained from five beginnings under one budget. "
+    "To the left is the student that misses little of what the teacher says, below is the one that says little that the teacher would not say.",
+    alt="Scatter of all stored students, KL(P‖Q) to the right and KL(Q‖P) upwards, both logarithmic. Word level lies far left, on-policy far down, beam texts far right, labels only, features and relations above.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+#
+# - write any method of the field as WHAT × HOW × WHERE, and say why some combinations are no method;
+# - read a table of methods with two judges, intervals and costs, and not take one column for the truth;
+# - let a teacher read more than its student, and show with a control that what it reads is what helps;
+# - merge two experts, and distil across tokenizers without losing the tokens on the way;
+# - run a fair contest of recipes, with ties.
+#
+# **Before this:** [lesson 02](02_word_and_sequence.ipynb), [lesson 06](06_gkd.ipynb) and [lesson 07](07_minillm.ipynb) for the methods; [lesson 01](01_what.ipynb) for features and relations.
+#
+# **Time:** 40 minutes to read and do. {{measured}}
+
+# %%
+import numpy as np
+import torch
+from IPython.display import Markdown, display
+
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
+
+seed = setup("12", threads=1)
+
+# %% [markdown]
+# ## 1 · One table
+#
+# The equation of this course has three free places:
+#
+# $$L=\mathbb E_{\text{prefixes by WHERE}}\sum_t\text{HOW}\big(\text{WHAT(student)},\ \text{WHAT(teacher)}\big)$$
+#
+# In code a method is three words. Two names for the same three words are one method:
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.field import METHODS, compose
+from kd_lab.methods import Recipe, word_level
+
+mine = compose("logits", "forward KL", "fixed set, λ = 0")
+assert mine.terms == word_level().terms
+print(mine)
+display(Markdown(Recipe.table(METHODS.values())))
+
+# %% [markdown]
+# **One world, one budget.** A prompt is the first two letters of a surname, and the student writes the rest.
+# The teacher has read eighteen thousand names. A student has 26,000 weights and two hundred names, which it has read for a while: on-policy methods need one that can write.
+# Then every method gets 80 steps of 32 texts from that beginning; a recipe with two sources of text shares the 32 among them.
+#
+# **Two judges**, on held-out prompts, in nats per name: $\mathrm{KL}(P\|Q)$ is large where the student *misses* something that the teacher $P$ says; $\mathrm{KL}(Q\|P)$ is large where the student $Q$ says something *wrong*.
+# At each prefix of a drawn text the gap is summed over all letters, and not sampled.
+
+# %%
+predict("12.a")
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field import findings, stored
+
+display(Markdown(stored.field_table()))
+misses, errs = findings.field("forward"), findings.field("reverse")  # method → marks per seed
+first = [", ".join(findings.first_place(found)) for found in (misses, errs)]
+for judge, names in zip(("KL(P‖Q)", "KL(Q‖P)"), first):
+    print(f"first under {judge}, compared in pairs over five beginnings: {names}")
+reveal("12.a", right=findings.best_of_both(), forward=first[0], reverse=first[1])
+
+# %% [markdown]
+# The last columns are the bill: processor seconds, positions that the teacher read or wrote, and positions that the student wrote for its own training.
+# A teacher's beam writes little and is cheap; MiniLLM asks the teacher to write, to read, and to weigh.
+
+# %% tags=["hide-input"]
+claim(
+    "C12a",
+    "Under KL(P‖Q) word level, forward KL on fixed texts, is ahead of every other named method.",
+    findings.ahead(misses, "word level"),
+    unit="nats per name nearer than the next",
+    above=0,
+)
+claim(
+    "C12a",
+    "Under KL(Q‖P) it is far behind: the student's own texts under reverse KL err less.",
+    errs["word level"] - errs["on-policy"],
+    unit="nats per name less with on-policy reverse KL",
+    above=0.3,
+)
+claim(
+    "C12a",
+    "What wins under one judge pays under the other: on-policy misses more than word level.",
+    misses["on-policy"] - misses["word level"],
+    unit="nats per name more under KL(P‖Q)",
+    above=0,
+)
+claim(
+    "C12a",
+    "Mode texts cost coverage: after the teacher's beam the student misses more than before any training.",
+    misses["sequence level, beam"] - stored.marks(stored.BEGINNER, "forward"),
+    unit="nats per name more under KL(P‖Q)",
+    above=0,
+)
+claim(
+    "C12a",
+    "Logits say more than samples: word level ends nearer than sequence level with sampled texts.",
+    misses["sequence level, sampled"] - misses["word level"],
+    unit="nats per name nearer under KL(P‖Q)",
+    above=0,
+)
+worst = {name: np.maximum(misses[name], errs[name]) for name in METHODS}
+claim(
+    "C12a",
+    "In the worse of its two judgements Hinton KD, on fixed texts at τ = 2, is ahead of on-policy.",
+    worst["on-policy"] - worst["Hinton KD"],
+    unit="nats per name nearer in the worse judgement",
+    above=0,
+)
+warm = stored.marks(compose("logits", "forward KL, τ = 2", "fixed set, λ = 0"), "reverse")
+claim(
+    "C12a",
+    "It is the temperature that does it: without Hinton's labels, τ = 2 alone brings KL(Q‖P) down as far.",
+    (errs["word level"] - warm) / (errs["word level"] - errs["Hinton KD"]),
+    unit="of what Hinton KD gains on word level under KL(Q‖P)",
+    above=0.7,
+)
+
+# %% [markdown]
+# [Lesson 03b](03b_between_the_kls.ipynb) explains the temperature: softening both sides and using the student at τ = 1 makes it narrower.
+# Its errors fall to nearly those of on-policy distillation, on fixed texts, and it misses little. So before you pay for own texts, try a temperature.
+# All of this is said of 80 steps of Adam at one learning rate, which hides how long each loss's gradient is.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.figures import cost_figure
+
+show(
+    cost_figure(),
+    "What a training costs, and what it brings under the worse of the two judges. Colours as above: blue reads the data's texts, green the teacher's, orange the student's. Bars are 95 % intervals over five beginnings.",
+    alt="Scatter of fourteen methods, seconds to the right, the worse judge upwards. Hinton KD is cheap and low; MiniLLM is the most expensive; labels only, features, relations and beam texts lie high.",
+)
+
+# %% [markdown]
+# **Explore.** Compose a method. The large mark is its student among all stored ones; the texts are its own.
+# Some choices are refused: read the reason before you go on.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.explorers import field_explorer
+
+field = field_explorer()
+field.show()
+
+# %% tags=["hide-input"]
+field.filmstrip(["on-policy", "no name", "refused: own tokens", "refused: two kinds"])
+
+# %% [markdown]
+# **Which knob matters?** Average the 28 choices with logits over one knob, and look at the spread along the other.
+
+# %% tags=["hide-input"]
+for judge, label in (("forward", "KL(P‖Q)"), ("reverse", "KL(Q‖P)")):
+    by_how, by_where = findings.spreads(findings.grid(judge))
+    claim(
+        "C12b",
+        f"Under {label} the choice of HOW matters more than the choice of WHERE.",
+        by_how / by_where,
+        unit="times the spread over WHERE is the spread over HOW",
+        above=1.5,
+        scale="log",
+    )
+sampled = compose("logits", "forward KL", "teacher's samples")
+claim(
+    "C12b",
+    "Forward KL read on the teacher's own samples misses less than on the fixed set.",
+    misses["word level"] - stored.marks(sampled, "forward"),
+    unit="nats per name nearer under KL(P‖Q)",
+    above=0,
+)
+
+# %% [markdown]
+# In this world, with prompts of two letters and short answers, *whose* texts are read decides little, and how the gap is measured decides much: the dots of the first picture stand in groups by HOW.
+# The teacher's samples, 2,048 texts where the fixed set has two hundred names, are ahead in the mean, and five beginnings do not decide it.
+# Logits on them have no name in our table, though nothing is easier; with τ = 2 they are the preset *no name*.
+#
+# **Why some choices are refused.** Three reasons stand behind all refusals.
+# *Two kinds:* a divergence compares distributions, and a squared distance compares features.
+# *No teacher:* on its own tokens, without logits, the student learns what it says already.
+# *No expectation:* a policy gradient averages over the student's own texts, drawn as it will write them.
+#
+# ## 2 · A fourth choice: who is the teacher?
+#
+# Since 2025 much of what is new in the field leaves the three knobs alone and changes the teacher.
+# The sums of [lesson 09](09_reasoning_traces.ipynb) show it: they have a verifier, so the judge is the share of right answers.
+# One base model has learned three forms of a problem. Here it is 4 + 7, times 3, + 9, + 0, and only last digits are kept:
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.forms import FORMS, texts
+
+for form in FORMS:
+    (prompt,), (answer,) = texts(["47t90"], form)
+    print(f"{form:8} the model reads {prompt:>12} and writes {answer}")
+
+# %% [markdown]
+# *n* is for *now*, *s* for *steps*; in the third form the solution stands before the problem.
+# The base is stopped as soon as it solves 40 % in steps. The same weights can be both sides: a teacher that reads more, and a student that reads less.
+#
+# ### Exercise 12.1 · A teacher that reads more (●●○, 8 minutes)
+#
+# The student reads `tokens`. Its teacher reads a hint as well, directly behind the mark that begins every text.
+# Return the teacher's logits *where it predicts what the student predicts*. `teacher` maps ids `[B, T]` to logits `[B, T, V]`; it is a label, so no gradient.
+
+
+# %%
+@exercise("12.1")
+def privileged_logits(teacher, tokens, hint):
+    """The teacher's logits at the student's positions.
+
+    teacher, [B, T] ids, [B, k] ids of the hint -> [B, T, V]
+    """
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Write down, for a text of three ids and a hint of two, what the teacher has read at each of its positions. At which of them has it read what the student has read at its first?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `torch.cat([tokens[:, :1], hint, tokens[:, 1:]], 1)` is what the teacher reads. Its logits have k positions too many: which ones?
+#
+# </details>
+
+# %% [markdown] tags=["solution:12.1"]
+# solution
+
+# %% [markdown]
+# As a WHAT these are fifteen lines, `InContext`, and the library trains with it as with any other: HOW is reverse KL, WHERE is the student's own texts.
+# Your function gives the same logits:
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.contexts import InContext, solutions
+from kd_lab.lessons.l12_the_whole_field.forms import HINTED, SYMBOLS, TOLD, width, world_of
+from kd_lab.models import GPT, GPTConfig
+
+asked = world_of(TOLD, ["47t90", "12345"], ["9n9s1"]).train
+model = GPT(GPTConfig(len(SYMBOLS), width(HINTED), layers=1, heads=2, width=16), seed=seed)
+_, theirs = InContext("solution").bind(model, model, seed).read(asked)
+hints = solutions(asked.inputs[:, 2:7])
+torch.testing.assert_close(privileged_logits(model, asked.inputs, hints), theirs)
+shown = torch.cat([InContext("solution").shown(asked.inputs), 0 * hints[:, :1]], 1)
+print("the teacher reads", SYMBOLS.decode(shown))
+
+# %% [markdown]
+# **Context distillation.** The student is asked with `n`, its teacher with `s`: the student shall write steps without being told.
+# The off-policy way lets the teacher write with its instruction, and the student reads the texts without it.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.figures import ways_table
+
+display(Markdown(ways_table("instruction", [("solved, asked with n", 0, 3), ("digits per answer", 1, 2)])))
+told = stored.ways("instruction")
+claim(
+    "C12c",
+    "Context distillation works: asked for the answer at once, the student solves what its teacher solves in steps.",
+    told["on-policy"] - told["base"],
+    unit="of the problems more than the base",
+    above=0.1,
+)
+claim(
+    "C12c",
+    "It is the instruction that does it: with a teacher that reads the same prompt nothing is gained.",
+    np.abs(told["no instruction"] - told["base"]),
+    unit="of the problems, change",
+    below=0.05,
+)
+claim(
+    "C12c",
+    "On-policy and off-policy context distillation end within ten percentage points of one another.",
+    np.abs(told["on-policy"] - told["off-policy"]),
+    unit="of the problems, difference",
+    below=0.1,
+)
+
+# %% [markdown]
+# Nothing was learned about sums here: the student copies how its teacher answers, with all its mistakes.
+#
+# **Self-distillation with a solution in view.** Now the teacher reads the solution, and student and teacher both write steps.
+# The controls: a teacher that reads *another* problem's solution, and labels, the same solutions read as texts.
+
+# %%
+predict("12.c")
+
+# %% tags=["hide-input"]
+display(Markdown(ways_table("solution", [("solved without a hint", 0, 3), ("moved elsewhere, nats per answer", 2, 3)])))
+solved, moved = stored.ways("solution"), stored.ways("solution", 2)
+reveal(
+    "12.c",
+    right=findings.after_a_wrong_hint(solved["another's solution"], solved["base"]),
+    other=solved["another's solution"].mean(),
+    before=solved["base"].mean(),
+    own=solved["own solution"].mean(),
+)
+claim(
+    "C12d",
+    "A teacher that reads the solution teaches its own weights: the student solves more without any hint.",
+    solved["own solution"] - solved["base"],
+    unit="of the problems more than the base",
+    above=0.1,
+)
+claim(
+    "C12d",
+    "It is the solution that does it: with another problem's solution the student unlearns the sums.",
+    solved["base"] - solved["another's solution"],
+    unit="of the problems fewer than the base",
+    above=0.1,
+)
+claim(
+    "C12d",
+    "Plain labels use the same solutions and solve at least as many problems.",
+    solved["solutions as labels"] - solved["own solution"],
+    unit="of the problems more than self-distillation",
+    above=0,
+)
+claim(
+    "C12d",
+    "Self-distillation moves the model less where nothing was trained, in its answers at once.",
+    moved["solutions as labels"] - moved["own solution"],
+    unit="nats per answer less than labels",
+    above=0,
+)
+
+# %% [markdown]
+# Why bother, if labels do better? A label is a *text*: it has to be there, good, and in the student's own words, or the student changes its ways while it learns.
+# A teacher with the solution in view judges the student's own texts, so it should disturb less. The last claim asks how far the answers *at once*, which nobody trained, have moved. Here labels and student write alike, and five seeds do not show a difference.
+#
+# ### Two experts, one student
+#
+# One base becomes two experts: one goes on with sums that only add, the other with sums that only multiply.
+# To merge them, each prompt of the student is *routed*: the expert of its domain judges what the student writes.
+# The rivals: the experts' own answers as texts; the right answers of both domains, mixed; the same with the steps that the experts had; and the mean of the two experts' weights.
+
+# %%
+predict("12.b")
+
+# %% tags=["hide-input"]
+display(
+    Markdown(
+        ways_table(
+            "merging",
+            [
+                ("additions", 0, 2),
+                ("multiplications", 1, 2),
+                ("both in one", 2, 2),
+                ("seconds, after the experts", 3, 1),
+            ],
+        )
+    )
+)
+both = stored.ways("merging", 2)
+experts = np.maximum(both["expert in additions"], both["expert in multiplications"])
+reveal(
+    "12.b",
+    right=findings.merged_best(experts, both["average of weights"], both["routed, on-policy"]),
+    expert=experts.mean(),
+    average=both["average of weights"].mean(),
+    routed=both["routed, on-policy"].mean(),
+)
+claim(
+    "C12e",
+    "One student of two routed experts solves far more of what neither has practised than the better expert.",
+    both["routed, on-policy"] - experts,
+    unit="of the problems that add and multiply, more",
+    above=0.1,
+)
+claim(
+    "C12e",
+    "Averaging the weights does not replace it: the average solves far fewer of them than the student.",
+    both["routed, on-policy"] - both["average of weights"],
+    unit="of the problems that add and multiply, more than the average of weights",
+    above=0.1,
+)
+claim(
+    "C12e",
+    "Here on-policy merging has no lead worth its price over the experts' own texts.",
+    both["routed, on-policy"] - both["their texts"],
+    unit="of the problems that add and multiply, more than their texts",
+    below=0.1,
+)
+claim(
+    "C12e",
+    "Nor has it one over the right answers of both domains, mixed.",
+    both["routed, on-policy"] - both["mixed labels"],
+    unit="of the problems that add and multiply, more than mixed labels",
+    below=0.1,
+)
+
+# %% [markdown]
+# So routing merges two skills into one. Averaging the weights costs nothing and gets a part of the way.
+# Where every problem has one short right answer, plain texts are as good. The gains that are reported for on-policy merging are those of experts made by reinforcement, on a model of 30 billion parameters; *In the wild* below has the source.
+#
+# ## 3 · Other tokens
+#
+# What if the teacher's tokens are not the student's? Here the teacher's are *pairs* of letters, 729 of them, and the student's are letters.
+# There is one exact way: add up the pairs.
+#
+# ### Exercise 12.2 · Letters from pairs (●●○, 7 minutes)
+#
+# `pair_logp[n, x, y]` is $\log p(xy)$ at position n. Return $\log p(x)$ of every letter, and $\log p(y\mid x)$ behind the letter x = `first[n]` that the text has.
+
+
+# %%
+@exercise("12.2")
+def letter_logp(pair_logp, first):
+    """Single letters from pairs: log p(x), and log p(y | x) after `first`.
+
+    [N, V, V], [N] ids -> [N, V], [N, V]
+    """
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Three pairs by hand: p(aa) = 0.1, p(ab) = 0.3, p(ba) = 0.6. What is p(a)? And what is p(b | a)? Which entries of the table do you read for each?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Probabilities add up, and these are logs: `torch.logsumexp`. For the second part take row `first[n]` of table n, and make it sum to 1.
+#
+# </details>
+
+# %% [markdown] tags=["solution:12.2"]
+# solution
+
+# %% [markdown]
+# On an exact language, pairs made of the first two conditionals give both back:
+
+# %%
+from kd_lab.worlds import language
+
+echo = language("echo")
+pair_logp = (echo.logp[0].T + echo.logp[1])[None]  # log p(xy) = log p(x) + log p(y | x)
+for letter in range(len(echo.vocabulary)):
+    before, after = letter_logp(pair_logp, torch.tensor([letter]))
+    torch.testing.assert_close(before[0], echo.logp[0][0])
+    torch.testing.assert_close(after[0], echo.logp[1][letter])
+print("exact, for each of the", len(echo.vocabulary), "first letters")
+
+# %% [markdown]
+# In real tokenizers the sums are long, and a prefix can be cut in more than one way; so a popular shortcut sorts.
+# **Universal Logit Distillation** compares the two lists of probabilities by rank: the largest with the largest, and so on.
+# It needs to know nothing of the tokens.
+
+# %%
+predict("12.d")
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.explorers import HALVES, gaps, order_explorer
+
+order = order_explorer()
+order.show()
+
+# %% tags=["hide-input"]
+order.filmstrip(["equal", {"exchanges": 4}, "reversed"])
+reveal("12.d", kl=gaps(HALVES, HALVES[::-1])[1])
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l12_the_whole_field.figures import other_tokens_table
+
+by_rank, kl = gaps(HALVES, HALVES[::-1])
+claim(
+    "C12f",
+    "The loss of sorted probabilities is 0 for a student that has them all on wrong tokens.",
+    kl,
+    unit="nats is KL(p‖q) of the reversed list, where the sorted loss is 0",
+    holds=by_rank < 1e-12 and kl > 1,
+)
+display(Markdown(other_tokens_table()))
+exact, labels = stored.marks("exact marginals", "forward"), stored.marks("labels only", "forward")
+claim(
+    "C12f",
+    "Exact letter probabilities bring the student nearer than sorted ones, whichever way these are aligned.",
+    np.minimum(stored.marks("ULD, by index", "forward"), stored.marks("ULD, by letter", "forward")) - exact,
+    unit="nats per name nearer under KL(P‖Q)",
+    above=0,
+)
+claim(
+    "C12f",
+    "So does the teacher's plain text, which any student can read.",
+    np.minimum(stored.marks("ULD, by index", "forward"), stored.marks("ULD, by letter", "forward"))
+    - stored.marks("its texts", "forward"),
+    unit="nats per name nearer under KL(P‖Q)",
+    above=0,
+)
+claim(
+    "C12f",
+    "Aligned by index, sorted probabilities beside the labels do harm: the student misses more than with labels alone.",
+    stored.marks("ULD, by index", "forward") - labels,
+    unit="nats per name more under KL(P‖Q)",
+    above=0,
+)
+claim(
+    "C12f",
+    "Aligned by letter, sorted probabilities beside the labels help more than labels alone.",
+    labels - stored.marks("ULD, by letter", "forward"),
+    unit="nats per name nearer under KL(P‖Q)",
+    above=0,
+)
+
+# %% [markdown]
+# *By index* the student's t-th letter stands beside the teacher's t-th pair, two letters per step further on, as in the original loss. *By letter* both have read the same letters.
+# Sorted probabilities tell the student how *undecided* to be, and the labels tell it about what. If that helps at all, then only where both stand at one place.
+# Text crosses every tokenizer, and exact sums keep the tokens.
+#
+# ## 4 · A contest
+#
+# Now let recipes compete. An entry is a file with a method and its settings, and no code; the budget is 60 steps, 30,000 parameters and 80,000 positions of the teacher.
+# The judge's prompts are in no lesson; the score is the mean of both KLs.
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.submission import Budget
+from kd_lab.lessons.l12_the_whole_field.tournament import ENTRIES, entries_in
+
+entries, refused = entries_in(ENTRIES, Budget())
+for entry in entries:
+    print(f"{entry.name:20} {entry.recipe}")
+print("refused:", *refused)
+
+# %% [markdown]
+# ### Exercise 12.3 · Who is tied with the best? (●●○, 7 minutes)
+#
+# Row e of `scores` is entry e, column s the beginning s; every entry began with the same students. Lower is better.
+# Which entries cannot be told apart from the best? `mean_interval(values)` gives a mean and the half width of its 95 % interval.
+
+# %%
+from kd_lab.measure import mean_interval
+
+
+@exercise("12.3")
+def tied_with_best(scores):
+    """True for each entry that cannot be told apart from the best: [E, S] numbers -> [E]."""
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A beginning that is hard for one entry is hard for all. How can two entries be compared so that this does not matter?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Subtract the best row from each row, and take the interval of the differences. When does it hold 0?
+#
+# </details>
+
+# %% [markdown] tags=["solution:12.3"]
+# solution
+
+# %% [markdown]
+# These entries were played beforehand, from five beginnings. Your function and the board agree on who shares the first place:
+
+# %%
+from kd_lab.lessons.l12_the_whole_field.board import Score, board, board_table
+
+scores = [Score(**score) for run in stored.runs("tournament") for score in run["scores"]]
+places, out = board(scores)
+display(Markdown(board_table(places, out, {entry.name: entry.method for entry in entries})))
+tied = tied_with_best(np.array([one.totals for one in places]))
+assert [bool(tie) for tie in tied] == [one.place == 1 for one in places]
+spread = np.mean([one.totals.std(ddof=1) for one in places])
+
+# %% tags=["hide-input"]
+last, leader = places[-1].totals, places[0].totals
+claim(
+    "C12g",
+    "Paired, the first and the last entry are told apart.",
+    last - leader,
+    unit="nats per name between the last entry and the first",
+    above=0,
+)
+
+# %% [markdown]
+# For a class: put one file per team into a folder, and
+#
+# `python -m kd_lab.lessons.l12_the_whole_field.tournament FOLDER`
+#
+# prints the board. Forty entries take minutes on two cores; `--generate 40` makes some to try it on. Keep `--judge-seed` to yourself.
+#
+# ## Recipes of 2026
+#
+# [Lesson 06](06_gkd.ipynb) translates TRL, DistiLLM, MiniLLM, verl and NeMo-RL. Two more, whose teacher is often a server that gives one number per token:
+
+# %% tags=["hide-input"]
+from kd_lab.methods import dialect_table
+from kd_lab.methods.served_dialects import SERVED
+
+display(Markdown(dialect_table(SERVED)))
+
+# %% [markdown]
+# The log-ratio of one drawn token, as an advantage, has in expectation the gradient of reverse KL at that position: `k1` as a reward (lesson 07).
+#
+# - **Who teaches.** ms-swift routes each sample by a tag to one of several teacher servers, and tinker gives each data set a teacher of its own: our `Routed`.
+# - **What the teacher reads.** TRL's experimental `SDFTConfig` has a `teacher_prompt_template` of prompt and privileged context; its teacher is the initial, the current or an averaged student. ms-swift has a column `teacher_prompt`. Both are `InContext`.
+# - **Other tokens.** TRL's experimental `GOLDConfig` turns on sorted probabilities with `use_uld_loss`; its extended alignment merges the probabilities of split tokens, and `False` is the plain truncation by position that we called *by index*.
+#
+# A setting between two meanings has none on our dials:
+
+# %%
+from kd_lab.methods.served_dialects import tinker
+
+for discount in (0.0, 1.0, 0.5):
+    try:
+        print(f"kl_discount_factor={discount}: {tinker(kl_discount_factor=discount)}")
+    except ValueError as error:
+        print(f"ValueError: {error}")
+
+# %% [markdown]
+# ## In the wild
+#
+# - MOPD makes an expert per domain by reinforcement and distils all of them into one student on its own texts; its authors report it ahead of mixed reinforcement, fine-tuning on the experts' texts, and merged parameters, on a model of 30 billion parameters, and that it was deployed in MiMo-V2-Flash ([2606.30406](https://arxiv.org/abs/2606.30406)).
+# - On-Policy Self-Distillation lets one model teach itself with a verified solution in view, and reports 8–12 times the token efficiency of GRPO ([2601.18734](https://arxiv.org/abs/2601.18734)); Self-Distillation Fine-Tuning does it with demonstrations, against forgetting ([2601.19897](https://arxiv.org/abs/2601.19897)). A later paper subtracts the effect of a *wrong* hint, since any hint makes a model terser ([2606.11709](https://arxiv.org/abs/2606.11709)): our control, as a method.
+#
+# What does not carry over: our answers have four digits, our hints are always right, and our experts know their sums. On long texts the order of methods may be another; the two judges and the controls stay.
+#
+# ## Discuss
+#
+# *For two people, ten minutes.* A colleague's table has twelve methods, one benchmark, one seed, and the newest method on top by 0.4 points. Its teacher reads reference solutions that the other methods have not seen. Which three rows and which two columns do you ask for before you believe it?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** Rows: labels only on the *same* solutions (the information-equal baseline), the same method with another problem's solutions, the untrained student; also the same method with the teacher's texts off-policy. Columns: a second judge (diversity or coverage beside accuracy, or a set that nothing was trained for) and intervals over seeds, paired; the cost in teacher tokens is a good third. **Misconceptions:** "the newest method is best" (here plain labels and plain texts keep up in section 2); "ULD distils logits" (it distils sharpness); "a hint helps because the teacher gets stronger" (another's hint harms); "on-policy wins" (under its own judge); "intervals that overlap are a tie" (not in pairs). **Timing:** 45 minutes alone, 60 in a class; the tournament fills a second hour: fifteen minutes to write entries, five to play, ten to discuss the board. Let teams submit twice, so that overfitting to the public judges becomes visible.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A method is one choice each of WHAT, HOW and WHERE; the library refuses choices in which nobody teaches or two kinds are compared.
+# 2. At one budget each judge has a favourite: forward KL misses least, reverse KL errs least. A temperature comes near both, for nothing; here HOW decides more than WHERE.
+# 3. The newest methods change the teacher: one that reads more, or several, routed. The control is a hint of the same form that belongs elsewhere.
+# 4. Across tokenizers exact sums and plain texts keep the tokens; sorted probabilities cannot see them.
+# 5. A fair contest has one budget, a judge that nobody has seen, paired beginnings, and ties.
+#
+# ## Quiz
+
+# %%
+quiz("12")
+
+# %% [markdown]
+# ## Glossary
+#
+# **Cell** one choice on each knob. **Judge** a measure of finished students. **Positions** tokens that pass through a model. **Context distillation** the teacher reads an instruction that the student does not read. **Privileged** what the teacher reads and the student will never see, such as a solution. **Routing** each prompt asks the expert of its domain. **Average of weights** the model whose every weight is the mean of the experts'. **Exact marginals** probabilities of the student's tokens, summed from the teacher's. **ULD** Universal Logit Distillation: probabilities compared by rank. **Paired** compared seed by seed.
+#
+# ## Papers
+#
+# - Agarwal et al., "On-Policy Distillation of Language Models", [2306.13649](https://arxiv.org/abs/2306.13649), equation 1 and algorithm 1: divergence and λ.
+# - Gu et al., "MiniLLM", [2306.08543](https://arxiv.org/abs/2306.08543), equations 2 to 7.
+# - Ko et al., "DistiLLM-2", [2503.07067](https://arxiv.org/abs/2503.07067): one loss on the teacher's texts, another on the student's.
+# - Wu et al., "Rethinking Kullback–Leibler Divergence in Knowledge Distillation for Large Language Models", [2404.02657](https://arxiv.org/abs/2404.02657): adaptive KL.
+# - Boizard et al., "Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs", [2402.12030](https://arxiv.org/abs/2402.12030).
+# - Zhao et al., "Self-Distilled Reasoner", [2601.18734](https://arxiv.org/abs/2601.18734); Shenfeld et al., "Self-Distillation Enables Continual Learning", [2601.19897](https://arxiv.org/abs/2601.19897).
+# - Ma et al., "MOPD: Multi-Teacher On-Policy Distillation for Capability Integration in LLM Post-Training", [2606.30406](https://arxiv.org/abs/2606.30406).
+#
+# ## Next
+#
+# Lesson 13 leaves the toy: a real language model, pruned, healed by distillation, and put to work.
