@@ -36,7 +36,7 @@ def test_a_class_that_begins_together_is_measured(root, capsys):
     assert "alone; at once" in seconds
     assert float(fair.rpartition(" ")[2]) > 0
     one, both = (float(part.split()[0]) for part in memory.partition(": ")[2].split(", "))
-    assert one < both <= 2 * one
+    assert one < both <= 2 * one + 1  # each is rounded
 
 
 def test_a_class_in_which_a_kernel_stops_is_said(root):
