@@ -140,11 +140,12 @@ def predict(identifier: str, options: Sequence[str] | None = None, **facts: Any)
     display(Form(box, as_text(text, shown)))
 
 
-def reveal(identifier: str, **facts: Any) -> None:
+def reveal(identifier: str, right: str | int | None = None, **facts: Any) -> None:
     """Compare the prediction with what was seen. The answer is covered until the learner has committed to one.
 
     Args:
         identifier: of the prediction.
+        right: the option, or its number from 0, in copies of an earlier edition, which decide it themselves.
         facts: what was measured: the values of the fields of the explanation, and what decides the right option.
 
     Raises:
@@ -154,7 +155,8 @@ def reveal(identifier: str, **facts: Any) -> None:
     if identifier not in asked:
         raise ValueError(f"the prediction {identifier!r} was not asked yet; run the cell with predict({identifier!r})")
     one = asked[identifier]
-    one.right = entry.decided(one.options, facts) or None
+    told = one.options[right] if isinstance(right, int) else right
+    one.right = told or entry.decided(one.options, facts) or None
     if one.right is None:
         raise ValueError(
             f"the prediction {identifier!r} has no right option; expected in its entry right= with one of "

@@ -110,6 +110,14 @@ def test_options_and_answers_may_come_from_the_experiment(shown):
     assert "You said “okin”. What happened: smith." in shown[2].widget.children[1].value
 
 
+def test_a_copy_of_an_earlier_edition_still_says_what_was_right(shown):
+    predict("97.b", options=["smith", "marler", "okin"])
+    parts(shown[0])[0][0].click()
+    parts(shown[0])[1].click()
+    reveal("97.b", right=1, found=3)
+    assert "You said “smith”. What happened: marler." in shown[1].widget.children[1].value
+
+
 def test_what_cannot_be_asked_or_revealed_is_refused():
     with pytest.raises(ValueError, match="at least two"):
         predict("97.b")
