@@ -56,8 +56,8 @@ def prompts_explorer() -> Explorer:
         right.set_title("the prompt where healing left most")
         return SimpleNamespace(dots=dots, bars=bars, right=right)
 
-    def update(artists: SimpleNamespace, label: str, temperature: float, k: int) -> str:
-        name = NAMES[label]
+    def update(artists: SimpleNamespace, label: str, heat: str, count: str) -> str:
+        name, temperature, k = NAMES[label], float(heat), int(count)
         whole, kept = {}, {}
         for model, points in artists.dots.items():
             whole[model] = divergences(stored, model, name, temperature).clamp_min(1e-4)
@@ -77,16 +77,16 @@ def prompts_explorer() -> Explorer:
         name="200 real prompts",
         controls=[
             Choice("divergence", list(NAMES), start=DIVERGENCES["forward_kl"].label),
-            Choice("temperature τ", list(stored.temperatures), start=1.0),
-            Choice("k", list(COUNTS), start=8),
+            Choice("temperature τ", [f"{one:g}" for one in stored.temperatures], start="1"),
+            Choice("tokens kept", [str(count) for count in COUNTS], start="8"),
         ],
         create=create,
         update=update,
         presets={
             "reverse KL": {"divergence": DIVERGENCES["reverse_kl"].label},
-            "one token": {"k": 1},
-            "hot": {"temperature τ": 4.0},
-            "hot, 32 tokens": {"temperature τ": 4.0, "k": 32},
+            "one token": {"tokens kept": "1"},
+            "hot": {"temperature τ": "4"},
+            "hot, 32 tokens": {"temperature τ": "4", "tokens kept": "32"},
         },
         size=(760, 380),
     )
@@ -96,7 +96,7 @@ def _move_bars(artists: SimpleNamespace, stored: NextTokens, prompt: int, temper
     for bars, model in zip(artists.bars, (stored.models[0], "healed"), strict=True):
         set_bars(bars, stored.events(model, temperature, SHOWN - 1)[prompt].exp().tolist())
     names = [repr(stored.pieces.get(int(i), ""))[1:-1] for i in stored.ids[prompt, : SHOWN - 1]]
-    artists.right.set_xticklabels([*names, "others"])
+    artists.right.set_xticklabels([*(name.replace("$", r"\$") for name in names), "others"])
 
 
 def layers_explorer(results: Results) -> Explorer:

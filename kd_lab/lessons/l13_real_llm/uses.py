@@ -148,14 +148,13 @@ def call_seconds(model: HuggingFace, prompt: Tensor, widths: tuple[int, ...], ro
 
 
 @torch.no_grad()
-def next_tokens(study: Study, models: dict[str, HuggingFace], prompts: int = 200, last: int = 400) -> NextTokens:
+def next_tokens(study: Study, models: dict[str, HuggingFace], prompts: int = 200) -> NextTokens:
     """The models' distributions at prompts cut out of the held-out texts, five or so from each.
 
     Args:
         study: its teacher is the first model.
         models: further ones by name.
         prompts: how many.
-        last: characters of a prompt that are kept to be shown.
     """
     batch = study.world.held_out
     each = -(-prompts // len(batch))
@@ -173,7 +172,7 @@ def next_tokens(study: Study, models: dict[str, HuggingFace], prompts: int = 200
                     parts.append(model(batch.inputs[row : row + 1])[0, mine].log_softmax(-1))
         logp[name] = torch.cat(parts)
     backend = study.teacher.tokenizer.backend
-    shown = [backend.decode(batch.tokens[row, : column + 1])[-last:] for row, column in places[:prompts]]
+    shown = [backend.decode(batch.tokens[row, : column + 1]) for row, column in places[:prompts]]
     actual = [backend.decode([int(batch.targets[row, column])]) for row, column in places[:prompts]]
     k = min(48, next(iter(logp.values())).shape[-1])
     return collect(logp, shown, actual, lambda i: backend.decode([i]), k=k)

@@ -1,0 +1,75 @@
+"""One short step with the real model, where it is installed: read, prune, compare with what is stored, train once."""
+
+import time
+
+import torch
+
+from kd_lab.how import forward_kl, linear_softmax_kl
+from kd_lab.lessons.l13_real_llm.pruning import shallower
+from kd_lab.lessons.l13_real_llm.results import Results
+from kd_lab.lessons.l13_real_llm.smollm import REMEDY, load_smollm, weights_file
+from kd_lab.models import HuggingFace
+from kd_lab.worlds.next_tokens import NextTokens
+
+PROMPTS = (0, 50, 100, 150)
+"""Stored prompts that are read again: two of the teacher's own texts and two from documentation."""
+
+
+def stored_gaps(stored: NextTokens) -> list[float]:
+    """KL(p‖q) of the pruned model at these prompts, from the stored distributions."""
+    teacher, pruned = (stored.events(name)[list(PROMPTS)].double() for name in ("teacher", "pruned"))
+    return forward_kl(pruned, teacher).tolist()
+
+
+def live_step(results: Results, stored: NextTokens) -> str:
+    """The step as text to print; says so where the model is not installed, and shows the stored numbers."""
+    gaps = stored_gaps(stored)
+    if weights_file() is None:
+        return (
+            "Stored numbers: SmolLM2 is not installed here. To take this step live, " + REMEDY + ".\n"
+            f"KL(p‖q) of the pruned model at {len(PROMPTS)} prompts: {_listed(gaps)} nats"
+        )
+    start = time.perf_counter()
+    teacher = load_smollm()
+    student = shallower(teacher, results.one("rule", rule="measured", layers=results.about["budget"]["layers"][0])["kept"])
+    now = read_again(teacher, student, [stored.prompts[i] for i in PROMPTS])
+    before, after = one_step(teacher, student, stored.prompts[PROMPTS[0]])
+    return (
+        f"Live on this machine, {time.perf_counter() - start:.0f} s with loading.\n"
+        f"KL(p‖q) of the pruned model at {len(PROMPTS)} prompts: {_listed(now)} nats; stored: {_listed(gaps)}\n"
+        f"one step of AdamW on one prompt: KL {before:.3f} → {after:.3f} nats per token of this prompt"
+    )
+
+
+@torch.no_grad()
+def read_again(teacher: HuggingFace, student: HuggingFace, prompts: list[str]) -> list[float]:
+    """KL(p‖q) in nats behind each prompt."""
+    found = []
+    for prompt in prompts:
+        ids = torch.tensor([teacher.tokenizer.ids(prompt)])
+        logp = [model(ids, last_only=True)[0, -1].double().log_softmax(-1) for model in (student, teacher)]
+        found.append(forward_kl(*logp).item())
+    return found
+
+
+def one_step(teacher: HuggingFace, student: HuggingFace, prompt: str, rate: float = 1e-4) -> tuple[float, float]:
+    """KL(p‖q) per token of a prompt before and after one step of training on it."""
+    ids = torch.tensor([teacher.tokenizer.ids(prompt)])
+    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
+    with torch.no_grad():
+        target = teacher.factors(ids)
+
+    def loss() -> torch.Tensor:
+        own = student.factors(ids)
+        return linear_softmax_kl(own.hidden, own.weight, target.hidden, target.weight)
+
+    before = loss()
+    before.backward()
+    optimizer.step()
+    with torch.no_grad():
+        return before.item(), loss().item()
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
