@@ -51,8 +51,8 @@ class NextTokens:
         """
         if model not in self.models or temperature not in self.temperatures:
             raise ValueError(
-                f"model is {model!r} and temperature {temperature}; expected one of {', '.join(self.models)}, at one of "
-                f"{', '.join(map(str, self.temperatures))}: the mass of the rest is stored for these"
+                f"model is {model!r} and temperature {temperature}; expected one of {', '.join(self.models)}, at one "
+                f"of {', '.join(map(str, self.temperatures))}: the mass of the rest is stored for these"
             )
         most = self.ids.shape[1]
         if k is not None and not 1 <= k <= most:
@@ -119,7 +119,7 @@ def collect(
     kept = torch.zeros(whole.shape[1:], dtype=torch.bool)
     kept.scatter_(-1, whole.topk(k, -1).indices.transpose(0, 1).flatten(1), True)
     most = int(kept.sum(-1).max())
-    ranked, ids = whole[0].masked_fill(~kept, -torch.inf).topk(most, -1)
+    ids = whole[0].masked_fill(~kept, -torch.inf).topk(most, -1).indices
     absent = ~kept.gather(-1, ids)
     logp = torch.stack([one.gather(-1, ids).masked_fill(absent, -torch.inf) for one in whole])
     others = whole.masked_fill(kept, -torch.inf)

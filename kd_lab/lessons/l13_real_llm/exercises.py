@@ -157,7 +157,7 @@ def row_by_lengths(prompt, answer, finished, end, context):
 
 
 def bytes_per_gpu(student, trained, teacher, positions, vocabulary, gpus, logits_held):
-    """Bytes on each of `gpus`: (weights, trained weights, teacher's weights, tokens per step, V, ranks, bool) -> int."""
+    """Bytes on each of `gpus`: six whole numbers and a bool -> int."""
     weights = 2 * (student + teacher)
     gradients = 2 * trained
     moments = (4 + 4 + 4) * trained
@@ -388,8 +388,8 @@ EXERCISES = {
             ),
             Mistake(
                 "no master copy",
-                "The optimizer's state is 8 bytes for each trained weight here: the moments alone. A bf16 weight is too "
-                "coarse to collect small steps, so AdamW keeps a master copy in fp32: 12 bytes.",
+                "The optimizer's state is 8 bytes for each trained weight here: the moments alone. A bf16 weight is "
+                "too coarse to collect small steps, so AdamW keeps a master copy in fp32: 12 bytes.",
                 _ledger(moments=8),
             ),
             Mistake(

@@ -164,22 +164,19 @@ def keep_logits(run: Run) -> None:
         "top_k": lambda logits: top_k(logits, k),
         "sampled": lambda logits: sampled(logits, budget.samples, generator=drawn),
     }
-    for name, make in makers.items():
-        if run.found(part="cache", name=name) is not None:
-            continue
-        start, parts = time.perf_counter(), []
-        with torch.no_grad():
-            for rows in tqdm(torch.arange(len(texts)).split(8), desc=name, leave=False):
-                parts.append(make(run.teacher(texts.inputs[rows])))
-        whole = replace(
-            parts[0],
-            ids=torch.cat([one.ids for one in parts]),
-            logp=torch.cat([one.logp for one in parts]),
-            tail_logp=None if parts[0].tail_logp is None else torch.cat([one.tail_logp for one in parts]),
-        )
-        size = save_sparse_teacher(whole, run.folder / f"{name}.safetensors")
-        positions = texts.inputs.numel()
-        run.add({"part": "cache", "name": name, "bytes": size, "positions": positions}, start)
+    start, parts = time.perf_counter(), {name: [] for name in makers}
+    with torch.no_grad():
+        for rows in tqdm(torch.arange(len(texts)).split(8), desc="caches", leave=False):
+            logits = run.teacher(texts.inputs[rows])
+            for name, make in makers.items():
+                parts[name].append(make(logits))
+    for name, some in parts.items():
+        fields = {name: torch.cat([getattr(one, name) for one in some]) for name in ("ids", "logp")}
+        if some[0].tail_logp is not None:
+            fields["tail_logp"] = torch.cat([one.tail_logp for one in some])
+        size = save_sparse_teacher(replace(some[0], **fields), run.folder / f"{name}.safetensors")
+        if run.found(part="cache", name=name) is None:  # killed between the two, the texts are read once more
+            run.add({"part": "cache", "name": name, "bytes": size, "positions": texts.inputs.numel()}, start)
 
 
 def heal(run: Run, arm: Arm) -> None:
@@ -189,11 +186,18 @@ def heal(run: Run, arm: Arm) -> None:
     student = shallower(run.teacher, kept)
     world = study.spoken_world if arm.spoken else study.world
     result = distill(
-        student, teacher_of(arm, study, run.folder), world, arm.recipe(study),
-        steps=study.steps(budget.tokens // arm.share, world), seed=budget.seed, batch_size=budget.batch_size,
-        learning_rate=budget.learning_rate, checkpoint=run.folder / "runs" / arm.name,
+        student,
+        teacher_of(arm, study, run.folder),
+        world,
+        arm.recipe(study),
+        steps=study.steps(budget.tokens // arm.share, world),
+        seed=budget.seed,
+        batch_size=budget.batch_size,
+        learning_rate=budget.learning_rate,
+        autocast=torch.bfloat16 if budget.bfloat16 else None,
+        checkpoint=run.folder / "runs" / arm.name,
         checkpoint_every=CHECKPOINT_EVERY,
-    )  # fmt: skip
+    )
     if result.interrupted:
         raise KeyboardInterrupt
     size = save_student(student, kept, path)
@@ -228,7 +232,9 @@ def compare_before(run: Run) -> None:
         start = time.perf_counter()
         part = {"part": "reference", "name": "teacher", "layers": len(run.teacher.model.get_decoder().layers)}
         facts = {"weights": numbers(run.teacher), "bytes": uses.half_bytes(run.teacher)}
-        run.add(part | facts | {"measures": run.study.measure(run.teacher), "samples": samples(run, run.teacher)}, start)
+        run.add(
+            part | facts | {"measures": run.study.measure(run.teacher), "samples": samples(run, run.teacher)}, start
+        )
     for size, layers in enumerate(run.budget.layers):
         if run.found(part="reference", layers=layers) is None:
             start = time.perf_counter()
@@ -266,8 +272,13 @@ def speculate(run: Run) -> None:
         start = time.perf_counter()
         prompt = batch.tokens[0, : int(batch.prompt_lengths[0])]
         widths = (1, *(guesses + 1 for guesses in uses.GUESSES))
-        part = {name: uses.call_seconds(model, prompt, widths) for name, model in (("teacher", run.teacher), (MAIN, draft))}
-        run.add({"part": "calls"} | {name: {str(w): round(s, 5) for w, s in found.items()} for name, found in part.items()}, start)
+        part = {
+            name: uses.call_seconds(model, prompt, widths) for name, model in (("teacher", run.teacher), (MAIN, draft))
+        }
+        run.add(
+            {"part": "calls"} | {name: {str(w): round(s, 5) for w, s in found.items()} for name, found in part.items()},
+            start,
+        )
     for row in tqdm(range(min(run.budget.spoken, run.study.written[1])), desc="speculation", leave=False):
         if run.found(part="speculation", row=row) is None:
             start = time.perf_counter()
@@ -323,7 +334,8 @@ def _rounded(values: Any) -> Any:
 def about(budget: Budget) -> dict[str, Any]:
     """The head of the file: what made it."""
     return {
-        "command": f"python -m kd_lab.lessons.l13_real_llm.experiment --tokens {budget.tokens}",
+        "command": f"python -m kd_lab.lessons.l13_real_llm.experiment --tokens {budget.tokens}"
+        + ("" if budget.bfloat16 else " --float32"),
         "date": date.today().isoformat(),
         "python": platform.python_version(),
         "versions": versions(),
@@ -351,13 +363,14 @@ def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = loa
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--distributions", type=Path, help="default: the library's file, with the default output")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--float32", action="store_true", help="train in it throughout: for CPUs without bfloat16")
     parser.add_argument("--store-unfinished", action="store_true", help="write what is done so far and train nothing")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    budget = Budget(tokens=options.tokens)
+    budget = Budget.of(options.tokens, bfloat16=not options.float32)
     head, partial = about(budget), options.output.with_suffix(".partial")
     store = options.distributions or (STORED if options.output == RESULTS else None)
-    folder = cache_folder() / f"lesson-13-{budget.tokens}"
+    folder = cache_folder() / f"lesson-13-{budget.tokens}{'' if budget.bfloat16 else '-float32'}"
     run = Run(budget, folder, partial, head, load, store, resumed(partial, head))
     if not options.store_unfinished:
         work(run)

@@ -4,7 +4,6 @@ from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

@@ -131,7 +131,9 @@ def worth_table(results: Results, names: Sequence[str]) -> str:
         cells.append(f"{np.exp(np.mean(part['measures']['surprise'])):.1f}")
         cells += [f"{np.mean(part['measures'][measure]):.1%}" for measure in ("agreement", "acceptance")]
         tokens = f"{part['tokens']:,}" if kind == "arm" else ""
-        lines.append(f"| {name} | {part['layers']} | {part['weights'] / 1e6:.0f} | {tokens} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {name} | {part['layers']} | {part['weights'] / 1e6:.0f} | {tokens} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 

@@ -174,7 +174,12 @@ predict("13.b")
 base = results.measure(FULL)
 times = {name: results.measure(name) / base for name in (TOP, DRAWN, LABELS)}
 geometric = {name: np.exp(np.log(values).mean()) for name, values in times.items()}
-reveal("13.b", int(np.digitize(geometric[TOP], [1.1, 1.5])) if geometric[TOP] > 0.93 else 3, times=geometric[TOP], drawn=geometric[DRAWN])
+reveal(
+    "13.b",
+    int(np.digitize(geometric[TOP], [1.1, 1.5])) if geometric[TOP] > 0.93 else 3,
+    times=geometric[TOP],
+    drawn=geometric[DRAWN],
+)
 seconds = {part["name"]: part["training_seconds"] / part["tokens"] for part in results.all("arm")}
 tokens = results.one("arm", name=FULL)["tokens"]
 print(f"each student read the same {tokens:,} tokens; seconds per thousand tokens:")
@@ -246,8 +251,12 @@ prompts.filmstrip(["one token", "reverse KL", "hot"])
 # %% tags=["hide-input"]
 part = results.one("texts")
 share = part["counted"][0] / (part["written"]["train"] + part["passages"]["train"])
-print(f"{part['asked']} questions: {part['unfinished']} answers cut off, {part['refused']} refusals and {part['empty']} empty ones left out")
-print(f"{part['written']['train']} answers and {part['passages']['train']} passages to train on, {share:.0f} counted tokens each")
+print(
+    f"{part['asked']} questions: {part['unfinished']} answers cut off, {part['refused']} refusals and {part['empty']} empty ones left out"
+)
+print(
+    f"{part['written']['train']} answers and {part['passages']['train']} passages to train on, {share:.0f} counted tokens each"
+)
 
 # %% [markdown]
 # ### Exercise 13.2 · A row from a text teacher (●●○, 8 minutes)
@@ -288,7 +297,11 @@ def text_row(prompt, answer, finished, end, context):
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import worth_table
 
-names = ["teacher", PRUNED, *(name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms)]
+names = [
+    "teacher",
+    PRUNED,
+    *(name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms),
+]
 names += ["pruned to 15"] + [SMALL] * (SMALL in results.arms)
 display(Markdown(worth_table(results, names)))
 own = results.own_texts
@@ -352,7 +365,9 @@ rows = speculation_rows(results, MAIN)
 print("guesses   tokens per call: predicted  measured    speed against plain: predicted  measured")
 for row in rows:
     ratio = np.exp(np.log(row["ratios"]).mean())
-    print(f"{row['guesses']:7} {row['predicted_tokens']:27.2f} {row['tokens']:9.2f} {row['predicted']:31.2f} {ratio:9.2f}")
+    print(
+        f"{row['guesses']:7} {row['predicted_tokens']:27.2f} {row['tokens']:9.2f} {row['predicted']:31.2f} {ratio:9.2f}"
+    )
 one = rows[0]
 speed = np.exp(np.log(one["ratios"]).mean())
 reveal("13.c", 0 if speed > 1.05 else 2 if speed < 0.95 else 1, cost=one["cost"], alpha=one["alpha"])

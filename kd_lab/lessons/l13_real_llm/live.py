@@ -1,5 +1,6 @@
 """One short step with the real model, where it is installed: read, prune, compare with what is stored, train once."""
 
+import os
 import time
 
 import torch
@@ -24,14 +25,18 @@ def stored_gaps(stored: NextTokens) -> list[float]:
 def live_step(results: Results, stored: NextTokens) -> str:
     """The step as text to print; says so where the model is not installed, and shows the stored numbers."""
     gaps = stored_gaps(stored)
-    if weights_file() is None:
+    installed = weights_file() is not None
+    if not installed or os.environ.get("KD_LAB_LIVE") == "0":  # the builder's and the tests' own setting
+        remedy = "run this cell in a kernel of your own" if installed else REMEDY
         return (
-            "Stored numbers: SmolLM2 is not installed here. To take this step live, " + REMEDY + ".\n"
+            f"Stored numbers. To take this step live, {remedy}.\n"
             f"KL(p‖q) of the pruned model at {len(PROMPTS)} prompts: {_listed(gaps)} nats"
         )
     start = time.perf_counter()
     teacher = load_smollm()
-    student = shallower(teacher, results.one("rule", rule="measured", layers=results.about["budget"]["layers"][0])["kept"])
+    student = shallower(
+        teacher, results.one("rule", rule="measured", layers=results.about["budget"]["layers"][0])["kept"]
+    )
     now = read_again(teacher, student, [stored.prompts[i] for i in PROMPTS])
     before, after = one_step(teacher, student, stored.prompts[PROMPTS[0]])
     return (

@@ -132,6 +132,14 @@ def evenly(layers: int, keep: int) -> list[int]:
     return [round(i * (layers - 1) / (keep - 1)) for i in range(keep)]
 
 
+class FullPrecisionHead(nn.Linear):
+    """A head that multiplies in float32, under autocast too, so that every loss sees the same logits."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        with torch.autocast(hidden.device.type, enabled=False):
+            return nn.functional.linear(hidden.float(), self.weight, self.bias)
+
+
 def shallower(model: HuggingFace, kept: Sequence[int]) -> HuggingFace:
     """A copy of a model with these of its layers alone. Embedding, last norm and head are the teacher's and frozen.
 
@@ -160,6 +168,10 @@ def shallower(model: HuggingFace, kept: Sequence[int]) -> HuggingFace:
     student.load_state_dict(weights)
     student.requires_grad_(False)
     student.get_decoder().layers.requires_grad_(True)
+    head = student.get_output_embeddings()
+    wide = FullPrecisionHead(head.in_features, head.out_features, bias=head.bias is not None, device="meta")
+    wide.weight, wide.bias = head.weight, head.bias
+    student.set_output_embeddings(wide)
     return HuggingFace(student, model.tokenizer).eval()
 
 

@@ -68,7 +68,7 @@ QUIZ = (
             "keep a top k and scale it up to sum to 1": (
                 "The scaled target has another optimum: a student that puts no mass off the k tokens."
             ),
-            "keep the likeliest token alone: it is the text": "That is a label, and labels are what one can have for less.",
+            "keep the likeliest token alone: it is the text": "That is a label, and labels can be had for less.",
         },
         right="keep a top k with the mass of the rest, or a few draws",
     ),
@@ -76,7 +76,7 @@ QUIZ = (
         "A server cuts answers off at 256 tokens. A pipeline puts the end mark behind every answer. What does the "
         "student learn?",
         {
-            "to stop in mid-sentence after 256 tokens": "The end is then a fact about the server and not about the text.",
+            "to stop in mid-sentence after 256 tokens": "The end is then a fact about the server, not the text.",
             "to stop where the teacher would stop": "The teacher did not stop there.",
             "nothing about stopping": "It sees an end mark in every text, and learns where it stands.",
         },
@@ -94,9 +94,11 @@ QUIZ = (
         right="each guess costs 0.7 of a call and saves at most 0.7",
     ),
     Question(
-        "Healing 20 layers leaves KL 0.3, rounding the *teacher* to 4 bits costs 0.1. A stack of both is predicted at …",
+        "Healing 20 layers leaves KL 0.3, rounding the teacher to 4 bits costs 0.1. A stack is predicted at …",
         {
-            "0.4, and then measured": "A sum is the first guess. It is no law: KLs do not add, and both may hit the same weights.",
+            "0.4, and then measured": (
+                "A sum is the first guess. It is no law: KLs do not add, and both may hit the same weights."
+            ),
             "0.3: the larger one hides the smaller": "Rounding moves the healed student as well.",
             "0.03: the product of both": "Shares of a size multiply; gaps in nats do not.",
         },

@@ -33,17 +33,23 @@ class Budget:
 
     tokens: int = 64_000  # that the longest arm trains on; each short arm gets a quarter
     rows: int = 192  # texts to train on, of each kind
-    held_out: int = 20  # texts to measure on, of each kind
+    held_out: int = 16  # texts to measure on, of each kind
     context: int = 96  # tokens of a text
-    calibration: tuple[int, int] = (4, 64)  # texts and tokens on which a layer's importance is measured
+    calibration: tuple[int, int] = (4, 48)  # texts and tokens on which a layer's importance is measured
     layers: tuple[int, int] = (20, 15)  # that stay
-    batch_size: int = 4
+    batch_size: int = 2
+    bfloat16: bool = True  # the layers multiply in it while they train; heads, losses and all measures are in float32
     learning_rate: float = 5e-4
     top_k: int = 32
     samples: int = 12
     new_tokens: int = 48  # that a sample or a speculated text adds
     spoken: int = 6  # texts that speculative decoding writes
     seed: int = 0
+
+    @classmethod
+    def of(cls, tokens: int, bfloat16: bool = True) -> "Budget":
+        """The budget for so many tokens, with as many texts as are then read about twice."""
+        return cls(tokens=tokens, rows=max(8, round(tokens / 333)), bfloat16=bfloat16)
 
     def facts(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self)))
@@ -135,9 +141,7 @@ def _per_token(
 
 def save_student(student: HuggingFace, kept: list[int], path: Path) -> int:
     """Write the layers of a student in half precision; the rest is the teacher's. Returns the bytes on disk."""
-    weights = {
-        name: weight.half() for name, weight in student.model.get_decoder().layers.state_dict().items()
-    }
+    weights = {name: weight.half() for name, weight in student.model.get_decoder().layers.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, save(weights, metadata={"kept": json.dumps(kept)}))
     return path.stat().st_size

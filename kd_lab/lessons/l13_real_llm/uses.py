@@ -56,9 +56,7 @@ def loss_memory(teacher: HuggingFace, positions: int, materialise: bool) -> dict
     """
     generator = torch.Generator().manual_seed(0)
     weight = teacher.head
-    student_hidden, teacher_hidden = (
-        torch.randn(positions, weight.shape[1], generator=generator) for _ in range(2)
-    )
+    student_hidden, teacher_hidden = (torch.randn(positions, weight.shape[1], generator=generator) for _ in range(2))
     student_hidden.requires_grad_(True)
 
     def run() -> None:

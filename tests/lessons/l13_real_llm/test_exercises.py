@@ -108,7 +108,10 @@ def test_bytes_of_a_seventy_billion_teacher():
         (lambda s, t, T, n, V, g, held: (2 * s + 14 * t) // g + held * 8 * (n // g) * V, "teacher's weights are"),
         (lambda s, t, T, n, V, g, held: (16 * s + 2 * T) // g + held * 8 * (n // g) * V, "Only `trained`"),
         (lambda s, t, T, n, V, g, held: (2 * (s + T) + 10 * t) // g + held * 8 * (n // g) * V, "master copy"),
-        (lambda s, t, T, n, V, g, held: (2 * (s + T) + 14 * t) // g + held * 4 * (n // g) * V, "of one model are missing"),
+        (
+            lambda s, t, T, n, V, g, held: (2 * (s + T) + 14 * t) // g + held * 4 * (n // g) * V,
+            "of one model are missing",
+        ),
         (lambda s, t, T, n, V, g, held: (2 * (s + T) + 14 * t) + held * 8 * (n // g) * V, "its share"),
     ],
 )
@@ -125,6 +128,7 @@ def test_each_mistake_is_told_apart(identifier):
     assert len(exercise.mistakes) >= 5
     for mistake in exercise.mistakes:
         found = diagnose(exercise, mistake.function)
-        assert found is not None and mistake.message in found.message, mistake.name
+        assert found is not None, mistake.name
+        assert mistake.message in found.message, mistake.name
     for answer in exercise.unusual:
         assert diagnose(exercise, answer) is None, answer.__name__

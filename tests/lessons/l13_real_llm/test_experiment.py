@@ -4,40 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: make real")
 
-from tiny_transformers import tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
+from l13_tiny import BUDGET, teacher, texts  # noqa: E402
 
 from kd_lab.lessons.l13_real_llm import experiment  # noqa: E402
 from kd_lab.lessons.l13_real_llm.arms import ARMS, MAIN  # noqa: E402
 from kd_lab.lessons.l13_real_llm.experiment import Run, about, parts, work  # noqa: E402
-from kd_lab.lessons.l13_real_llm.study import Budget  # noqa: E402
-from kd_lab.models import HuggingFace  # noqa: E402
-
-BUDGET = Budget(
-    tokens=160, rows=6, held_out=4, context=12, calibration=(4, 6), layers=(4, 3), batch_size=2, top_k=4, samples=5,
-    new_tokens=5, spoken=2,
-)  # fmt: skip
-
-
-def teacher() -> HuggingFace:
-    model = tiny_model(num_hidden_layers=6, vocab_size=15).requires_grad_(False)
-    return HuggingFace(model, tiny_tokenizer()).eval()
-
-
-def words(seed: int, count: int) -> list[str]:
-    generator = torch.Generator().manual_seed(seed)
-    return ["".join("abcdefgh "[i] for i in torch.randint(9, (14,), generator=generator)) for _ in range(count)]
-
-
-def texts() -> dict:
-    made = words(0, 20)
-    return {
-        "written": {"train": [[t[:3], t[3:]] for t in made[:6]], "held_out": [[t[:3], t[3:]] for t in made[6:10]]},
-        "passages": {"train": made[10:16], "held_out": made[16:20]},
-    }
 
 
 def begun(folder, monkeypatch) -> Run:
@@ -77,7 +51,7 @@ def whole(tmp_path_factory) -> Run:
 def test_every_part_runs(whole) -> None:
     assert all(is_done(whole) for _, is_done, _ in parts())
     arms = [part for part in whole.done if part["part"] == "arm"]
-    assert [arm["name"] for arm in arms] != [] and {arm["name"] for arm in arms} == {arm.name for arm in ARMS}
+    assert {arm["name"] for arm in arms} == {arm.name for arm in ARMS}
     assert (whole.folder / "next.safetensors").stat().st_size < 1 << 20
 
 
@@ -111,9 +85,10 @@ def test_a_killed_run_goes_on_to_the_same_numbers(whole, tmp_path, monkeypatch, 
             raise Killed
         add(self, part, start)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Run, "add", dying)
-        work(run)
+        with pytest.raises(Killed):
+            work(run)
     again = begun(folder, monkeypatch)
     work(again)
     assert numbers(again) == numbers(whole)
