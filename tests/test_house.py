@@ -44,6 +44,7 @@ CAPABILITIES = {  # files and lines that each has added
     ),
     "a watermark in sampled text and the z that finds it; agreement of two models": (1, 170),
     "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 365),
+    "stored next-token distributions of a real LLM": (1, 140),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80

@@ -99,10 +99,10 @@ def write_texts(run: Run) -> None:
     tokenizer = run.teacher.tokenizer
     prompts = [as_prompt(question) for question in questions()]
     asked = prompts[: budget.held_out + budget.rows]
-    stop = tokenizer.backend.decode([tokenizer.end])
+    begin, stop = (tokenizer.backend.decode([mark]) for mark in (tokenizer.begin, tokenizer.end))
     with serve(run.teacher, tokenizer) as url:
         text_teacher = TextTeacher(url, timeout=1200.0, retries=0, stop=(stop,))
-        written = ask(text_teacher, asked, budget.context, budget.seed)
+        written = ask(text_teacher, asked, budget.context, budget.seed, begin)
     train, held_out = documentation(tokenizer, budget.context)
     texts = {
         "written": _split(written, set(asked[: budget.held_out])),
@@ -232,6 +232,7 @@ def compare_before(run: Run) -> None:
         start = time.perf_counter()
         part = {"part": "reference", "name": "teacher", "layers": len(run.teacher.model.get_decoder().layers)}
         facts = {"weights": numbers(run.teacher), "bytes": uses.half_bytes(run.teacher)}
+        facts |= {"vocabulary": run.teacher.vocab_size, "width": run.teacher.config.hidden_size}
         run.add(
             part | facts | {"measures": run.study.measure(run.teacher), "samples": samples(run, run.teacher)}, start
         )
@@ -371,12 +372,15 @@ def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = loa
     head, partial = about(budget), options.output.with_suffix(".partial")
     store = options.distributions or (STORED if options.output == RESULTS else None)
     folder = cache_folder() / f"lesson-13-{budget.tokens}{'' if budget.bfloat16 else '-float32'}"
-    run = Run(budget, folder, partial, head, load, store, resumed(partial, head))
-    if not options.store_unfinished:
+    run = Run(budget, folder, partial, head, load, store)
+    if options.store_unfinished:  # reads and touches nothing: the command itself may be at work
+        run.done = [json.loads(line) for line in partial.read_text("utf-8").splitlines()[1:] if line.endswith("}")]
+    else:
+        run.done = resumed(partial, head)
         work(run)
-    missing = [name for name, is_done, _ in parts() if not is_done(run)] if options.store_unfinished else []
+    missing = [name for name, is_done, _ in parts() if not is_done(run)]
     write(options.output, head | {"missing": missing}, run.done)
-    if not options.store_unfinished:
+    if not missing:
         partial.unlink()
     print(f"{len(run.done)} parts in {options.output}" + (f"; not yet: {', '.join(missing)}" if missing else ""))
 

@@ -104,9 +104,8 @@ def speculation_rows(results: Results, draft: str) -> list[dict[str, float]]:
 
 def cache_table(results: Results) -> str:
     """Markdown: what is kept of the teacher at each position, and what it takes on disk."""
-    budget, memory = results.about["budget"], results.all("memory")[0]
-    vocabulary = memory["logits"] // (4 * memory["positions"])
-    width = results.one("widths")["hidden"] if results.has("widths") else 576
+    budget, teacher = results.about["budget"], results.one("reference", name="teacher")
+    vocabulary, width = teacher["vocabulary"], teacher["width"]
     rows = [
         ("all logits, 16 bits", 2 * vocabulary, ""),
         ("the last hidden state, 16 bits", 2 * width, ""),

@@ -242,11 +242,12 @@ prompts.filmstrip(["one token", "reverse KL", "hot"])
 # %% [markdown]
 # ## 3 · A teacher that only talks
 #
-# Half of the texts came through a wall. The teacher stood behind an HTTP endpoint that returns text; a client asked it questions. Three things go wrong on such a road.
+# Half of the texts came through a wall. The teacher stood behind an HTTP endpoint that returns text; a client asked it questions. Four things go wrong on such a road.
 #
 # - A **cut** answer is not a finished one. The server says which (`finish_reason`); only a finished text has an end.
 # - A **refusal** teaches refusing. "I'm sorry, but …" to a harmless question is left out, and counted.
 # - **Text is not ids.** The text is tokenised again, and the student's tokenizer may cut it elsewhere.
+# - A **mark** may stand twice. A server that puts its own beginning before a prompt that has one answers another prompt than the student reads.
 
 # %% tags=["hide-input"]
 part = results.one("texts")
@@ -449,9 +450,9 @@ print(f"at 400 TFLOP/s {flops / gpus / 4e14:.1f} s per step, {1000 * flops / gpu
 #
 # ## In the wild
 #
-# Layer pruning with healing is how several small models are made.
-# ShortGPT (2024) ranks layers once by the cosine between their input and output and removes those of least influence, without training; it is our third rule.
-# Sparse Logit Sampling (2025) caches draws from the teacher in place of its top k.
+# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B and Llama 3.1 8B became 4B, by taking out layers in one variant and narrowing them in the other, with a small share of the tokens of training anew.
+# ShortGPT (2024) ranks layers by the similarity of their input and output and removes those of least influence, without healing; it is our third rule.
+# Sparse Logit Sampling (2025) caches draws from the teacher in place of its top k, for students of 300M to 3B.
 # What carries over from this lesson are the questions and the controls. What does not are the numbers: our students saw tens of thousands of tokens, such runs see billions, and with enough data differences between signals may shrink or turn.
 #
 # ## Discuss
@@ -482,6 +483,7 @@ quiz("13")
 #
 # ## Papers
 #
+# - Sreenivas et al., "LLM Pruning and Distillation in Practice: The Minitron Approach", [2408.11796](https://arxiv.org/abs/2408.11796).
 # - Men et al., "ShortGPT", [2403.03853](https://arxiv.org/abs/2403.03853): block influence, our third rule.
 # - Anshumann et al., "Sparse Logit Sampling", [2503.16870](https://arxiv.org/abs/2503.16870), sections 2 and 3: draws in place of a top k.
 # - Leviathan, Kalman and Matias, [2211.17192](https://arxiv.org/abs/2211.17192): equation 1 tokens per call, theorem 3.8 the speed.

@@ -12,7 +12,7 @@ from kd_lab.lessons.l13_real_llm.smollm import REMEDY, load_smollm, weights_file
 from kd_lab.models import HuggingFace
 from kd_lab.worlds.next_tokens import NextTokens
 
-PROMPTS = (0, 50, 100, 150)
+PROMPTS = (0, 50, 130, 190)
 """Stored prompts that are read again: two of the teacher's own texts and two from documentation."""
 
 

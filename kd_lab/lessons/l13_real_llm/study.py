@@ -24,7 +24,7 @@ MEASURES = ("forward_kl", "reverse_kl", "acceptance", "agreement", "surprise")
 """Per text and token: KL(p‖q) and KL(q‖p) in nats, Σ min(p, q), whether both have the same favourite, and −log q of
 the text's own token in nats."""
 
-ROWS_AT_ONCE = 8
+ROWS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
