@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** [lesson 01](01_what.ipynb) (what is copied), [lesson 05](05_where.ipynb) (whose prefixes), [lesson 08](08_stacking.ipynb) (pruning and fewer bits), [lesson 11](11_speculative_decoding.ipynb) (drafts).
 #
-# **Time:** 45 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -443,7 +443,8 @@ held = bytes_per_gpu(eight, eight, seventy, tokens, 151_936, gpus, True) - state
 reveal("13.d", state=state / 1e9, logits=held / 1e9)
 flops = tokens * (6 * eight + 2 * seventy)  # of a step: 6 per trained weight, 2 per frozen one
 print(f"arithmetic per step and GPU: {flops / gpus / 1e15:.1f} PFLOP")
-print(f"at 400 TFLOP/s {flops / gpus / 4e14:.1f} s per step, {1000 * flops / gpus / 4e14 / 3600:.1f} h for a thousand")
+step = flops / gpus / 4e14
+print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a thousand steps")
 
 # %% [markdown]
 # The 400 TFLOP/s are an assumption about a current accelerator in bf16, not a measurement of ours; put in your own. The bytes are arithmetic. Caching pays by the same sums: the teacher's share of the arithmetic here is what a cache saves in every pass after the first.
@@ -460,7 +461,7 @@ print(f"at 400 TFLOP/s {flops / gpus / 4e14:.1f} s per step, {1000 * flops / gpu
 # *For two people, ten minutes.* You have a model of 8 billion weights, an evening on eight GPUs, and users who complain about latency. Which of these do you try first: fewer bits, fewer layers, a draft? Which two numbers would you measure before you train anything, and which control would convince you that healing was worth it?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Fewer bits first: no training, half or a quarter of the bytes, and decoding is bound by bytes. Then a draft, but a small one: measure α on real prompts and c on the real engine before training it. Layers last, since healing needs data and a judge. Two numbers before any training: the KL per token of the pruned or rounded model on the users' own prompts (not on a benchmark), and seconds per call at the real batch size. Controls: the pruned model unhealed; a student healed on labels with the same tokens; a smaller model of the same family off the shelf. **Misconceptions:** "importance adds up" (exercise 13.1); "KLs add up" (the stack is predicted and then measured); "a student of two thirds is a draft" (section 4); "an interval over texts covers the seed" (it does not); "top-k must be renormalised" (lesson 01). **Timing:** 45 minutes alone, 60 in a class; section 2's explorer and section 4 fill a lecture of 25 minutes.
+# **Expected answers.** Fewer bits first: no training, half or a quarter of the bytes, and decoding is bound by bytes. Then a draft, but a small one: measure α on real prompts and c on the real engine before training it. Layers last, since healing needs data and a judge. Two numbers before any training: the KL per token of the pruned or rounded model on the users' own prompts (not on a benchmark), and seconds per call at the real batch size. Controls: the pruned model unhealed; a student healed on labels with the same tokens; a smaller model of the same family off the shelf. **Misconceptions:** "importance adds up" (exercise 13.1); "KLs add up" (the stack is predicted and then measured); "a student of two thirds is a draft" (section 4); "an interval over texts covers the seed" (it does not); "top-k must be renormalised" (lesson 01). **Timing:** 40 minutes alone, 60 in a class; section 2's explorer and section 4 fill a lecture of 25 minutes.
 
 # %% [markdown]
 # ## Recap
