@@ -49,7 +49,7 @@ from kd_lab.models.saved import cache_folder, write_file
 from kd_lab.where import TextTeacher
 from kd_lab.worlds.next_tokens import STORED, save_next_tokens
 
-SAMPLES = 3  # texts that are kept of each student
+SAMPLES = 2  # texts that are kept of each student
 CHECKPOINT_EVERY = 40  # steps; a file of 0.9 GB each time
 
 

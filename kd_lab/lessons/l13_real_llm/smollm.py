@@ -5,6 +5,7 @@ restores them; rounded to 16 bits they are the model that this lesson calls the 
 """
 
 import contextlib
+import copy
 import io
 import logging
 from importlib.metadata import PackageNotFoundError, version
@@ -59,7 +60,13 @@ def _convert(file: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as name:
         part = Path(name) / "whole"
-        AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name).half().save_pretrained(part)
+        restored = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
+        config = copy.deepcopy(restored.config)
+        if hasattr(config, "quantization_config"):  # transformers refuses to round or save what is marked as quantized
+            del config.quantization_config
+        plain = type(restored)(config)
+        plain.load_state_dict(restored.state_dict())
+        plain.half().save_pretrained(part)
         AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(part)
         part.rename(folder)
 

@@ -33,17 +33,17 @@ class Budget:
 
     tokens: int = 64_000  # that the longest arm trains on; each short arm gets a quarter
     rows: int = 192  # texts to train on, of each kind
-    held_out: int = 16  # texts to measure on, of each kind
+    held_out: int = 12  # texts to measure on, of each kind
     context: int = 96  # tokens of a text
-    calibration: tuple[int, int] = (4, 48)  # texts and tokens on which a layer's importance is measured
+    calibration: tuple[int, int] = (4, 32)  # texts and tokens on which a layer's importance is measured
     layers: tuple[int, int] = (20, 15)  # that stay
     batch_size: int = 2
     bfloat16: bool = True  # the layers multiply in it while they train; heads, losses and all measures are in float32
     learning_rate: float = 5e-4
     top_k: int = 32
     samples: int = 12
-    new_tokens: int = 48  # that a sample or a speculated text adds
-    spoken: int = 6  # texts that speculative decoding writes
+    new_tokens: int = 40  # that a sample or a speculated text adds
+    spoken: int = 4  # texts that speculative decoding writes
     seed: int = 0
 
     @classmethod
