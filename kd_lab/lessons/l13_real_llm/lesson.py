@@ -145,9 +145,10 @@ for size in budget["layers"]:
             "C13a",
             f"At {size} layers, measuring again after each removal keeps the model nearer to itself than the rule “{RULES[rule]}”, before training.",
             rule_kl(results, rule, size) / rule_kl(results, "measured", size),
-            unit="times the KL, text by text",
+            unit="times the KL",
             above=1,
             scale="log",
+            over="texts",
         )
 
 # %% [markdown]
@@ -188,26 +189,29 @@ claim(
     "C13b",
     "Labels alone leave the student farther from its teacher than the top 32 with the rest, after the same texts.",
     results.measure(LABELS) / results.measure(TOP),
-    unit="times the KL, text by text",
+    unit="times the KL",
     above=1,
     scale="log",
+    over="texts",
 )
 claim(
     "C13b",
     "The top 32 with the rest end within a tenth of what all logits reach.",
     times[TOP],
-    unit="times the KL, text by text",
+    unit="times the KL",
     above=0.9,
     below=1.1,
     scale="log",
+    over="texts",
 )
 claim(
     "C13b",
     "Twelve draws end farther from the teacher than the top 32 with the rest.",
     results.measure(DRAWN) / results.measure(TOP),
-    unit="times the KL, text by text",
+    unit="times the KL",
     above=1,
     scale="log",
+    over="texts",
 )
 
 # %% [markdown]
@@ -311,17 +315,19 @@ if TEXT in results.arms:
         "C13d",
         "On the teacher's own kind of text, the student of its text alone stays farther from it than the student of its logits.",
         results.measure(TEXT)[:own] / results.measure(FULL)[:own],
-        unit="times the KL, text by text",
+        unit="times the KL",
         above=1,
         scale="log",
+        over="texts",
     )
 claim(
     "C13d",
     "Four times the tokens bring the student nearer still.",
     results.measure(MAIN) / results.measure(TOP),
-    unit="times the KL, text by text",
+    unit="times the KL",
     below=1,
     scale="log",
+    over="texts",
 )
 
 # %% [markdown]
@@ -350,10 +356,11 @@ claim(
     "C13e",
     "At 4 bits the sum of both costs is within a quarter of the measured stack.",
     np.array(four["measures"]["forward_kl"]) / (healed + alone),
-    unit="times the prediction, text by text",
+    unit="times the prediction",
     above=0.75,
     below=1.25,
     scale="log",
+    over="texts",
 )
 
 # %%
@@ -376,9 +383,10 @@ claim(
     "C13f",
     "With one guess ahead, the healed student makes its teacher slower than plain decoding on this CPU.",
     one["ratios"],
-    unit="times plain decoding's speed, one ratio per prompt",
+    unit="times plain decoding's speed",
     below=1,
     scale="log",
+    over="prompts",
 )
 
 # %% [markdown]

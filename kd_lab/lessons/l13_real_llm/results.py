@@ -14,7 +14,7 @@ RESULTS = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What was run, and its parts as they were measured."""
+    """The facts of the run, and its parts as they were measured."""
 
     about: dict[str, Any]  # command, date, versions, budget; "missing" names the parts that were not run
     parts: list[dict[str, Any]]
