@@ -251,7 +251,7 @@ def count_memory(run: Run) -> None:
         for materialise in (False, True):
             if run.found(part="memory", positions=positions, materialised=materialise) is None:
                 start = time.perf_counter()
-                found = uses.loss_memory(run.teacher, positions, materialise)
+                found = uses.loss_memory(run.teacher.vocab_size, run.teacher.config.hidden_size, positions, materialise)
                 run.add({"part": "memory"} | {f"loss_{k}" if k == "seconds" else k: v for k, v in found.items()}, start)
 
 

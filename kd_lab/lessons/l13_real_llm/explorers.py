@@ -111,7 +111,7 @@ def layers_explorer(results: Results) -> Explorer:
         bars = axes.bar(range(depth), np.full(depth, 1e-3), **TEACHER.area)
         (crosses,) = axes.plot([], [], "x", color="#6b6b6b", markersize=7, label="has gone")
         (chosen,) = axes.plot([], [], "v", color=STUDENT.color, markersize=9, label="goes next")
-        axes.set(yscale="log", ylim=(1e-2, top), xlim=(-0.6, depth - 0.4))
+        axes.set(yscale="log", ylim=(0.05, top), xlim=(-0.6, depth - 0.4))
         axes.set(xlabel="layer", ylabel="KL without it (nats per token)")
         axes.legend(loc="upper center", ncols=2)
         return SimpleNamespace(bars=bars, crosses=crosses, chosen=chosen)
@@ -121,7 +121,7 @@ def layers_explorer(results: Results) -> Explorer:
         costs = dict(zip(layers, rounds[removed], strict=True))
         for layer, bar in enumerate(artists.bars):
             bar.set_height(costs.get(layer, 1e-3))
-        artists.crosses.set_data(gone[:removed], [0.013] * removed)
+        artists.crosses.set_data(gone[:removed], [0.06] * removed)
         best = gone[removed]
         artists.chosen.set_data([best], [costs[best] * 1.25])
         costly = max(costs, key=costs.get)

@@ -137,13 +137,13 @@ show(
 )
 means = {rule: rule_kl(results, rule, 20).mean() for rule in RULES}
 best = min(means, key=means.get)
-options = {"first": 0, "evenly": 1, "measured once": 2, "influence": 2, "measured": 3}
-reveal("13.a", options[best], best=means[best])
+options = ["first", "evenly", "measured once", "influence", "measured"]
+reveal("13.a", options.index(best), best=means[best])
 for size in budget["layers"]:
-    for rule in ("measured once", "evenly"):
+    for rule in ("measured once", "influence", "evenly"):
         claim(
             "C13a",
-            f"At {size} layers, measuring again after each removal keeps the model nearer to itself than the rule “{RULES[rule]}”, before training.",
+            f"{size} layers, not trained: measuring again after each removal leaves the model nearer to the whole one than the rule “{RULES[rule]}”.",
             rule_kl(results, rule, size) / rule_kl(results, "measured", size),
             unit="times the KL",
             above=1,
@@ -152,6 +152,9 @@ for size in budget["layers"]:
         )
 
 # %% [markdown]
+# The last layers cannot go, and even spacing takes layer 1 out, one of the few that no other can replace: measuring pays here.
+# Among the rules that measure *something* the differences are small. The greedy choice minimises its cost on 128 calibration tokens; on other text, and with more layers gone, the cosine does as well or better. A search that is finer on a little text also fits that text more closely.
+#
 # ## 2 · What to keep of a teacher
 #
 # The pruned layers now learn from the whole model. Its embedding, which is also its head, stays frozen.

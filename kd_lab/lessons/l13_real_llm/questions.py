@@ -9,6 +9,7 @@ PREDICTIONS = {
             "the last ten layers go",
             "layers go at even distances",
             "the ten go whose absence, measured one by one, costs least",
+            "the ten go that turn the stream between layers least (a cosine)",
             "one layer goes at a time, and all others are measured again",
         ),
         because="Its KL on held-out texts is {best:.2f} nats per token; the order of the others is in the picture.",

@@ -3,6 +3,8 @@
 import copy
 import gc
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +50,34 @@ def half_bytes(model: HuggingFace) -> int:
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
-def loss_memory(teacher: HuggingFace, positions: int, materialise: bool) -> dict[str, Any]:
+def loss_memory(vocabulary: int, width: int, positions: int, materialise: bool) -> dict[str, Any]:
     """Bytes that one forward and backward pass of the loss alone adds at its peak, and its seconds.
 
-    The hidden states are noise: memory and time do not depend on what they hold. Bytes are None where the system does
-    not count them.
+    It runs in a process of its own, since one that has worked before has memory to spare that no count sees. Hidden
+    states and head are noise: memory and time do not depend on what they hold. The peak is None where the system does
+    not count it.
     """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        peak, seconds = process.submit(_measured_loss, vocabulary, width, positions, materialise).result()
+    logits = 4 * positions * vocabulary
+    return {"positions": positions, "materialised": materialise, "peak": peak, "logits": logits, "seconds": seconds}
+
+
+def _measured_loss(vocabulary: int, width: int, positions: int, materialise: bool) -> tuple[int | None, float]:
+    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
-    weight = teacher.head
-    student_hidden, teacher_hidden = (torch.randn(positions, weight.shape[1], generator=generator) for _ in range(2))
-    student_hidden.requires_grad_(True)
+    weight, hidden, teacher_hidden = (
+        torch.randn(rows, width, generator=generator) for rows in (vocabulary, positions, positions)
+    )
 
-    def run() -> None:
+    def run(hidden: Tensor, teacher_hidden: Tensor) -> None:
         if materialise:
-            softmax_kl(student_hidden @ weight.T, teacher_hidden @ weight.T, backend="reference").backward()
+            softmax_kl(hidden @ weight.T, teacher_hidden @ weight.T, backend="reference").backward()
         else:
-            linear_softmax_kl(student_hidden, weight, teacher_hidden, weight).backward()
+            linear_softmax_kl(hidden, weight, teacher_hidden, weight).backward()
 
+    run(hidden[:1].clone().requires_grad_(True), teacher_hidden[:1])  # code that is loaded at the first call
+    hidden.requires_grad_(True)
     gc.collect()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
@@ -72,11 +85,9 @@ def loss_memory(teacher: HuggingFace, positions: int, materialise: bool) -> dict
     except OSError:
         before = None
     start = time.perf_counter()
-    run()
+    run(hidden, teacher_hidden)
     seconds = time.perf_counter() - start
-    peak = None if before is None else _status("VmHWM") - before
-    one = positions * len(weight) * 4
-    return {"positions": positions, "materialised": materialise, "peak": peak, "logits": one, "seconds": seconds}
+    return None if before is None else _status("VmHWM") - before, seconds
 
 
 def _status(field: str) -> int:
