@@ -29,7 +29,7 @@ from kd_lab.contracts import stream
 from kd_lab.how import sampled, top_k
 from kd_lab.how.sparse_file import save_sparse_teacher
 from kd_lab.lessons.l13_real_llm import uses
-from kd_lab.lessons.l13_real_llm.arms import ARMS, MAIN, Arm, teacher_of
+from kd_lab.lessons.l13_real_llm.arms import ARMS, DRAWN, FULL, LABELS, MAIN, TOP, Arm, teacher_of
 from kd_lab.lessons.l13_real_llm.pruning import (
     Trunk,
     evenly,
@@ -177,6 +177,7 @@ def keep_logits(run: Run) -> None:
         size = save_sparse_teacher(replace(some[0], **fields), run.folder / f"{name}.safetensors")
         if run.found(part="cache", name=name) is None:  # killed between the two, the texts are read once more
             run.add({"part": "cache", "name": name, "bytes": size, "positions": texts.inputs.numel()}, start)
+        start = time.perf_counter()
 
 
 def heal(run: Run, arm: Arm) -> None:
@@ -286,6 +287,34 @@ def speculate(run: Run) -> None:
             run.add({"part": "speculation"} | uses.speculation(run.study, draft, row), start)
 
 
+def time_steps(run: Run) -> None:
+    """Processor seconds of a training step with each kind of teacher: a clock on the wall counts the neighbours, too.
+
+    The arms take turns, two steps at a time; the first turn only warms up.
+    """
+    start, budget, study = time.perf_counter(), run.budget, run.study
+    student = shallower(run.teacher, run.kept_layers("measured", 0))
+    arms = [arm for arm in ARMS if arm.name in (FULL, TOP, DRAWN, LABELS)]
+    taken: dict[str, list[float]] = {arm.name: [] for arm in arms}
+    for turn in range(4):
+        for arm in arms:
+            recipe, teacher = arm.recipe(study), teacher_of(arm, study, run.folder)
+            before = time.process_time()
+            distill(
+                student,
+                teacher,
+                study.world,
+                recipe,
+                steps=2,
+                seed=turn,
+                batch_size=budget.batch_size,
+                autocast=torch.bfloat16 if budget.bfloat16 else None,
+                progress=False,
+            )
+            taken[arm.name].append(round((time.process_time() - before) / 2, 4))
+    run.add({"part": "step", "processor_seconds": {name: some[1:] for name, some in taken.items()}}, start)
+
+
 def store_distributions(run: Run) -> None:
     """The file of next-token distributions that ships with the library."""
     start = time.perf_counter()
@@ -320,6 +349,7 @@ def parts() -> list[tuple[str, Callable[[Run], bool], Callable[[Run], None]]]:
         ("distributions", once(part="distributions"), store_distributions),
         ("fewer bits", once(part="quantized", name=MAIN, bits=4), quantize),
         ("speculation", lambda run: _spoken(run) == min(run.budget.spoken, run.study.written[1]), speculate),
+        ("seconds", once(part="step"), time_steps),
         *(training(by_name[name]) for name in names[cut:]),
     ]
 

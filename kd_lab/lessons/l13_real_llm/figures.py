@@ -27,24 +27,30 @@ def own_and_other(results: Results, name: str, measure: str = "forward_kl") -> t
     return values[: results.own_texts], values[results.own_texts :]
 
 
-def arms_figure(results: Results, names: Sequence[str]) -> Figure:
-    """Held-out forward KL of each student, with intervals over texts, apart for the two kinds of text."""
-    figure = new_figure(760, 60 + 34 * len(names))
+def arms_figure(results: Results, names: Sequence[str], before: str) -> Figure:
+    """Held-out KL of each student over that of the model `before`, text by text, for the two kinds of text apart.
+
+    Geometric means with 95 % intervals over texts: a ratio for each text takes out that some texts are harder.
+    """
+    figure = new_figure(760, 110 + 34 * len(names))
     with course_style():
         axes = figure.subplots()
+        axes.axvline(1, color=BASELINE.color, linestyle=BASELINE.linestyle, label="pruned, not healed")
+        axes.axvline(0, color=INK, linewidth=1)
         for i, look in enumerate((TEACHER, STUDENT)):
-            found = [mean_interval(own_and_other(results, name)[i]) for name in names]
-            means, halves = map(np.array, zip(*found, strict=True))
-            places = np.arange(len(names)) + (i - 0.5) * 0.25
-            style = {"fmt": look.marker, "color": look.color, "capsize": 3, "markersize": 6}
-            axes.errorbar(means, places, xerr=halves, label=KINDS[i], **style)
+            for row, name in enumerate(names):
+                ratio = own_and_other(results, name)[i] / own_and_other(results, before)[i]
+                mean, half = mean_interval(np.log(ratio))
+                spread = np.exp([[mean], [mean + half]]) - np.exp([[mean - half], [mean]])
+                style = {"fmt": look.marker, "color": look.color, "capsize": 3, "markersize": 6}
+                label = KINDS[i] if row == 0 else None
+                axes.errorbar(np.exp(mean), row + (i - 0.5) * 0.25, xerr=spread, label=label, **style)
         axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
-        axes.set(xscale="log", xlabel="KL from the teacher on held-out texts (nats per token)")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
-        axes.grid(axis="x", which="both", color="#e8e8e8", linewidth=0.6)
-        axes.legend(loc="upper right", ncols=2)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set(
+            xlim=(-0.02, 1.12), xlabel="KL from the teacher, as a share of the pruned model's (0: the teacher itself)"
+        )
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

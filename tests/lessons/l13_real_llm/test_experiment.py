@@ -30,7 +30,7 @@ def begun(folder, monkeypatch) -> Run:
 
 def numbers(run: Run) -> list[dict]:
     """All that was measured, without what a clock or the machine's memory says."""
-    volatile = {"seconds", "training_seconds", "plain_seconds", "loss_seconds", "peak"}
+    volatile = {"seconds", "training_seconds", "plain_seconds", "loss_seconds", "peak", "processor_seconds"}
 
     def bare(thing):
         if isinstance(thing, dict):

@@ -71,10 +71,10 @@ def test_rules_are_compared_at_both_depths(results) -> None:
 
 
 def test_the_hook_has_a_row_per_student(results) -> None:
-    (axes,) = arms_figure(results, ["pruned to 20", MAIN]).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["pruned to 20", MAIN]
-    means = axes.containers[0][0].get_xdata()
-    assert means[1] == pytest.approx(mean_interval(own_and_other(results, MAIN)[0])[0])
+    (axes,) = arms_figure(results, ["labels only", MAIN], "pruned to 20").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["labels only", MAIN]
+    own = own_and_other(results, MAIN)[0] / own_and_other(results, "pruned to 20")[0]
+    assert axes.containers[1][0].get_xdata()[0] == pytest.approx(np.exp(mean_interval(np.log(own))[0]))
 
 
 def test_tables_hold_what_was_measured(results) -> None:
