@@ -296,7 +296,7 @@ def time_steps(run: Run) -> None:
     student = shallower(run.teacher, run.kept_layers("measured", 0))
     arms = [arm for arm in ARMS if arm.name in (FULL, TOP, DRAWN, LABELS)]
     taken: dict[str, list[float]] = {arm.name: [] for arm in arms}
-    for turn in range(4):
+    for turn in range(3):
         for arm in arms:
             recipe, teacher = arm.recipe(study), teacher_of(arm, study, run.folder)
             before = time.process_time()

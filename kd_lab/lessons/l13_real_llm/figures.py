@@ -161,8 +161,8 @@ def stack_table(results: Results, draft: str) -> str:
             predicted = ["", ""]
             if name == draft:
                 alone = np.array(results.one("quantized", name="teacher", bits=bits)["measures"]["forward_kl"])
-                predicted = [f"{np.mean(healed + alone):.3f}", _with_interval(found - healed - alone)]
-            cells = [name, str(bits), f"{part['bytes'] / 1e6:.0f}", _with_interval(found), *predicted]
+                predicted = [f"{np.mean(healed + alone):.3f}", _with_interval((found - healed - alone).tolist())]
+            cells = [name, str(bits), f"{part['bytes'] / 1e6:.0f}", _with_interval(found.tolist()), *predicted]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
