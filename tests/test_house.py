@@ -65,9 +65,6 @@ FOR_ONE_LESSON = {
     "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",
     "kd_lab.worlds.next_tokens": "real distributions for any lesson; lessons cannot read one another's files",
     "kd_lab.what.heads": "a signal beside its siblings, for any model with a large vocabulary",
-    "kd_lab.measure.acceptance": "measures any draft, and the speed that it promises",
-    "kd_lab.models.speculative": "decodes with any two models, in whichever program",
-    "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
 }
 
 LISTS_OF_DIVERGENCES = {
