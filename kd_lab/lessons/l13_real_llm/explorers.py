@@ -94,8 +94,8 @@ def _move_bars(artists: SimpleNamespace, stored: NextTokens, prompt: int, temper
     for bars, model in zip(artists.bars, (stored.models[0], "healed"), strict=True):
         set_bars(bars, stored.events(model, temperature, SHOWN - 1)[prompt].exp().tolist())
     names = [repr(stored.pieces.get(int(i), ""))[1:-1] for i in stored.ids[prompt, : SHOWN - 1]]
-    end = repr(stored.prompts[prompt][-34:])[1:-1].replace("$", r"\$")
-    artists.right.set_title(f"where healing left most: …{end}", fontsize=9.5)
+    end = repr(stored.prompts[prompt][-24:])[1:-1].replace("$", r"\$")
+    artists.right.set_title(f"healing left most after …{end}", loc="left", fontsize=9.5)
     artists.right.set_xticklabels([*(name.replace("$", r"\$") for name in names), "others"])
 
 

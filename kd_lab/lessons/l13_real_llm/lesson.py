@@ -171,7 +171,7 @@ display(Markdown(cache_table(results)))
 # %% [markdown]
 # *Top k and the rest*: the likeliest tokens, and the mass of all others as one event. Its KL is that of two complete distributions, only coarser.
 # *Draws*: token ids sampled from the teacher. Their mean of $\log p-\log q$ has the full KL as its expectation, with noise.
-# The third row stores what the head multiplies: for a teacher whose head you have, it is exact.
+# The second row stores what the head multiplies: for a teacher whose head you have, it is exact.
 
 # %%
 predict("13.b")
