@@ -52,6 +52,7 @@ def prompts_explorer() -> Explorer:
         left.legend(loc="upper left")
         bars = letter_bars(right, [""] * SHOWN, (TEACHER, STUDENT))
         right.tick_params(axis="x", rotation=55)
+        right.legend(loc="upper center")
         return SimpleNamespace(dots=dots, bars=bars, right=right)
 
     def update(artists: SimpleNamespace, label: str, heat: str, count: str) -> str:
@@ -94,7 +95,7 @@ def _move_bars(artists: SimpleNamespace, stored: NextTokens, prompt: int, temper
     for bars, model in zip(artists.bars, (stored.models[0], "healed"), strict=True):
         set_bars(bars, stored.events(model, temperature, SHOWN - 1)[prompt].exp().tolist())
     names = [repr(stored.pieces.get(int(i), ""))[1:-1] for i in stored.ids[prompt, : SHOWN - 1]]
-    end = repr(stored.prompts[prompt][-24:])[1:-1].replace("$", r"\$")
+    end = " ".join(stored.prompts[prompt].split())[-24:].replace("$", r"\$")
     artists.right.set_title(f"healing left most after …{end}", loc="left", fontsize=9.5)
     artists.right.set_xticklabels([*(name.replace("$", r"\$") for name in names), "others"])
 
