@@ -332,6 +332,9 @@ claim(
 )
 
 # %% [markdown]
+# The student of the text alone read twice as many of the teacher's own texts as the others, and no documentation: a token says one thing where a distribution says all.
+# And each divergence does best under its own judge, as in lesson 06: for its tokens the student of reverse KL is nearest under KL(q‖p) and falls behind under KL(p‖q).
+#
 # **Read it, too.** A number per token says little about a text. All models continue the same held-out question, at temperature 0.7, with the same chance.
 
 # %% tags=["hide-input"]

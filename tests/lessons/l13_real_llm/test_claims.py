@@ -45,6 +45,12 @@ def test_more_tokens_heal_more(found):
     assert more.mean < 1
 
 
+@pytest.mark.claim("C13d")
+def test_a_text_teacher_is_worth_less_than_its_logits(found):
+    (alone,) = of(found["C13d"], "its text alone")
+    assert alone.verdict == "holds"
+
+
 @pytest.mark.claim("C13e")
 def test_a_sum_predicts_the_stack(found):
     assert [claim.verdict for claim in found["C13e"]] == ["holds"]

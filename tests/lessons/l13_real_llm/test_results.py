@@ -20,6 +20,7 @@ from kd_lab.lessons.l13_real_llm.results import RESULTS, load_results
 from kd_lab.measure.interval import mean_interval
 
 MAIN = "long"
+NAMES = {"forward_kl": "all logits", "reverse_kl": "reverse KL"}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,12 @@ def test_the_hook_has_a_row_per_student(results) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["labels only", MAIN]
     own = own_and_other(results, MAIN)[0] / own_and_other(results, "pruned to 20")[0]
     assert axes.containers[1][0].get_xdata()[0] == pytest.approx(np.exp(mean_interval(np.log(own))[0]))
+
+
+def test_each_divergence_does_best_under_its_own_judge(results) -> None:
+    for judge, other in (("forward_kl", "reverse_kl"), ("reverse_kl", "forward_kl")):
+        own, theirs = (results.measure(name, judge).mean() for name in (NAMES[judge], NAMES[other]))
+        assert own < theirs
 
 
 def test_tables_hold_what_was_measured(results) -> None:
