@@ -4,7 +4,7 @@
 # After this lesson you can shrink a language model that people really use, say from measurements what each choice cost, and plan the same run for a machine that is a thousand times larger.
 
 # %% tags=["hide-input"]
-from kd_lab.lessons.l13_real_llm.arms import DRAWN, FULL, GKD, LABELS, MAIN, REVERSE, SMALL, TEXT, TOP
+from kd_lab.lessons.l13_real_llm.arms import DRAWN, EVEN, FULL, GKD, LABELS, MAIN, REVERSE, SMALL, TEXT, TOP
 from kd_lab.lessons.l13_real_llm.figures import arms_figure
 from kd_lab.lessons.l13_real_llm.results import load_results
 from kd_lab.viz import show
@@ -308,8 +308,18 @@ names = [
     PRUNED,
     *(name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms),
 ]
-names += ["pruned to 15"] + [SMALL] * (SMALL in results.arms)
+names += ["pruned to 15", *(name for name in (SMALL, EVEN) if name in results.arms)]
 display(Markdown(worth_table(results, names)))
+if EVEN in results.arms:
+    claim(
+        "C13a",
+        "Healing does not make up for the choice: healed alike, 20 evenly spaced layers stay farther from the teacher than the measured 20.",
+        results.measure(EVEN) / results.measure(TOP),
+        unit="times the KL",
+        above=1,
+        scale="log",
+        over="texts",
+    )
 own = results.own_texts
 if TEXT in results.arms:
     claim(

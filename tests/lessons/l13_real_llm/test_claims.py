@@ -18,8 +18,8 @@ def of(claims, *words):
 @pytest.mark.claim("C13a")
 def test_measuring_beats_even_spacing_and_no_rule_that_measures_beats_the_others_clearly(found):
     even = of(found["C13a"], "evenly")
-    assert [claim.verdict for claim in even] == ["holds", "holds"]
-    assert min(claim.mean for claim in even) > 2
+    assert [claim.verdict for claim in even] == ["holds"] * 3  # at both depths, and after healing
+    assert min(claim.mean for claim in even) > 1.5
     others = of(found["C13a"], "measured once") + of(found["C13a"], "cosine")
     assert len(others) == 4
     assert all(0.8 < claim.mean < 1.25 for claim in others)
