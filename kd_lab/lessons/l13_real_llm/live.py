@@ -37,7 +37,7 @@ def live_step(results: Results, stored: NextTokens) -> str:
     student = shallower(
         teacher, results.one("rule", rule="measured", layers=results.about["budget"]["layers"][0])["kept"]
     )
-    now = read_again(teacher, student, [stored.prompts[i] for i in PROMPTS])
+    now = read_again(teacher, student, stored)
     before, after = one_step(teacher, student, stored.prompts[PROMPTS[0]])
     return (
         f"Live on this machine, {time.perf_counter() - start:.0f} s with loading.\n"
@@ -47,13 +47,18 @@ def live_step(results: Results, stored: NextTokens) -> str:
 
 
 @torch.no_grad()
-def read_again(teacher: HuggingFace, student: HuggingFace, prompts: list[str]) -> list[float]:
-    """KL(p‖q) in nats behind each prompt."""
+def read_again(teacher: HuggingFace, student: HuggingFace, stored: NextTokens) -> list[float]:
+    """KL(p‖q) in nats behind each prompt, over the same tokens and the rest as are stored."""
     found = []
-    for prompt in prompts:
-        ids = torch.tensor([teacher.tokenizer.ids(prompt)])
-        logp = [model(ids, last_only=True)[0, -1].double().log_softmax(-1) for model in (student, teacher)]
-        found.append(forward_kl(*logp).item())
+    for i in PROMPTS:
+        ids = torch.tensor([teacher.tokenizer.ids(stored.prompts[i])])
+        kept = stored.ids[i][stored.ids[i] >= 0]
+        events = []
+        for model in (student, teacher):
+            logp = model(ids, last_only=True)[0, -1].double().log_softmax(-1)
+            rest = logp.index_fill(0, kept, -torch.inf).logsumexp(0, keepdim=True)
+            events.append(torch.cat([logp[kept], rest]))
+        found.append(forward_kl(*events).item())
     return found
 
 

@@ -45,7 +45,10 @@ def load_smollm() -> HuggingFace:
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = cache_folder() / f"{file.stem}-{version(WHEEL)}"
-    with contextlib.redirect_stderr(io.StringIO()):  # a bar of a hundred lines where there is no terminal
+    with (
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # a bar of a hundred lines where there is no terminal
         if not folder.exists():
             _convert(file, folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")

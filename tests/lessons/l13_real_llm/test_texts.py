@@ -61,12 +61,13 @@ def test_a_model_behind_an_endpoint_is_asked(tiny) -> None:
     assert len(written.pairs) + written.refused + written.empty == 9
 
 
-def test_a_mark_that_the_server_sets_itself_is_not_sent() -> None:
-    class Echo:
-        def completions(self, prompts, *settings):
-            return [Completion(prompt, True) for prompt in prompts]
+def test_a_mark_that_the_server_sets_itself_is_not_sent(monkeypatch) -> None:
+    def echo(teacher, prompts, *settings):
+        return [Completion(prompt, True) for prompt in prompts]
 
-    written = ask(Echo(), ["<|im_start|>a", "b"], 4, 0, begin="<|im_start|>")
+    monkeypatch.setattr(TextTeacher, "completions", echo)
+    teacher = TextTeacher("http://127.0.0.1:1/v1")
+    written = ask(teacher, ["<|im_start|>a", "b"], 4, 0, begin="<|im_start|>")
     assert written.pairs == [("<|im_start|>a", "a"), ("b", "b")]
 
 
