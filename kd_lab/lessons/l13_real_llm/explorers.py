@@ -136,6 +136,6 @@ def layers_explorer(results: Results) -> Explorer:
         controls=[Slider("layers gone", 0, len(rounds) - 1, 1, start=0)],
         create=create,
         update=update,
-        presets={"all there": {"layers gone": 0}, "20 are left": {"layers gone": depth - 20}},
+        presets={"five have gone": {"layers gone": 5}, "20 are left": {"layers gone": depth - 20}},
         size=(760, 320),
     )

@@ -112,7 +112,7 @@ from kd_lab.lessons.l13_real_llm.explorers import layers_explorer
 
 layers = layers_explorer(results)
 layers.show()
-layers.filmstrip(["all there", {"layers gone": 5}, "20 are left"])
+layers.filmstrip([{"layers gone": 0}, "five have gone", "20 are left"])
 
 # %% [markdown]
 # **Experiment.** Your function finds the stored choice again from the stored costs. Then five rules are compared on held-out texts, before any training.
