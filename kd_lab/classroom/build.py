@@ -90,8 +90,8 @@ def execute(
     )
     seconds = []
     with tempfile.TemporaryDirectory() as profile:
-        # Someone's own IPython start-up files, and the random order of sets, stay out of a lesson.
-        own = {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0"}
+        # Someone's own IPython start-up files, the random order of sets, and a real LLM stay out of a lesson.
+        own = {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0", "KD_LAB_LIVE": "0"}
         with client.setup_kernel(env=os.environ | own | (environment or {})):
             for position, cell in enumerate(notebook.cells):
                 start = time.perf_counter()

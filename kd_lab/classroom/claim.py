@@ -36,6 +36,7 @@ class Claim:
     verdict: Verdict
     margin: float | None = None  # half widths from the nearest threshold, negative beyond it; None without thresholds
     scale: Literal["linear", "log"] = "linear"  # "log" for ratios: geometric mean, and an interval of factors
+    over: str = "seeds"  # what the values are one each of
 
     @property
     def holds(self) -> bool:
@@ -74,11 +75,13 @@ class Claim:
         if self.half_width is None:
             return f"{self.mean:.4g} {self.unit}".rstrip()
         if self.scale == "log":
-            return f"{self.mean:.3g} {self.unit} (95 %: {self.low:.3g} to {self.high:.3g}, {len(self.values)} seeds)"
+            return (
+                f"{self.mean:.3g} {self.unit} (95 %: {self.low:.3g} to {self.high:.3g}, {len(self.values)} {self.over})"
+            )
         digits = 2 if self.half_width == 0 else int(np.clip(1 - np.floor(np.log10(self.half_width)), 0, 9))
         mean = f"{self.mean:.{digits}f}" if 1e-6 < abs(self.mean) < 1e6 else f"{self.mean:.4g}"
         mean = mean.rstrip("0").rstrip(".") if "." in mean else mean
-        return f"{mean} ± {self.half_width:.2g} {self.unit} (95 %, {len(self.values)} seeds)".replace("  ", " ")
+        return f"{mean} ± {self.half_width:.2g} {self.unit} (95 %, {len(self.values)} {self.over})".replace("  ", " ")
 
     def _ipython_display_(self) -> None:
         """Nothing: `claim` has shown its result, also where it is the last line of a cell."""
@@ -104,6 +107,7 @@ def claim(
     holds: bool | np.bool_ | Tensor | None = None,
     unit: str = "",
     scale: Literal["linear", "log"] = "linear",
+    over: str = "seeds",
 ) -> Claim:
     """Show a claim of the course beside the numbers that were measured for it.
 
@@ -117,6 +121,7 @@ def claim(
             counts and everything that chance does not enter.
         unit: of the values, such as "nats per position".
         scale: "log" for ratios, whose mean is then geometric and whose interval is one of factors.
+        over: what the values are one each of, where it is not seeds: "texts", for a model that was trained once.
 
     Returns:
         The claim, as `make claims` will print it.
@@ -137,8 +142,8 @@ def claim(
         verdict: Verdict = "holds" if bool(holds) else "does not hold"
     else:
         verdict = "holds" if margin >= MARGIN else "does not hold" if margin <= -MARGIN else "open"
-    result = Claim(identifier, sentence, numbers, unit, verdict, margin, scale)
-    said = {"holds": "holds", "does not hold": "does not hold here", "open": "open: the seeds do not decide it"}
+    result = Claim(identifier, sentence, numbers, unit, verdict, margin, scale, over)
+    said = {"holds": "holds", "does not hold": "does not hold here", "open": f"open: the {over} do not decide it"}
     show(
         Panel(
             f"{identifier} · {sentence}",

@@ -61,6 +61,7 @@ def own_places(home: Path, cache: Path) -> dict[str, str]:
         "IPYTHONDIR": home / "ipython",
         "KD_LAB_CACHE": cache,
         "KD_LAB_PROGRESS": home / "progress.json",
+        "KD_LAB_LIVE": "0",  # a lesson says what is stored, whether or not a real LLM is installed
     }
     path = [str(Path(__file__).parents[1] / "lessons"), os.environ.get("PYTHONPATH", "")]
     return {name: str(place) for name, place in places.items()} | {"PYTHONPATH": os.pathsep.join(filter(None, path))}

@@ -94,3 +94,10 @@ def test_a_claim_has_thresholds_or_a_verdict_of_its_own(options):
 def test_an_infinite_margin_survives_json():
     result = claim("C01a", "s", (4.0, 4.0, 4.0), above=3.9)
     assert Claim.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))).margin > 1e6
+
+
+def test_values_of_one_student_over_texts_are_not_called_seeds(capsys):
+    one = claim("C13b", "Texts differ.", (0.8, 1.1, 1.3), above=1, over="texts")
+    assert "3 texts)" in one.measured()
+    assert "open: the texts do not decide it" in capsys.readouterr().out
+    assert Claim.from_json(one.to_json()) == one

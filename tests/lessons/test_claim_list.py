@@ -11,7 +11,7 @@ from kd_lab.classroom.claims import claims_in
 CLAIMS = {
     "00": "abc", "01": "abcd", "02": "abcdefg", "03": "abcd", "03b": "efg", "04": "abc", "04b": "ad", "05": "abc",
     "06": "abcd", "07": "abcdef", "08": "abcdefgh", "09": "ab", "09b": "cd", "10": "abc", "10b": "def", "11": "abc",
-    "11b": "def", "12": "abcdefg",
+    "11b": "def", "12": "abcdefg", "13": "abcdef",
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ misses, errs = findings.field("forward"), findings.field("reverse")  # method �
 first = [", ".join(findings.first_place(found)) for found in (misses, errs)]
 for judge, names in zip(("KL(P‖Q)", "KL(Q‖P)"), first):
     print(f"first under {judge}, compared in pairs over five beginnings: {names}")
-reveal("12.a", right=findings.best_of_both(), forward=first[0], reverse=first[1])
+reveal("12.a", forward=first[0], reverse=first[1])
 
 # %% [markdown]
 # The last columns are the bill: processor seconds, positions that the teacher read or wrote, and positions that the student wrote for its own training.
@@ -302,7 +302,6 @@ display(Markdown(ways_table("solution", [("solved without a hint", 0, 3), ("move
 solved, moved = stored.ways("solution"), stored.ways("solution", 2)
 reveal(
     "12.c",
-    right=findings.after_a_wrong_hint(solved["another's solution"], solved["base"]),
     other=solved["another's solution"].mean(),
     before=solved["base"].mean(),
     own=solved["own solution"].mean(),
@@ -367,7 +366,6 @@ both = stored.ways("merging", 2)
 experts = np.maximum(both["expert in additions"], both["expert in multiplications"])
 reveal(
     "12.b",
-    right=findings.merged_best(experts, both["average of weights"], both["routed, on-policy"]),
     expert=experts.mean(),
     average=both["average of weights"].mean(),
     routed=both["routed, on-policy"].mean(),

@@ -2,6 +2,17 @@
 
 from kd_lab.classroom.questions import Prediction, Question
 
+
+def nearest_under_both(forward: str, reverse: str) -> int:
+    """The number of the option for methods that share the first place under both judges, or that of "none".
+
+    Args:
+        forward, reverse: the names of the methods in first place, with commas between them.
+    """
+    both = set(forward.split(", ")) & set(reverse.split(", "))
+    return 0 if "GKD" in both else 1 if "on-policy" in both else 2
+
+
 PREDICTIONS = {
     "12.a": Prediction(
         "Fourteen methods, one world, one budget, five beginnings. Which one is nearest to the teacher under both "
@@ -11,6 +22,7 @@ PREDICTIONS = {
             "on-policy reverse KL",
             "none: each judge has a favourite of its own",
         ),
+        right=lambda forward, reverse: nearest_under_both(forward, reverse),
         because="First under KL(P‖Q): {forward}. First under KL(Q‖P), not to be told apart: {reverse}.",
     ),
     "12.b": Prediction(
@@ -20,6 +32,7 @@ PREDICTIONS = {
             "the average of the experts' weights",
             "the student of both experts, each asked for its own domain",
         ),
+        right=lambda **solved: list(solved.values()).index(max(solved.values())),  # in the order of the options
         because="They solve {expert:.0%}, {average:.0%} and {routed:.0%}.",
     ),
     "12.c": Prediction(
@@ -29,6 +42,7 @@ PREDICTIONS = {
             "more than before, but fewer than with its own solution",
             "hardly more than one in ten, as by guessing",
         ),
+        right=lambda other, before, **_: 2 if other < 0.2 else 1 if other - before > 0.05 else 0,
         because="It solves {other:.0%}, {before:.0%} before, and {own:.0%} with the problem's own solution.",
     ),
     "12.d": Prediction(

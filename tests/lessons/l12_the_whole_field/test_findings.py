@@ -1,6 +1,7 @@
 """The right answers to predictions follow from the stored runs, whatever these say."""
 
 import numpy as np
+import pytest
 
 from kd_lab.lessons.l12_the_whole_field import findings
 from kd_lab.lessons.l12_the_whole_field.questions import PREDICTIONS
@@ -27,10 +28,18 @@ def test_the_grid_is_every_choice_with_logits():
     assert np.isfinite(cells).all()
 
 
-def test_answers_to_predictions():
-    low, high = np.array([0.1, 0.1]), np.array([0.6, 0.5])
-    assert findings.after_a_wrong_hint(low, high) == PREDICTIONS["12.c"].options[2]
-    assert findings.after_a_wrong_hint(high + 0.1, high) == PREDICTIONS["12.c"].options[1]
-    assert findings.after_a_wrong_hint(high, high) == PREDICTIONS["12.c"].options[0]
-    assert findings.merged_best(low, high, low) == PREDICTIONS["12.b"].options[1]
-    assert findings.best_of_both() in PREDICTIONS["12.a"].options
+@pytest.mark.parametrize(
+    ("identifier", "facts", "option"),
+    [
+        ("12.a", {"forward": "GKD, word level", "reverse": "GKD"}, 0),
+        ("12.a", {"forward": "on-policy", "reverse": "MiniLLM, on-policy"}, 1),
+        ("12.a", {"forward": "word level", "reverse": "on-policy"}, 2),
+        ("12.b", {"expert": 0.1, "average": 0.6, "routed": 0.5}, 1),
+        ("12.c", {"other": 0.1, "before": 0.6, "own": 0.9}, 2),
+        ("12.c", {"other": 0.7, "before": 0.6, "own": 0.9}, 1),
+        ("12.c", {"other": 0.6, "before": 0.6, "own": 0.9}, 0),
+    ],
+)
+def test_answers_to_predictions(identifier, facts, option):
+    entry = PREDICTIONS[identifier]
+    assert entry.decided(entry.options, facts) == entry.options[option]

@@ -1,0 +1,1 @@
+"""Lesson 13: a real language model of 135 million weights, pruned and healed by distillation."""

@@ -1,0 +1,523 @@
+# %% [markdown]
+# # 13 · Beyond the toy: a real LLM
+#
+# After this lesson you can shrink a language model that people really use, say from measurements what each choice cost, and plan the same run for a machine that is a thousand times larger.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.arms import DRAWN, EVEN, FULL, GKD, LABELS, MAIN, REVERSE, SMALL, TEXT, TOP
+from kd_lab.lessons.l13_real_llm.figures import arms_figure
+from kd_lab.lessons.l13_real_llm.results import load_results
+from kd_lab.viz import show
+
+results = load_results()
+PRUNED = "pruned to 20"
+order = [name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms]
+show(
+    arms_figure(results, order, PRUNED),
+    "SmolLM2-135M without ten of its thirty layers, healed. Each row learned from another signal of the teacher, for the same number of tokens; the last row for four times as many. The axis is the KL from the whole model as a share of what it was before healing, text by text; bars are 95 % intervals over held-out texts.",
+    alt="Healed students by the signal they learned from, on two kinds of held-out text: all lie between the pruned model and the teacher; labels alone heal least, the longest training most.",
+)
+
+# %% [markdown] tags=["card"]
+# **You will be able to**
+#
+# - choose the layers to remove by what their absence costs, and say why one ranking is not enough;
+# - decide what to store of a teacher with 49,152 tokens, in bytes and in nats;
+# - learn from a model that returns text only, without learning its server's habits;
+# - tell whether a draft pays before it is built, and a stack of savings before it is stacked;
+# - count the bytes of such a run on 64 GPUs.
+#
+# **Before this:** [lesson 01](01_what.ipynb) (what is copied), [lesson 05](05_where.ipynb) (whose prefixes), [lesson 08](08_stacking.ipynb) (pruning and fewer bits), [lesson 11](11_speculative_decoding.ipynb) (drafts).
+#
+# **Time:** 40 minutes to read and do. {{measured}}
+
+# %%
+import numpy as np
+from IPython.display import Markdown, display
+
+from kd_lab.classroom import claim, exercise, predict, quiz, reveal, setup
+from kd_lab.worlds.next_tokens import load_next_tokens
+
+seed = setup("13")
+
+# %% [markdown]
+# ## 1 · Ten layers of thirty
+#
+# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Its trainings take too long for a lesson, so they were run once by one command and stored. The next cell says with what budget; with the package installed, the cell after it takes one step live.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.live import live_step
+
+stored = load_next_tokens()
+budget = results.about["budget"]
+seconds = sum(part["seconds"] for part in results.parts)
+print(results.about["command"])
+print(f"{results.about['date']} · " + " · ".join(f"{k} {v}" for k, v in results.about["versions"].items()))
+print(
+    f"one seed ({budget['seed']}), {results.about['threads']} thread, {seconds / 60:.0f} minutes on a shared machine; "
+    f"texts to train on: {budget['rows']} of each kind, to measure on: {budget['held_out']} of each kind"
+)
+if results.about.get("missing"):
+    print("not run with this budget:", ", ".join(results.about["missing"]))
+print()
+print(live_step(results, stored))
+
+# %% [markdown]
+# Which ten layers should go?
+# Write $p$ for the whole model's next-token distribution and $q$ for that of a model without some layers.
+# The **importance** of a layer is what its absence costs: $\mathrm{KL}(p\|q)$ in nats per token, on a little text.
+#
+# ### Exercise 13.1 · Which layers go (●●○, 8 minutes)
+#
+# `cost(layers)` measures a model that has these layers only, given as an ascending list of numbers.
+# Take out one layer after another, each time the one without which the model is cheapest *now*, until `keep` are left of 0 … `depth − 1`. Return them, ascending.
+
+
+# %%
+@exercise("13.1")
+def layers_to_keep(cost, depth, keep):
+    """The layers that stay, ascending.
+
+    cost: list of layers -> float; `depth` layers at first, `keep` at last.
+    """
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# A list of the layers that are still there, and a loop that makes it one shorter. In each turn, `cost` is asked once for every layer that could go.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `layers[:i] + layers[i + 1:]` is the list without its entry i; `min(candidates, key=cost)` is the cheapest of several lists.
+#
+# </details>
+
+# %% [markdown] tags=["solution:13.1"]
+# solution
+
+# %% [markdown]
+# Which rule, do you think, chooses best?
+
+# %%
+predict("13.a")
+
+# %% [markdown]
+# **Explore.** These are the costs that the experiment measured on SmolLM2, round by round. Watch the layers beside one that has just gone.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.explorers import layers_explorer
+
+layers = layers_explorer(results)
+layers.show()
+layers.filmstrip([{"layers gone": 0}, "five have gone", "20 are left"])
+
+# %% [markdown]
+# **Experiment.** Your function finds the stored choice again from the stored costs. Then five rules are compared on held-out texts, before any training.
+
+# %%
+importance = results.one("importance")
+known = {}  # layers that are there -> what the model without each of them costs
+there = list(range(len(importance["rounds"][0])))
+for costs, gone in zip(importance["rounds"], importance["gone"]):
+    for i, value in enumerate(costs):
+        known[tuple(there[:i] + there[i + 1 :])] = value
+    there.remove(gone)
+kept = layers_to_keep(lambda some: known[tuple(some)], len(importance["rounds"][0]), 20)
+assert kept == results.one("rule", rule="measured", layers=20)["kept"]
+print("20 layers stay:", kept)
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import RULES, rule_kl, rules_figure
+
+show(
+    rules_figure(results),
+    "The model without ten and without fifteen layers, not trained. Each rule chooses the layers in another way; the bars are 95 % intervals over held-out texts of both kinds.",
+    alt="Bars of the KL from the whole model for five rules of choosing layers, at 20 and at 15 layers.",
+)
+means = {rule: rule_kl(results, rule, 20).mean() for rule in RULES}
+best = min(means, key=means.get)
+options = ["first", "evenly", "measured once", "influence", "measured"]
+reveal("13.a", options.index(best), best=means[best])
+for size in budget["layers"]:
+    for rule in ("measured once", "influence", "evenly"):
+        claim(
+            "C13a",
+            f"{size} layers, not trained: measuring again after each removal leaves the model nearer to the whole one than the rule “{RULES[rule]}”.",
+            rule_kl(results, rule, size) / rule_kl(results, "measured", size),
+            unit="times the KL",
+            above=1,
+            scale="log",
+            over="texts",
+        )
+
+# %% [markdown]
+# The last layers cannot go, and even spacing takes layer 1 out, one of the few that no other can replace: measuring pays here.
+# Among the rules that measure *something* the differences are small. The greedy choice minimises its cost on 128 calibration tokens; on other text, and with more layers gone, the cosine does as well or better. A search that is finer on a little text also fits that text more closely.
+#
+# ## 2 · What to keep of a teacher
+#
+# The pruned layers now learn from the whole model. Its embedding, which is also its head, stays frozen.
+# The texts are of two kinds: answers that the teacher wrote itself, and docstrings and licences that come with Python.
+# The teacher reads each text once. What should be stored of it?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import cache_table
+
+display(Markdown(cache_table(results)))
+
+# %% [markdown]
+# *Top k and the rest*: the likeliest tokens, and the mass of all others as one event. Its KL is that of two complete distributions, only coarser.
+# *Draws*: token ids sampled from the teacher. Their mean of $\log p-\log q$ has the full KL as its expectation, with noise.
+# The second row stores what the head multiplies: for a teacher whose head you have, it is exact.
+
+# %%
+predict("13.b")
+
+# %% tags=["hide-input"]
+base = results.measure(FULL)
+times = {name: results.measure(name) / base for name in (TOP, DRAWN, LABELS)}
+geometric = {name: np.exp(np.log(values).mean()) for name, values in times.items()}
+reveal(
+    "13.b",
+    int(np.digitize(geometric[TOP], [1.1, 1.5])) if geometric[TOP] > 0.93 else 3,
+    times=geometric[TOP],
+    drawn=geometric[DRAWN],
+)
+tokens = results.one("arm", name=FULL)["tokens"]
+print(f"Each of these students read the same {tokens:,} tokens.")
+if results.has("step"):
+    taken = {name: np.mean(some) for name, some in results.one("step")["processor_seconds"].items()}
+    print("Processor seconds of a step, as multiples of those of labels only:")
+    print("   ".join(f"{name} {taken[name] / taken[LABELS]:.2f}" for name in (FULL, TOP, DRAWN, LABELS)))
+claim(
+    "C13b",
+    "Labels alone leave the student farther from its teacher than the top 32 with the rest, after the same texts.",
+    results.measure(LABELS) / results.measure(TOP),
+    unit="times the KL",
+    above=1,
+    scale="log",
+    over="texts",
+)
+for name, what in ((TOP, "the top 32 and the rest"), (DRAWN, "twelve draws")):
+    claim(
+        "C13b",
+        f"The student of {what} ends within a tenth of the distance that the student of all logits reaches.",
+        times[name],
+        unit="times the KL",
+        above=0.9,
+        below=1.1,
+        scale="log",
+        over="texts",
+    )
+
+# %% [markdown]
+# So few tokens heal a part of the damage only. Within that part it hardly matters whether the student sees all logits, 32 of them or 12 draws: here the number of texts is the bottleneck, and bytes can be saved. Labels are another matter: they say what was written, and not what else the teacher would have said.
+#
+# These intervals are over texts: they say what another choice of *texts to measure on* would change. Each student was trained once, with one seed. Two students that differ by less than another seed would move them are not told apart by this. Students of one seed read the same batches in the same order.
+#
+# **Logits that never exist.** For a row of 49,152 logits in fp32 a position takes 192 KiB, on each side. `linear_softmax_kl` takes hidden states and heads instead, and makes the logits a few rows at a time. The peak below is what forward and backward pass of the loss alone add.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import memory_table
+
+display(Markdown(memory_table(results)))
+held, never = (results.one("memory", positions=1024, materialised=one) for one in (True, False))
+if held["peak"]:
+    claim(
+        "C13c",
+        "At 1,024 positions the loss without materialised logits peaks below the bytes of one side's logits; with them it takes more than both sides'.",
+        never["peak"] / held["logits"],
+        unit="of one side's logits",
+        holds=never["peak"] < held["logits"] and held["peak"] > 2 * held["logits"],
+    )
+
+# %% [markdown]
+# **Explore.** Two hundred real prompts: teacher, pruned and healed student. Left, one dot per prompt and student: the divergence that a loss of so few tokens sees, against that of all stored tokens. On the line, nothing is lost. Where does one token suffice, and where does heat undo it?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.explorers import prompts_explorer
+
+prompts = prompts_explorer()
+prompts.show()
+prompts.filmstrip(["one token", "reverse KL", "hot"])
+
+# %% [markdown]
+# ## 3 · A teacher that only talks
+#
+# Half of the texts came through a wall. The teacher stood behind an HTTP endpoint that returns text; a client asked it questions. Four things go wrong on such a road.
+#
+# - A **cut** answer is not a finished one. The server says which (`finish_reason`); only a finished text has an end.
+# - A **refusal** teaches refusing. "I'm sorry, but …" to a harmless question is left out, and counted.
+# - **Text is not ids.** The text is tokenised again, and the student's tokenizer may cut it elsewhere.
+# - A **mark** may stand twice. A server that puts its own beginning before a prompt that has one answers another prompt than the student reads.
+
+# %% tags=["hide-input"]
+part = results.one("texts")
+share = part["counted"][0] / (part["written"]["train"] + part["passages"]["train"])
+print(
+    f"{part['asked']} questions: {part['unfinished']} answers cut off, {part['refused']} refusals and {part['empty']} empty ones left out"
+)
+print(
+    f"{part['written']['train']} answers and {part['passages']['train']} passages to train on, {share:.0f} counted tokens each"
+)
+
+# %% [markdown]
+# ### Exercise 13.2 · A row from a text teacher (●●○, 8 minutes)
+#
+# `prompt` and `answer` are lists of ids; `finished` says whether the teacher stopped by itself; `end` is the mark that ends a text.
+# The model reads `context` tokens, so that a row has at most `context + 1` ids: prompt, answer, and the end if there is one, cut on the right.
+# Return the ids, and for each id but the first whether it counts as a target.
+
+
+# %%
+@exercise("13.2")
+def text_row(prompt, answer, finished, end, context):
+    """(ids, counts): at most context + 1 ids, and len(ids) − 1 booleans.
+
+    counts[t] belongs to the target ids[t + 1].
+    """
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Build the whole row first, cut it last. When does the end mark belong in it?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The target at place i of the row counts if i ≥ len(prompt); the list of counts begins at i = 1.
+#
+# </details>
+
+# %% [markdown] tags=["solution:13.2"]
+# solution
+
+# %% [markdown]
+# **Experiment.** What is the wall worth? One student learns from the teacher's text alone; others from its logits on texts of both kinds. All counted about the same tokens.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import worth_table
+
+names = [
+    "teacher",
+    PRUNED,
+    *(name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms),
+]
+names += ["pruned to 15", *(name for name in (SMALL, EVEN) if name in results.arms)]
+display(Markdown(worth_table(results, names)))
+if EVEN in results.arms:
+    claim(
+        "C13a",
+        "Healing does not make up for the choice: healed alike, 20 evenly spaced layers stay farther from the teacher than the measured 20.",
+        results.measure(EVEN) / results.measure(TOP),
+        unit="times the KL",
+        above=1,
+        scale="log",
+        over="texts",
+    )
+own = results.own_texts
+if TEXT in results.arms:
+    claim(
+        "C13d",
+        "On the teacher's own kind of text, the student of its text alone stays farther from it than the student of its logits.",
+        results.measure(TEXT)[:own] / results.measure(FULL)[:own],
+        unit="times the KL",
+        above=1,
+        scale="log",
+        over="texts",
+    )
+claim(
+    "C13d",
+    "Four times the tokens bring the student nearer still.",
+    results.measure(MAIN) / results.measure(TOP),
+    unit="times the KL",
+    below=1,
+    scale="log",
+    over="texts",
+)
+
+# %% [markdown]
+# The student of the text alone read twice as many of the teacher's own texts as the others, and no documentation: a token says one thing where a distribution says all.
+# And each divergence does best under its own judge, as in lesson 06: for its tokens the student of reverse KL is nearest under KL(q‖p) and falls behind under KL(p‖q).
+#
+# **Read it, too.** A number per token says little about a text. All models continue the same held-out question, at temperature 0.7, with the same chance.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import side_by_side
+
+shown = [name for name in ("teacher", PRUNED, LABELS, TEXT, FULL, MAIN) if name in names]
+display(Markdown(side_by_side(results, shown)))
+
+# %% [markdown]
+# ## 4 · What the student is for
+#
+# **Fewer bits on top.** Rounding to 8 and 4 bits (a scale of 16 bits for 32 weights) costs the teacher some nats. The first guess for a stack is the sum: the student's KL, and what the bits cost the teacher.
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import stack_table
+
+display(Markdown(stack_table(results, MAIN)))
+healed, four = results.measure(MAIN), results.one("quantized", name=MAIN, bits=4)
+alone = np.array(results.one("quantized", name="teacher", bits=4)["measures"]["forward_kl"])
+whole = results.one("reference", name="teacher")["bytes"]
+print(f"20 layers in 4 bits: {four['bytes'] / whole:.1%} of the teacher's 16-bit bytes")
+claim(
+    "C13e",
+    "At 4 bits the sum of both costs is within a quarter of the measured stack.",
+    np.array(four["measures"]["forward_kl"]) / (healed + alone),
+    unit="times the prediction",
+    above=0.75,
+    below=1.25,
+    scale="log",
+    over="texts",
+)
+
+# %% [markdown]
+# Read the rows against each other. Eight bits for all thirty layers take fewer bytes than sixteen bits for twenty, and cost almost nothing. After so short a healing, layers are the wrong thing to save first.
+# The sum is a guess on the safe side here: where the student has already left the teacher, rounding moves it in other directions, and not all of them lead further away.
+#
+# Fewer layers remain attractive for speed. Now let the healed student draft for its teacher.
+
+# %%
+predict("13.c")
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l13_real_llm.figures import speculation_rows
+
+rows = speculation_rows(results, MAIN)
+print("guesses   tokens per call: predicted  measured    speed against plain: predicted  measured")
+for row in rows:
+    ratio = np.exp(np.log(row["ratios"]).mean())
+    print(
+        f"{row['guesses']:7} {row['predicted_tokens']:27.2f} {row['tokens']:9.2f} {row['predicted']:31.2f} {ratio:9.2f}"
+    )
+one = rows[0]
+speed = np.exp(np.log(one["ratios"]).mean())
+reveal("13.c", 0 if speed > 1.05 else 2 if speed < 0.95 else 1, cost=one["cost"], alpha=one["alpha"])
+claim(
+    "C13f",
+    "With one guess ahead, the healed student makes its teacher slower than plain decoding on this CPU.",
+    one["ratios"],
+    unit="times plain decoding's speed",
+    below=1,
+    scale="log",
+    over="prompts",
+)
+
+# %% [markdown]
+# The law of lesson 11 says why: a guess saves a call of the target with probability α and costs $c$ of one. A student of two thirds of the layers has a $c$ of two thirds or more, since the head and the embedding stay. Pruning makes a smaller *model*; a *draft* has to be much cheaper, even if it is worse. The seconds were taken on a busy machine; both ways took turns, and only their ratio is read.
+#
+# ## 5 · On an engine that scales
+#
+# ```
+# torchrun --nproc-per-node 2 -m kd_lab.lessons.l13_real_llm.at_scale
+# ```
+#
+# The [script](../kd_lab/lessons/l13_real_llm/at_scale.py) prunes and heals on two processes. `distill` shares each batch out and sums the gradients, so that two processes take the same steps as one; a test holds their losses equal. It also splits the head: each process has half of the vocabulary, and three small all-reduces per batch make the loss (`vocab_parallel_softmax_kl`).
+#
+# | on a GPU node | what changes |
+# |---|---|
+# | `fully_shard(student)` before `distill` | weights, gradients and moments are split over ranks (FSDP2) |
+# | `autocast=torch.bfloat16` | both models read in bf16; weights and losses stay in fp32 |
+# | tensors on CUDA | `backend="auto"` takes the Triton kernels |
+# | `checkpoint="folder"` | the same: killed at any step, it goes on bit for bit |
+# | transformers' `Trainer`, TRL's `DistillationTrainer` | keep their loop; the loss is one call of `linear_softmax_kl`, see [tests/trainers](../tests/trainers) |
+
+# %%
+predict("13.d")
+
+# %% [markdown]
+# ### Exercise 13.3 · Bytes on each GPU (●○○, 6 minutes)
+#
+# Weights and gradients are bf16, 2 bytes. AdamW keeps 12 bytes for each *trained* weight: a master copy and two moments, in fp32. The teacher is frozen. All of this is sharded over `gpus`.
+# Each GPU reads `positions // gpus` tokens per step. If `logits_held`, the fp32 logits of both sides lie there for these tokens, over the whole `vocabulary`; they are not sharded.
+# Leave activations out.
+
+
+# %%
+@exercise("13.3")
+def bytes_per_gpu(student, trained, teacher, positions, vocabulary, gpus, logits_held):
+    """Bytes on each GPU, a whole number.
+
+    student, trained, teacher: numbers of weights; positions: tokens per step.
+    """
+    ...
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>
+#
+# Make a list of tensors: two models, gradients, three optimizer states, two sides of logits. Which are there for the teacher?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Divide the sum of the sharded ones by `gpus` with `//`, then add 2 · 4 bytes for each logit of this GPU's own tokens.
+#
+# </details>
+
+# %% [markdown] tags=["solution:13.3"]
+# solution
+
+# %%
+eight, seventy, tokens, gpus = 8_000_000_000, 70_000_000_000, 1 << 20, 64
+state = bytes_per_gpu(eight, eight, seventy, tokens, 151_936, gpus, False)
+held = bytes_per_gpu(eight, eight, seventy, tokens, 151_936, gpus, True) - state
+reveal("13.d", state=state / 1e9, logits=held / 1e9)
+flops = tokens * (6 * eight + 2 * seventy)  # of a step: 6 per trained weight, 2 per frozen one
+print(f"arithmetic per step and GPU: {flops / gpus / 1e15:.1f} PFLOP")
+step = flops / gpus / 4e14
+print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a thousand steps")
+
+# %% [markdown]
+# The 400 TFLOP/s are an assumption about a current accelerator in bf16, not a measurement of ours; put in your own. The bytes are arithmetic. Caching pays by the same sums: the teacher's share of the arithmetic here is what a cache saves in every pass after the first.
+#
+# ## In the wild
+#
+# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B and Llama 3.1 8B became 4B, by taking out layers in one variant and narrowing them in the other, with a small share of the tokens of training anew.
+# ShortGPT (2024) ranks layers by the similarity of their input and output and removes those of least influence, without healing; it is our third rule.
+# Sparse Logit Sampling (2025) caches draws from the teacher in place of its top k, for students of 300M to 3B.
+# What carries over from this lesson are the questions and the controls. What does not are the numbers: our students saw tens of thousands of tokens, such runs see billions, and with enough data differences between signals may shrink or turn.
+#
+# ## Discuss
+#
+# *For two people, ten minutes.* You have a model of 8 billion weights, an evening on eight GPUs, and users who complain about latency. Which of these do you try first: fewer bits, fewer layers, a draft? Which two numbers would you measure before you train anything, and which control would convince you that healing was worth it?
+
+# %% [markdown] tags=["teacher"]
+# **Expected answers.** Fewer bits first: no training, half or a quarter of the bytes, and decoding is bound by bytes. Then a draft, but a small one: measure α on real prompts and c on the real engine before training it. Layers last, since healing needs data and a judge. Two numbers before any training: the KL per token of the pruned or rounded model on the users' own prompts (not on a benchmark), and seconds per call at the real batch size. Controls: the pruned model unhealed; a student healed on labels with the same tokens; a smaller model of the same family off the shelf. **Misconceptions:** "importance adds up" (exercise 13.1); "KLs add up" (the stack is predicted and then measured); "a student of two thirds is a draft" (section 4); "an interval over texts covers the seed" (it does not); "top-k must be renormalised" (lesson 01). **Timing:** 40 minutes alone, 60 in a class; section 2's explorer and section 4 fill a lecture of 25 minutes.
+
+# %% [markdown]
+# ## Recap
+#
+# 1. A layer's importance is what its absence costs, measured; after each removal it has to be measured again.
+# 2. Of 49,152 logits, a few tokens with the mass of the rest go a long way, for a thousandth of the bytes. Hidden states with the head are exact.
+# 3. A text teacher's answers need honest ends, no refusals, and a mask that leaves the prompt out.
+# 4. Predict a stack by a sum and a draft by α and c; then measure. A student of two thirds is no draft.
+# 5. On many GPUs states are sharded and logits are not: what is never held need not be split.
+#
+# ## Quiz
+
+# %%
+quiz("13")
+
+# %% [markdown]
+# ## Glossary
+#
+# **Healing** training a pruned model until it resembles the whole one again. **Importance** here: KL(p‖q) in nats per token of the model without that layer. **Cache** what is stored of a teacher so that it need not read again. **The rest** all tokens that were not kept, as one event. **Black box** a teacher that returns text only. **Stack** several savings on one model. **α, c** the share of a draft's guesses that stand; the time of its call over the target's. **FSDP2** PyTorch's sharding of weights, gradients and optimizer over ranks.
+#
+# ## Papers
+#
+# - Sreenivas et al., "LLM Pruning and Distillation in Practice: The Minitron Approach", [2408.11796](https://arxiv.org/abs/2408.11796).
+# - Men et al., "ShortGPT", [2403.03853](https://arxiv.org/abs/2403.03853): block influence, our third rule.
+# - Anshumann et al., "Sparse Logit Sampling", [2503.16870](https://arxiv.org/abs/2503.16870), sections 2 and 3: draws in place of a top k.
+# - Leviathan, Kalman and Matias, [2211.17192](https://arxiv.org/abs/2211.17192): equation 1 tokens per call, theorem 3.8 the speed.
+# - Agarwal et al., "GKD", [2306.13649](https://arxiv.org/abs/2306.13649), algorithm 1: the arm in which the student writes half of the batches.
+#
+# ## Next
+#
+# The [table of lessons](../README.md#lessons) shows what you have not done yet. To go on with this model: `make real`, then `python -m kd_lab.lessons.l13_real_llm.experiment --tokens 500000`.
