@@ -89,7 +89,7 @@ claim(
 )
 claim(
     "C12a",
-    "Under KL(Q‖P) it is far behind: the student's own texts under reverse KL err less.",
+    "Under KL(Q‖P) word level is far behind: on the student's own texts, reverse KL leads to fewer errors.",
     errs["word level"] - errs["on-policy"],
     unit="nats per name less with on-policy reverse KL",
     above=0.3,
@@ -126,7 +126,7 @@ claim(
 warm = stored.marks(compose("logits", "forward KL, τ = 2", "fixed set, λ = 0"), "reverse")
 claim(
     "C12a",
-    "It is the temperature that does it: without Hinton's labels, τ = 2 alone brings KL(Q‖P) down as far.",
+    "Hinton's gain comes from the temperature: without labels, τ = 2 alone brings KL(Q‖P) down as far.",
     (errs["word level"] - warm) / (errs["word level"] - errs["Hinton KD"]),
     unit="of what Hinton KD gains on word level under KL(Q‖P)",
     above=0.7,
@@ -275,7 +275,7 @@ claim(
 )
 claim(
     "C12c",
-    "It is the instruction that does it: with a teacher that reads the same prompt nothing is gained.",
+    "The gain comes from the instruction: with a teacher that reads the student's own prompt nothing is gained.",
     np.abs(told["no instruction"] - told["base"]),
     unit="of the problems, change",
     below=0.05,
@@ -315,7 +315,7 @@ claim(
 )
 claim(
     "C12d",
-    "It is the solution that does it: with another problem's solution the student unlearns the sums.",
+    "The gain comes from the problem's own solution: with another problem's, the student unlearns the sums.",
     solved["base"] - solved["another's solution"],
     unit="of the problems fewer than the base",
     above=0.1,
@@ -379,7 +379,7 @@ claim(
 )
 claim(
     "C12e",
-    "Averaging the weights does not replace it: the average solves far fewer of them than the student.",
+    "Averaging the experts' weights is no substitute: the average solves far fewer sums of both kinds.",
     both["routed, on-policy"] - both["average of weights"],
     unit="of the problems that add and multiply, more than the average of weights",
     above=0.1,
@@ -393,7 +393,7 @@ claim(
 )
 claim(
     "C12e",
-    "Nor has it one over the right answers of both domains, mixed.",
+    "On-policy merging has no lead over training on the right answers of both domains, mixed, either.",
     both["routed, on-policy"] - both["mixed labels"],
     unit="of the problems that add and multiply, more than mixed labels",
     below=0.1,
@@ -492,7 +492,7 @@ claim(
 )
 claim(
     "C12f",
-    "So does the teacher's plain text, which any student can read.",
+    "The teacher's plain text, too, brings the student nearer than sorted probabilities do.",
     np.minimum(stored.marks("ULD, by index", "forward"), stored.marks("ULD, by letter", "forward"))
     - stored.marks("its texts", "forward"),
     unit="nats per name nearer under KL(P‖Q)",

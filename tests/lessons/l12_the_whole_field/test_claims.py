@@ -19,12 +19,12 @@ def one(claims, words):
     "words",
     [
         "word level, forward KL on fixed texts, is ahead",
-        "Under KL(Q‖P) it is far behind",
+        "Under KL(Q‖P) word level is far behind",
         "What wins under one judge pays",
         "Mode texts cost coverage",
         "Logits say more than samples",
         "In the worse of its two judgements",
-        "It is the temperature",
+        "comes from the temperature",
     ],
 )
 def test_each_judge_has_a_favourite(found, words):
@@ -46,7 +46,7 @@ def test_how_matters_more_than_where(found, words, verdict):
 
 @pytest.mark.claim("C12c")
 @pytest.mark.parametrize(
-    "words", ["Context distillation works", "It is the instruction", "within ten percentage points"]
+    "words", ["Context distillation works", "comes from the instruction", "within ten percentage points"]
 )
 def test_an_instruction_moves_into_the_weights(found, words):
     assert one(found["C12c"], words).verdict == "holds"
@@ -68,7 +68,7 @@ def test_a_teacher_with_the_solution_in_view(found, words, verdict):
 
 @pytest.mark.claim("C12e")
 @pytest.mark.parametrize(
-    "words", ["two routed experts", "Averaging the weights", "no lead worth its price", "Nor has it"]
+    "words", ["two routed experts", "Averaging the experts' weights", "no lead worth its price", "no lead over training"]
 )
 def test_two_experts_become_one_student(found, words):
     assert one(found["C12e"], words).verdict == "holds"
