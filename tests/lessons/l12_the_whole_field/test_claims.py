@@ -68,7 +68,7 @@ def test_a_teacher_with_the_solution_in_view(found, words, verdict):
 
 @pytest.mark.claim("C12e")
 @pytest.mark.parametrize(
-    "words", ["two routed experts", "Averaging the experts' weights", "no lead worth its price", "no lead over training"]
+    "words", ["two routed experts", "the experts' weights", "no lead worth its price", "no lead over training"]
 )
 def test_two_experts_become_one_student(found, words):
     assert one(found["C12e"], words).verdict == "holds"
