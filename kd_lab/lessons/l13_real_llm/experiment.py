@@ -138,7 +138,8 @@ def measure_layers(run: Run) -> None:
 
         _, gone, rounds = greedy(trunk, min(layers), known, note)
     bends = influences(trunk)
-    run.add({"part": "importance", "gone": gone, "rounds": _rounded(rounds), "influence": _rounded(bends)}, start)
+    if run.found(part="importance") is None:  # killed between two rules, it is known already
+        run.add({"part": "importance", "gone": gone, "rounds": _rounded(rounds), "influence": _rounded(bends)}, start)
     depth = len(bends)
     for size in layers:
         rules = {

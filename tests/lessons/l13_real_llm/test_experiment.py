@@ -106,7 +106,7 @@ def test_a_training_that_was_cut_goes_on_from_its_checkpoint(whole, tmp_path, mo
             if row["step"] == 3 and starts.count(3) == 1:
                 raise Killed
 
-        return step(student, *arguments, **options, on_step=stop, progress=False)
+        return step(student, *arguments, **options | {"on_step": stop, "progress": False})
 
     monkeypatch.setattr(experiment, "distill", cut)
     with pytest.raises(Killed):
