@@ -666,4 +666,4 @@ quiz("11b")
 #
 # ## Next
 #
-# The [table of lessons](../README.md#lessons) shows what comes next, and what you have not done yet.
+# [Lesson 12](12_the_whole_field.ipynb) puts all methods of the course under one budget and two judges.

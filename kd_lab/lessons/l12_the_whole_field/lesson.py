@@ -667,4 +667,4 @@ quiz("12")
 #
 # ## Next
 #
-# Lesson 13 leaves the toy: a real language model, pruned, healed by distillation, and put to work.
+# [Lesson 13](13_real_llm.ipynb) leaves the toy: a real language model, pruned, healed by distillation, and put to work.
