@@ -44,12 +44,11 @@ FOURTEEN_WEEKS = (
     Week("The future return", (("07", 90),)),
     Week("Stacking with quantization and pruning", (("08", 90),)),
     Week("Reasoning traces", (("09", 90),), ("09b",)),
-    Week("Weak to strong", (("10", 90),)),
-    Week("What is passed on", (("10b", 90),)),
+    Week("Weak to strong, and what is passed on", (("10", 90),), ("10b",)),
+    Week("Serving, and few steps", (("11", 90),), ("11b",)),
     Week(
-        "Serving, and few steps",
-        (("11", 50),),
-        ("11b",),
+        "The whole field",
+        (("12", 50),),
         note="Projects are presented in the other 40 minutes.",
     ),
 )
