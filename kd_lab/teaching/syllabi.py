@@ -47,9 +47,10 @@ FOURTEEN_WEEKS = (
     Week("Weak to strong, and what is passed on", (("10", 90),), ("10b",)),
     Week("Serving, and few steps", (("11", 90),), ("11b",)),
     Week(
-        "The whole field",
-        (("12", 50),),
-        note="Projects are presented in the other 40 minutes.",
+        "The whole field, and a real LLM",
+        (("12", 50), ("13", 10)),
+        ("13",),
+        note="Projects are presented in the other 30 minutes.",
     ),
 )
 
