@@ -44,13 +44,13 @@ FOURTEEN_WEEKS = (
     Week("The future return", (("07", 90),)),
     Week("Stacking with quantization and pruning", (("08", 90),)),
     Week("Reasoning traces", (("09", 90),), ("09b",)),
-    Week("Weak to strong", (("10", 90),)),
-    Week("What is passed on", (("10b", 90),)),
+    Week("Weak to strong, and what is passed on", (("10", 90),), ("10b",)),
+    Week("Serving, and few steps", (("11", 90),), ("11b",)),
     Week(
-        "Serving, and few steps",
-        (("11", 50),),
-        ("11b",),
-        note="Projects are presented in the other 40 minutes.",
+        "The whole field, and a real LLM",
+        (("12", 50), ("13", 10)),
+        ("13",),
+        note="Projects are presented in the other 30 minutes.",
     ),
 )
 
