@@ -34,7 +34,7 @@ RULES = {
         "rounding and pruning need the weights, word-level distillation the logits; this needs neither",
     ),
     "size": (
-        "the whole stack",
+        "all three stages",
         "each of the three leaves a share of the bytes, and shares multiply",
     ),
 }
@@ -80,7 +80,7 @@ SINGLE = {
     "quantize": lambda rung: not rung.distilled and not rung.pruned,
     "prune": lambda rung: not rung.distilled and rung.bits == 16,
     "distil": lambda rung: not rung.pruned and rung.bits == 16,
-    "the whole stack": lambda rung: rung.distilled and rung.pruned and rung.bits < 16,
+    "all three stages": lambda rung: rung.distilled and rung.pruned and rung.bits < 16,
 }
 """Stage → whether a rung belongs to it."""
 

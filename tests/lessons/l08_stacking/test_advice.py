@@ -21,7 +21,7 @@ def test_every_rule_is_found_and_held_against_what_was_measured():
 def test_the_smallest_files_are_those_of_the_stored_rungs():
     runs = stored_runs()
     smallest = smallest_files(runs, within=0.25)
-    assert max(smallest, key=smallest.get) == "the whole stack"
+    assert max(smallest, key=smallest.get) == "all three stages"
     assert smallest_files(runs, within=-1.0) == dict.fromkeys(smallest, 1.0)
     original = runs.at(False, 0, 16).bytes
     assert smallest["distil"] == original / runs.at(True, 0, 16).bytes
