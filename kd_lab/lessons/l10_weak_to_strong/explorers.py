@@ -135,7 +135,7 @@ def capacity_explorer(stored: Results) -> Explorer:
 
 
 def rounds_explorer(curve: Curve, seed: int = 0) -> Explorer:
-    """Self-distillation of a smoother: number and strength of its fits, the answers on one reading, and the expected error."""
+    """Self-distillation of a smoother: how often and how strongly it is fitted, its answers, and its expected error."""
     readings, every = curve.read(seed), np.arange(1, 21)
     strengths = np.logspace(-3, 1, 81)
     best = min(curve.expected_error(strength) for strength in strengths)

@@ -8,7 +8,7 @@ PREDICTIONS = {
         "has read nothing. Which is student 3, which is nearly as good as with true labels?",
         options=("read names, narrow head", "read names, wide head", "read nothing, wide head"),
         right="read names, narrow head",
-        because="It is right in {student:.0%} of the texts; that is {pgr:.0%} of the gap to true labels.",
+        because="It is right in {student:.0%} of the texts; the mean of its shares of the gap, one per deal, is {pgr:.0%}.",
     ),
     "10.b": Prediction(
         "A student disagrees with its labels. When is that a gain?",
