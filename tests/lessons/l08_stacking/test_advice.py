@@ -28,7 +28,7 @@ def test_the_smallest_files_are_those_of_the_stored_rungs():
     assert smallest["distil"] == original / runs.at(True, 0, 16).bytes
     assert smallest_rungs(runs, within=0.25)["distil"] is runs.at(True, 0, 16)
     best = smallest_rungs(runs, within=0.25)["all three stages"]
-    assert best.distilled and best.pruned and best.bits < 16
+    assert (best.distilled, best.pruned > 0, best.bits < 16) == (True, True, True)
     assert best is not runs.at(*FULL)  # “the whole stack” is a rung; the best of its kind is another one
 
 
