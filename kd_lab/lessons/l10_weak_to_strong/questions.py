@@ -8,7 +8,7 @@ PREDICTIONS = {
         "has read nothing. Which is student 3, which is nearly as good as with true labels?",
         options=("read names, narrow head", "read names, wide head", "read nothing, wide head"),
         right="read names, narrow head",
-        because="It is right in {student:.0%} of the texts. Of the gap to true labels it closes {pgr:.0%}, a mean over deals.",
+        because="It is right in {student:.0%} of the texts. It closes {pgr:.0%} of the gap, as a mean of ratios.",
     ),
     "10.b": Prediction(
         "A student disagrees with its labels. When is that a gain?",
