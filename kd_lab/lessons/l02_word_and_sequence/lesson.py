@@ -827,6 +827,7 @@ display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, rea
 #
 # ## Discuss
 #
+# *For two people, ten minutes.*
 # A company sells access to a large model through an endpoint that returns text.
 # You want a small model that *ranks* candidate answers by probability, and you can afford 100,000 requests.
 # Your neighbour wants a small model that *answers* once per question.

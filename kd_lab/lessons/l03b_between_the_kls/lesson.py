@@ -157,7 +157,9 @@ def jsd(student_logp, teacher_logp, beta):
 # It also gave β to KL(q‖m) instead of KL(p‖m).
 # The check of your exercise names both mistakes.
 # With either mistake the loss is still zero at $q=p$, so no loss curve reveals it; both have long been corrected.
-# So D(p, p) = 0 is not enough of a test for a divergence. Symmetry and the bound say more:
+# So D(p, p) = 0 is not enough of a test for a divergence, and no other test finds everything.
+# At $\beta=\tfrac12$ the mixture of logs is symmetric as well, and only the bound gives it away, on pairs that lie far apart.
+# A β on the wrong half changes nothing at ½; only the comparison with the library, at β = 0.3, shows it.
 
 # %%
 import torch

@@ -118,5 +118,6 @@ def surnames_table(rows: Mapping[str, Float[np.ndarray, "N 3"]]) -> str:
     ]
     for label, values in rows.items():
         bits, judged, bias = values.mean(0)
-        lines.append(f"| {label} | {bits:.2f} | {judged:.2f} | {bias:+.2f} |")
+        excess = f"{bias:+.2f}".replace("-", "−")
+        lines.append(f"| {label} | {bits:.2f} | {judged:.2f} | {excess} |")
     return "\n".join(lines)

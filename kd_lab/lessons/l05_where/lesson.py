@@ -18,8 +18,8 @@ RECIPES = {"off-policy": word_level(), "on-policy": on_policy("forward_kl")}
 first_pair = {label: train(new_student(0), tune, world, recipe, 0) for label, recipe in RECIPES.items()}
 show(
     roads_figure(first_pair, tune, world),
-    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students slip at the same rate and were trained for equally "
-    "many steps with the same loss; only one of them has ever been shown what to do after a slip.",
+    "Forty texts per student, one per row, written from left to right. Orange is off the teacher's road. Both students have the same unsteady hand and were trained for "
+    "equally many steps with the same loss; only one of them has ever been shown what to do after a slip.",
     alt="Two maps of 40 texts by 24 tokens. Left, many rows turn orange and stay so to the end; right, nearly all orange dashes are short.",
 )
 
@@ -71,6 +71,7 @@ predict("05.a")
 
 # %% [markdown]
 # **By hand, three tokens.** Before the first token nothing can have gone wrong; before the second there was one chance of a slip, before the third two.
+# (A note cannot repeat the one before at the first token: in the tunes all this comes one token later.)
 # Lost for good: $0+\varepsilon C+2\varepsilon C=3\varepsilon C$.
 # Back after one step: $0+\varepsilon C+\varepsilon C=2\varepsilon C$.
 #
@@ -104,7 +105,9 @@ slips.filmstrip(["lost for good", "back at once", "a long text"])
 # %% [markdown]
 # The two laws cross at $L=2u+1$.
 # The error of a text that ends before the way back is found grows like $L^2$, that of a longer one like $L$.
-# The law of the lost also has to give way where $\varepsilon L$ is no longer small: a text cannot be lost twice.
+# Two things pull the exact curve of a lost student under its law.
+# A note is repeated at the second token at the earliest, so the third is the first off the road, and the sum is $\varepsilon(L-1)(L-2)/2$.
+# And where $\varepsilon L$ is no longer small, a text cannot be lost twice. In the first picture, at 24 tokens, each of the two takes about half of the gap.
 
 # %% [markdown]
 # ### Exercise 05.1 · Let the student write (●●○, 10 minutes)

@@ -25,7 +25,7 @@ def two_judges(grid: Grid, world: str = "surnames") -> Figure:
 
 
 def worst_cases(grid: Grid, worst: Mapping[str, Float[np.ndarray, "D F S"]]) -> Figure:
-    """The worst case of each cell, one heat map per world and one for all."""
+    """The worst case of each cell, taken within each seed and averaged: one heat map per world and one for all."""
     figure = new_figure(780, 290)
     with course_style():
         for axes, (world, values) in zip(figure.subplots(1, len(worst), sharey=True), worst.items(), strict=True):

@@ -386,8 +386,8 @@ claim(
 # But the corner that minimises a judge's own sum in the long run need not win after 150 steps.
 # On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
-# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world and under one judge.
-# The worst case of a cell is its largest regret; a default is good if its worst case is low.
+# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world, under one judge and with one seed.
+# The worst case of a cell is the largest of its regrets with a seed; then it is averaged over seeds. (The largest of the means would be smaller.) A default is good if its worst case is low.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.results import regret
@@ -397,7 +397,7 @@ worst = {world: np.max([regrets[world, measure] for measure in MEASURES], axis=0
 worst["both"] = np.max(list(worst.values()), axis=0)
 show(
     worst_cases(grid, worst),
-    "The worst case over both judges, as a multiple of the best cell; means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
+    "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
     alt="Three heat maps of worst-case regret, for surnames, echo and both.",
 )
 corners = [("forward_kl", NONE), ("forward_kl", ALL), ("reverse_kl", NONE), ("reverse_kl", ALL)]

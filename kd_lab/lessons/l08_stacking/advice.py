@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from kd_lab.lessons.l08_stacking.experiment import Runs
+from kd_lab.lessons.l08_stacking.experiment import Rung, Runs
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ RULES = {
         "rounding and pruning need the weights, word-level distillation the logits; this needs neither",
     ),
     "size": (
-        "the whole stack",
+        "all three stages",
         "each of the three leaves a share of the bytes, and shares multiply",
     ),
 }
@@ -80,20 +80,27 @@ SINGLE = {
     "quantize": lambda rung: not rung.distilled and not rung.pruned,
     "prune": lambda rung: not rung.distilled and rung.bits == 16,
     "distil": lambda rung: not rung.pruned and rung.bits == 16,
-    "the whole stack": lambda rung: rung.distilled and rung.pruned and rung.bits < 16,
+    "all three stages": lambda rung: rung.distilled and rung.pruned and rung.bits < 16,
 }
 """Stage → whether a rung belongs to it."""
+
+
+def smallest_rungs(runs: Runs, within: float) -> dict[str, Rung]:
+    """Of each stage the rung with the smallest file within so many bits per character of the original's quality; the
+    original itself, where there is none.
+    """
+    original = runs.at(False, 0, 16)
+    limit = fmean(original.bits_per_character) + within
+    good = [rung for rung in runs.rungs if fmean(rung.bits_per_character) < limit]
+    return {
+        stage: min([original, *filter(belongs, good)], key=lambda rung: rung.bytes) for stage, belongs in SINGLE.items()
+    }
 
 
 def smallest_files(runs: Runs, within: float) -> dict[str, float]:
     """How many times smaller than the original each stage gets, within so many bits per character of its quality."""
     original = runs.at(False, 0, 16)
-    limit = fmean(original.bits_per_character) + within
-    good = [rung for rung in runs.rungs if fmean(rung.bits_per_character) < limit]
-    return {
-        stage: original.bytes / min(rung.bytes for rung in [original, *filter(belongs, good)])
-        for stage, belongs in SINGLE.items()
-    }
+    return {stage: original.bytes / rung.bytes for stage, rung in smallest_rungs(runs, within).items()}
 
 
 def advice_table(advice: Mapping[str, Advice]) -> str:

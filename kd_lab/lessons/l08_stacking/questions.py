@@ -16,7 +16,8 @@ PREDICTIONS = {
         right=lambda before: 2 if before > 3 else 1 if before > 1.5 else 0,
         because=(
             "{before:.1f} times as many. For one text, every weight crosses the bus for two operations: the machine "
-            "waits for memory, and bits are bytes. It is not four times, since launching the kernels is the next limit."
+            "waits for memory, and bits are bytes. It is not four times, since the KV cache is read as well and keeps "
+            "its 16 bits."
         ),
     ),
     "08.b": Prediction(

@@ -64,11 +64,11 @@ def knowledge_explorer(stored: Results) -> Explorer:
         place = list(KNOWN).index(known)
         artists["here"].set_xdata([place])
         weak, student, ceiling = (float(means[arm][place]) for arm in ("weak", "student", "ceiling"))
-        what = f"A strong model that has read {known}, with a {head} head, is right in {student:.0%} of the texts"
+        what = f"A strong model that has read {known}, with a {head} head, is right in {student:.1%} of the texts"
         if ceiling <= weak:
-            return f"{what}; true labels would give {ceiling:.0%}, no more than its teacher's {weak:.0%}: no gap."
+            return f"{what}; true labels would give {ceiling:.1%}, no more than its teacher's {weak:.1%}: no gap."
         recovered = performance_gap_recovered(weak, student, ceiling)
-        return f"{what}, between its teacher's {weak:.0%} and {ceiling:.0%} with true labels: PGR {recovered:.2f}."
+        return f"{what}, between its teacher's {weak:.1%} and {ceiling:.1%} with true labels: PGR {recovered:.2f}."
 
     return Explorer(
         name="what the strong model knows",
@@ -135,7 +135,7 @@ def capacity_explorer(stored: Results) -> Explorer:
 
 
 def rounds_explorer(curve: Curve, seed: int = 0) -> Explorer:
-    """Self-distillation of a smoother: rounds and strength, the answers on one reading, and the expected error."""
+    """Self-distillation of a smoother: how often and how strongly it is fitted, its answers, and its expected error."""
     readings, every = curve.read(seed), np.arange(1, 21)
     strengths = np.logspace(-3, 1, 81)
     best = min(curve.expected_error(strength) for strength in strengths)
@@ -145,37 +145,37 @@ def rounds_explorer(curve: Curve, seed: int = 0) -> Explorer:
         left.plot(curve.x, curve.truth, **BASELINE.line, label="truth")
         left.plot(curve.x, readings, "o", color="#9a9a9a", markersize=4, label="readings")
         teacher = left.plot(curve.x, readings, **TEACHER.line, label="first fit")[0]
-        student = left.plot(curve.x, readings, **STUDENT.line, label="after the rounds")[0]
+        student = left.plot(curve.x, readings, **STUDENT.line, label="last fit")[0]
         left.set(xlim=(0, 1), ylim=(-2.1, 2.6), xlabel="place")
         left.legend(loc="upper right", ncols=2)
         errors = right.plot(every, 0 * every, **STUDENT.points | {"markersize": 4})[0]
         here = right.plot([1], [0], "o", color=STUDENT.color, markersize=10)[0]
         right.axhline(best, **TEACHER.line, label="best single fit")
-        right.set(xlim=(0, 21), ylim=(0, 0.3), xlabel="rounds", title="expected squared error")
+        right.set(xlim=(0, 21), ylim=(0, 0.3), xlabel="fits in a row", title="expected squared error")
         right.legend(loc="upper right")
         return {"teacher": teacher, "student": student, "errors": errors, "here": here}
 
-    def update(artists: dict[str, Any], rounds: int, exponent: float) -> str:
+    def update(artists: dict[str, Any], fits: int, exponent: float) -> str:
         strength = 10**exponent
         artists["teacher"].set_ydata(curve.fit(readings, strength))
-        artists["student"].set_ydata(curve.fit(readings, strength, rounds))
+        artists["student"].set_ydata(curve.fit(readings, strength, fits))
         errors = np.array([curve.expected_error(strength, int(one)) for one in every])
         artists["errors"].set_ydata(np.minimum(errors, 0.4))
-        artists["here"].set_data([rounds], [min(errors[rounds - 1], 0.4)])
+        artists["here"].set_data([fits], [min(errors[fits - 1], 0.4)])
         return (
-            f"At λ = {strength:.3g} the first fit has an expected error of {errors[0]:.3f}, the fit of round {rounds} "
-            f"{errors[rounds - 1]:.3f}; the best single fit at any λ has {best:.3f}."
+            f"At λ = {strength:.3g} the first fit has an expected error of {errors[0]:.3f}, fit {fits} one of "
+            f"{errors[fits - 1]:.3f}; the best single fit at any λ has {best:.3f}."
         )
 
     return Explorer(
         name="rounds of self-distillation",
-        controls=[Slider("rounds", 1, 20, 1, start=1), Slider("log₁₀ λ", -2.5, 0.5, 0.25, start=-1.5)],
+        controls=[Slider("fits", 1, 20, 1, start=1), Slider("log₁₀ λ", -2.5, 0.5, 0.25, start=-1.5)],
         create=create,
         update=update,
         presets={
-            "five rounds": {"rounds": 5},
-            "twenty rounds": {"rounds": 20},
-            "smooth enough already": {"rounds": 5, "log₁₀ λ": 0.0},
+            "five fits": {"fits": 5},
+            "twenty fits": {"fits": 20},
+            "smooth enough already": {"fits": 5, "log₁₀ λ": 0.0},
         },
         size=(760, 340),
     )

@@ -493,14 +493,14 @@ predict("10.f")
 
 # %% [markdown]
 # **Derive.** Ridge regression with a kernel matrix $K$ answers $N$ readings $y$ with $\hat y=K(K+\lambda I)^{-1}y$. In the directions of $K$'s eigenvectors, with eigenvalues $d_k$, it multiplies the readings by $a_k=d_k/(d_k+\lambda)<1$.
-# A student of the same kind, fitted to the *answers*, multiplies once more; after $t$ rounds the factor is $a_k^t$.
+# A student of the same kind, fitted to the *answers*, multiplies once more; after $t$ fits, the first included, the factor is $a_k^t$.
 # With noise of variance $\sigma^2$, and $s_k$ the truth's coefficients, the expected error is
 #
 # $$\frac1N\sum_k\Big[(1-a_k^t)^2s_k^2+a_k^{2t}\sigma^2\Big].$$
 #
-# More rounds remove more noise, the second term, and more of the truth, the first. A round is further regularisation (Mobahi et al. 2020).
+# More fits remove more noise, the second term, and more of the truth, the first. A round of self-distillation, each fit after the first, is further regularisation (Mobahi et al. 2020).
 #
-# **Explore.** Rounds, and the strength λ of each fit.
+# **Explore.** The number of fits, and the strength λ of each.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l10_weak_to_strong.explorers import rounds_explorer
@@ -509,7 +509,7 @@ from kd_lab.lessons.l10_weak_to_strong.smoothing import wave
 curve = wave()
 rounds = rounds_explorer(curve, seed)
 rounds.show()
-rounds.filmstrip([{}, "five rounds", "twenty rounds", "smooth enough already"])
+rounds.filmstrip([{}, "five fits", "twenty fits", "smooth enough already"])
 
 # %%
 strengths = np.logspace(-3, 1, 81)
@@ -521,7 +521,7 @@ drawn = np.array([curve.read(seed + number) for number in range(20)])
 
 
 def error(readings, strength, t):
-    """The squared error of one reading's fit after t rounds."""
+    """The squared error of one reading's answers after t fits."""
     return np.mean((curve.fit(readings, strength, t) - curve.truth) ** 2)
 
 
@@ -532,21 +532,21 @@ added = [error(one, 1.0, 5) - error(one, 1.0, 1) for one in drawn]
 reveal("10.f", rough=rough[0], better=rough[1], smooth=smooth[0], worse=smooth[1])
 claim(
     "C10c",
-    "After a rough first fit, five rounds of self-distillation lower the error.",
+    "After a rough first fit, four rounds of self-distillation lower the error.",
     saved,
     unit="squared error less, at λ = 0.03",
     above=0,
 )
 claim(
     "C10c",
-    "After a smooth first fit five rounds raise the error: the student cannot exceed a teacher that is smooth enough.",
+    "After a smooth first fit four rounds raise the error: the student cannot exceed a teacher that is smooth enough.",
     added,
     unit="squared error more, at λ = 1",
     above=0,
 )
 claim(
     "C10c",
-    "Up to 20 rounds at any λ gain little on one fit at the best λ.",
+    "Up to 20 fits in a row, at any λ, gain little on one fit at the best λ.",
     repeated.min() / single.min(),
     unit="of the error of the best single fit",
     holds=0.85 < repeated.min() / single.min() < 1,

@@ -8,7 +8,7 @@ PREDICTIONS = {
         "has read nothing. Which is student 3, which is nearly as good as with true labels?",
         options=("read names, narrow head", "read names, wide head", "read nothing, wide head"),
         right="read names, narrow head",
-        because="It is right in {student:.0%} of the texts; that is {pgr:.0%} of the gap to true labels.",
+        because="It is right in {student:.0%} of the texts. It closes {pgr:.0%} of the gap, as a mean of ratios.",
     ),
     "10.b": Prediction(
         "A student disagrees with its labels. When is that a gain?",
@@ -28,8 +28,8 @@ PREDICTIONS = {
         because="Errors at random: {random:.0%}. Short texts: {biased:.0%}, for that rule can be learned.",
     ),
     "10.d": Prediction(
-        "The confidence loss trusts the student's own answers more and more. Its teacher is nearly a coin, right in 53 "
-        "of 100 texts. What does it do over many runs?",
+        "The confidence loss trusts the student's own answers more and more. Its teacher is nearly a coin, right in "
+        "little more than half of the texts. What does it do over many runs?",
         options=(
             "it helps in all of them",
             "it helps in most, and ruins some",
@@ -53,7 +53,7 @@ PREDICTIONS = {
             "falls or rises, depending on how smooth the first fit was",
         ),
         right="falls or rises, depending on how smooth the first fit was",
-        because="Five rounds took it from {rough:.3f} to {better:.3f} after a rough fit, and from {smooth:.3f} to "
+        because="Four more fits took it from {rough:.3f} to {better:.3f} after a rough fit, and from {smooth:.3f} to "
         "{worse:.3f} after a smooth one.",
     ),
 }

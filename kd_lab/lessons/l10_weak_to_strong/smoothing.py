@@ -2,8 +2,8 @@
 
 A curve is read at N places with noise of variance σ². Kernel ridge regression answers ŷ = A y with A = K(K + λI)⁻¹. In
 the basis of K's eigenvectors A multiplies coefficient k by a_k = d_k / (d_k + λ). A student of the same kind that
-learns from the teacher's answers multiplies once more: after t rounds the factor is a_k^t. So the expected error is a
-sum, and nothing has to be sampled.
+learns from the teacher's answers multiplies once more: after t fits, the first included, the factor is a_k^t. So the
+expected error is a sum, and nothing has to be sampled.
 """
 
 from dataclasses import dataclass

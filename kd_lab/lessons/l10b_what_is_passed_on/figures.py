@@ -118,7 +118,10 @@ def collapse_table(policies: Sequence[str]) -> str:
         "| the next generation reads | bits | distinct names | first letters | rare pairs, % |",
         "|---|---|---|---|---|",
     ]
-    rows = [("(generation 0: real names)", policies[0], 0), *((policy, policy, -1) for policy in policies)]
+    rows = [
+        ("(generation 0: real names; it writes without the cut)", policies[0], 0),
+        *((policy, policy, -1) for policy in policies),
+    ]
     for title, policy, generation in rows:
         cells = [
             plus_minus(stored.generations(policy, key)[:, generation], digits)

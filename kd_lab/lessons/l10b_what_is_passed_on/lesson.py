@@ -197,9 +197,9 @@ claim(
 )
 claim(
     "C10d",
-    "The tail is lost: fewer and fewer letters open a name.",
+    "The tail is lost: fewer and fewer letters open a name, counted from what generation 0 itself writes after the cut.",
     gone[:, 0] - gone[:, -1],
-    unit="first letters lost on the way",
+    unit="first letters fewer than in generation 0's text after the cut",
     above=2,
 )
 claim(

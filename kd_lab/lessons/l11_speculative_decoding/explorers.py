@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 from matplotlib.figure import Figure
 
+from kd_lab.classroom.progress import number as counted
 from kd_lab.lessons.l11_speculative_decoding.results import DRAFTS, stored_draft
 from kd_lab.lessons.l11_speculative_decoding.rounds import (
     checked,
@@ -70,8 +71,9 @@ def _rounds(target: GPT, artists: SimpleNamespace, guesses: int, number: int, so
     name, x = "".join(symbols[y] for y in text.tokens[1:]), place.guess
     after = f"after “{place.before}”" if place.before else "at the beginning"
     said = (
-        f"With γ = {guesses} the {len(text.tokens) - 1} tokens of “{name}” took {text.calls} calls of the target; of "
-        f"{sum(map(checked, text.rounds))} guesses that it checked, {text.accepted} stand."
+        f"With γ = {guesses} the {counted(len(text.tokens) - 1, 'token')} of “{name}” took "
+        f"{counted(text.calls, 'call')} of the target; guesses that stand: {text.accepted} of "
+        f"{sum(map(checked, text.rounds))} that it checked."
     )
     odds = f"“{symbols[x]}” {after}, with q = {place.draft[x]:.2f} and p = {place.target[x]:.2f}"
     if place.token is None:

@@ -89,7 +89,8 @@ QUIZ = (
         "likeliest cause?",
         {
             "guesses cost nearly as much as the target's tokens": (
-                "Four guesses at c = 0.6 add 2.4 calls' worth of time: 3.4 tokens in 3.4 units."
+                "Four guesses at c = 0.8 take as long as 3.2 calls: 3.4 tokens in 4.2 units of time, in which the "
+                "target alone writes 4.2."
             ),
             "the residual is expensive to draw from": "It is one subtraction for each rejected guess.",
             "α is too low for any γ to pay": "At c = 0 every α above 0 pays.",

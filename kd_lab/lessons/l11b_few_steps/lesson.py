@@ -430,6 +430,7 @@ claim(
 # %% [markdown]
 # **A student without excuses.** To see what the objective does, and not the estimate of a score, our student is a cloud of **particles**: round Gaussians of a mode's width, whose places are the parameters.
 # Its $q_t$ is a mixture again, so its fake score is exact; and there are particles enough to equal the teacher.
+# A particle moves along $s^2(\nabla\log p_t-\nabla\log q_t)$. The factor $a$ of exercise 11b.4 is left out, so the KL of a level has the weight $s^2/a$.
 # A mode is **kept** if particles within three widths of it hold at least a fifth of its weight.
 #
 # All particles begin on one of eight equal modes.
@@ -527,7 +528,8 @@ clouds.filmstrip([{}, "little noise", "one heavy", "forward"])
 # The cure is weak where light modes stand far from a heavy one. And with little noise the other direction does not save far modes either: see *forward KL, little noise* at four equal modes.
 #
 # **Lost for good, or only late?** The stored runs give the particles on the heavy mode 5,000 steps.
-# The last row weighs high noise more: its pull is divided by $a$. Public code for DMD, which subtracts two predictions of the data in place of two scores, has this factor too, and a normaliser.
+# The learning rate falls linearly over the whole run. After 800 of 5,000 steps it is still high, so the first column is not the table above, whose runs end after 800.
+# The last row weighs high noise more: the pull above is divided by $a$, so that the KL of a level has the weight $s^2/a^2$. Public code for DMD, which subtracts two predictions of the data in place of two scores, has this factor too, and a normaliser.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS, HIGH

@@ -131,7 +131,8 @@ GRADIENTS = {
     "forward KL, little noise": Training("forward", LOW),
 }
 HIGH = {"reverse KL, more of the high": Training("reverse", FULL, high=True)}
-"""With the weight s²/a, as networks are trained in practice: the difference of two predictions of the data."""
+"""The pull divided by a, as networks are trained in practice: s²/a times the difference of scores is that of two
+predictions of the data. The KLs of the levels are then weighted by s²/a²."""
 
 COUNTS = (0, 25, 50, 100, 150, 200, 300, 400, 500, 600, 700)
 """Steps after which particles are looked at, beside the last."""

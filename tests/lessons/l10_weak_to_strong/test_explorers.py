@@ -47,9 +47,9 @@ def test_the_student_is_drawn_at_its_bits(stored):
 def test_rounds_help_a_rough_fit_and_harm_a_smooth_one():
     explorer = rounds_explorer(wave())
     errors = explorer._artists["errors"]
-    explorer.draw({"rounds": 5})
+    explorer.draw({"fits": 5})
     assert errors.get_ydata()[4] < errors.get_ydata()[0]
-    explorer.draw({"rounds": 5, "log₁₀ λ": 0.0})
+    explorer.draw({"fits": 5, "log₁₀ λ": 0.0})
     assert errors.get_ydata()[4] > errors.get_ydata()[0]
     explorer.close()
 

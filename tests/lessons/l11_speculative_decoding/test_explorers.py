@@ -51,6 +51,8 @@ def test_the_rounds_explorer_counts_calls_and_tokens(target):
     text = write(target, stored_draft("forward KL"), 2, 5)
     name = "".join(letters()[x] for x in text.tokens[1:])
     assert f"{len(text.tokens) - 1} tokens of “{name}” took {text.calls} calls" in explorer.sentence
+    ahead = explorer.draw(explorer.presets["eight guesses ahead"])
+    assert "took 1 call of the target;" in ahead.sentence
     assert sweep(explorer) > 6
     explorer.close()
 
