@@ -43,7 +43,7 @@ seed = setup("13")
 # %% [markdown]
 # ## 1 · Ten layers of thirty
 #
-# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Its trainings take too long for a lesson, so they were run once by one command and stored. The next cell says with what budget; with the package installed, the cell after it takes one step live.
+# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Its trainings take too long for a lesson, so they were run once by one command and stored. The next cell says with what budget; with the package installed, it takes one step live as well.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.live import live_step
@@ -105,7 +105,8 @@ def layers_to_keep(cost, depth, keep):
 predict("13.a")
 
 # %% [markdown]
-# **Explore.** These are the costs that the experiment measured on SmolLM2, round by round. Watch the layers beside one that has just gone.
+# **Explore.** These are the costs that the experiment measured on SmolLM2, round by round.
+# A bar is the distance from the whole model once that layer is gone too, so all bars grow. Watch layer 8: the more layers have gone, the more it alone is worth.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.explorers import layers_explorer
@@ -258,7 +259,7 @@ prompts.filmstrip(["one token", "reverse KL", "hot"])
 part = results.one("texts")
 share = part["counted"][0] / (part["written"]["train"] + part["passages"]["train"])
 print(
-    f"{part['asked']} questions: {part['unfinished']} answers cut off, {part['refused']} refusals and {part['empty']} empty ones left out"
+    f"{part['asked']} questions: {part['unfinished']} answers cut off and kept without an end, {part['refused']} refusals and {part['empty']} empty ones left out"
 )
 print(
     f"{part['written']['train']} answers and {part['passages']['train']} passages to train on, {share:.0f} counted tokens each"
@@ -494,7 +495,7 @@ print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a t
 # %% [markdown]
 # ## Recap
 #
-# 1. A layer's importance is what its absence costs, measured; after each removal it has to be measured again.
+# 1. A layer's importance is what its absence costs, measured; after a removal the others may be worth more.
 # 2. Of 49,152 logits, a few tokens with the mass of the rest go a long way, for a thousandth of the bytes. Hidden states with the head are exact.
 # 3. A text teacher's answers need honest ends, no refusals, and a mask that leaves the prompt out.
 # 4. Predict a stack by a sum and a draft by α and c; then measure. A student of two thirds is no draft.
