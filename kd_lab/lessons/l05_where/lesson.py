@@ -107,7 +107,7 @@ slips.filmstrip(["lost for good", "back at once", "a long text"])
 # The error of a text that ends before the way back is found grows like $L^2$, that of a longer one like $L$.
 # Two things pull the exact curve of a lost student under its law.
 # A note is repeated at the second token at the earliest, so the third is the first off the road, and the sum is $\varepsilon(L-1)(L-2)/2$.
-# And where $\varepsilon L$ is no longer small, a text cannot be lost twice. In the first picture, at 24 tokens, each of the two takes about half of the gap.
+# And where $\varepsilon L$ is no longer small, a text cannot be lost twice. In picture a, at 24 tokens, each of the two takes about half of the gap.
 
 # %% [markdown]
 # ### Exercise 05.1 · Let the student write (●●○, 10 minutes)

@@ -90,7 +90,8 @@ def slip_explorer(name: str = "slips") -> Explorer:
         artists["at"].set_ydata([slip / (slip + recovery)] * 2)
         bounds = f"lost for good gives {slip * length * (length - 1) / 2:.2f}"
         if recovery:
-            bounds += f", back after u = {1 / recovery:.3g} steps {slip * length / recovery:.2f}"
+            steps = "1 step" if recovery == 1 else f"{1 / recovery:.3g} steps"
+            bounds += f", back after u = {steps} {slip * length / recovery:.2f}"
         return (
             f"With ε = {slip:.2%} and recovery {recovery:g}, {total[length - 1]:.2f} of {length} tokens are written "
             f"off the road ({bounds}). That is {total[length - 1] / total[length // 2 - 1]:.1f} times as many as at "

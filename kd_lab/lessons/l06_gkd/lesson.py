@@ -387,7 +387,7 @@ claim(
 # On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
 # **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world, under one judge and with one seed.
-# The worst case of a cell is the largest of its regrets with a seed; then it is averaged over seeds. (The largest of the means would be smaller.) A default is good if its worst case is low.
+# The worst case of a cell is the largest of its regrets with a seed; then it is averaged over seeds. (The largest of the means is never larger.) A default is good if its worst case is low.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.results import regret
