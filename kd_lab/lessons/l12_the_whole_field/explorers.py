@@ -26,7 +26,7 @@ def field_explorer(name: str = "the field") -> Explorer:
         left.plot(means["forward"], means["reverse"], "o", **FADED)
         (here,) = left.plot([3], [3], STUDENT.marker, color=STUDENT.color, markersize=12, markeredgecolor=INK)
         set_judges(left)
-        left.set_title("all stored students, this one large")
+        left.set_title("stored students, the chosen one large")
         right.set_axis_off()
         words = right.text(0, 0.98, "", va="top", fontsize=10, linespacing=1.5, transform=right.transAxes)
         return SimpleNamespace(here=here, words=words)

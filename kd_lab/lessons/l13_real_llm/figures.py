@@ -47,9 +47,8 @@ def arms_figure(results: Results, names: Sequence[str], before: str) -> Figure:
                 axes.errorbar(np.exp(mean), row + (i - 0.5) * 0.25, xerr=spread, label=label, **style)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set(
-            xlim=(-0.02, 1.12), xlabel="KL from the teacher, as a share of the pruned model's (0: the teacher itself)"
-        )
+        axes.set_xlim(-0.02, max(1.12, axes.get_xlim()[1]))
+        axes.set_xlabel("KL from the teacher, as a share of the pruned model's (0: the teacher itself)")
         figure.legend(loc="outside lower center", ncols=3)
     return figure
 
