@@ -303,12 +303,10 @@ predict("05.b")
 # %%
 from tqdm.auto import tqdm
 
-trained = {
-    label: [
-        train(new_student(number), tune, world, recipe, number) for number in tqdm(numbers, desc=label, leave=False)
-    ]
-    for label, recipe in RECIPES.items()
-}
+trained = {}
+for label, recipe in RECIPES.items():
+    bar = tqdm(numbers, desc=label, leave=False)
+    trained[label] = [train(new_student(number), tune, world, recipe, number) for number in bar]
 own, theirs = {}, {}
 for label, students in trained.items():
     own[label], theirs[label] = zip(*(growth(student, tune) for student in students))
