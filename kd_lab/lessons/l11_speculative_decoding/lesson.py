@@ -184,12 +184,10 @@ from tqdm.auto import tqdm
 from kd_lab.lessons.l11_speculative_decoding.trial import alone, speculated
 
 SETTINGS, seeds = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}, range(seed, seed + 16)
-trials = {
-    name: [
-        speculated(target, draft, names=15, seed=number, **settings) for number in tqdm(seeds, desc=name, leave=False)
-    ]
-    for name, settings in SETTINGS.items()
-}
+trials = {}
+for name, settings in SETTINGS.items():
+    bar = tqdm(seeds, desc=name, leave=False)
+    trials[name] = [speculated(target, draft, names=15, seed=number, **settings) for number in bar]
 drafts_own = [alone(target, draft, names=15, seed=number) for number in seeds]
 
 # %% tags=["hide-input"]
