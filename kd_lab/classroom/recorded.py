@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+from kd_lab.optional_torch import nn, torch
 
 FILE = "recorded.json"
 DEPTH = 30
@@ -59,7 +60,7 @@ def encode(value: Any, depth: int = 0) -> Any:
             return {kind.__name__: [encode(entry, depth + 1) for entry in value]}
         if kind is dict:
             return {"dict": [[encode(key, depth + 1), encode(entry, depth + 1)] for key, entry in value.items()]}
-    if kind in (torch.Tensor, torch.nn.Parameter) and not (value.is_meta or value.is_complex() or value.is_quantized):
+    if kind in (torch.Tensor, nn.Parameter) and not (value.is_meta or value.is_complex() or value.is_quantized):
         dense = value.detach().to_dense().cpu()
         exact = dense.double() if dense.is_floating_point() else dense
         return array_as_json(exact.numpy(), str(dense.dtype).removeprefix("torch."))

@@ -57,7 +57,7 @@ def test_an_instruction_moves_into_the_weights(found, words):
     ("words", "verdict"),
     [
         ("teaches its own weights", "holds"),
-        ("another problem's solution", "holds"),
+        ("with another problem's", "holds"),
         ("Plain labels", "holds"),
         ("moves the model less", "open"),
     ],
