@@ -12,6 +12,9 @@ PREDICTIONS = {
             "the ten go that turn the stream between layers least (a cosine)",
             "one layer goes at a time, and all others are measured again",
         ),
+        right=lambda first, evenly, measured_once, influence, measured, **_: min(
+            range(5), key=[first, evenly, measured_once, influence, measured].__getitem__
+        ),
         because="Its KL on held-out texts is {best:.2f} nats per token; the order of the others is in the picture.",
     ),
     "13.b": Prediction(
@@ -23,6 +26,7 @@ PREDICTIONS = {
             "more than half as far again",
             "nearer: the tail is noise",
         ),
+        right=lambda times, **_: 3 if times <= 0.93 else sum(times >= edge for edge in (1.1, 1.5)),
         because="Measured: {times:.2f} times as far, and the draws {drawn:.2f} times.",
     ),
     "13.c": Prediction(
@@ -33,6 +37,7 @@ PREDICTIONS = {
             "takes about the same time",
             "is slower than plain decoding",
         ),
+        right=lambda speed, **_: 0 if speed > 1.05 else 2 if speed < 0.95 else 1,
         because="A call of the draft costs {cost:.2f} of the target's, and {alpha:.0%} of its guesses would stand.",
     ),
     "13.d": Prediction(

@@ -108,15 +108,21 @@ def test_bytes_of_a_seventy_billion_teacher():
         (lambda s, t, T, n, V, g, held: (2 * s + 14 * t) // g + held * 8 * (n // g) * V, "teacher's weights are"),
         (lambda s, t, T, n, V, g, held: (16 * s + 2 * T) // g + held * 8 * (n // g) * V, "Only `trained`"),
         (lambda s, t, T, n, V, g, held: (2 * (s + T) + 10 * t) // g + held * 8 * (n // g) * V, "master copy"),
-        (
-            lambda s, t, T, n, V, g, held: (2 * (s + T) + 14 * t) // g + held * 4 * (n // g) * V,
-            "of one model are missing",
-        ),
-        (lambda s, t, T, n, V, g, held: (2 * (s + T) + 14 * t) + held * 8 * (n // g) * V, "its share"),
     ],
 )
 def test_ledger_names_the_wrong_entry(assert_rejects, change, words):
     assert_rejects("13.3", change, words)
+
+
+def test_ledger_wants_both_logits_and_shares(assert_rejects):
+    def of_one_model(s, t, T, n, V, g, held):
+        return (2 * (s + T) + 14 * t) // g + held * 4 * (n // g) * V
+
+    def unshared(s, t, T, n, V, g, held):
+        return (2 * (s + T) + 14 * t) + held * 8 * (n // g) * V
+
+    assert_rejects("13.3", of_one_model, "of one model are missing")
+    assert_rejects("13.3", unshared, "its share")
 
 
 # ---- all -------------------------------------------------------------------------------------------------------------
