@@ -28,8 +28,8 @@ def pass_at_k(right: Int[Tensor, "*N"], drawn: int, k: int) -> Float[Tensor, "*N
     >>> pass_at_k(torch.tensor([0, 1, 3]), drawn=4, k=2)  # the third: two cannot both be the one wrong text
     tensor([0.0000, 0.5000, 1.0000], dtype=torch.float64)
 
-    Source: Chen et al. (2021), "Evaluating large language models trained on code", arXiv:2107.03374,
-    section 2.1; `estimate_pass_at_k` of github.com/openai/human-eval.
+    Source: Chen et al. (2021), "Evaluating large language models trained on code", arXiv:2107.03374;
+    `estimate_pass_at_k` of github.com/openai/human-eval.
     """
     if not 1 <= k <= drawn:
         raise ValueError(f"k is {k} and drawn is {drawn}; expected 1 ≤ k ≤ drawn: draw more texts on each problem")

@@ -57,7 +57,7 @@ def agreement(student: Model, teacher: Model, batch: Batch) -> float:
     >>> agreement(TabularModel(echo.logp), TabularModel(echo.logp), echo.world(rows=8, seed=0).train)
     1.0
 
-    Source: Stanton et al. (2021), arXiv:2106.05945, equation 2.
+    Source: Stanton et al. (2021), arXiv:2106.05945.
     """
     mask = batch.mask
     if not mask.any():
@@ -108,7 +108,7 @@ def performance_gap_recovered(weak: Score, student: Score, ceiling: Score) -> Sc
     >>> round(performance_gap_recovered(weak=0.7, student=0.85, ceiling=0.9), 3)
     0.75
 
-    Source: Burns et al. (2023), arXiv:2312.09390, section 3.
+    Source: Burns et al. (2023), arXiv:2312.09390.
     """
     gap = np.asarray(ceiling, dtype=np.float64) - weak
     if not (gap > 0).all():

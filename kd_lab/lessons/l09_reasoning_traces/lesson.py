@@ -512,7 +512,7 @@ quiz("09")
 #
 # - DeepSeek-AI, "DeepSeek-R1", [2501.12948](https://arxiv.org/abs/2501.12948v1), version 1, equations 1 and 3: GRPO and its advantage; table 6: distillation against RL.
 # - Shao et al., "DeepSeekMath", [2402.03300](https://arxiv.org/abs/2402.03300): where GRPO comes from, with the mean over a text's tokens.
-# - Chen et al., "Evaluating large language models trained on code", [2107.03374](https://arxiv.org/abs/2107.03374), section 2.1: pass@k.
+# - Chen et al., "Evaluating large language models trained on code", [2107.03374](https://arxiv.org/abs/2107.03374): pass@k.
 # - Yue et al., "Does reinforcement learning really incentivize reasoning capacity in LLMs beyond the base model?", [2504.13837](https://arxiv.org/abs/2504.13837).
 # - Agarwal et al., "On-policy distillation of language models", [2306.13649](https://arxiv.org/abs/2306.13649), equation 4: the on-policy loss.
 #

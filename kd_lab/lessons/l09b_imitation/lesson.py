@@ -373,7 +373,7 @@ claim(
 #
 # Gudibande et al. (2023) trained models of 1.5B to 13B parameters on up to 150 million tokens of ChatGPT's answers.
 # Crowd workers rated them competitive with ChatGPT; tests with known answers found that they close little to none of the gap on tasks that the examples do not cover.
-# Self-Instruct began with 175 seed tasks, and drops a new instruction whose ROUGE-L similarity to one in the pool is 0.7 or more.
+# Self-Instruct begins with tasks written by hand, and drops a new instruction that is too similar to one in the pool.
 # What does not carry over: our student starts from nothing, and a language model from a pretraining that a few examples can call up.
 #
 # ## Discuss

@@ -587,7 +587,7 @@ quiz("10")
 #
 # ## Papers
 #
-# - Burns et al., "Weak-to-Strong Generalization", [2312.09390](https://arxiv.org/abs/2312.09390), section 3 for PGR and 4.3.2 for the confidence loss.
+# - Burns et al., "Weak-to-Strong Generalization", [2312.09390](https://arxiv.org/abs/2312.09390): PGR and the confidence loss.
 # - Charikar, Pabbaraju & Shiragur, "Quantifying the Gain in Weak-to-Strong Generalization", [2405.15116](https://arxiv.org/abs/2405.15116): gain and misfit.
 # - Cho & Hariharan, "On the Efficacy of Knowledge Distillation", [1910.01348](https://arxiv.org/abs/1910.01348); Mirzadeh et al., "Teacher Assistant", [1902.03393](https://arxiv.org/abs/1902.03393): the capacity gap.
 # - Busbridge et al., "Distillation Scaling Laws", [2502.08606](https://arxiv.org/abs/2502.08606): students up to billions of weights.

@@ -248,7 +248,7 @@ claim(
 #
 # How much of its teacher is in a student?
 # **Fidelity** is how far the student's predictions match the *teacher's*.
-# Stanton et al. (2021) measure it by **agreement**, the share of positions where both find the same token likeliest (their equation 2), and by $\mathrm{KL}(p\|q)$ (equation 3).
+# Stanton et al. (2021) measure it by **agreement**, the share of positions where both find the same token likeliest, and by $\mathrm{KL}(p\|q)$.
 #
 # Three students of 28,000 weights read the same 18,012 names for as many steps: one learns from the *labels*; a *mimic* is shown the teacher's likeliest letter at every prefix, as by an endpoint that answers greedily; the third is *distilled* from the whole distribution.
 
@@ -416,7 +416,7 @@ claim(
 #
 # $$\Delta^\top\big(J^\top J\Delta\big)=\|J\Delta\|^2\ge0.$$
 #
-# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of theorem 1 in Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
+# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of a theorem of Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
 #
 # **And in small GPTs on names?** The teacher is a base model that was taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away.
 # Students read these rests, as text or with the teacher's logits of all letters but z. They begin as the base did, or as another base. What becomes of *their* first letters, which no loss has read?
@@ -655,8 +655,8 @@ quiz("10b")
 #
 # - Shumailov et al., "The curse of recursion", [2305.17493](https://arxiv.org/abs/2305.17493): model collapse; with a table of frequencies all but one entry is lost in the end.
 # - Gerstgrasser et al., "Is model collapse inevitable?", [2404.01413](https://arxiv.org/abs/2404.01413): replaced, the test error of linear models grows linearly; accumulated, it has a finite bound.
-# - Stanton et al., "Does knowledge distillation really work?", [2106.05945](https://arxiv.org/abs/2106.05945), equations 2 and 3: agreement and predictive KL.
-# - Cloud et al., "Subliminal learning", [2507.14805](https://arxiv.org/abs/2507.14805), theorem 1 and the experiment with auxiliary outputs.
+# - Stanton et al., "Does knowledge distillation really work?", [2106.05945](https://arxiv.org/abs/2106.05945): agreement and predictive KL.
+# - Cloud et al., "Subliminal learning", [2507.14805](https://arxiv.org/abs/2507.14805), the theorem and the experiment with auxiliary outputs.
 # - Kirchenbauer et al., "A watermark for large language models", [2301.10226](https://arxiv.org/abs/2301.10226); Sander et al., "Watermarking makes language models radioactive", [2402.14904](https://arxiv.org/abs/2402.14904); Cai et al., [2510.22007](https://arxiv.org/abs/2510.22007): repeated contexts.
 #
 # ## Next

@@ -661,7 +661,7 @@ quiz("11b")
 # ## Papers
 #
 # - Salimans & Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", [2202.00512](https://arxiv.org/abs/2202.00512): halving, and the velocity.
-# - Song, Meng & Ermon, "Denoising Diffusion Implicit Models", [2010.02502](https://arxiv.org/abs/2010.02502), equation 12: predicted data, mixed anew.
+# - Song, Meng & Ermon, "Denoising Diffusion Implicit Models", [2010.02502](https://arxiv.org/abs/2010.02502): predicted data, mixed anew.
 # - Song, Dhariwal, Chen & Sutskever, "Consistency Models", [2303.01469](https://arxiv.org/abs/2303.01469).
 # - Yin et al., "One-step Diffusion with Distribution Matching Distillation", [2311.18828](https://arxiv.org/abs/2311.18828), equation 7: the gradient of section 4.
 # - Boffi, Albergo & Vanden-Eijnden, "Flow map matching", [2406.07507](https://arxiv.org/abs/2406.07507); Geng et al., "Mean Flows for One-step Generative Modeling", [2505.13447](https://arxiv.org/abs/2505.13447).
