@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 2 -m kd_lab.lessons.l13_real_llm.at_scale --smollm 8  # SmolLM2, 8 steps, 20 layers
 
 `distill` is data parallel by itself: each process reads its share of every batch, and the gradient is that of the whole
-batch. The last lines hold a vocabulary-parallel loss against the one of a single process.
+batch. The last lines compare a vocabulary-parallel loss with the one of a single process.
 """
 
 import argparse
