@@ -9,8 +9,10 @@ differences that remain. Read from TRL 1.16.0, DistiLLM d47e77f, DistiLLM-2 fe4c
 NeMo-RL 7ea279a.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kd_lab.arguments import checked
 from kd_lab.how import Divergence
 from kd_lab.methods.recipe import Recipe, Term
 from kd_lab.methods.recipes import minillm
@@ -289,7 +291,8 @@ DIALECTS = (
 """The settings of the projects, and their meaning here."""
 
 
-def dialect_table(dialects: tuple[Dialect, ...] = DIALECTS) -> str:
+@checked
+def dialect_table(dialects: Sequence[Dialect] = DIALECTS) -> str:
     """Dialects in Markdown, `DIALECTS` by default.
 
     >>> print(dialect_table().splitlines()[2])

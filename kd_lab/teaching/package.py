@@ -37,7 +37,8 @@ def build_wheel(folder: Path) -> Path:
             strip(root)
             info = root / f"kd_lab-{version}.dist-info"
             info.mkdir()
-            metadata = (installed.read_text("METADATA") or "").partition("\n\n")[0]
+            kept = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""  # the latter in a checkout
+            metadata = kept.partition("\n\n")[0]
             said = metadata.replace(f"\nVersion: {installed.version}\n", f"\nVersion: {version}\n")
             (info / "METADATA").write_text(f"{said}\n", encoding="utf-8")
             (info / "WHEEL").write_text(
