@@ -91,6 +91,10 @@ def test_it_opens_with_a_promise_a_card_and_a_short_setup(lesson):
     assert f'setup("{lesson.number}"' in setup
 
 
+NO_NUMBERS = {"10b"}
+"""Lessons of whose papers no equation could be read in the source: a number from memory is worse than none."""
+
+
 def test_it_asks_builds_claims_and_closes(lesson):
     code = [cell.source for cell in lesson.cells() if cell.cell_type == "code"]
     for call in ("predict(", "exercise(", "claim(", "quiz(", "reveal("):
@@ -101,7 +105,8 @@ def test_it_asks_builds_claims_and_closes(lesson):
     assert section(lesson, "Glossary").count("**") >= 6
     papers = section(lesson, "Papers")
     assert re.search(r"https?://", papers)
-    assert re.search(r"\b[Ee]quations?\b|\bEq\.", papers), "no equation numbers"
+    numbered = bool(re.search(r"\b[Ee]quations?\b|\bEq\.", papers))
+    assert numbered != (lesson.number in NO_NUMBERS), "no equation numbers, or NO_NUMBERS has a lesson that has them"
     section(lesson, "Quiz")
     section(lesson, "Next")
 
