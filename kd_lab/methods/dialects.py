@@ -1,12 +1,10 @@
 """The same methods under other names: what the settings of public trainers mean here.
 
-Three conventions are easily confused. β is the teacher's share of the mixture here, in GKD, in TRL and in DistiLLM-2;
-in DistiLLM's JSD λ is the student's. A project's "forward KL" may be a cross-entropy, which has the gradient and not
-the value. And "temperature" may soften the loss, the student's writing, or both.
+β is the teacher's share of the mixture here, in GKD, in TRL and in DistiLLM-2; in DistiLLM's JSD λ is the student's.
+A "forward KL" may be a cross-entropy: its gradient, another value. "Temperature" may soften loss, writing, or both.
 
-Each function below turns settings as the project spells them into a recipe or a divergence; `DIALECTS` lists the
-differences that remain. Read from TRL 1.16.0, DistiLLM d47e77f, DistiLLM-2 fe4cf9b, LMOps 4f2a9de, verl 1dda039 and
-NeMo-RL 7ea279a.
+Each function turns settings as the project spells them into a recipe or a divergence; `DIALECTS` lists what still
+differs. Read from TRL 1.16.0, DistiLLM d47e77f, DistiLLM-2 fe4cf9b, LMOps 4f2a9de, verl 1dda039, NeMo-RL 7ea279a.
 """
 
 from collections.abc import Sequence
@@ -298,5 +296,5 @@ def dialect_table(dialects: Sequence[Dialect] = DIALECTS) -> str:
     >>> print(dialect_table().splitlines()[2])
     | TRL | `beta=0` | forward KL |  |
     """
-    rows = [f"| {one.project} | `{one.setting}` | {one} | {one.differs} |" for one in dialects]
-    return "\n".join(["| project | setting | here | still different |", "|---|---|---|---|", *rows])
+    head = ["| project | setting | here | still different |", "|---|---|---|---|"]
+    return "\n".join(head + [f"| {one.project} | `{one.setting}` | {one} | {one.differs} |" for one in dialects])
