@@ -4,9 +4,11 @@ A command that is interrupted goes on where it stopped, as long as its settings 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 
 def resumed(path: Path, head: Mapping[str, Any]) -> list[Any]:
@@ -43,3 +45,39 @@ def write(path: Path, head: Mapping[str, Any], runs: Sequence[Any]) -> None:
     """One file, a line for each run."""
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
     path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def complete(
+    output: Path,
+    head: Mapping[str, Any],
+    missing: Callable[[list[Any]], Iterable[Any]],
+    run: Callable[[Any], Any],
+    *,
+    name: Callable[[Any], str] = str,
+    save: Callable[[Path, Any, Any], None] = write,
+) -> None:
+    """Make the runs that an interrupted command has left, one by one and with a bar, and store all of them.
+
+    Args:
+        output: the file of all runs; those of an interrupted command are beside it, until all are there.
+        head: what made them, as in `resumed`.
+        missing: from the runs that are there to the cells that are not, in the order in which they are made.
+        run: from a cell to its run, as JSON.
+        name: what the bar calls a cell.
+        save: writes the file, as `write` does.
+
+    Raises:
+        ValueError: as `resumed`.
+    """
+    partial = output.with_suffix(".partial")
+    runs = resumed(partial, head)
+    left = list(missing(runs))
+    with tqdm(left, desc="runs", total=len(left) + len(runs), initial=len(runs)) as bar:
+        for cell in left:
+            bar.set_postfix_str(name(cell))
+            runs.append(run(cell))
+            keep(partial, runs[-1])
+            bar.update()
+    save(output, head, runs)
+    partial.unlink()
+    print(f"{len(runs)} runs in {output}")

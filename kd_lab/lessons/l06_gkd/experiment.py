@@ -25,9 +25,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import keep, resumed, write
+from kd_lab.classroom.long_runs import complete
 from kd_lab.how import forward_kl, reverse_kl
 from kd_lab.lessons.l06_gkd.results import GRID
 from kd_lab.measure import conditionals, joint, reach, sequence_kl
@@ -258,18 +257,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
     head = about("python -m kd_lab.lessons.l06_gkd.experiment")
-    partial = arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    cells = list(missing(runs))
-    with tqdm(cells, desc="grid", total=len(cells) + len(runs), initial=len(runs)) as bar:
-        for cell in cells:
-            bar.set_postfix_str("{}, {}, λ = {:g}, seed {}".format(*cell))
-            runs.append(train_cell(*cell))
-            keep(partial, runs[-1])
-            bar.update()
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(
+        arguments.output, head, missing, lambda cell: train_cell(*cell),
+        name=lambda cell: "{}, {}, λ = {:g}, seed {}".format(*cell),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import keep, resumed
+from kd_lab.classroom.long_runs import complete
 from kd_lab.lessons.l09_reasoning_traces import ceiling
 from kd_lab.lessons.l09_reasoning_traces.arms import ARMS, BASES, BUDGET, accuracy, bases, shares_right, teach, written
 from kd_lab.lessons.l09_reasoning_traces.results import FILE
@@ -153,18 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
     head = about("python -m kd_lab.lessons.l09_reasoning_traces.experiment")
-    partial = arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    left = list(missing(runs))
-    with tqdm(left, desc="runs", total=len(left) + len(runs), initial=len(runs)) as bar:
-        for cell in left:
-            bar.set_postfix_str("{}, {}, seed {}".format(*cell))
-            runs.append(train(cell))
-            keep(partial, runs[-1])
-            bar.update()
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(arguments.output, head, missing, train, name=lambda cell: "{}, {}, seed {}".format(*cell), save=write)
 
 
 if __name__ == "__main__":

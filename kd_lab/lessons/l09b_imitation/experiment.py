@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
-from kd_lab.classroom import long_runs
-from kd_lab.classroom.long_runs import keep, resumed
+from kd_lab.classroom.long_runs import complete
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import RECIPE_STEPS, STEPS, TEXTS, train, write
 from kd_lab.lessons.l09b_imitation.recipes import EXAMPLES, RECIPES, SLIP, TRIES, examples
@@ -133,14 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
     head = about("python -m kd_lab.lessons.l09b_imitation.experiment")
-    partial = arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    for cell in tqdm(missing(runs), desc="runs"):
-        runs.append(train_cell(cell))
-        keep(partial, runs[-1])
-    long_runs.write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(arguments.output, head, missing, train_cell)
 
 
 if __name__ == "__main__":

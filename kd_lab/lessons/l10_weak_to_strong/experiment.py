@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import keep, resumed, write
+from kd_lab.classroom.long_runs import complete
 from kd_lab.lessons.l10_weak_to_strong.heads import accuracy, answer, fit_teacher, train_heads
 from kd_lab.lessons.l10_weak_to_strong.results import FILE
 from kd_lab.lessons.l10_weak_to_strong.spelling import NARROW, WEAK, Deal, reader, readings, spellings, untrained
@@ -143,24 +142,18 @@ def about() -> dict[str, Any]:
     }
 
 
+def missing(finished: list[dict[str, Any]]) -> list[Cell]:
+    """The cells that are not in a list of runs yet."""
+    done = {tuple(one["cell"]) for one in finished}
+    return [cell for cell in cells() if cell not in done]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=FILE)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # models this small gain nothing from a second thread, and sums keep their order
-    head, partial = about(), arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    done = {tuple(one["cell"]) for one in runs}
-    with tqdm(list(cells()), desc="runs") as bar:
-        for cell in bar:
-            if cell in done:
-                continue
-            bar.set_postfix_str(", ".join(cell))
-            runs.append(run(cell))
-            keep(partial, runs[-1])
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(arguments.output, about(), missing, run, name=", ".join)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import keep, resumed, write
+from kd_lab.classroom.long_runs import complete
 from kd_lab.lessons.l11b_few_steps import students
 from kd_lab.lessons.l11b_few_steps.energy import energy_distance, modes_kept, shares_of, stray_share
 from kd_lab.lessons.l11b_few_steps.generator import CRITIC_STEPS, generate, match
@@ -188,22 +187,18 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(run[field] for field in ("part", "gradient", "density", "arm", "seed") if field in run)
 
 
+def missing(finished: list[dict[str, Any]]) -> list[tuple[Any, Callable[[], dict[str, Any]]]]:
+    """Key and task of what is not in a list of runs yet."""
+    done = {key_of(run) for run in finished}
+    return [(key, task) for key, task in tasks() if key not in done]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=FILE)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # networks this small gain nothing from a second thread, and sums keep their order
-    head, partial = about(), arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    done = {key_of(run) for run in runs}
-    missing = [(key, task) for key, task in tasks() if key not in done]
-    for key, task in tqdm(missing, total=len(missing) + len(runs), initial=len(runs)):
-        runs.append(task())
-        keep(partial, runs[-1])
-        tqdm.write(", ".join(map(str, key)))
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(arguments.output, about(), missing, lambda task: task[1](), name=lambda task: ", ".join(map(str, task[0])))
 
 
 if __name__ == "__main__":

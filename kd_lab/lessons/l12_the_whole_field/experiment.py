@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import keep, resumed, write
+from kd_lab.classroom.long_runs import complete
 from kd_lab.lessons.l12_the_whole_field import arena, contexts, forms, merging, pairs
 from kd_lab.lessons.l12_the_whole_field.field import METHODS, OTHER_TOKENS, compose, key_of, legal_cells
 from kd_lab.lessons.l12_the_whole_field.stored import BEGINNER, OTHER, RESULTS, field_table
@@ -144,18 +143,13 @@ def main() -> None:
         print(field_table())
         return
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
-    head, partial = about(), arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    jobs = list(missing(runs))
-    with tqdm(jobs, desc="runs", total=len(jobs) + len(runs), initial=len(runs)) as bar:
-        for part, seed in jobs:
-            bar.set_postfix_str(f"{part[:50]}, seed {seed}")
-            runs.append({"part": part, "seed": seed} | parts()[part](seed))
-            keep(partial, runs[-1])
-            bar.update()
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+    complete(
+        arguments.output,
+        about(),
+        missing,
+        lambda cell: {"part": cell[0], "seed": cell[1]} | parts()[cell[0]](cell[1]),
+        name=lambda cell: f"{cell[0][:50]}, seed {cell[1]}",
+    )
 
 
 if __name__ == "__main__":

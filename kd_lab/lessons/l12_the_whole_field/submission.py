@@ -24,39 +24,13 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
 from kd_lab.lessons.l12_the_whole_field.field import HOWS, WHATS, WHERES, compose
-from kd_lab.methods import (
-    Recipe,
-    fitnets,
-    gkd,
-    hinton,
-    labels_only,
-    minillm,
-    on_policy,
-    rkd,
-    sequence_level,
-    word_level,
-)
+from kd_lab.methods import Recipe
 from kd_lab.methods.dialects import distillm, distillm_2, nemo_rl, trl
+from kd_lab.methods.recipes import METHODS as OF_THE_LIBRARY
 
 MOST_BYTES, MOST_LETTERS = 10_000, 40
 METHODS: Mapping[str, Callable[..., Recipe]] = {
-    function.__name__: function
-    for function in (
-        labels_only,
-        hinton,
-        fitnets,
-        rkd,
-        word_level,
-        sequence_level,
-        on_policy,
-        gkd,
-        minillm,
-        trl,
-        distillm,
-        distillm_2,
-        nemo_rl,
-        compose,
-    )
+    function.__name__: function for function in (*OF_THE_LIBRARY, trl, distillm, distillm_2, nemo_rl, compose)
 }
 """The methods that a submission may name, with the settings that each takes as keywords."""
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from kd_lab.classroom.long_runs import resumed, write
 from kd_lab.lessons.l06_gkd import experiment as bench
 from kd_lab.lessons.l06_gkd.experiment import (
     BETAS,
@@ -14,9 +15,7 @@ from kd_lab.lessons.l06_gkd.experiment import (
     arena,
     missing,
     recipe,
-    resumed,
     train_cell,
-    write,
 )
 from kd_lab.lessons.l06_gkd.results import GRID, load_grid, regret
 from kd_lab.models import TabularModel

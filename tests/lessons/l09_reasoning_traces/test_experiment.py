@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l09_reasoning_traces import arms, ceiling, experiment
 from kd_lab.lessons.l09_reasoning_traces.arms import (
     ARMS,
@@ -100,13 +101,13 @@ def test_the_file_holds_every_cell_and_resumes(tmp_path):
     assert set(runs.runs) == set(experiment.cells())
     head = experiment.about("command")
     path = tmp_path / "runs.partial"
-    assert experiment.resumed(path, head) == []
+    assert resumed(path, head) == []
     some = list(runs.runs.values())[:2]
     path.write_text("\n".join([json.dumps(head), *map(json.dumps, some), '{"cut of']), encoding="utf-8")
-    assert experiment.resumed(path, head) == some
+    assert resumed(path, head) == some
     assert len(list(experiment.missing(some))) == len(experiment.cells()) - 2
     with pytest.raises(ValueError, match="other settings"):
-        experiment.resumed(path, head | {"budget": 1})
+        resumed(path, head | {"budget": 1})
 
 
 def test_stored_settings_are_those_of_the_code():

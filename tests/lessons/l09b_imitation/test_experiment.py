@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l09b_imitation import experiment
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import cooled, split, train, write
@@ -124,13 +125,13 @@ def test_the_file_holds_every_cell_and_resumes(tmp_path):
     assert set(runs.runs) == set(experiment.cells())
     head = experiment.about("command")
     path = tmp_path / "runs.partial"
-    assert experiment.resumed(path, head) == []
+    assert resumed(path, head) == []
     some = list(runs.runs.values())[:2]
     path.write_text("\n".join([json.dumps(head), *map(json.dumps, some), '{"cut of']), encoding="utf-8")
-    assert experiment.resumed(path, head) == some
+    assert resumed(path, head) == some
     assert len(experiment.missing(some)) == len(experiment.cells()) - 2
     with pytest.raises(ValueError, match="other settings"):
-        experiment.resumed(path, head | {"slip": 1})
+        resumed(path, head | {"slip": 1})
     with pytest.raises(ValueError, match="no run"):
         runs.value("recipe", "none", "hard greedy")
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l10_weak_to_strong import experiment, teachers
-from kd_lab.lessons.l10_weak_to_strong.experiment import about, cells, resumed
+from kd_lab.lessons.l10_weak_to_strong.experiment import about, cells
 from kd_lab.lessons.l10_weak_to_strong.results import FILE, load_results
 from kd_lab.lessons.l10_weak_to_strong.teachers import bits, grown, student_of, weights_of
 

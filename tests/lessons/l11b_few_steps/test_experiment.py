@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kd_lab.classroom.long_runs import resumed, write
 from kd_lab.lessons.l11b_few_steps import experiment, students
 from kd_lab.lessons.l11b_few_steps.experiment import (
     ARMS,
@@ -16,11 +17,9 @@ from kd_lab.lessons.l11b_few_steps.experiment import (
     key_of,
     measured,
     noise_of,
-    resumed,
     tasks,
     train_long,
     train_samplers,
-    write,
 )
 from kd_lab.lessons.l11b_few_steps.matching import GRADIENTS, HIGH
 from kd_lab.lessons.l11b_few_steps.results import load_results
