@@ -199,8 +199,8 @@ def sweep_rows(
             chosen = None if labels is None else labels.reshape(-1, 1)[rows]
             collected = None if statistics is None else statistics.new_empty(len(x), 4)
             losses.view(-1)[rows] = chunk_loss(x, y, loss, weight, out, free, chosen, collected)
-            if gradient is not None and not direct:
-                as_matrix(gradient)[rows] = out.to(gradient.dtype)
+            if gradient is not None and not direct:  # a slice is narrowed on its way, a choice of rows before it
+                as_matrix(gradient)[rows] = out if isinstance(rows, slice) else out.to(gradient.dtype)
             if statistics is not None:
                 statistics.view(-1, 4)[rows] = collected
 
