@@ -1,6 +1,7 @@
 """`kd-lab class …`: what a teacher of a graded class types."""
 
 import argparse
+import os
 from pathlib import Path
 
 ABOUT = """Graded classes with nbgrader.
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: a folder or lesson is wrong; the message says which.
     """
+    os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: exercises on kernels are judged on this CPU
     from kd_lab.teaching.course import init
     from kd_lab.teaching.grading import serve
     from kd_lab.teaching.hub import needs
