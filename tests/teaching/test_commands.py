@@ -3,16 +3,11 @@
 import os
 import subprocess
 import sys
-
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
 
 from kd_lab.__main__ import main
-from kd_lab.contracts import has_triton
 
 
 def test_help_is_the_teachers_page(capsys):
