@@ -140,6 +140,34 @@ main([])
     assert "03 · HOW: which KL" in done.stdout  # the course at a glance
 
 
+def test_every_lesson_of_the_package_opens_with_its_picture(package):
+    """The first cell stands before all exercises: it may not need what one of them asks for."""
+    code = """
+import jupytext, kd_lab
+from kd_lab.classroom.lesson import lessons_of
+from kd_lab.classroom.recorded import Unsolved
+for lesson in lessons_of():
+    cells = jupytext.reads(lesson.source.read_text(encoding="utf-8"), fmt="py:percent").cells
+    try:
+        exec(next(cell.source for cell in cells if cell.cell_type == "code"), {})
+        print("\\nopens", lesson.number)
+    except Unsolved as error:
+        print("\\nlacks", lesson.number, error)
+"""
+    own = {"PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=package.parent,
+        env=os.environ | own,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert not [line for line in done.stdout.splitlines() if line.startswith("lacks")]
+    assert done.stdout.count("\nopens") == len(lessons_of())
+
+
 def test_every_solution_has_a_name_of_its_own_in_its_lesson():
     for lesson in lessons_of():
         names = [written(one.reference).__name__ for one in exercises_of(lesson.number).values()]

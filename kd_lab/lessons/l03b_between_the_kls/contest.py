@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from kd_lab.how import softmax_kl
 from kd_lab.measure.low_rank_student import Gradient, implausible_mass, peaked_teacher, train_low_rank
 
 RANK, RATE, TEACHERS = 2, 4.0, 8
@@ -25,6 +27,13 @@ def reverse_kl_gradient(student_logp: np.ndarray, teacher_logp: np.ndarray) -> n
     """∂KL(q‖p)/∂logits = q·(log(q/p) − KL(q‖p))."""
     q, log_ratio = np.exp(student_logp), student_logp - teacher_logp
     return q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
+
+
+def library_gradient(student_logp: np.ndarray, teacher_logp: np.ndarray, beta: float) -> np.ndarray:
+    """∂JSD(β)/∂logits as the library has it, for a picture that stands before the exercise."""
+    logits = torch.from_numpy(student_logp).requires_grad_()
+    softmax_kl(logits, torch.from_numpy(teacher_logp), divergence="jsd", beta=beta, reduction="sum").backward()
+    return logits.grad.numpy()
 
 
 def contestants(jsd_gradient: Callable[[np.ndarray, np.ndarray, float], np.ndarray]) -> dict[str, Gradient]:

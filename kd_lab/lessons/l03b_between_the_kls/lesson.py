@@ -5,12 +5,11 @@
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls import contest
-from kd_lab.lessons.l03b_between_the_kls.exercises import EXERCISES
 from kd_lab.lessons.l03b_between_the_kls.figures import contest_figure
 from kd_lab.viz import show
 
 teachers = contest.teachers_of(seed=0)
-losses = contest.contestants(EXERCISES["03b.2"].reference)
+losses = contest.contestants(contest.library_gradient)
 first_look = contest.masses(teachers, losses, dict.fromkeys(losses, contest.RATE), seed=0)
 show(
     contest_figure((first_look, "one learning rate, 1,000 steps")),

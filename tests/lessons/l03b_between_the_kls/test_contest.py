@@ -18,6 +18,13 @@ def test_losses_stand_in_the_order_of_beta():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("beta", contest.BETAS)
+def test_the_picture_before_the_exercise_takes_the_gradient_that_the_exercise_asks_for(teachers, beta):
+    student = np.log(np.full_like(teachers, 1 / 20))
+    derived = jsd_gradient(student, teachers, beta)
+    np.testing.assert_allclose(contest.library_gradient(student, teachers, beta), derived, rtol=2e-5, atol=1e-7)
+
+
 def test_near_the_ends_a_jsd_gradient_is_a_small_multiple_of_a_kl_gradient(teachers):
     student = np.log(np.full_like(teachers, 1 / 20))
     near_reverse = jsd_gradient(student, teachers, 0.999999) / 1e-6

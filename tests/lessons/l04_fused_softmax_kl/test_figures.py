@@ -1,6 +1,7 @@
 import numpy as np
 
-from kd_lab.lessons.l04_fused_softmax_kl.figures import hook_figure, near_zero_figure
+from kd_lab.lessons.l04_fused_softmax_kl.exercises import EXERCISES
+from kd_lab.lessons.l04_fused_softmax_kl.figures import hook_figure, near_zero_figure, three_sweeps, watch
 
 
 def test_the_hook_shows_twelve_accesses_of_two_programs():
@@ -17,3 +18,8 @@ def test_the_student_gets_better_to_the_right():
     left, right = axes.get_xlim()
     assert left > right
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b", "c"]
+
+
+def test_the_hook_moves_as_the_softmax_that_the_exercise_asks_for():
+    drawn, asked = watch({"04.1": three_sweeps}), watch({"04.1": EXERCISES["04.1"].reference})
+    assert drawn == asked
