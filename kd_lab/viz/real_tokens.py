@@ -25,7 +25,7 @@ PROMPTS = {
     "This is new in Python": "This is new in Python ",
     "This feature can be used": "This feature can be used",
 }
-"""How a button names a prompt, and how the stored prompt ends. The last two are from Python's documentation."""
+"""Name on the button → end of the stored prompt. The last two are from Python's documentation."""
 
 OTHERS = "others"
 LONGEST_NAME = 10  # characters of a token under its bar

@@ -331,7 +331,7 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
             f"{k} {tokens}: {percent(p[:k].sum())} of the teacher's mass. Of {all_of_it:.2f} nats from student to "
             f"teacher the truncated sum reads {less:.2f} and the bucket {binned:.2f}. {k} {draws} read {all_of_it:.2f} "
             f"on average, with a standard deviation of {deviation:.2f}."
-        )
+        ).replace("-", "−")
 
     return Explorer(
         name=name,
@@ -341,7 +341,7 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         presets={
             "k = 32": {"k": 32},
             "a sure teacher": {"real prompt": list(PROMPTS)[1], "k": 1},
-            "two digits": {"real prompt": list(PROMPTS)[3], "k": 2},
+            "below zero": {"real prompt": list(PROMPTS)[4], "k": 2},
         },
         size=(780, 340),
     )
@@ -353,7 +353,7 @@ def kl_read(p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"], k: int) -> t
     The fourth number is the standard deviation of the mean of log p/q over k draws from p, whose mean is the third.
 
     >>> [round(x, 4) for x in kl_read(np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.25, 0.5]), 1)]
-    [0.3466, 0.1438, 0.1733, 0.5199]
+    [0.3466, 0.1438, 0.1733, 0.5747]
     """
     ratio = np.log(p / q)
     whole = float(p @ ratio)

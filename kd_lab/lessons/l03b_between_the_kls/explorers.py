@@ -130,34 +130,29 @@ def _heat(artists: SimpleNamespace, temperature: float, second: float, way: str)
 
 REAL_TOKENS = 14  # drawn one by one
 MEMBERS = {
-    "forward KL": ("forward_kl", 0.5),
-    "skew KL(0.1)": ("skew_kl", 0.1),
-    "JSD(0.1)": ("jsd", 0.1),
-    "JSD(½)": ("jsd", 0.5),
-    "JSD(0.9)": ("jsd", 0.9),
-    "skew reverse KL(0.9)": ("skew_reverse_kl", 0.9),
-    "reverse KL": ("reverse_kl", 0.5),
+    "forward KL": ("forward_kl", 0.0, (1, 0)),
+    "skew KL(0.1)": ("skew_kl", 0.1, (1, 0)),
+    "JSD(0.1)": ("jsd", 0.1, (0.1, 0.9)),
+    "JSD(½)": ("jsd", 0.5, (0.5, 0.5)),
+    "JSD(0.9)": ("jsd", 0.9, (0.9, 0.1)),
+    "skew reverse KL(0.9)": ("skew_reverse_kl", 0.9, (0, 1)),
+    "reverse KL": ("reverse_kl", 1.0, (0, 1)),
 }
-"""Name on the button → name of the divergence, and β."""
+"""Label → name of the look, β of the mixture m, and the weights of p·log(p/m) and q·log(q/m). The KLs' m is q or p."""
 
 CHARGES = {"": ((-0.4, 2.4), (0, 1, 2)), "jsd": ((-0.04, 0.24), (0.0, 0.1, 0.2))}
 """The lower panel's limits and ticks: JSD's again are a tenth of the KLs'."""
 
 
-def charged(name: str, beta: float, p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"]) -> Float[np.ndarray, " E"]:
-    """What a divergence charges at each token, in nats; the sum is the divergence.
+def charged(label: str, p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"]) -> Float[np.ndarray, " E"]:
+    """The share of each token in one of the `MEMBERS`, in nats; they add up to the divergence.
 
-    >>> charged("reverse_kl", 0.5, np.array([0.5, 0.5]), np.array([0.8, 0.2])).round(3)
+    >>> charged("reverse KL", np.array([0.5, 0.5]), np.array([0.8, 0.2])).round(3)
     array([ 0.376, -0.183])
     """
+    _, beta, (of_teacher, of_student) = MEMBERS[label]
     mixture = beta * p + (1 - beta) * q
-    return {
-        "forward_kl": lambda: p * np.log(p / q),
-        "reverse_kl": lambda: q * np.log(q / p),
-        "jsd": lambda: beta * p * np.log(p / mixture) + (1 - beta) * q * np.log(q / mixture),
-        "skew_kl": lambda: p * np.log(p / mixture),
-        "skew_reverse_kl": lambda: q * np.log(q / mixture),
-    }[name]()
+    return of_teacher * p * np.log(p / mixture) + of_student * q * np.log(q / mixture)
 
 
 def real_pair_explorer() -> Explorer:
@@ -177,9 +172,9 @@ def real_pair_explorer() -> Explorer:
         return artists
 
     def update(artists: SimpleNamespace, prompt: str, label: str) -> str:
-        name, beta = MEMBERS[label]
+        name = MEMBERS[label][0]
         node, (p, q) = nodes[prompt], pairs[prompt]
-        paid = charged(name, beta, p, q)
+        paid = charged(label, p, q)
         shown = likeliest(np.maximum(p, q), REAL_TOKENS)
         move_tokens(artists, node, shown, p, q, paid)
         for bar in artists.bars[-1]:
@@ -216,7 +211,7 @@ def _told(
     q: Float[np.ndarray, " E"],
 ) -> str:
     """The sentence of a real pair: the divergence, and the drawn tokens that are charged most and least."""
-    most, least = shown[paid[shown].argmax()], shown[paid[shown].argmin()]
+    most, least = (int(shown[at]) for at in (paid[shown].argmax(), paid[shown].argmin()))
 
     def told(place: int) -> str:
         shares = f"teacher {percent(p[place])}, student {percent(q[place])}"
