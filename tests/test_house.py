@@ -77,7 +77,6 @@ FOR_ONE_LESSON = {
     "kd_lab.measure.exposure": "measures any student, and the estimates of lesson 05 are checked against it",
     "kd_lab.models.watermark": "marks any teacher's text, and finds the mark in any text",
     "kd_lab.worlds.diffusion": "a world beside its siblings, in whichever lesson it is taught",
-    "kd_lab.worlds.next_tokens": "real distributions for any lesson; lessons cannot read one another's files",
     "kd_lab.what.heads": "a signal beside its siblings, for any model with a large vocabulary",
 }
 

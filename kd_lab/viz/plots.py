@@ -56,6 +56,20 @@ def set_bars(bars: BarContainer, heights: Sequence[float] | np.ndarray) -> None:
         bar.set_height(float(height))
 
 
+def root_scale(axes: Axes) -> None:
+    """A vertical axis on which heights grow with the root of a probability, so that small ones stay visible.
+
+    >>> from kd_lab.viz import new_figure
+    >>> axes = new_figure().subplots()
+    >>> root_scale(axes)
+    >>> axes.set_ylim(0, 1)
+    (0.0, 1.0)
+    >>> axes.transScale.transform([(0, 0.25)]).tolist()
+    [[0.0, 0.5]]
+    """
+    axes.set_yscale("function", functions=(lambda p: np.sqrt(np.maximum(p, 0)), np.square))
+
+
 def interval_curve(
     axes: Axes,
     x: Real[np.ndarray, " N"],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import exp, log, log10
 
 import numpy as np
@@ -10,11 +10,22 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from kd_lab.how import forward_kl
 from kd_lab.models import next_token_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
 from kd_lab.viz.plots import letter_bars, set_bars
+from kd_lab.viz.real_tokens import (
+    PROMPTS,
+    likeliest,
+    move_tokens,
+    prompt_choice,
+    real_node,
+    root_axis,
+    token_bars,
+)
 from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
 from kd_lab.worlds import Vocabulary
+from kd_lab.worlds.next_tokens import load_next_tokens
 from kd_lab.worlds.surnames import letters_of
 
 MOST_NATS = 10.0  # the height of the right-hand axis; a taller step is cut there, with an arrow and its number
@@ -294,3 +305,59 @@ def node_explorer(
         presets={"trained": {"step": every * (moments - 1)}},
         size=(780, 400),
     )
+
+
+REAL_TOKENS = 12  # drawn one by one
+STUDENTS = {"before": "pruned", "after": "healed"}  # the distillation → the model's name
+
+
+def real_node_explorer(name: str = "real node") -> Explorer:
+    """An explorer of one node of a real LLM's tree: what the label says there, the teacher, and a student.
+
+    Args:
+        name: of the explorer.
+    """
+
+    def create(figure):
+        axes = figure.subplots()
+        looks = (
+            replace(BASELINE, label="the label", hatch=""),
+            replace(TEACHER, label="the teacher"),
+            replace(STUDENT, label="the student"),
+        )
+        artists = token_bars(axes, looks, REAL_TOKENS)
+        root_axis(axes)
+        axes.legend(loc="upper right", ncols=3)
+        return artists
+
+    def update(artists, prompt: str, distilled: str) -> str:
+        node = real_node(prompt)
+        teacher, student = node.p("teacher"), node.p(STUDENTS[distilled])
+        label = np.zeros_like(teacher)
+        label[node.actual] = 1
+        shown = likeliest(np.maximum(np.maximum(teacher, student), label), REAL_TOKENS)
+        move_tokens(artists, node, shown, label, teacher, student)
+        gap = float((teacher * np.log(teacher / student)).sum())
+        return (
+            f"The label is what {node.author}: “{node.pieces[node.actual].strip()}”. The teacher gives it "
+            f"{share(log(teacher[node.actual]))}, the student {distilled} its distillation "
+            f"{share(log(student[node.actual]))}: {-log(student[node.actual]):.2f} nats from the label, {gap:.2f} "
+            f"from the teacher. The mean over {len(node.stored)} prompts is {mean_gap(STUDENTS[distilled]):.2f}."
+        )
+
+    return Explorer(
+        name=name,
+        controls=[prompt_choice(), Choice("student", list(STUDENTS), start="after")],
+        create=create,
+        update=update,
+        presets={"before distillation": {"student": "before"}, "a sure teacher": {"real prompt": list(PROMPTS)[1]}},
+        size=(780, 340),
+    )
+
+
+@cache
+def mean_gap(model: str) -> float:
+    """The mean forward KL of a model from the teacher over all stored prompts, in nats."""
+    stored = load_next_tokens()
+    student, teacher = (stored.events(name).double() for name in (model, "teacher"))
+    return float(forward_kl(student, teacher).mean())

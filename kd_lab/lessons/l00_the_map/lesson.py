@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** Python, a little PyTorch, and what a neural network's training loop looks like. No other lesson.
 #
-# **Time:** 50 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do, and 4 minutes more for the optional look at a real LLM. {{measured}}
 
 # %%
 import math
@@ -584,6 +584,26 @@ except ValueError as refusal:
 # What our toy shares with today's models is the tree, the three knobs and the arithmetic.
 # What it lacks is scale: a full distribution over 27 symbols is cheap to store, one over 50,000 is not, and lesson 02 looks at what to keep of it.
 #
+# ## On a real LLM (optional)
+#
+# The teacher is now SmolLM2-135M, with 49,152 branches per node.
+# The student is what remains of it without ten of its thirty layers, before and after a distillation ([lesson 13](13_real_llm.ipynb)).
+# At each prompt the likeliest tokens of every model are stored one by one.
+# All others count as one event, so each KL is at most that of the whole vocabulary.
+#
+# Two of the prompts are from Python's documentation; the texts of the other three are samples of the teacher.
+# One node is not the mean: where did the distillation move the student away from its teacher?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l00_the_map.explorers import real_node_explorer
+
+real_node = real_node_explorer()
+real_node.show()
+
+# %% tags=["hide-input"]
+real_node.filmstrip(["before distillation", {}, "a sure teacher"])
+
+# %% [markdown]
 # ## Discuss
 #
 # *For two people, ten minutes.*

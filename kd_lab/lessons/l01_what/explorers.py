@@ -1,6 +1,7 @@
 """The places of texts among one another in two models: two maps of distances, and every pair as a point."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,17 @@ from torch import Tensor, nn
 
 from kd_lab.models import evaluating
 from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
-from kd_lab.viz.plots import letter_bars, set_bars
+from kd_lab.viz.plots import letter_bars, root_scale, set_bars
+from kd_lab.viz.real_tokens import (
+    PROMPTS,
+    likeliest,
+    move_tokens,
+    percent,
+    prompt_choice,
+    real_node,
+    root_axis,
+    token_bars,
+)
 from kd_lab.viz.style import BASELINE, INK, STUDENT, TEACHER
 from kd_lab.worlds import Vocabulary
 
@@ -161,7 +172,7 @@ def temperature_explorer(
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         bars = letter_bars(left, signs, (TEACHER, STUDENT))
         left.get_xticklabels()[0].set_rotation(90)
-        left.set_yscale("function", functions=(_root, np.square))  # dark knowledge is small: a root makes room for it
+        root_scale(left)  # dark knowledge is small: a root makes room for it
         left.set(ylim=(0, 1.5), title="the next letter, softened by τ")  # the legend stands above the tallest bar
         left.set_yticks([0, 0.01, 0.05, 0.2, 0.5, 1], ["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
         left.legend(loc="upper left", ncols=2)
@@ -218,5 +229,82 @@ def _limit(student_logits: Float[Tensor, " V"], teacher_logits: Float[Tensor, " 
     return ((difference - difference.mean()).norm() / len(difference)).item()
 
 
-def _root(probability):
-    return np.sqrt(np.maximum(probability, 0))
+REAL_TOKENS = 14  # drawn one by one
+TEACHERS_OWN = 48  # of the stored tokens are the teacher's likeliest; the others are its students'
+HEATS = (0.5, 0.7, 1.0, 1.5, 2.0, 4.0)  # at which the stored tail is known
+
+
+def real_temperature_explorer(name: str = "real temperature") -> Explorer:
+    """An explorer of τ on a real LLM: the teacher's bars, and where its mass goes as τ grows.
+
+    Left: its likeliest tokens at τ, beside those at τ = 1. Right: the mass of the label, of the other tokens that are
+    stored, and of the rest of the vocabulary, over τ.
+
+    Args:
+        name: of the explorer.
+    """
+    parts = {"label": TEACHER, "rivals": STUDENT, "rest": BASELINE}
+
+    def create(figure):
+        left, right = figure.subplots(1, 2, width_ratios=(5, 3))
+        artists = token_bars(
+            left, (replace(BASELINE, label="at τ = 1", hatch=""), replace(TEACHER, label="at τ")), REAL_TOKENS
+        )
+        root_axis(left)
+        left.set_title("the teacher's next token")
+        left.legend(loc="upper left", ncols=2)
+        right.set(xscale="log", xlim=(0.45, 4.4), ylim=(0, 1.35), xlabel="temperature τ", title="where its mass is")
+        right.set_xticks(HEATS, ["½", "0.7", "1", "1.5", "2", "4"])
+        right.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        right.minorticks_off()
+        artists.curves = [right.plot(HEATS, HEATS, **look.line, label=part)[0] for part, look in parts.items()]
+        (artists.here,) = right.plot([1, 1], [0, 1], color=INK, linewidth=0.8)
+        right.legend(loc="upper left", ncols=3, columnspacing=0.8, handlelength=1.4, fontsize=9)
+        return artists
+
+    def update(artists, prompt: str, tau: float) -> str:
+        node = real_node(prompt)
+        p = {heat: node.p("teacher", heat) for heat in HEATS}
+        move_tokens(artists, node, likeliest(p[1.0], REAL_TOKENS), p[1.0], p[tau])
+        masses = np.array([(one[node.actual], 1 - one[node.actual] - one[-1], one[-1]) for one in p.values()])
+        for curve, values in zip(artists.curves, masses.T, strict=True):
+            curve.set_ydata(values)
+        artists.here.set_data([tau, tau], [0, 1])
+        least, most = entropy_bounds(p[tau], node.left_over)
+        label, rivals, rest = masses[HEATS.index(tau)]
+        return (
+            f"At τ = {tau:g} “{node.pieces[node.actual].strip()}”, the label, has {percent(label)} of the teacher's "
+            f"mass; {percent(rivals)} lies on {len(node.pieces) - 1} other stored tokens and {percent(rest)} on the "
+            f"remaining {node.left_over:,}. The entropy is between {least:.2f} and {most:.2f} nats."
+        )
+
+    return Explorer(
+        name=name,
+        controls=[prompt_choice(), Choice("τ", list(HEATS), start=1.0)],
+        create=create,
+        update=update,
+        presets={
+            "τ = 2": {"τ": 2.0},
+            "τ = 4": {"τ": 4.0},
+            "a sure teacher": {"real prompt": list(PROMPTS)[1]},
+            "the sure one, τ = 2": {"real prompt": list(PROMPTS)[1], "τ": 2.0},
+        },
+        size=(780, 340),
+    )
+
+
+def entropy_bounds(p: Float[np.ndarray, " E"], merged: int) -> tuple[float, float]:
+    """The least and the largest entropy in nats of a distribution whose last event stands for `merged` tokens.
+
+    At most, the merged tokens are equally likely. At least, each is as likely as the rank `TEACHERS_OWN` allows: the
+    stored tokens hold the teacher's likeliest, in this order, so that no merged one is likelier than the last of them.
+
+    >>> p = np.array([0.5, *[0.01] * 47, 0.03])
+    >>> least, most = entropy_bounds(p, 3)
+    >>> bool(np.isclose(least, most))
+    True
+    """
+    known = float(-(p[:-1] * np.log(np.maximum(p[:-1], 1e-300))).sum())
+    rest, highest = float(p[-1]), float(p[TEACHERS_OWN - 1])
+    each = max(rest / merged, 1e-300)
+    return known - rest * np.log(max(highest, each)), known - rest * np.log(each)

@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** [lesson 00](00_the_map.ipynb): a model is a tree of conditionals, and WHAT is the first of the three knobs.
 #
-# **Time:** 50 minutes to read and do. {{measured}}
+# **Time:** 50 minutes to read and do, and 4 minutes for the optional section. {{measured}}
 
 # %%
 import torch
@@ -43,12 +43,12 @@ seed = setup("01", threads=1)
 #
 # Take “sm” in Smith. The label says *i* and nothing else. The teacher finds *i* and *a* about equally likely, then *e* and *o*, and rules *x* out. Hinton called what lies below the top **dark knowledge**: how likely each wrong answer is, compared with the other wrong ones.
 #
-# Lesson 00 showed *that* soft targets help. *Why* they help is disputed; two explanations compete:
+# Lesson 00 showed *that* soft targets help. *Why* is disputed; two explanations compete:
 #
 # - The student is told which wrong letters are nearly right.
 # - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
 #
-# To separate them, keep the softness and remove the knowledge. Three targets do so:
+# Three targets separate them: they keep the softness and remove the knowledge.
 #
 # - **permuted** keeps the top letter and its probability, and permutes the other 26 at random (Furlanello and others, 2018);
 # - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature;
@@ -575,7 +575,7 @@ claim(
 )
 # %% [markdown]
 # Which layer is copied matters: the last block is only one norm and one matrix away from the logits, so a hint there is nearly a copy of the logits.
-# FitNets itself takes a layer in the middle, and trains on the hint first and on the outputs afterwards.
+# FitNets itself takes a layer in the middle, and trains on the hint first, then on the outputs.
 #
 # ## 4 · Relations: no projector at all
 #
@@ -713,6 +713,26 @@ relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label
 #
 # Relations were made for retrieval, where distances *are* the output; here they compete with the likelihood for a small model's capacity.
 #
+# ## On a real LLM (optional)
+#
+# Back to temperature, with 49,152 tokens in place of 27 symbols: the teacher is SmolLM2-135M ([lesson 13](13_real_llm.ipynb)).
+# *Rivals* are the other tokens that are stored one by one; *rest* is all that remains, stored as one number.
+# How the rest is spread is not known, so the entropy has two bounds.
+#
+# How much of the mass is not the label's?
+# Who gains when τ rises, the rivals or the rest?
+# And what would a student learn from a cache of the likeliest hundred tokens at τ = 4?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l01_what.explorers import real_temperature_explorer
+
+real_temperature = real_temperature_explorer()
+real_temperature.show()
+
+# %% tags=["hide-input"]
+real_temperature.filmstrip([{}, "τ = 2", "τ = 4", "a sure teacher", "the sure one, τ = 2"])
+
+# %% [markdown]
 # ## In the wild
 #
 # The loud first position is no quirk of our teacher: Sun and others (2024) found activations up to 100,000 times larger than others in LLMs, some of them at the starting token.

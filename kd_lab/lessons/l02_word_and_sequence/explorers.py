@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from kd_lab.lessons.l02_word_and_sequence.trees import END, create_tree, percent, search_tree, update_tree, written
 from kd_lab.models import generate, target_logp
 from kd_lab.viz.explorer import Choice, Explorer, Slider, Text
-from kd_lab.viz.plots import letter_bars, set_bars
+from kd_lab.viz.plots import letter_bars, root_scale, set_bars
+from kd_lab.viz.real_tokens import PROMPTS, move_tokens, prompt_choice, real_node, root_axis, token_bars
 from kd_lab.viz.style import BASELINE, FAINT, INK, STUDENT, TEACHER
 from kd_lab.where.beam import Hypothesis, beam_search
 from kd_lab.worlds import Batch, Vocabulary
@@ -235,7 +236,7 @@ def cache_explorer(p: Float[Tensor, " V"], draws: Int[Tensor, "visits K"], signs
         axes = figure.subplots()
         (bars,) = letter_bars(axes, signs)
         bars.set_label("teacher")
-        axes.set_yscale("function", functions=(lambda y: abs(y) ** 0.5, lambda y: y**2))  # small ones stay visible
+        root_scale(axes)
         axes.set(ylim=(0, 0.8), yticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75])
         axes.set(ylabel="probability, root scale", xlabel=f"next token after “{after}”")
         look = {"linestyle": "", "marker": STUDENT.marker, "color": STUDENT.color, "markersize": 6}
@@ -274,3 +275,88 @@ def cache_explorer(p: Float[Tensor, " V"], draws: Int[Tensor, "visits K"], signs
         },
         size=(780, 320),
     )
+
+
+REAL_TOKENS = 14  # drawn one by one
+KEPT_COUNTS = (1, 2, 4, 8, 16, 32)
+
+
+def real_cache_explorer(name: str = "real cache") -> Explorer:
+    """An explorer of what a cache of a real LLM's answer keeps, and of the KL to a student that is read off it.
+
+    Left: teacher and student; what is not among the k likeliest tokens is pale. Right: the KL that each way of keeping
+    reads, over k, beside the KL of everything that is stored.
+
+    Args:
+        name: of the explorer.
+    """
+
+    def create(figure):
+        left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+        artists = token_bars(left, (TEACHER, STUDENT), REAL_TOKENS)
+        root_axis(left)
+        left.set_title("the next token")
+        left.legend(loc="upper left", ncols=2)
+        right.set(xscale="log", xlim=(0.85, 38), ylim=(-1.2, 6.6), xlabel="k", title="KL that is read, in nats")
+        right.set_xticks(KEPT_COUNTS, [str(k) for k in KEPT_COUNTS])
+        right.minorticks_off()
+        (artists.whole,) = right.plot([0.85, 38], [1, 1], color=INK, linewidth=1, label="all that is stored")
+        start = (KEPT_COUNTS, [0.0] * len(KEPT_COUNTS))
+        (artists.truncated,) = right.plot(*start, **BASELINE.points, label=TRUNCATED)
+        (artists.bucket,) = right.plot(*start, **TEACHER.points, label=BUCKET)
+        labels = (f"{SAMPLED}, ± 1 standard deviation", None)
+        artists.band = [right.plot(*start, **STUDENT.line, label=label)[0] for label in labels]
+        (artists.here,) = right.plot([1, 1], [-1.2, 4.4], color=FAINT, linewidth=0.8)
+        right.legend(loc="upper right", fontsize=8.5)
+        return artists
+
+    def update(artists, prompt: str, k: int) -> str:
+        node = real_node(prompt)
+        p, q = node.p("teacher"), node.p("healed")
+        move_tokens(artists, node, np.arange(REAL_TOKENS), p, q)
+        for bars in artists.bars:
+            for place, bar in enumerate(bars):
+                bar.set_alpha(1.0 if place < min(k, REAL_TOKENS) else 0.35)
+        read = {count: kl_read(p, q, count) for count in KEPT_COUNTS}
+        truncated, bucket, whole, spread = np.array([*read.values()]).T
+        artists.whole.set_ydata([whole[0], whole[0]])
+        artists.truncated.set_ydata(truncated)
+        artists.bucket.set_ydata(bucket)
+        for line, sign in zip(artists.band, (1, -1), strict=True):
+            line.set_ydata(whole + sign * spread)
+        artists.here.set_xdata([k, k])
+        less, binned, all_of_it, deviation = read[k]
+        tokens, draws = ("token", "draw") if k == 1 else ("tokens", "draws")
+        return (
+            f"{k} {tokens}: {percent(p[:k].sum())} of the teacher's mass. Of {all_of_it:.2f} nats from student to "
+            f"teacher the truncated sum reads {less:.2f} and the bucket {binned:.2f}. {k} {draws} read {all_of_it:.2f} "
+            f"on average, with a standard deviation of {deviation:.2f}."
+        ).replace("-", "−")
+
+    return Explorer(
+        name=name,
+        controls=[prompt_choice(), Choice("k", list(KEPT_COUNTS), start=4)],
+        create=create,
+        update=update,
+        presets={
+            "k = 32": {"k": 32},
+            "a sure teacher": {"real prompt": list(PROMPTS)[1], "k": 1},
+            "below zero": {"real prompt": list(PROMPTS)[4], "k": 2},
+        },
+        size=(780, 340),
+    )
+
+
+def kl_read(p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"], k: int) -> tuple[float, float, float, float]:
+    """The forward KL in nats that is read off the first k events, off those and a bucket, and off everything.
+
+    The fourth number is the standard deviation of the mean of log p/q over k draws from p, whose mean is the third.
+
+    >>> [round(x, 4) for x in kl_read(np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.25, 0.5]), 1)]
+    [0.3466, 0.1438, 0.1733, 0.5747]
+    """
+    ratio = np.log(p / q)
+    whole = float(p @ ratio)
+    truncated = float(p[:k] @ ratio[:k])
+    bucket = truncated + float(p[k:].sum() * np.log(p[k:].sum() / q[k:].sum()))
+    return truncated, bucket, whole, float(np.sqrt(p @ (ratio - whole) ** 2 / k))

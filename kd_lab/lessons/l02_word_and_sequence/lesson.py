@@ -29,7 +29,7 @@ show(
 #
 # **Before this:** [lesson 00](00_the_map.ipynb), where a text is a path in a tree of distributions.
 #
-# **Time:** 35 minutes for sections 1 to 3, and 15 minutes more for section 4, on storage, which lesson 03 does not need. {{measured}}
+# **Time:** 35 minutes for sections 1 to 3, and 20 minutes more for section 4, on storage, and a look at a real LLM, which lesson 03 does not need. {{measured}}
 
 # %%
 from IPython.display import Markdown, display
@@ -825,6 +825,26 @@ display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, rea
 #
 # Anshumann et al. (2025) cached sampled ids for students of 300M to 3B parameters and came close to full distillation, at less than 10 % more than the cost of training on text.
 #
+# ## On a real LLM (optional)
+#
+# One position of SmolLM2-135M and of a student made from it ([lesson 13](13_real_llm.ipynb)).
+# Left, pale bars are what a top k leaves out.
+# Right, the forward KL that is read off what was kept, beside that of all stored tokens and one event for the others.
+#
+# The bucket never reads more than there is.
+# In which direction does the truncated sum err, and at which prompt does it fall below zero?
+# A draw reads log(p/q) at its token: how many draws does one reading need at the first prompt?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l02_word_and_sequence.explorers import real_cache_explorer
+
+real_cache = real_cache_explorer()
+real_cache.show()
+
+# %% tags=["hide-input"]
+real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
+
+# %% [markdown]
 # ## Discuss
 #
 # *For two people, ten minutes.*

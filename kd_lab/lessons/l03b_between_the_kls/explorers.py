@@ -1,15 +1,30 @@
-"""The explorers of lesson 03b: one family of divergences on two hills, and temperature in either direction."""
+"""The explorers of lesson 03b: one family of divergences on two hills and on a real LLM, and temperature both ways."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from kd_lab.lessons.l03b_between_the_kls.hills import FIRST, WAYS, X, fit, soften, softened_fit
 from kd_lab.measure.gaussian_student import DIVERGENCES as SMOOTH
 from kd_lab.measure.gaussian_student import modes_kept
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.fits import draw_fits, move_fits
-from kd_lab.viz.style import DIVERGENCES
+from kd_lab.viz.plots import letter_bars
+from kd_lab.viz.real_tokens import (
+    PROMPTS,
+    RealNode,
+    likeliest,
+    move_tokens,
+    percent,
+    prompt_choice,
+    real_node,
+    root_axis,
+    spelled,
+    token_bars,
+)
+from kd_lab.viz.style import DIVERGENCES, FAINT, STUDENT, TEACHER
 from kd_lab.worlds.densities import two_hills
 
 FORMULAS = {
@@ -110,4 +125,100 @@ def _heat(artists: SimpleNamespace, temperature: float, second: float, way: str)
     return (
         f"At τ = {temperature:.2g}, softening {way}, modes {second - FIRST:.3g} apart: forward KL's student has width "
         f"{wide.width:.2f}; reverse KL's has width {narrow.width:.2f} and stands {where}."
+    )
+
+
+REAL_TOKENS = 14  # drawn one by one
+MEMBERS = {
+    "forward KL": ("forward_kl", 0.0, (1, 0)),
+    "skew KL(0.1)": ("skew_kl", 0.1, (1, 0)),
+    "JSD(0.1)": ("jsd", 0.1, (0.1, 0.9)),
+    "JSD(½)": ("jsd", 0.5, (0.5, 0.5)),
+    "JSD(0.9)": ("jsd", 0.9, (0.9, 0.1)),
+    "skew reverse KL(0.9)": ("skew_reverse_kl", 0.9, (0, 1)),
+    "reverse KL": ("reverse_kl", 1.0, (0, 1)),
+}
+"""Label → name of the look, β of the mixture m, and the weights of p·log(p/m) and q·log(q/m). The KLs' m is q or p."""
+
+CHARGES = {"": ((-0.4, 2.4), (0, 1, 2)), "jsd": ((-0.04, 0.24), (0.0, 0.1, 0.2))}
+"""The lower panel's limits and ticks: JSD's again are a tenth of the KLs'."""
+
+
+def charged(label: str, p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"]) -> Float[np.ndarray, " E"]:
+    """The share of each token in one of the `MEMBERS`, in nats; they add up to the divergence.
+
+    >>> charged("reverse KL", np.array([0.5, 0.5]), np.array([0.8, 0.2])).round(3)
+    array([ 0.376, -0.183])
+    """
+    _, beta, (of_teacher, of_student) = MEMBERS[label]
+    mixture = beta * p + (1 - beta) * q
+    return of_teacher * p * np.log(p / mixture) + of_student * q * np.log(q / mixture)
+
+
+def real_pair_explorer() -> Explorer:
+    """Teacher and student of a real LLM at one prompt, and beneath them what a divergence charges for each token."""
+    nodes = {prompt: real_node(prompt) for prompt in PROMPTS}
+    pairs = {prompt: (node.p("teacher"), node.p("healed")) for prompt, node in nodes.items()}
+
+    def create(figure) -> SimpleNamespace:
+        above, below = figure.subplots(2, 1, height_ratios=(3, 2), sharex=True)
+        pair = letter_bars(above, [""] * (REAL_TOKENS + 1), (TEACHER, STUDENT))
+        root_axis(above)
+        above.legend(loc="upper right", ncols=2)
+        artists = token_bars(below, (replace(DIVERGENCES["jsd"], hatch=""),), REAL_TOKENS)
+        below.set(ylabel="nats", ylim=(-0.8, 2.4))
+        below.axhline(0, color=FAINT, linewidth=0.8)
+        artists.bars = [*pair, *artists.bars]
+        return artists
+
+    def update(artists: SimpleNamespace, prompt: str, label: str) -> str:
+        name = MEMBERS[label][0]
+        node, (p, q) = nodes[prompt], pairs[prompt]
+        paid = charged(label, p, q)
+        shown = likeliest(np.maximum(p, q), REAL_TOKENS)
+        move_tokens(artists, node, shown, p, q, paid)
+        for bar in artists.bars[-1]:
+            bar.set_facecolor(DIVERGENCES[name].color)
+        limits, ticks = CHARGES.get(name, CHARGES[""])
+        below = artists.bars[-1][0].axes
+        if below.get_ylim() != limits:
+            below.set_ylim(limits)
+            below.set_yticks(ticks)
+        return _told(label, node, shown, paid, p, q)
+
+    return Explorer(
+        name="real pair",
+        controls=[prompt_choice(), Choice("divergence", list(MEMBERS), start="forward KL")],
+        create=create,
+        update=update,
+        presets={
+            "reverse KL": {"divergence": "reverse KL"},
+            "JSD(½)": {"divergence": "JSD(½)"},
+            "JSD(0.9)": {"divergence": "JSD(0.9)"},
+            "two digits": {"real prompt": list(PROMPTS)[3]},
+            "two digits, reverse KL": {"real prompt": list(PROMPTS)[3], "divergence": "reverse KL"},
+        },
+        size=(760, 440),
+    )
+
+
+def _told(
+    label: str,
+    node: RealNode,
+    shown: Int[np.ndarray, " N"],
+    paid: Float[np.ndarray, " E"],
+    p: Float[np.ndarray, " E"],
+    q: Float[np.ndarray, " E"],
+) -> str:
+    """The sentence of a real pair: the divergence, and the drawn tokens that are charged most and least."""
+    most, least = (int(shown[at]) for at in (paid[shown].argmax(), paid[shown].argmin()))
+
+    def told(place: int) -> str:
+        shares = f"teacher {percent(p[place])}, student {percent(q[place])}"
+        return f"“{spelled(node.pieces[place])}” ({shares}) {paid[place]:+.3f}".replace("-", "−")
+
+    others = f"{paid.sum() - paid[shown].sum():+.3f}".replace("-", "−")
+    return (
+        f"{label}: {paid.sum():.3f} nats in all. Charged most is {told(most)}, least {told(least)}; "
+        f"all that is not drawn, {others}."
     )

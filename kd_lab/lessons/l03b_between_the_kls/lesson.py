@@ -28,7 +28,7 @@ show(
 #
 # **Before this:** [lesson 03](03_which_kl.ipynb), for forward and reverse KL, their gradients, and the students of low rank that return here.
 #
-# **Time:** 40 minutes to read and do. {{measured}}
+# **Time:** 40 minutes to read and do, and 4 minutes more for the optional look at a real LLM. {{measured}}
 
 # %%
 import numpy as np
@@ -530,6 +530,25 @@ for t in (1, 2, 4, 8, 16):
 # It clips gradients at a norm of 1, which shortens long gradients only.
 # What does not carry over is our plain gradient descent: DistiLLM uses AdamW.
 #
+# ## On a real LLM (optional)
+#
+# A teacher, SmolLM2-135M, and a student made from it take the place of the hills ([lesson 13](13_real_llm.ipynb)).
+# Below, what the divergence charges for each token: JSD on a scale ten times as fine.
+# The bar of all others sums the charges of the stored tokens that are not drawn and of the rest of the vocabulary, which counts as one event.
+#
+# Which tokens do the two KLs charge most, and why are they not the same?
+# At which tokens is a charge negative, and why does JSD have none?
+
+# %% tags=["hide-input"]
+from kd_lab.lessons.l03b_between_the_kls.explorers import real_pair_explorer
+
+real_pair = real_pair_explorer()
+real_pair.show()
+
+# %% tags=["hide-input"]
+real_pair.filmstrip([{}, "reverse KL", "JSD(½)", "two digits", "two digits, reverse KL"])
+
+# %% [markdown]
 # ## Discuss
 #
 # *For two people, ten minutes.*

@@ -11,6 +11,7 @@ from kd_lab.how.divergences import DIVERGENCES as FORMULAS
 from kd_lab.lessons.l13_real_llm.results import Results
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.plots import letter_bars, set_bars
+from kd_lab.viz.real_tokens import OTHERS, spelled
 from kd_lab.viz.style import BASELINE, DIVERGENCES, STUDENT, TEACHER
 from kd_lab.worlds.next_tokens import NextTokens, load_next_tokens
 
@@ -94,10 +95,10 @@ def prompts_explorer() -> Explorer:
 def _move_bars(artists: SimpleNamespace, stored: NextTokens, prompt: int, temperature: float) -> None:
     for bars, model in zip(artists.bars, (stored.models[0], "healed"), strict=True):
         set_bars(bars, stored.events(model, temperature, SHOWN - 1)[prompt].exp().tolist())
-    names = [repr(stored.pieces.get(int(i), ""))[1:-1] for i in stored.ids[prompt, : SHOWN - 1]]
+    names = [spelled(stored.pieces[int(i)]) for i in stored.ids[prompt, : SHOWN - 1]]
     end = " ".join(stored.prompts[prompt].split())[-24:].replace("$", r"\$")
     artists.right.set_title(f"healing left most after …{end}", loc="left", fontsize=9.5)
-    artists.right.set_xticklabels([*(name.replace("$", r"\$") for name in names), "others"])
+    artists.right.set_xticklabels([*names, OTHERS])
 
 
 def layers_explorer(results: Results) -> Explorer:

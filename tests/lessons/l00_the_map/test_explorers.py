@@ -3,19 +3,23 @@ import math
 import numpy as np
 import pytest
 
+from kd_lab.how import forward_kl
 from kd_lab.lessons.l00_the_map.explorers import (
     LANDMARKS,
     VOCABULARIES,
     duration,
     node_explorer,
     power_of_ten,
+    real_node_explorer,
     sequence_counter,
     share,
     walk_explorer,
 )
 from kd_lab.models import TabularModel
+from kd_lab.viz.real_tokens import PROMPTS, real_node, spelled
 from kd_lab.viz.sweep import sweep
 from kd_lab.worlds import language
+from kd_lab.worlds.next_tokens import load_next_tokens
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +117,38 @@ def test_landmarks_do_not_overlap():
     assert len(boxes) == len(LANDMARKS)
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
     counter.close()
+
+
+@pytest.fixture(scope="module")
+def real():
+    explorer = real_node_explorer("real-node-under-test")
+    yield explorer
+    explorer.close()
+
+
+def test_a_real_nodes_bars_are_the_label_the_teacher_and_the_student(real):
+    for prompt in PROMPTS:
+        node = real_node(prompt)
+        sentence = real.draw({"real prompt": prompt, "student": "before"}).sentence
+        label, teacher, student = ([bar.get_height() for bar in bars] for bars in real._artists.bars)
+        place = label.index(1)
+        assert sum(label) == 1
+        assert real._artists.names[place].get_text() == spelled(node.pieces[node.actual])
+        assert teacher[place] == pytest.approx(node.p("teacher")[node.actual])
+        assert student[place] == pytest.approx(node.p("pruned")[node.actual])
+        assert sum(teacher) == pytest.approx(1)
+        assert f"{-math.log(student[place]):.2f} nats from the label" in sentence
+
+
+def test_a_real_nodes_gap_is_the_librarys_and_its_mean_is_over_all_prompts(real):
+    stored = load_next_tokens()
+    for student, model in (("before", "pruned"), ("after", "healed")):
+        gaps = forward_kl(*(stored.events(name).double() for name in (model, "teacher")))
+        for prompt in PROMPTS:
+            sentence = real.draw({"real prompt": prompt, "student": student}).sentence
+            assert f", {gaps[real_node(prompt).row]:.2f} from the teacher" in sentence
+            assert sentence.endswith(f"The mean over 200 prompts is {gaps.mean():.2f}.")
+
+
+def test_a_real_node_stands_at_all_its_extremes(real):
+    assert sweep(real) > 6

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from kd_lab.how import forward_kl, sparse_softmax_kl
 from kd_lab.lessons.l02_word_and_sequence.explorers import (
+    KEPT_COUNTS,
     LEAST_LIKELY,
     SAMPLED,
     TRUNCATED,
@@ -11,11 +13,15 @@ from kd_lab.lessons.l02_word_and_sequence.explorers import (
     beam_explorer,
     best_student,
     cache_explorer,
+    kl_read,
     penalty_explorer,
     place_labels,
+    real_cache_explorer,
 )
 from kd_lab.models import TabularModel, load_teacher
 from kd_lab.viz import new_figure
+from kd_lab.viz.real_tokens import PROMPTS, real_node
+from kd_lab.viz.sweep import sweep
 from kd_lab.worlds import language, surnames
 
 NAMES = surnames().vocabulary
@@ -89,3 +95,60 @@ def test_a_text_below_the_axis_has_no_label_outside_the_picture():
     place_labels(texts, [(3, -5.0, "seen"), (9, LEAST_LIKELY - 1, "unseen"), (3, -5.1, "pushed down")])
     assert [text.get_text() for text in texts if text.get_visible()] == ["seen", "pushed down"]
     assert texts[1].get_position()[1] < -5.5
+
+
+@pytest.fixture(scope="module")
+def real():
+    explorer = real_cache_explorer("real-cache-under-test")
+    yield explorer
+    explorer.close()
+
+
+@pytest.mark.parametrize("k", [1, 4, 32])
+def test_what_a_real_cache_reads_is_what_the_librarys_losses_read(real, k):
+    for prompt in PROMPTS:
+        node = real_node(prompt)
+        p, q = (torch.from_numpy(node.p(model)) for model in ("teacher", "healed"))
+        sentence = real.draw({"real prompt": prompt, "k": k}).sentence
+        at = KEPT_COUNTS.index(k)
+        bucket = sparse_softmax_kl(q.log()[None], torch.arange(k)[None], p[:k].log()[None])
+        assert real._artists.bucket.get_ydata()[at] == pytest.approx(bucket.item(), abs=1e-4)
+        truncated = (p[:k] * (p[:k] / q[:k]).log()).sum().item()
+        assert real._artists.truncated.get_ydata()[at] == pytest.approx(truncated)
+        whole = forward_kl(q.log(), p.log()).item()
+        assert real._artists.whole.get_ydata()[0] == pytest.approx(whole)
+        assert f"the truncated sum reads {truncated:.2f}".replace("-", "−") in sentence
+        assert f"{whole:.2f} on average" in sentence
+
+
+def test_a_bucket_reads_no_more_than_there_is():
+    for prompt in PROMPTS:
+        node = real_node(prompt)
+        read = [kl_read(node.p("teacher"), node.p("healed"), k) for k in KEPT_COUNTS]
+        buckets = [bucket for _, bucket, _, _ in read]
+        assert buckets == sorted(buckets)
+        assert buckets[-1] <= read[0][2]
+
+
+def test_draws_read_the_kl_on_average_with_the_spread_that_is_said():
+    p, q, k = torch.tensor([0.6, 0.3, 0.1]).double(), torch.tensor([0.2, 0.5, 0.3]).double(), 2
+    draws = torch.multinomial(p, 20_000 * k, True, generator=torch.Generator().manual_seed(0)).view(-1, k)
+    readings = (p / q).log()[draws].mean(1)
+    _, _, whole, spread = kl_read(p.numpy(), q.numpy(), k)
+    assert readings.mean().item() == pytest.approx(whole, abs=4 * spread / 20_000**0.5)
+    assert readings.std().item() == pytest.approx(spread, rel=0.03)
+
+
+def test_bars_that_a_real_cache_leaves_out_are_pale(real):
+    real.draw({"k": 2})
+    assert [bar.get_alpha() for bar in real._artists.bars[0]][:4] == [1.0, 1.0, 0.35, 0.35]
+    real.draw({"k": 32})
+    assert [bar.get_alpha() for bar in real._artists.bars[1]][-2:] == [1.0, 0.35]
+
+
+def test_below_zero_is_below_zero(real):
+    assert "the truncated sum reads −0.0" in real.draw(real.presets["below zero"]).sentence
+
+
+def test_a_real_cache_stands_at_all_its_extremes(real):
+    assert sweep(real) > 6
