@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
+from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.measure import mean_interval
 
 # ---- 12.1 ------------------------------------------------------------------------------------------------------------
@@ -55,6 +55,17 @@ def hinted(batch, length, hint, vocab_size, seed):
 def _read(teacher, *parts):
     with torch.no_grad():
         return teacher(torch.cat(parts, 1))
+
+
+def is_a_label(candidate):
+    """Values cannot show whether a gradient leads back into the teacher."""
+    teacher, tokens, hint = hinted(1, 3, 2, 5, 0)
+    if getattr(candidate(teacher, tokens, hint), "requires_grad", False):
+        raise Misconception(
+            "The values are right, but a gradient leads from them into the teacher: with the same weights on both "
+            "sides, training would move the label towards the student. Cut it off.",
+            ("case: one text of three ids, a hint of two", "the result has requires_grad = True"),
+        )
 
 
 # ---- 12.2 ------------------------------------------------------------------------------------------------------------
@@ -153,6 +164,11 @@ def boards(entries, seeds, seed):
     return (5 + strength + beginnings + generator.normal(0, 0.16, (entries, seeds)),)
 
 
+def one_lucky_beginning():
+    """Three entries from four beginnings: the last has the lowest single score and the highest mean."""
+    return (np.array([[2.0, 3.0, 2.5, 2.2], [2.1, 3.1, 2.7, 2.3], [1.5, 4.4, 3.9, 3.6]]),)
+
+
 EXERCISES = {
     "12.1": Exercise(
         reference=privileged_logits,
@@ -201,7 +217,14 @@ EXERCISES = {
                 "gives each text its own.",
                 lambda teacher, tokens, hint: privileged_logits(teacher, tokens, hint.roll(1, 0)),
             ),
+            Mistake(
+                "hint at the end",
+                "The hint stands behind the text here. A causal model that predicts a token has read what stands "
+                "before it, and nothing else.",
+                lambda teacher, tokens, hint: _read(teacher, tokens, hint)[:, hint.shape[1] :],
+            ),
         ),
+        check=is_a_label,
     ),
     "12.2": Exercise(
         reference=letter_logp,
@@ -275,6 +298,7 @@ EXERCISES = {
         ),
         cases=(
             Case("two entries from three beginnings, one of them hard for both", one_beginning_is_harder),
+            Case("three entries from four beginnings, one entry lucky once", one_lucky_beginning),
             Case("seven entries, five beginnings", lambda: boards(7, 5, 24)),
             Case("five entries, four beginnings", lambda: boards(5, 4, 24)),
             Case("eleven entries, six beginnings", lambda: boards(11, 6, 0)),
@@ -309,6 +333,14 @@ EXERCISES = {
                 "highest is best",
                 "This takes the entry of the highest mean for the best. The score is a distance: lower is better.",
                 lambda scores: tied_with_best(-scores),
+            ),
+            Mistake(
+                "luckiest entry",
+                "The best entry is chosen here by its single lowest score. One lucky beginning makes no best entry: "
+                "compare the means.",
+                lambda scores: np.array(
+                    [mean <= half for mean, half in map(mean_interval, scores - scores[scores.min(1).argmin()])]
+                ),
             ),
             Mistake(
                 "one beginning decides",
