@@ -46,7 +46,7 @@ def field_explorer(name: str = "the field") -> Explorer:
         written = textwrap.fill("   ".join(stored.samples(recipe)), 40)
         artists.words.set_text(f"It writes, after the dot:\n\n{written}")
         values = " and ".join(f"{JUDGED[judge]} = {stored.plus_minus(stored.marks_of(key, judge))}" for judge in JUDGED)
-        return f"{recipe.terms[0]}: {values} nats per name. Of {len(keys)} stored students it is {places}, the nearest first."
+        return f"{recipe.terms[0]}: {values} nats per name. Of {len(keys)} students it is {places}, the nearest first."
 
     return Explorer(
         name=name,

@@ -69,7 +69,8 @@ def test_a_teacher_with_the_solution_in_view(found, words, verdict):
 
 @pytest.mark.claim("C12e")
 @pytest.mark.parametrize(
-    "words", ["two routed experts", "the experts' weights", "the experts' own texts by less", "Nor does on-policy merging"]
+    "words",
+    ["two routed experts", "the experts' weights", "the experts' own texts by less", "Nor does on-policy merging"],
 )
 def test_two_experts_become_one_student(found, words):
     assert one(found["C12e"], words).verdict == "holds"
