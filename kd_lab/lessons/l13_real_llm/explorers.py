@@ -135,8 +135,8 @@ def layers_explorer(results: Results) -> Explorer:
         costly = max(costs, key=costs.get)
         return (
             f"{removed} of {depth} layers have gone, at {lost[removed]:.2f} nats per token from the whole model. "
-            f"Without layer {best} as well it is {costs[best]:.2f} nats, the least of all; without layer {costly} it would be "
-            f"{costs[costly]:.2f}."
+            f"Without layer {best} as well it is {costs[best]:.2f} nats, the least of all; without layer {costly} it "
+            f"would be {costs[costly]:.2f}."
         )
 
     return Explorer(

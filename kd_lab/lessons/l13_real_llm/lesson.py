@@ -413,7 +413,7 @@ claim(
 
 # %% [markdown]
 # The law of lesson 11 says why. A guess stands with probability α and then saves a call of the target; the draft's call costs $c$ of the target's. One guess can pay only if α > c; here $c$ is about two thirds, as the layers are, and α is smaller. On this CPU checking two tokens also takes far longer than reading one.
-# Pruning makes a smaller *model*; a *draft* has to be much cheaper, even if it is worse. On a busy machine both ways took turns, and only the ratio of their times is read.
+# Pruning makes a smaller *model*; a *draft* must be much cheaper, even if worse. On a busy machine both ways took turns, and only the ratio of their times is read.
 #
 # ## 5 · On an engine that scales
 #
@@ -421,7 +421,7 @@ claim(
 # torchrun --nproc-per-node 2 -m kd_lab.lessons.l13_real_llm.at_scale
 # ```
 #
-# The [script](../kd_lab/lessons/l13_real_llm/at_scale.py) prunes and heals on two processes. `distill` divides each batch between them and sums the gradients, so that two take the steps of one; a test compares their losses. It also splits the head: each process has half of the vocabulary, and three small all-reduces per batch give the loss (`vocab_parallel_softmax_kl`).
+# The [script](../kd_lab/lessons/l13_real_llm/at_scale.py) prunes and heals on two processes. `distill` divides each batch between them and sums the gradients, so that two take the steps of one; a test compares their losses. It also splits the head: each process has half of the vocabulary, and three small all-reduces give the loss (`vocab_parallel_softmax_kl`).
 #
 # | on a GPU node | what changes |
 # |---|---|
