@@ -412,8 +412,8 @@ claim(
 )
 
 # %% [markdown]
-# The law of lesson 11 says why. A guess stands with probability α and then saves a call of the target; the draft's call costs $c$ of the target's. One guess can pay only if α > c; here $c$ is about two thirds, as the layers are, and α is smaller. On this CPU checking two tokens also takes far longer than reading one.
-# Pruning makes a smaller *model*; a *draft* must be much cheaper, even if worse. On a busy machine both ways took turns, and only the ratio of their times is read.
+# The law of lesson 11 says why. A guess stands with probability α and then saves a call of the target; the draft's call costs $c$ of the target's. One guess can pay only if α > c; here $c$ is about two thirds, and α is smaller. On this CPU checking two tokens also takes far longer than reading one.
+# Pruning makes a smaller *model*; a *draft* must be much cheaper, even if worse. Both ways took turns on a busy machine; only the ratio of times is read.
 #
 # ## 5 · On an engine that scales
 #
@@ -482,7 +482,7 @@ print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a t
 #
 # ## In the wild
 #
-# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B by narrowing its layers; Llama 3.1 8B became 4B in two variants, one with fewer layers and one with narrower ones. Both took a small share of the tokens that training from scratch takes.
+# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B by narrowing its layers; Llama 3.1 8B became 4B in two variants, one with fewer layers and one with narrower ones. Both took far fewer tokens than training from scratch.
 # ShortGPT (2024) ranks layers by how similar their output is to their input, and removes the most similar without healing: our rule *cosine of the stream*.
 # Sparse Logit Sampling (2025) caches draws from the teacher in place of its top k, for students of 300M to 3B.
 # What carries over from this lesson are the questions and the controls. What does not carry over are the numbers: our students saw between four and sixteen thousand tokens and such runs see billions, and with enough data the differences between signals may shrink or reverse.
