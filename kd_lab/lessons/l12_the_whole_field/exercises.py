@@ -152,6 +152,11 @@ def _deviation(row, best):
     return gap.mean() <= gap.std(ddof=1)
 
 
+def _population_deviation(row, best):
+    gap = row - best
+    return gap.mean() <= T_95[len(gap)] * gap.std() / np.sqrt(len(gap))
+
+
 def one_beginning_is_harder():
     """Two entries from three beginnings, of which the second is hard for both; the second entry is always behind."""
     return (np.array([[1.0, 3.0, 1.4], [1.2, 3.1, 1.6]]),)
@@ -162,6 +167,11 @@ def boards(entries, seeds, seed):
     beginnings = generator.normal(0, 1.0, seeds)
     strength = np.linspace(0, 0.6, entries)[generator.permutation(entries), None]
     return (5 + strength + beginnings + generator.normal(0, 0.16, (entries, seeds)),)
+
+
+def a_close_call():
+    """Differences 0.12, 0.22, 0.32: an interval of 0.22 ± 0.25, and ± 0.20 with n in place of n − 1."""
+    return (np.array([[1.0, 3.0, 1.4], [1.12, 3.22, 1.72]]),)
 
 
 def one_lucky_beginning():
@@ -298,6 +308,7 @@ EXERCISES = {
         ),
         cases=(
             Case("two entries from three beginnings, one of them hard for both", one_beginning_is_harder),
+            Case("two entries from three beginnings, a close call", a_close_call),
             Case("three entries from four beginnings, one entry lucky once", one_lucky_beginning),
             Case("seven entries, five beginnings", lambda: boards(7, 5, 24)),
             Case("five entries, four beginnings", lambda: boards(5, 4, 24)),
@@ -333,6 +344,12 @@ EXERCISES = {
                 "highest is best",
                 "This takes the entry of the highest mean for the best. The score is a distance: lower is better.",
                 lambda scores: tied_with_best(-scores),
+            ),
+            Mistake(
+                "n for n − 1",
+                "These intervals are too narrow: the deviation of a few numbers is estimated with n − 1. `mean_interval` "
+                "does that.",
+                lambda scores: _each(scores, _population_deviation),
             ),
             Mistake(
                 "luckiest entry",

@@ -219,7 +219,7 @@ for form in FORMS:
     print(f"{form:8} the model reads {prompt:>12} and writes {answer}")
 
 # %% [markdown]
-# *n* is for *now*, *s* for *steps*; in the third form the solution stands before the problem.
+# *n* is for *now*, *s* for *steps*. In the third form the solution stands before the problem, always the right one, so the base has learned to copy it.
 # The base is stopped as soon as it solves 40 % in steps, so that there is something left to learn. Now the same weights can be both sides: a teacher that reads more, and a student that reads less.
 #
 # ### Exercise 12.1 · A teacher that reads more (●●○, 8 minutes)
@@ -354,6 +354,7 @@ claim(
 # %% [markdown]
 # Why bother, if labels do better? Both ways need the solution. But a label fixes its wording as well: if these are not the student's own words, the student changes its ways while it learns.
 # A teacher with the solution in view judges the student's own texts, so it should disturb less; the last claim asks whether it does. Here label and student use the same words, and five seeds show no difference.
+# With another problem's solution the teacher writes the steps of that other problem, and the student follows it: hence fewer solved than before.
 #
 # ### Two experts, one student
 #

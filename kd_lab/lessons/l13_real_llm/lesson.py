@@ -141,7 +141,7 @@ show(
 )
 means = {rule: rule_kl(results, rule, 20).mean() for rule in RULES}
 by_rule = {rule.replace(" ", "_"): mean for rule, mean in means.items()}
-reveal("13.a", best=min(means.values()), **by_rule)
+reveal("13.a", **by_rule)
 for size in budget["layers"]:
     for rule in ("measured once", "influence", "evenly"):
         claim(
@@ -233,7 +233,7 @@ if held["peak"]:
 
 # %% [markdown]
 # **Explore.** Two hundred real prompts, read by the teacher, the pruned student and the healed one. On the left each dot is a prompt: rightwards its divergence over all stored tokens, upwards what a loss sees of it that keeps only k tokens and the rest. On the line nothing is lost; a dot at the lower edge is hardly seen.
-# On the right are the likeliest tokens at the prompt where healing left the largest divergence. At how many prompts does one token suffice, and what does a high temperature change?
+# On the right are the likeliest tokens at the prompt where healing left the largest divergence. For which prompts does one token suffice, and what does a high temperature change?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.explorers import prompts_explorer

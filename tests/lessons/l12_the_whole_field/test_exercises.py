@@ -155,6 +155,15 @@ def test_ties_name_equal_means(assert_rejects):
     assert_rejects("12.3", equal, "never equal")
 
 
+def test_ties_name_the_deviation_of_a_population(assert_rejects):
+    def population(scores):
+        gaps = scores - scores[scores.mean(1).argmin()]
+        count = gaps.shape[1]
+        return gaps.mean(1) <= student_t_quantile(count - 1, 0.95) * np.sqrt(gaps.var(1) / count)
+
+    assert_rejects("12.3", population, "n − 1")
+
+
 def test_ties_name_the_luckiest(assert_rejects):
     def luckiest(scores):
         gaps = scores - scores[np.unravel_index(scores.argmin(), scores.shape)[0]]
