@@ -131,9 +131,8 @@ claim(
 reveal("06.a")
 
 # %% [markdown]
-# That compared one recipe of the library with another.
-# Is its gradient also the one that the formula asks for?
-# On *echo* the expectation over the student's texts can be written out: the reverse KL at every prefix, weighted by the student's probability of reaching it, with the weights held fixed.
+# That compared one recipe of the library with another. Do both have the gradient that the formula asks for?
+# On *echo* the expectation over the student's texts can be written out: it is the reverse KL at every prefix, weighted by the probability that the student reaches it. These probabilities are held fixed when the gradient is taken.
 # We compare its gradient with the one that the recipe computes from drawn texts.
 
 # %%
@@ -347,9 +346,9 @@ for world in grid.worlds:
 # %% [markdown]
 # On *surnames* each KL wins under its own judge, with every seed.
 # On *echo* eight seeds do not decide: a verdict asks for a mean two half-widths of its interval away from the threshold.
-# Reverse KL forces zeros there, and how much of the language it gives up, its KL(P‖Q), differs severalfold from seed to seed.
+# Reverse KL gives up a part of the language there, and how much, measured by KL(P‖Q), differs severalfold from seed to seed.
 #
-# A judge of quality alone favours reverse KL: the bits that the teacher needs for a student's names, printed below, say nothing about what is missing.
+# A judge of quality alone favours reverse KL. The next cell prints the bits per character that the teacher needs for a student's names; they say nothing about what is missing.
 
 # %% tags=["hide-input"]
 needs = grid.final("surnames", "judgement")[:, HALF].mean(-1)
@@ -378,8 +377,8 @@ claim(
 
 # %% [markdown]
 # **The world decides about λ.**
-# On *surnames* a hundred names are soon read; what the student writes is new at every step, and the teacher has something new to say about it.
-# On *echo* three hundred texts, drawn from the teacher itself, cover nearly the whole language, and the student's own texts take the place of better ones.
+# On *surnames* the fixed texts are a hundred names. The student's own texts are new at every step, and the teacher has something new to say about each.
+# On *echo* the three hundred fixed texts were drawn from the teacher and cover nearly the whole language. There the student's own texts only replace better ones.
 #
 # The chain rule gives each judge its own corner of the grid.
 # $\mathrm{KL}(P\|Q)$ *is* forward KL summed along the teacher's prefixes, and those are what λ = 0 visits on *echo*; $\mathrm{KL}(Q\|P)$ *is* reverse KL summed along the student's, at λ = 1.
@@ -387,7 +386,7 @@ claim(
 # On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
 # **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world, under one judge and with one seed.
-# The worst case of a cell is the largest of its regrets with a seed; then it is averaged over seeds. (The largest of the means is never larger.) A default is good if its worst case is low.
+# The worst case of a cell is the largest of its regrets within a seed; these are averaged over seeds. A default is good if its worst case is low.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.results import regret
@@ -398,7 +397,7 @@ worst["both"] = np.max(list(worst.values()), axis=0)
 show(
     worst_cases(grid, worst),
     "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
-    alt="Three heat maps of worst-case regret, for surnames, echo and both.",
+    alt="Three heat maps of worst-case regret, for surnames, echo and both. On surnames the rows of JSD and the two skew KLs are bright in nearly every column; on echo the left column, λ = 0, is brightest; over both worlds skew KL at λ = 0 is.",
 )
 corners = [("forward_kl", NONE), ("forward_kl", ALL), ("reverse_kl", NONE), ("reverse_kl", ALL)]
 middle = {world: values[row["jsd"], HALF] for world, values in worst.items()}
@@ -433,7 +432,7 @@ claim(
 # So the saying about JSD with λ = ½ is half true here.
 # On *surnames* the *row* is safe: JSD and both skew KLs do well under both judges, where forward and reverse KL each do badly under one.
 # The *column* is not safe: on *echo* the student's own texts cost nearly every divergence something under KL(P‖Q).
-# Over both worlds the safest cell is skew KL at λ = 0. Eight seeds just fail to prove it safer than JSD with λ = ½, and it was picked after the fact, which flatters it.
+# Over both worlds the safest cell in the mean is skew KL at λ = 0. Whether it is safer than JSD with λ = ½ is still open after eight seeds, and it was picked after the fact, which flatters it.
 #
 # GKD's authors, too, find that the best divergence depends on the task.
 # What carries over to other students is not the cell but the method: two judges and a worst case.
@@ -522,7 +521,7 @@ theirs.filmstrip(["TRL GKDConfig", "DistiLLM-2", "verl"])
 # The Qwen3 report (2025) distils in two phases: off-policy, on texts of larger models; then on-policy, where the student writes and a KL fits its logits to the teacher's.
 # On our dials that is a walk from λ = 0 to λ = 1 in one training.
 # TRL's defaults differ between its own two trainers: JSD(½) with λ = ½ in one, reverse KL with λ = 1 in the other.
-# Our grid shares the dials and the judges with such runs; it lacks scale, and a use to judge the student by.
+# Our grid shares the dials with such runs. It lacks their scale, and a task by which to judge the student.
 #
 # ## 5 · Find the fault (optional)
 #
@@ -585,8 +584,8 @@ reveal("06.e")
 #
 # 1. GKD has two dials: a divergence and the share λ of the student's own texts. Word-level distillation and on-policy reverse KL are two of its corners, bit for bit.
 # 2. JSD(β) goes to 0 at both ends: near them it has a KL's direction and hardly any length. β is the teacher's share here, the student's in DistiLLM.
-# 3. A divergence may do best under its own judge and badly under another. Name the judge first, and report two.
-# 4. Which λ is best depends on how well the fixed texts cover what the student visits. JSD with λ = ½ is a robust choice in one of the two worlds here.
+# 3. A divergence may do best under its own judge and badly under another. So name the judge before the winner, and report two judges.
+# 4. Which λ is best depends on the fixed texts: where they cover the language, the student's own texts did harm; where they are few, they helped. JSD with λ = ½ is a robust choice in one of these two worlds.
 # 5. A name is no definition, and a loss curve is no diagnosis. Compare gradients on generic logits; read what the student writes.
 #
 # ## Quiz

@@ -13,7 +13,7 @@ show(
     ladder(runs),
     "One model of surnames and four smaller ones. Each tool leaves a share of the bytes, and the shares multiply: the last bar is close to their product. "
     "Right, names written by the largest model and by the smallest.",
-    alt="Bars of file sizes: the teacher about 1,590 thousand bytes, half pruned and distilled less, four bits less, all three together a sliver. Right, names that the teacher and the smallest model write.",
+    alt="Bars of file sizes in thousands of bytes: the teacher about 1,590, half pruned 800, in four bits 450, distilled 200, and all three together 31. Right, names that the teacher and the smallest model write.",
 )
 
 # %% [markdown] tags=["card"]
@@ -248,9 +248,8 @@ claim(
 )
 
 # %% [markdown]
-# **Even without training, one can do better than round to nearest.**
-# So far each weight went to *its* nearest point.
-# But what counts is the output of the layer, and there the errors of many weights add up.
+# **Even without training, one can do better than to round each weight to its nearest point.**
+# What counts is the output of the layer, and there the errors of many weights add up.
 # **GPTQ** reads the inputs $X$ of a layer on some texts and rounds one column after another.
 # After each column, it moves those still to come so that they compensate for the error.
 # With $H=X^\top X$, $U$ the upper Cholesky factor of $H^{-1}$, and $i$ the column just rounded:
@@ -380,7 +379,7 @@ claim(
 )
 
 # %% [markdown]
-# Clipping helps here as well: the loud channel is one of 128, and carries no more than before.
+# Clipping helps here as well: the loud channel is one of 128, and carries no more information than before.
 # In large language models the loud channels are the very ones that cannot be spared ([LLM.int8()](https://arxiv.org/abs/2208.07339)).
 #
 # ## 4 · Training through the rounding
@@ -517,7 +516,7 @@ claim(
 
 # %% [markdown]
 # So the teacher does not help a student *to bear the rounding*.
-# It makes the better student at either precision.
+# With the teacher the student is better at either precision.
 # Whether 2 bits cost more with the teacher depends on the training: twelve seeds gave 0.037 ± 0.014 more at this learning rate, and 0.000 ± 0.011 at a third of it.
 #
 # ## 5 · Fewer parameters
@@ -931,7 +930,7 @@ claim(
 # - as small as possible → all three stages.
 #
 # `advise` checks each rule against a measurement.
-# For the last it looks among the stored rungs for the smallest file of each kind within a quarter of a bit of the original. That of all three stages need not be *the whole stack* above, and the cell names it.
+# For the last rule it compares the smallest stored rungs within a quarter of a bit of the original: the smallest that uses all three stages and, for each single stage, the smallest that uses it alone. The first need not be *the whole stack* above; the cell names it.
 # For the first we take a layer of 4096 × 4096 weights.
 # The baseline of all these speeds is float32, in which this layer takes 64 MB; in INT8 it takes 16 MB.
 # Bytes alone explain a factor of four at most, and only where the processor's cache is smaller than the layer: the cell prints its size.
@@ -999,12 +998,12 @@ claim(
 # %% [markdown]
 # ## In the wild
 #
-# [Minitron](https://github.com/NVlabs/Minitron) cuts Nemotron-4 15B to 8B and 4B (embedding, heads and channels) and heals them by distillation, with up to 40 times fewer training tokens per model than from scratch.
+# [Minitron](https://github.com/NVlabs/Minitron) cuts Nemotron-4 15B to 8B and 4B (embedding, heads and channels) and heals them by distillation; each model takes up to 40 times fewer tokens than training it from scratch would.
 # The [model card](https://github.com/meta-llama/llama-models/blob/main/models/llama3_2/MODEL_CARD.md) of Llama 3.2 says the same of its 1B and 3B: "knowledge distillation was used after pruning to recover performance".
 # Gemma 3 trains through the rounding for typically 5,000 steps, with the probabilities of its own unrounded checkpoint as targets.
-# In int4 with blocks of 32 its 27B takes 15.3 GB instead of 54; our factor 4.5/16 gives 15.2.
+# In int4 with blocks of 32 the 27B model takes 15.3 GB instead of 54; our factor of 4.5/16 gives 15.2.
 # Our toy shares the recipes and the arithmetic of bytes.
-# It lacks loud channels of its own, and the tasks by which such models are judged.
+# It has no loud channels of its own, and none of the tasks by which such models are judged.
 #
 # ## Discuss
 #
@@ -1016,10 +1015,10 @@ claim(
 # %% [markdown]
 # ## Recap
 #
-# 1. Cost ≈ parameters × bits per parameter × work per parameter: quantization, pruning and distillation each leave a share, and the shares multiply. A stack's size is known before it is built.
-# 2. 8 bits are free, 4 bits in groups nearly; at 2 there is a cliff, which training through the rounding flattens. There the large teacher makes a better student than labels, as it does without any rounding.
-# 3. A zero is no speed: dense kernels multiply by it, and sparse ones pay only where nearly all is gone. Heads, channels and layers really leave.
-# 4. After a cut, the original is a better signal than the labels of the same texts.
+# 1. Cost ≈ parameters × bits per parameter × work per parameter: quantization, pruning and distillation each leave a share, and the shares multiply. So a stack's size can be predicted to within a few percent before it is built.
+# 2. Here 8 bits cost nothing and 4 bits in groups almost nothing; at 2 bits there is a cliff, and training through the rounding wins most of it back. The large teacher makes a better student than labels, at 2 bits and without any rounding.
+# 3. Zeros alone bring no speed: a dense kernel multiplies by them, and a sparse one pays only where nearly all weights are zero. Heads, channels and layers can really be removed.
+# 4. After a cut, the original is a better signal than the labels of the same texts. It is so without a cut, too, so this does not show that it restores what was cut.
 # 5. Choose by the bottleneck: memory → bits; one text's latency → layers; text only → sequence-level distillation; size → everything.
 #
 # ## Quiz

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
+from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 from kd_lab.measure import mean_interval
 
 # ---- 12.1 ------------------------------------------------------------------------------------------------------------
@@ -55,6 +55,17 @@ def hinted(batch, length, hint, vocab_size, seed):
 def _read(teacher, *parts):
     with torch.no_grad():
         return teacher(torch.cat(parts, 1))
+
+
+def is_a_label(candidate):
+    """Values cannot show whether a gradient leads back into the teacher."""
+    teacher, tokens, hint = hinted(1, 3, 2, 5, 0)
+    if getattr(candidate(teacher, tokens, hint), "requires_grad", False):
+        raise Misconception(
+            "The values are right, but a gradient leads from them into the teacher: with the same weights on both "
+            "sides, training would move the label towards the student. Cut it off.",
+            ("case: one text of three ids, a hint of two", "the result has requires_grad = True"),
+        )
 
 
 # ---- 12.2 ------------------------------------------------------------------------------------------------------------
@@ -141,6 +152,11 @@ def _deviation(row, best):
     return gap.mean() <= gap.std(ddof=1)
 
 
+def _population_deviation(row, best):
+    gap = row - best
+    return gap.mean() <= T_95[len(gap)] * gap.std() / np.sqrt(len(gap))
+
+
 def one_beginning_is_harder():
     """Two entries from three beginnings, of which the second is hard for both; the second entry is always behind."""
     return (np.array([[1.0, 3.0, 1.4], [1.2, 3.1, 1.6]]),)
@@ -151,6 +167,16 @@ def boards(entries, seeds, seed):
     beginnings = generator.normal(0, 1.0, seeds)
     strength = np.linspace(0, 0.6, entries)[generator.permutation(entries), None]
     return (5 + strength + beginnings + generator.normal(0, 0.16, (entries, seeds)),)
+
+
+def a_close_call():
+    """Differences 0.12, 0.22, 0.32: an interval of 0.22 ± 0.25, and ± 0.20 with n in place of n − 1."""
+    return (np.array([[1.0, 3.0, 1.4], [1.12, 3.22, 1.72]]),)
+
+
+def one_lucky_beginning():
+    """Three entries from four beginnings: the last has the lowest single score and the highest mean."""
+    return (np.array([[2.0, 3.0, 2.5, 2.2], [2.1, 3.1, 2.7, 2.3], [1.5, 4.4, 3.9, 3.6]]),)
 
 
 EXERCISES = {
@@ -201,7 +227,14 @@ EXERCISES = {
                 "gives each text its own.",
                 lambda teacher, tokens, hint: privileged_logits(teacher, tokens, hint.roll(1, 0)),
             ),
+            Mistake(
+                "hint at the end",
+                "The hint stands behind the text here. A causal model that predicts a token has read what stands "
+                "before it, and nothing else.",
+                lambda teacher, tokens, hint: _read(teacher, tokens, hint)[:, hint.shape[1] :],
+            ),
         ),
+        check=is_a_label,
     ),
     "12.2": Exercise(
         reference=letter_logp,
@@ -275,6 +308,8 @@ EXERCISES = {
         ),
         cases=(
             Case("two entries from three beginnings, one of them hard for both", one_beginning_is_harder),
+            Case("two entries from three beginnings, a close call", a_close_call),
+            Case("three entries from four beginnings, one entry lucky once", one_lucky_beginning),
             Case("seven entries, five beginnings", lambda: boards(7, 5, 24)),
             Case("five entries, four beginnings", lambda: boards(5, 4, 24)),
             Case("eleven entries, six beginnings", lambda: boards(11, 6, 0)),
@@ -309,6 +344,20 @@ EXERCISES = {
                 "highest is best",
                 "This takes the entry of the highest mean for the best. The score is a distance: lower is better.",
                 lambda scores: tied_with_best(-scores),
+            ),
+            Mistake(
+                "n for n − 1",
+                "These intervals are too narrow: the deviation of a few numbers is estimated with n − 1. `mean_interval` "
+                "does that.",
+                lambda scores: _each(scores, _population_deviation),
+            ),
+            Mistake(
+                "luckiest entry",
+                "The best entry is chosen here by its single lowest score. One lucky beginning makes no best entry: "
+                "compare the means.",
+                lambda scores: np.array(
+                    [mean <= half for mean, half in map(mean_interval, scores - scores[scores.min(1).argmin()])]
+                ),
             ),
             Mistake(
                 "one beginning decides",

@@ -41,11 +41,12 @@ def field_explorer(name: str = "the field") -> Explorer:
         key = key_of(recipe)
         spot = {judge: stored.marks_of(key, judge).mean() for judge in JUDGED}
         artists.here.set_data([spot["forward"]], [spot["reverse"]])
-        places = [f"{int((means[judge] < spot[judge] - 1e-9).sum()) + 1} under {JUDGED[judge]}" for judge in JUDGED]
+        ranks = {judge: int((means[judge] < spot[judge] - 1e-9).sum()) + 1 for judge in JUDGED}
+        places = " and ".join(f"number {rank} under {JUDGED[judge]}" for judge, rank in ranks.items())
         written = textwrap.fill("   ".join(stored.samples(recipe)), 40)
         artists.words.set_text(f"It writes, after the dot:\n\n{written}")
         values = " and ".join(f"{JUDGED[judge]} = {stored.plus_minus(stored.marks_of(key, judge))}" for judge in JUDGED)
-        return f"{recipe.terms[0]}: {values} nats per name; of {len(keys)} stored students place {', '.join(places)}."
+        return f"{recipe.terms[0]}: {values} nats per name. Of {len(keys)} students it is {places}, the nearest first."
 
     return Explorer(
         name=name,
@@ -111,7 +112,8 @@ def order_explorer(name: str = "order") -> Explorer:
             set_bars(bars, np.sort(values)[::-1])
         by_rank, kl = gaps(p, q)
         return (
-            f"After {exchanges} exchanges of neighbours the gap by rank is {by_rank:.2f}, and KL(p‖q) is {kl:.2f} nats."
+            f"After {exchanges} exchange{'s' * (exchanges != 1)} of neighbours the gap by rank is {by_rank:.2f}, and "
+            f"KL(p‖q) is {kl:.2f} nats."
         )
 
     return Explorer(

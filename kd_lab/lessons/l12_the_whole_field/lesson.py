@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 · The whole field on three knobs
 #
-# After this lesson you can place any distillation method on three knobs, compare it with its neighbours at one budget under two judges, and say what the newest methods changed besides: the teacher.
+# After this lesson you can place any distillation method on three knobs, compare it with its neighbours at one budget under two judges, and say what many new methods change in place of a knob: the teacher.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l12_the_whole_field.figures import hook_figure
@@ -9,9 +9,9 @@ from kd_lab.viz import show
 
 show(
     hook_figure(),
-    "Every dot is a way to distil one teacher of surnames: one choice of WHAT, HOW and WHERE, trained from five beginnings under one budget. "
-    "To the left is the student that misses little of what the teacher says, below is the one that says little that the teacher would not say.",
-    alt="Scatter of all stored students, KL(P‖Q) to the right and KL(Q‖P) upwards, both logarithmic. Word level lies far left, on-policy far down, beam texts far right, labels only, features and relations above.",
+    "Every dot is a way to distil one teacher of surnames: one choice of WHAT, HOW and WHERE, trained five times under one budget. P is the teacher, Q the student. "
+    "The farther left a dot is, the less its student misses of what the teacher says; the lower it is, the less it says that the teacher would not say. No dot is in both corners at once.",
+    alt="Scatter of all stored students, KL(P‖Q) to the right and KL(Q‖P) upwards, both logarithmic. Word level lies far left at 3.1 and 3.9; on-policy lies at the bottom at 3.9 and 2.8, Hinton KD between them at 3.3 and 2.9. Beam texts lie far right; labels only, FitNets and RKD lie above, RKD near the student before any method.",
 )
 
 # %% [markdown] tags=["card"]
@@ -43,7 +43,8 @@ seed = setup("12", threads=1)
 #
 # $$L=\mathbb E_{\text{prefixes by WHERE}}\sum_t\text{HOW}\big(\text{WHAT(student)},\ \text{WHAT(teacher)}\big)$$
 #
-# In code a method is three words. Two names for the same three words are one method:
+# In code a method is three words. Two names for the same three words are one method.
+# In the table a row that begins with + is a second term of the method above it:
 
 # %%
 from kd_lab.lessons.l12_the_whole_field.field import METHODS, compose
@@ -56,11 +57,11 @@ display(Markdown(Recipe.table(METHODS.values())))
 
 # %% [markdown]
 # **One world, one budget.** A prompt is the first two letters of a surname, and the student writes the rest.
-# The teacher has read eighteen thousand names. A student has 26,000 weights and two hundred names, which it has read for a while: on-policy methods need one that can write.
-# Then every method gets 80 steps of 32 texts from that beginning; a recipe with two sources of text shares the 32 among them.
+# The teacher has read eighteen thousand names. A student has 26,000 weights and only two hundred names. It has read these for a while before any method begins, since on-policy methods need a student that can write.
+# Five such students, one per seed, are the five *beginnings*. From each of them every method takes the same number of steps with the same number of texts per step; a recipe with two sources of text shares them.
 #
 # **Two judges**, on held-out prompts, in nats per name: $\mathrm{KL}(P\|Q)$ is large where the student *misses* something that the teacher $P$ says; $\mathrm{KL}(Q\|P)$ is large where the student $Q$ says something *wrong*.
-# At each prefix of a drawn text the gap is summed over all letters, and not sampled.
+# The first is measured along texts that the teacher draws, the second along texts that the student draws; at each prefix the KL is summed over all letters.
 
 # %%
 predict("12.a")
@@ -71,13 +72,16 @@ from kd_lab.lessons.l12_the_whole_field import findings, stored
 display(Markdown(stored.field_table()))
 misses, errs = findings.field("forward"), findings.field("reverse")  # method → marks per seed
 first = [", ".join(findings.first_place(found)) for found in (misses, errs)]
+budget = stored.about()["field"]
+print(f"budget: {budget['steps']} steps of {budget['batch']} texts, Adam at {budget['learning_rate']}")
 for judge, names in zip(("KL(P‖Q)", "KL(Q‖P)"), first):
     print(f"first under {judge}, compared in pairs over five beginnings: {names}")
 reveal("12.a", forward=first[0], reverse=first[1])
 
 # %% [markdown]
-# The last columns are the bill: processor seconds, positions that the teacher read or wrote, and positions that the student wrote for its own training.
-# A teacher's beam writes little and is cheap; MiniLLM asks the teacher to write, to read, and to weigh.
+# The last columns are the bill: processor seconds, thousands of positions that the teacher read or wrote, and of positions that the student wrote for its own training.
+# Beam texts ask least of the teacher; MiniLLM asks most, since its teacher helps to write the texts before it reads them.
+# The last five rows belong to another teacher, whose tokens are pairs of letters. Section 3 comes back to them.
 
 # %% tags=["hide-input"]
 claim(
@@ -89,7 +93,7 @@ claim(
 )
 claim(
     "C12a",
-    "Under KL(Q‖P) word level is far behind: on the student's own texts, reverse KL leads to fewer errors.",
+    "Under KL(Q‖P) word level is far behind: on-policy, with reverse KL, says less that is wrong.",
     errs["word level"] - errs["on-policy"],
     unit="nats per name less with on-policy reverse KL",
     above=0.3,
@@ -110,7 +114,7 @@ claim(
 )
 claim(
     "C12a",
-    "Logits say more than samples: word level ends nearer than sequence level with sampled texts.",
+    "Logits say more than samples: word level misses less than sequence level with sampled texts.",
     misses["sequence level, sampled"] - misses["word level"],
     unit="nats per name nearer under KL(P‖Q)",
     above=0,
@@ -133,22 +137,22 @@ claim(
 )
 
 # %% [markdown]
-# [Lesson 03b](03b_between_the_kls.ipynb) explains the temperature: softening both sides and using the student at τ = 1 makes it narrower.
-# Its errors fall to nearly those of on-policy distillation, on fixed texts, and it misses little. So before you pay for own texts, try a temperature.
-# All of this is said of 80 steps of Adam at one learning rate, which hides how long each loss's gradient is.
+# [Lesson 03b](03b_between_the_kls.ipynb) explains the temperature: both sides are softened in training and the student is used at τ = 1, which makes it narrower.
+# On fixed texts its errors fall to nearly those of on-policy distillation, and it misses little. So try a temperature before you pay for the student's own texts.
+# All of this holds for one number of steps of Adam and one learning rate. Adam divides out how long a loss's gradient is; even so, another learning rate may suit another loss better.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l12_the_whole_field.figures import cost_figure
 
 show(
     cost_figure(),
-    "What a training costs, and what it brings under the worse of the two judges. Colours as above: blue reads the data's texts, green the teacher's, orange the student's. Bars are 95 % intervals over five beginnings.",
-    alt="Scatter of fourteen methods, seconds to the right, the worse judge upwards. Hinton KD is cheap and low; MiniLLM is the most expensive; labels only, features, relations and beam texts lie high.",
+    "Processor seconds of a training, and the larger of its student's two KLs. Lower is better, and the cheapest of the lowest is Hinton KD. Colours as above: blue reads the data's texts, green the teacher's, orange the student's. Bars are 95 % intervals over five beginnings.",
+    alt="Scatter of fourteen methods, seconds to the right, the larger KL upwards. Hinton KD, adaptive KL, GKD and DistiLLM lie low at 1.5 to 1.8 seconds; DistiLLM-2 and NeMo-RL are as low at 3.5 seconds; on-policy and word level stand at 3.9; MiniLLM takes 5 seconds and stands at 4.3; labels only, FitNets, RKD and beam texts lie above 5.",
 )
 
 # %% [markdown]
-# **Explore.** Compose a method. The large mark is its student among all stored ones; the texts are its own.
-# Some choices are refused: read the reason before you go on.
+# **Explore.** Compose a method. The large mark is its student among all stored ones; at the right are names that it writes.
+# Then find a choice that is refused, and read the reason before you go on.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l12_the_whole_field.explorers import field_explorer
@@ -160,7 +164,8 @@ field.show()
 field.filmstrip(["on-policy", "no name", "refused: own tokens", "refused: two kinds"])
 
 # %% [markdown]
-# **Which knob matters?** Average the 28 choices with logits over one knob, and look at the spread along the other.
+# **Which knob matters?** Seven HOWs × four WHEREs make 28 choices with logits. Average them over one knob, and take the spread along the other, from the best to the worst.
+# Seven means spread further than four by chance alone, so the claims ask for twice the spread.
 
 # %% tags=["hide-input"]
 for judge, label in (("forward", "KL(P‖Q)"), ("reverse", "KL(Q‖P)")):
@@ -170,9 +175,17 @@ for judge, label in (("forward", "KL(P‖Q)"), ("reverse", "KL(Q‖P)")):
         f"Under {label} the choice of HOW matters more than the choice of WHERE.",
         by_how / by_where,
         unit="times the spread over WHERE is the spread over HOW",
-        above=1.5,
+        above=2,
         scale="log",
     )
+on_fixed = stored.marks(compose("logits", "reverse KL", "fixed set, λ = 0"), "reverse")
+claim(
+    "C12b",
+    "Most of on-policy's lead in errors is its HOW's: reverse KL on the fixed set has it, too.",
+    (errs["word level"] - on_fixed) / (errs["word level"] - errs["on-policy"]),
+    unit="of on-policy's lead on word level under KL(Q‖P)",
+    above=0.5,
+)
 sampled = compose("logits", "forward KL", "teacher's samples")
 claim(
     "C12b",
@@ -183,20 +196,20 @@ claim(
 )
 
 # %% [markdown]
-# In this world, with prompts of two letters and short answers, *whose* texts are read decides little, and how the gap is measured decides much: the dots of the first picture stand in groups by HOW.
-# The teacher's samples, 2,048 texts where the fixed set has two hundred names, are ahead in the mean, and five beginnings do not decide it.
-# Logits on them have no name in our table, though nothing is easier; with τ = 2 they are the preset *no name*.
+# In this world of short answers *whose* texts are read decides little, and how the gap is measured decides much. In the first picture the colours, which show WHERE, are mixed within each group of dots.
+# The teacher's samples differ from the fixed set in two ways: by their author, and because there are 2,048 of them instead of two hundred. They are ahead in the mean, and five beginnings do not decide it.
+# Forward KL on these samples alone has no name in our table, though nothing is simpler. With τ = 2 it is the preset *no name*.
 #
 # **Why some choices are refused.** Three reasons stand behind all refusals.
 # *Two kinds:* a divergence compares distributions, and a squared distance compares features.
 # *No teacher:* on its own tokens, without logits, the student learns what it says already.
-# *No expectation:* a policy gradient averages over the student's own texts, drawn as it will write them.
+# *No expectation:* a policy gradient is an average over texts that the student draws; other texts give another gradient.
 #
 # ## 2 · A fourth choice: who is the teacher?
 #
-# Since 2025 much of what is new in the field leaves the three knobs alone and changes the teacher.
-# The sums of [lesson 09](09_reasoning_traces.ipynb) show it: they have a verifier, so the judge is the share of right answers.
-# One base model has learned three forms of a problem. Here it is 4 + 7, times 3, + 9, + 0, and only last digits are kept:
+# Since 2025 many new methods leave the three knobs alone and change the teacher.
+# The sums of [lesson 09](09_reasoning_traces.ipynb) show it: each has one right answer, so the judge is the share of problems solved.
+# One base model has learned to read a problem in three forms. `47t90` is 4 + 7, times 3, + 9, + 0, and only last digits are kept:
 
 # %%
 from kd_lab.lessons.l12_the_whole_field.forms import FORMS, texts
@@ -206,13 +219,13 @@ for form in FORMS:
     print(f"{form:8} the model reads {prompt:>12} and writes {answer}")
 
 # %% [markdown]
-# *n* is for *now*, *s* for *steps*; in the third form the solution stands before the problem.
-# The base is stopped as soon as it solves 40 % in steps. The same weights can be both sides: a teacher that reads more, and a student that reads less.
+# *n* is for *now*, *s* for *steps*. In the third form the solution stands before the problem, always the right one, so the base has learned to copy it.
+# The base is stopped as soon as it solves 40 % in steps, so that there is something left to learn. Now the same weights can be both sides: a teacher that reads more, and a student that reads less.
 #
 # ### Exercise 12.1 · A teacher that reads more (●●○, 8 minutes)
 #
 # The student reads `tokens`. Its teacher reads a hint as well, directly behind the mark that begins every text.
-# Return the teacher's logits *where it predicts what the student predicts*. `teacher` maps ids `[B, T]` to logits `[B, T, V]`; it is a label, so no gradient.
+# Return the teacher's logits *where it predicts what the student predicts*. `teacher` maps ids `[B, T]` to logits `[B, T, V]`. The result is a label: it must carry no gradient.
 
 
 # %%
@@ -241,7 +254,7 @@ def privileged_logits(teacher, tokens, hint):
 # solution
 
 # %% [markdown]
-# As a WHAT these are fifteen lines, `InContext`, and the library trains with it as with any other: HOW is reverse KL, WHERE is the student's own texts.
+# `InContext` is the same as a WHAT, so that the library can train with it: HOW is reverse KL, WHERE is the student's own texts.
 # Your function gives the same logits:
 
 # %%
@@ -258,8 +271,9 @@ shown = torch.cat([InContext("solution").shown(asked.inputs), 0 * hints[:, :1]],
 print("the teacher reads", SYMBOLS.decode(shown))
 
 # %% [markdown]
-# **Context distillation.** The student is asked with `n`, its teacher with `s`: the student shall write steps without being told.
-# The off-policy way lets the teacher write with its instruction, and the student reads the texts without it.
+# **Context distillation.** The student is asked with `n`, its teacher with `s`. Afterwards the student should write steps without being told.
+# *On-policy* the student writes and the teacher judges. *Off-policy* the teacher writes with `s`, and the student reads these texts behind `n`.
+# *No instruction* is the control: the teacher reads `n` as well. The last row is the teacher itself, asked with `s`.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l12_the_whole_field.figures import ways_table
@@ -268,7 +282,7 @@ display(Markdown(ways_table("instruction", [("solved, asked with n", 0, 3), ("di
 told = stored.ways("instruction")
 claim(
     "C12c",
-    "Context distillation works: asked for the answer at once, the student solves what its teacher solves in steps.",
+    "Context distillation works: asked for the answer at once, the student solves far more than before.",
     told["on-policy"] - told["base"],
     unit="of the problems more than the base",
     above=0.1,
@@ -289,10 +303,12 @@ claim(
 )
 
 # %% [markdown]
-# Nothing was learned about sums here: the student copies how its teacher answers, with all its mistakes.
+# The control is exact: the same weights that read the same text have a KL of 0, and its gradient is 0.
+# The student reaches its teacher, and hardly passes it: it has learned to write steps unasked, and little about sums.
 #
-# **Self-distillation with a solution in view.** Now the teacher reads the solution, and student and teacher both write steps.
-# The controls: a teacher that reads *another* problem's solution, and labels, the same solutions read as texts.
+# **Self-distillation with a solution in view.** Now both are asked with `s`, and the teacher reads the solution first.
+# There are two controls: a teacher that reads *another* problem's solution, and the same solutions read as texts, that is, labels.
+# *Moved elsewhere* is the KL from base to student in the answers at once, which nobody trained. The last row is the teacher itself.
 
 # %%
 predict("12.c")
@@ -308,7 +324,7 @@ reveal(
 )
 claim(
     "C12d",
-    "A teacher that reads the solution teaches its own weights: the student solves more without any hint.",
+    "A model with the solution in view teaches its own weights: without any hint the student solves more than before.",
     solved["own solution"] - solved["base"],
     unit="of the problems more than the base",
     above=0.1,
@@ -322,28 +338,29 @@ claim(
 )
 claim(
     "C12d",
-    "Plain labels use the same solutions and solve at least as many problems.",
+    "Plain labels from the same solutions lead to more solved problems than self-distillation.",
     solved["solutions as labels"] - solved["own solution"],
     unit="of the problems more than self-distillation",
     above=0,
 )
 claim(
     "C12d",
-    "Self-distillation moves the model less where nothing was trained, in its answers at once.",
+    "In the answers at once, which nobody trained, self-distillation moves the model less than labels do.",
     moved["solutions as labels"] - moved["own solution"],
     unit="nats per answer less than labels",
     above=0,
 )
 
 # %% [markdown]
-# Why bother, if labels do better? A label is a *text*: it has to be there, good, and in the student's own words, or the student changes its ways while it learns.
-# A teacher with the solution in view judges the student's own texts, so it should disturb less. The last claim asks how far the answers *at once*, which nobody trained, have moved. Here labels and student write alike, and five seeds do not show a difference.
+# Why bother, if labels do better? Both ways need the solution. But a label fixes its wording as well: if these are not the student's own words, the student changes its ways while it learns.
+# A teacher with the solution in view judges the student's own texts, so it should disturb less; the last claim asks whether it does. Here label and student use the same words, and five seeds show no difference.
+# With another problem's solution the teacher writes the steps of that other problem, and the student follows it: hence fewer solved than before.
 #
 # ### Two experts, one student
 #
 # One base becomes two experts: one goes on with sums that only add, the other with sums that only multiply.
 # To merge them, each prompt of the student is *routed*: the expert of its domain judges what the student writes.
-# The rivals: the experts' own answers as texts; the right answers of both domains, mixed; the same with the steps that the experts had; and the mean of the two experts' weights.
+# Four rivals do without routing: *their texts* are the experts' own answers, read as labels; *mixed labels* are the right answers of both domains, once with the same steps and once with the experts' steps added; and *average of weights* is the mean of both models.
 
 # %%
 predict("12.b")
@@ -386,27 +403,27 @@ claim(
 )
 claim(
     "C12e",
-    "Here on-policy merging has no lead worth its price over the experts' own texts.",
+    "Here on-policy merging leads training on the experts' own texts by less than ten percentage points, if at all.",
     both["routed, on-policy"] - both["their texts"],
     unit="of the problems that add and multiply, more than their texts",
     below=0.1,
 )
 claim(
     "C12e",
-    "On-policy merging has no lead over training on the right answers of both domains, mixed, either.",
+    "Nor does on-policy merging lead training on the right answers of both domains by ten percentage points.",
     both["routed, on-policy"] - both["mixed labels"],
     unit="of the problems that add and multiply, more than mixed labels",
     below=0.1,
 )
 
 # %% [markdown]
-# So routing merges two skills into one. Averaging the weights costs nothing and gets a part of the way.
-# Where every problem has one short right answer, plain texts are as good. The gains that are reported for on-policy merging are those of experts made by reinforcement, on a model of 30 billion parameters; *In the wild* below has the source.
+# So one student has both skills, and can use them in one problem. Averaging the weights costs nothing and gets a part of the way.
+# But where every problem has one short right answer, plain texts are as good, and mixed labels need no expert at all. The gains that are reported for on-policy merging are those of experts made by reinforcement, on a model of 30 billion parameters; *In the wild* below has the source.
 #
 # ## 3 · Other tokens
 #
-# What if the teacher's tokens are not the student's? Here the teacher's are *pairs* of letters, 729 of them, and the student's are letters.
-# There is one exact way: add up the pairs.
+# What if the teacher's tokens are not the student's? Here the teacher's tokens are *pairs* of letters, 729 of them, and the student's are letters.
+# The exact way is to add up the pairs.
 #
 # ### Exercise 12.2 · Letters from pairs (●●○, 7 minutes)
 #
@@ -439,7 +456,7 @@ def letter_logp(pair_logp, first):
 # solution
 
 # %% [markdown]
-# On an exact language, pairs made of the first two conditionals give both back:
+# A check on a language whose probabilities are known: build the pairs from its first two conditionals, and take them apart again.
 
 # %%
 from kd_lab.worlds import language
@@ -453,9 +470,9 @@ for letter in range(len(echo.vocabulary)):
 print("exact, for each of the", len(echo.vocabulary), "first letters")
 
 # %% [markdown]
-# In real tokenizers the sums are long, and a prefix can be cut in more than one way; so a popular shortcut sorts.
-# **Universal Logit Distillation** compares the two lists of probabilities by rank: the largest with the largest, and so on.
-# It needs to know nothing of the tokens.
+# With real tokenizers these sums are long, and a prefix can be cut in more than one way. A popular shortcut sorts instead.
+# **Universal Logit Distillation** (ULD) compares the two lists of probabilities by rank: the largest with the largest, and so on.
+# It needs to know nothing of the tokens. Answer first; then exchange neighbours in the student's list, and watch both losses.
 
 # %%
 predict("12.d")
@@ -500,34 +517,36 @@ claim(
 )
 claim(
     "C12f",
-    "Aligned by index, sorted probabilities beside the labels do harm: the student misses more than with labels alone.",
+    "Aligned by index, sorted probabilities beside the labels make the student miss more than labels alone.",
     stored.marks("ULD, by index", "forward") - labels,
     unit="nats per name more under KL(P‖Q)",
     above=0,
 )
 claim(
     "C12f",
-    "Aligned by letter, sorted probabilities beside the labels help more than labels alone.",
+    "Aligned by letter, sorted probabilities beside the labels make the student miss less than labels alone.",
     labels - stored.marks("ULD, by letter", "forward"),
     unit="nats per name nearer under KL(P‖Q)",
     above=0,
 )
 
 # %% [markdown]
-# *By index* the student's t-th letter stands beside the teacher's t-th pair, two letters per step further on, as in the original loss. *By letter* both have read the same letters.
-# Sorted probabilities tell the student how *undecided* to be, and the labels tell it about what. If that helps at all, then only where both stand at one place.
-# Text crosses every tokenizer, and exact sums keep the tokens.
+# *By index*, as in the original loss, the student's t-th letter is compared with the teacher's t-th pair, which stands twice as far along in the text. *By letter* only those positions are compared at which both have read the same letters.
+# Sorted probabilities tell the student how *undecided* to be, and the labels tell it about what. That makes sense only where both have read the same; whether it helps there is open.
+# Ask the second judge, too: by index the student misses more, and yet its KL(Q‖P) is lower in the mean than with labels alone. The loss has made it narrower.
+# The judge's P is still the teacher of letters, so that the teacher of pairs itself is not at 0. Text crosses every tokenizer, and exact sums know which token is which.
 #
 # ## 4 · A contest
 #
-# Now let recipes compete. An entry is a file with a method and its settings, and no code; the budget is 60 steps, 30,000 parameters and 80,000 positions of the teacher.
-# The judge's prompts are in no lesson; the score is the mean of both KLs.
+# Now let recipes compete. An entry is a file with a method and its settings, and no code. The budget limits the steps, the student's parameters, and the positions that the teacher reads or writes.
+# The judge's prompts are in no lesson. A contest needs one order, so the score is the mean of both KLs; the board shows both.
 
 # %%
 from kd_lab.lessons.l12_the_whole_field.submission import Budget
 from kd_lab.lessons.l12_the_whole_field.tournament import ENTRIES, entries_in
 
 entries, refused = entries_in(ENTRIES, Budget())
+print(Budget())
 for entry in entries:
     print(f"{entry.name:20} {entry.recipe}")
 print("refused:", *refused)
@@ -535,8 +554,9 @@ print("refused:", *refused)
 # %% [markdown]
 # ### Exercise 12.3 · Who is tied with the best? (●●○, 7 minutes)
 #
-# Row e of `scores` is entry e, column s the beginning s; every entry began with the same students. Lower is better.
-# Which entries cannot be told apart from the best? `mean_interval(values)` gives a mean and the half width of its 95 % interval.
+# Row e of `scores` is entry e, column s is beginning s; every entry began with the same students. Lower is better, and the entry with the lowest mean is the best.
+# Which entries cannot be told apart from the best at the 95 % level? Return True or False for each; the best is tied with itself.
+# `mean_interval(values)` gives a mean and the half width of its 95 % interval.
 
 # %%
 from kd_lab.measure import mean_interval
@@ -564,7 +584,7 @@ def tied_with_best(scores):
 # solution
 
 # %% [markdown]
-# These entries were played beforehand, from five beginnings. Your function and the board agree on who shares the first place:
+# These entries were played beforehand, from five beginnings. Your function and the board agree on who is in first place:
 
 # %%
 from kd_lab.lessons.l12_the_whole_field.board import Score, board, board_table
@@ -574,28 +594,29 @@ places, out = board(scores)
 display(Markdown(board_table(places, out, {entry.name: entry.method for entry in entries})))
 tied = tied_with_best(np.array([one.totals for one in places]))
 assert [bool(tie) for tie in tied] == [one.place == 1 for one in places]
-spread = np.mean([one.totals.std(ddof=1) for one in places])
 
 # %% tags=["hide-input"]
 last, leader = places[-1].totals, places[0].totals
 claim(
     "C12g",
-    "Paired, the first and the last entry are told apart.",
+    "Compared beginning by beginning, the first and the last entry are told apart.",
     last - leader,
     unit="nats per name between the last entry and the first",
     above=0,
 )
 
 # %% [markdown]
+# The separate intervals of the first two entries overlap widely, and yet they do not share the first place. From each beginning the second was behind the first, and that is what a paired comparison sees.
+#
 # For a class: put one file per team into a folder, and
 #
 # `python -m kd_lab.lessons.l12_the_whole_field.tournament FOLDER`
 #
-# prints the board. Forty entries take minutes on two cores; `--generate 40` makes some to try it on. Keep `--judge-seed` to yourself.
+# prints the board. Forty entries take minutes on two cores; `--generate 40` makes some to try it on. `--judge-seed` draws the judge's texts: choose a number, and keep it to yourself.
 #
 # ## Recipes of 2026
 #
-# [Lesson 06](06_gkd.ipynb) translates TRL, DistiLLM, MiniLLM, verl and NeMo-RL. Two more, whose teacher is often a server that gives one number per token:
+# [Lesson 06](06_gkd.ipynb) translates TRL, DistiLLM, MiniLLM, verl and NeMo-RL. Here are two more. Their teacher is often a server that returns one number per token:
 
 # %% tags=["hide-input"]
 from kd_lab.methods import dialect_table
@@ -604,13 +625,13 @@ from kd_lab.methods.served_dialects import SERVED
 display(Markdown(dialect_table(SERVED)))
 
 # %% [markdown]
-# The log-ratio of one drawn token, as an advantage, has in expectation the gradient of reverse KL at that position: `k1` as a reward (lesson 07).
+# One drawn token is enough: with its log-ratio as the advantage, the policy gradient is in expectation that of reverse KL at this position. Lesson 07 calls it `k1` as a reward.
 #
 # - **Who teaches.** ms-swift routes each sample by a tag to one of several teacher servers, and tinker gives each data set a teacher of its own: our `Routed`.
 # - **What the teacher reads.** TRL's experimental `SDFTConfig` has a `teacher_prompt_template` of prompt and privileged context; its teacher is the initial, the current or an averaged student. ms-swift has a column `teacher_prompt`. Both are `InContext`.
-# - **Other tokens.** TRL's experimental `GOLDConfig` turns on sorted probabilities with `use_uld_loss`; its extended alignment merges the probabilities of split tokens, and `False` is the plain truncation by position that we called *by index*.
+# - **Other tokens.** TRL's experimental `GOLDConfig` turns on sorted probabilities with `use_uld_loss`. Its extended alignment merges the probabilities of split tokens; without it, positions are compared one by one and the longer list is cut off, which we called *by index*.
 #
-# A setting between two meanings has none on our dials:
+# A setting between two methods has no place on our knobs:
 
 # %%
 from kd_lab.methods.served_dialects import tinker
@@ -640,8 +661,8 @@ for discount in (0.0, 1.0, 0.5):
 # ## Recap
 #
 # 1. A method is one choice each of WHAT, HOW and WHERE; the library refuses choices in which nobody teaches or two kinds are compared.
-# 2. At one budget each judge has a favourite: forward KL misses least, reverse KL errs least. A temperature comes near both, for nothing; here HOW decides more than WHERE.
-# 3. The newest methods change the teacher: one that reads more, or several, routed. The control is a hint of the same form that belongs elsewhere.
+# 2. At one budget each judge has its favourite: forward KL misses least, reverse KL errs least. A temperature of 2 on fixed texts comes near both at no cost. In this world of short texts HOW decides more than WHERE.
+# 3. Many new methods change the teacher: it reads more than the student, or there are several, and each prompt is routed to one. The control for a hint is a hint of the same form from another problem; the rival is the same solution as a label, and here the label wins.
 # 4. Across tokenizers exact sums and plain texts keep the tokens; sorted probabilities cannot see them.
 # 5. A fair contest has one budget, a judge that nobody has seen, paired beginnings, and ties.
 #
@@ -653,7 +674,7 @@ quiz("12")
 # %% [markdown]
 # ## Glossary
 #
-# **Cell** one choice on each knob. **Judge** a measure of finished students. **Positions** tokens that pass through a model. **Context distillation** the teacher reads an instruction that the student does not read. **Privileged** what the teacher reads and the student will never see, such as a solution. **Routing** each prompt asks the expert of its domain. **Average of weights** the model whose every weight is the mean of the experts'. **Exact marginals** probabilities of the student's tokens, summed from the teacher's. **ULD** Universal Logit Distillation: probabilities compared by rank. **Paired** compared seed by seed.
+# **Cell** one choice on each knob. **Judge** a measure of finished students. **Beginning** the student from which a training starts, one per seed. **Positions** tokens that pass through a model. **Context distillation** the teacher reads an instruction that the student does not read. **Privileged** what the teacher reads and the student will never see, such as a solution. **Routing** each prompt asks the expert of its domain. **Average of weights** the model whose every weight is the mean of the experts'. **Exact marginals** probabilities of the student's tokens, summed from the teacher's. **ULD** Universal Logit Distillation: probabilities compared by rank. **Paired** compared seed by seed.
 #
 # ## Papers
 #

@@ -40,10 +40,10 @@ PREDICTIONS = {
         (
             "as many problems as before",
             "more than before, but fewer than with its own solution",
-            "hardly more than one in ten, as by guessing",
+            "about one in ten or fewer, as by guessing",
         ),
         right=lambda other, before, **_: 2 if other < 0.2 else 1 if other - before > 0.05 else 0,
-        because="It solves {other:.0%}, {before:.0%} before, and {own:.0%} with the problem's own solution.",
+        because="It solves {other:.0%}, after {before:.0%} before, and {own:.0%} with the problem's own solution.",
     ),
     "12.d": Prediction(
         "A student has all the teacher's probabilities, each on a wrong token. What does the loss of sorted "
@@ -84,8 +84,7 @@ QUIZ = (
         "does it?",
         {
             "train longer": "Longer training changes both, the method and the doubt.",
-            "give it another problem's solution": "All else is equal then: a hint of the same form, and the same "
-            "steps.",
+            "give it another problem's solution": "All else is then equal: a hint of the same form, and as many steps.",
             "compare with a larger teacher": "A larger teacher differs in more than the solution.",
         },
         right="give it another problem's solution",

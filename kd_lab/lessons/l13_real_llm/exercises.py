@@ -67,6 +67,19 @@ def last_layers_off(cost, depth, keep):
     return list(range(keep))
 
 
+def cheapest_of_all(cost, depth, keep):
+    """Every choice tried: not what was asked, and 30 million choices for twenty layers of thirty."""
+    return list(min(itertools.combinations(range(depth), keep), key=lambda some: cost(list(some))))
+
+
+def added_one_by_one(cost, depth, keep):
+    """From no layer upwards instead of from all of them downwards."""
+    layers = []
+    while len(layers) < keep:
+        layers = min((sorted([*layers, i]) for i in range(depth) if i not in layers), key=cost)
+    return layers
+
+
 def by_names(cost, depth, keep):
     """Right: each round names the layer whose absence costs least, and takes it out of a set."""
     layers = set(range(depth))
@@ -212,6 +225,7 @@ def ledger_by_table(student, trained, teacher, positions, vocabulary, gpus, logi
 
 FOUR = twins((0.5, 0.2, 0.3, 0.9), {(1, 2): 2.0})
 SEVEN = twins((3.0, 0.5, 0.7, 0.6, 1.0, 0.4, 2.0), {(1, 3): 1.5, (3, 5): 1.1, (2, 4): 0.3})
+FIVE_SHARING = twins((0.2, 1.0, 0.7, 0.6, 0.8), {(0, 1): 0.7, (0, 2): 1.5, (0, 4): 1.1, (2, 4): 1.5})
 FIVE = twins((1.0, 0.1, 0.2, 0.3, 0.4), {})
 
 EXERCISES = {
@@ -230,6 +244,7 @@ EXERCISES = {
             ),
             Case("five layers worth 1, 0.1, 0.2, 0.3, 0.4, no pairs; keep 3", lambda: (FIVE, 5, 3)),
             Case("seven layers, three pairs that share work; keep 3", lambda: (SEVEN, 7, 3)),
+            Case("five layers, four pairs that share work; keep 2", lambda: (FIVE_SHARING, 5, 2)),
             Case("nothing to remove: keep 5 of 5", lambda: (FIVE, 5, 5)),
         ),
         unusual=(by_names, by_recursion),
@@ -270,6 +285,18 @@ EXERCISES = {
                 "the last ones off",
                 "These are the first layers, whatever `cost` says. Nothing was measured.",
                 last_layers_off,
+            ),
+            Mistake(
+                "all choices tried",
+                "This is the cheapest of all choices, which one step at a time need not find. Asked is the stepwise "
+                "one: for twenty layers of thirty there are 30 million choices.",
+                cheapest_of_all,
+            ),
+            Mistake(
+                "added one by one",
+                "Layers are added here, beginning with none. Begin with all of them, and ask each time which one the "
+                "model misses least.",
+                added_one_by_one,
             ),
         ),
     ),

@@ -1,5 +1,6 @@
 """The explorers of lesson 13: stored distributions of a real model under any divergence, and layers that go."""
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -51,7 +52,7 @@ def prompts_explorer() -> Explorer:
         left.set(xscale="log", yscale="log", xlim=limit, ylim=limit)
         left.set(xlabel="with all stored tokens (nats)", ylabel="with the k that are kept (nats)")
         left.legend(loc="upper left")
-        bars = letter_bars(right, [""] * SHOWN, (TEACHER, STUDENT))
+        bars = letter_bars(right, [""] * SHOWN, (TEACHER, replace(STUDENT, label="healed")))
         right.tick_params(axis="x", rotation=55)
         right.legend(loc="upper center")
         return SimpleNamespace(dots=dots, bars=bars, right=right)
@@ -97,8 +98,13 @@ def _move_bars(artists: SimpleNamespace, stored: NextTokens, prompt: int, temper
         set_bars(bars, stored.events(model, temperature, SHOWN - 1)[prompt].exp().tolist())
     names = [spelled(stored.pieces[int(i)]) for i in stored.ids[prompt, : SHOWN - 1]]
     end = " ".join(stored.prompts[prompt].split())[-24:].replace("$", r"\$")
-    artists.right.set_title(f"healing left most after …{end}", loc="left", fontsize=9.5)
+    artists.right.set_title(f"largest gap left: after …{end}", loc="left", fontsize=9.5)
     artists.right.set_xticklabels([*names, OTHERS])
+
+
+def _place(gone: list[int], depth: int, removed: int) -> int:
+    """Where the layer that goes after `removed` others stands among those that are still there."""
+    return [layer for layer in range(depth) if layer not in gone[:removed]].index(gone[removed])
 
 
 def layers_explorer(results: Results) -> Explorer:
@@ -106,7 +112,8 @@ def layers_explorer(results: Results) -> Explorer:
     found = results.one("importance")
     rounds, gone = found["rounds"], found["gone"]
     depth = len(rounds[0])
-    top = 1.15 * max(max(costs) for costs in rounds)
+    lost = [0.0, *(costs[_place(gone, depth, i)] for i, costs in enumerate(rounds))]  # after so many removals
+    top = 1.15 * max(max(costs) - before for costs, before in zip(rounds, lost, strict=False))
 
     def create(figure) -> SimpleNamespace:
         axes = figure.subplots()
@@ -114,7 +121,7 @@ def layers_explorer(results: Results) -> Explorer:
         (crosses,) = axes.plot([], [], "x", color="#6b6b6b", markersize=7, label="has gone")
         (chosen,) = axes.plot([], [], "v", color=STUDENT.color, markersize=9, label="goes next")
         axes.set(yscale="log", ylim=(0.05, top), xlim=(-0.6, depth - 0.4))
-        axes.set(xlabel="layer", ylabel="KL without it (nats per token)")
+        axes.set(xlabel="layer", ylabel="KL added (nats per token)")
         axes.legend(loc="upper center", ncols=2)
         return SimpleNamespace(bars=bars, crosses=crosses, chosen=chosen)
 
@@ -122,14 +129,15 @@ def layers_explorer(results: Results) -> Explorer:
         layers = [layer for layer in range(depth) if layer not in gone[:removed]]
         costs = dict(zip(layers, rounds[removed], strict=True))
         for layer, bar in enumerate(artists.bars):
-            bar.set_height(costs.get(layer, 1e-3))
+            bar.set_height(costs[layer] - lost[removed] if layer in costs else 1e-3)
         artists.crosses.set_data(gone[:removed], [0.06] * removed)
         best = gone[removed]
-        artists.chosen.set_data([best], [costs[best] * 1.25])
+        artists.chosen.set_data([best], [(costs[best] - lost[removed]) * 1.25])
         costly = max(costs, key=costs.get)
         return (
-            f"{removed} of {depth} layers have gone. Without layer {best} as well the model is {costs[best]:.2f} nats "
-            f"per token from the whole one, the least of all; without layer {costly} it would be {costs[costly]:.2f}."
+            f"{removed} of {depth} layers have gone, at {lost[removed]:.2f} nats per token from the whole model. "
+            f"Without layer {best} as well it is {costs[best]:.2f} nats, the least of all; without layer {costly} it "
+            f"would be {costs[costly]:.2f}."
         )
 
     return Explorer(

@@ -65,8 +65,10 @@ def rules_figure(results: Results) -> Figure:
             places = np.arange(len(RULES)) + (i - 0.5) * 0.38
             axes.bar(places, means, 0.36, label=f"{size} layers stay", **look.area)
             axes.errorbar(places, means, yerr=halves, fmt="none", color=INK, capsize=3)
+            for place, mean, half in zip(places, means, halves, strict=True):
+                axes.annotate(f"{mean:.1f}", (place, mean + half), (0, 3), textcoords="offset points", ha="center")
         axes.set_xticks(range(len(RULES)), [name.replace(", ", ",\n") for name in RULES.values()])
-        axes.set(ylabel="KL, not healed (nats per token)", ylim=(0, None))
+        axes.set(ylabel="KL, not healed (nats per token)", ylim=(0, 1.08 * axes.get_ylim()[1]))
         axes.legend(loc="upper left")
     return figure
 

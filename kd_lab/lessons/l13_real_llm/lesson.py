@@ -14,16 +14,16 @@ PRUNED = "pruned to 20"
 order = [name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms]
 show(
     arms_figure(results, order, PRUNED),
-    "SmolLM2-135M without ten of its thirty layers, healed. Each row learned from another signal of the teacher, for the same number of tokens; the last row for four times as many. The axis is the KL from the whole model as a share of what it was before healing, text by text; bars are 95 % intervals over held-out texts.",
-    alt="Healed students by the signal they learned from, on two kinds of held-out text: all lie between the pruned model and the teacher; labels alone heal least, the longest training most.",
+    "SmolLM2-135M without ten of its thirty layers, healed by training. Each row learned from another signal, for the same number of tokens: labels, that is, the tokens of the texts; the text that the teacher wrote; 12 samples of its next token; its 32 likeliest tokens and the rest; all its logits, under forward KL, reverse KL, and GKD, which lets the student write half of the texts. The last row is top k for four times as many tokens. The axis is KL(p‖q) from the whole model over its value before healing, a ratio for each text; bars are 95 % intervals over held-out texts.",
+    alt="Healed students by the signal they learned from, on two kinds of held-out text. Samples, top k and all logits lie together near 0.75; labels only, reverse KL and GKD between 0.84 and 0.92; the student of the text alone at 0.88 on the teacher's texts and past the unhealed model, at 1.05, on documentation. The longest training heals most, to between 0.6 and 0.7.",
 )
 
 # %% [markdown] tags=["card"]
 # **You will be able to**
 #
-# - choose the layers to remove by what their absence costs, and say why one ranking is not enough;
+# - choose the layers to remove by what their absence costs, and say when one ranking can mislead;
 # - decide what to store of a teacher with 49,152 tokens, in bytes and in nats;
-# - learn from a model that returns text only, without learning its server's habits;
+# - learn from a model that returns text only, without learning where its server cuts answers off;
 # - tell whether a draft pays before it is built, and a stack of savings before it is stacked;
 # - count the bytes of such a run on 64 GPUs.
 #
@@ -43,7 +43,7 @@ seed = setup("13")
 # %% [markdown]
 # ## 1 · Ten layers of thirty
 #
-# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Its trainings take too long for a lesson, so they were run once by one command and stored. The next cell says with what budget; with the package installed, it takes one step live as well.
+# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Training on it takes too long for a lesson, so all of it was run once, by one command, and stored. The next cell prints the command and its budget; where the package is installed, it also takes one step live.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.live import live_step
@@ -69,8 +69,8 @@ print(live_step(results, stored))
 #
 # ### Exercise 13.1 · Which layers go (●●○, 8 minutes)
 #
-# `cost(layers)` measures a model that has these layers only, given as an ascending list of numbers.
-# Take out one layer after another, each time the one without which the model is cheapest *now*, until `keep` are left of 0 … `depth − 1`. Return them, ascending.
+# `cost(layers)` is the distance from the whole model of one that has these layers only, given as an ascending list of numbers.
+# Begin with all layers, 0 … `depth − 1`. Take out one after another, each time the one whose removal leaves the lowest cost *now*, until `keep` are left. Return these as an ascending list.
 
 
 # %%
@@ -99,14 +99,14 @@ def layers_to_keep(cost, depth, keep):
 # solution
 
 # %% [markdown]
-# Which rule, do you think, chooses best?
+# Is it worth measuring all layers again after each removal?
 
 # %%
 predict("13.a")
 
 # %% [markdown]
 # **Explore.** These are the costs that the experiment measured on SmolLM2, round by round.
-# A bar is the distance from the whole model once that layer is gone too, so all bars grow. Watch layer 8: the more layers have gone, the more it alone is worth.
+# A bar is what a layer costs *now*: the nats that its absence adds to what is lost already. Most bars stay where they are. Watch layer 8: once its neighbours 4 to 7 are gone, it is worth three times as much as at first.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.explorers import layers_explorer
@@ -116,7 +116,7 @@ layers.show()
 layers.filmstrip([{"layers gone": 0}, "five have gone", "20 are left"])
 
 # %% [markdown]
-# **Experiment.** Your function finds the stored choice again from the stored costs. Then five rules are compared on held-out texts, before any training.
+# **Experiment.** Given the stored costs, your function chooses the layers that the experiment chose. Then five rules are compared on held-out texts, before any training.
 
 # %%
 importance = results.one("importance")
@@ -129,18 +129,19 @@ for costs, gone in zip(importance["rounds"], importance["gone"]):
 kept = layers_to_keep(lambda some: known[tuple(some)], len(importance["rounds"][0]), 20)
 assert kept == results.one("rule", rule="measured", layers=20)["kept"]
 print("20 layers stay:", kept)
+print("evenly spaced: ", results.one("rule", rule="evenly", layers=20)["kept"])
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import RULES, rule_kl, rules_figure
 
 show(
     rules_figure(results),
-    "The model without ten and without fifteen layers, not trained. Each rule chooses the layers in another way; the bars are 95 % intervals over held-out texts of both kinds.",
-    alt="Bars of the KL from the whole model for five rules of choosing layers, at 20 and at 15 layers.",
+    "The model without ten and without fifteen layers, not trained. Each rule chooses the layers in another way: *cosine of the stream* takes out those that turn the vectors between layers least. Thin bars are 95 % intervals over held-out texts of both kinds.",
+    alt="Bars of the KL from the whole model for five rules of choosing layers, at 20 and at 15 layers. The three rules that measure lie together, at 1.5 to 1.7 and 2.5 to 3.0 nats; evenly spaced layers are at 7.5 and 9.5, and without the last layers it is 16 and 17.",
 )
 means = {rule: rule_kl(results, rule, 20).mean() for rule in RULES}
 by_rule = {rule.replace(" ", "_"): mean for rule, mean in means.items()}
-reveal("13.a", best=min(means.values()), **by_rule)
+reveal("13.a", **by_rule)
 for size in budget["layers"]:
     for rule in ("measured once", "influence", "evenly"):
         claim(
@@ -154,14 +155,15 @@ for size in budget["layers"]:
         )
 
 # %% [markdown]
-# The last layers cannot go, and even spacing takes layer 1 out, one of the few that no other can replace: measuring pays here.
-# Among the rules that measure *something* the differences are small. The greedy choice minimises its cost on 128 calibration tokens; on other text, and with more layers gone, the cosine does as well or better. A search that is finer on a little text also fits that text more closely.
+# The last layers cannot go, and even spacing takes out layer 1, one of the highest bars above: measuring pays.
+# But it hardly matters *what* is measured. Measuring again after each removal is ahead of neither of the other two, and with fifteen layers the cosine is nearer in the mean.
+# One reason may be that the greedy choice minimises its cost on 128 tokens of calibration text: the finer a search on a little text, the more closely it fits that text.
 #
 # ## 2 · What to keep of a teacher
 #
-# The pruned layers now learn from the whole model. Its embedding, which is also its head, stays frozen.
+# The pruned student now learns from the whole model: this is *healing*. The student's embedding, which is also its head, stays frozen.
 # The texts are of two kinds: answers that the teacher wrote itself, and docstrings and licences that come with Python.
-# The teacher reads each text once. What should be stored of it?
+# The teacher reads each text once. What should be stored of its answer?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import cache_table
@@ -169,9 +171,9 @@ from kd_lab.lessons.l13_real_llm.figures import cache_table
 display(Markdown(cache_table(results)))
 
 # %% [markdown]
-# *Top k and the rest*: the likeliest tokens, and the mass of all others as one event. Its KL is that of two complete distributions, only coarser.
-# *Draws*: token ids sampled from the teacher. Their mean of $\log p-\log q$ has the full KL as its expectation, with noise.
-# The second row stores what the head multiplies: for a teacher whose head you have, it is exact.
+# *Top k and the rest*: the likeliest tokens, and the mass of all others as one event. Both sides remain complete distributions, only coarser ones.
+# *Draws*: token ids sampled from the teacher, called *samples* in the pictures. The mean of $\log p-\log q$ over them is the full KL in expectation, with noise.
+# The *last hidden state* is what the head multiplies: if you have the teacher's head, it gives all logits exactly.
 
 # %%
 predict("13.b")
@@ -209,11 +211,11 @@ for name, what in ((TOP, "the top 32 and the rest"), (DRAWN, "twelve draws")):
     )
 
 # %% [markdown]
-# So few tokens heal a part of the damage only. Within that part it hardly matters whether the student sees all logits, 32 of them or 12 draws: here the number of texts is the bottleneck, and bytes can be saved. Labels are another matter: they say what was written, and not what else the teacher would have said.
+# So few tokens heal only a part of the damage. At this budget it hardly matters whether the student sees all logits, 32 of them, or 12 draws, so bytes can be saved. More tokens heal more, as section 3 shows. Labels heal less: they say what was written, and not what else the teacher would have said.
 #
-# These intervals are over texts: they say what another choice of *texts to measure on* would change. Each student was trained once, with one seed. Two students that differ by less than another seed would move them are not told apart by this. Students of one seed read the same batches in the same order.
+# These intervals are over texts: they say what another choice of *texts to measure on* would change. Each student was trained once, with one seed, on the same batches in the same order. How much another seed would change was not measured, so small differences between two students remain unproven.
 #
-# **Logits that never exist.** For a row of 49,152 logits in fp32 a position takes 192 KiB, on each side. `linear_softmax_kl` takes hidden states and heads instead, and makes the logits a few rows at a time. The peak below is what forward and backward pass of the loss alone add.
+# **Logits that never exist.** A row of 49,152 logits in fp32 takes 192 KiB per position and side. `linear_softmax_kl` takes hidden states and heads instead, and makes the logits a few rows at a time. The table shows the peak memory that the forward and the backward pass of the loss alone add.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import memory_table
@@ -230,7 +232,8 @@ if held["peak"]:
     )
 
 # %% [markdown]
-# **Explore.** Two hundred real prompts: teacher, pruned and healed student. Left, one dot per prompt and student: the divergence that a loss of so few tokens sees, against that of all stored tokens. On the line, nothing is lost. Where does one token suffice, and where does heat undo it?
+# **Explore.** Two hundred real prompts, read by the teacher, the pruned student and the healed one. On the left each dot is a prompt: rightwards its divergence over all stored tokens, upwards what a loss sees of it that keeps only k tokens and the rest. On the line nothing is lost; a dot at the lower edge is hardly seen.
+# On the right are the likeliest tokens at the prompt where healing left the largest divergence. For which prompts does one token suffice, and what does a high temperature change?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.explorers import prompts_explorer
@@ -242,12 +245,12 @@ prompts.filmstrip(["one token", "reverse KL", "hot"])
 # %% [markdown]
 # ## 3 · A teacher that only talks
 #
-# Half of the texts came through a wall. The teacher stood behind an HTTP endpoint that returns text; a client asked it questions. Four things go wrong on such a road.
+# Half of the texts were obtained as from a closed model: the teacher stood behind an HTTP endpoint that returns text and nothing else, and a client asked it questions. Four things can go wrong.
 #
-# - A **cut** answer is not a finished one. The server says which (`finish_reason`); only a finished text has an end.
+# - A **cut** answer is not a finished one. The server says which it is (`finish_reason`); only a finished text has an end.
 # - A **refusal** teaches refusing. "I'm sorry, but …" to a harmless question is left out, and counted.
-# - **Text is not ids.** The text is tokenised again, and the student's tokenizer may cut it elsewhere.
-# - A **mark** may stand twice. A server that puts its own beginning before a prompt that has one answers another prompt than the student reads.
+# - **Text is not ids.** The text is tokenised again, and the student's tokenizer may split it in other places.
+# - The **mark** that begins a text may stand twice. A prompt can have one already; if the server adds its own, the teacher answers a prompt that the student does not read.
 
 # %% tags=["hide-input"]
 part = results.one("texts")
@@ -263,8 +266,8 @@ print(
 # ### Exercise 13.2 · A row from a text teacher (●●○, 8 minutes)
 #
 # `prompt` and `answer` are lists of ids; `finished` says whether the teacher stopped by itself; `end` is the mark that ends a text.
-# The model reads `context` tokens, so that a row has at most `context + 1` ids: prompt, answer, and the end if there is one, cut on the right.
-# Return the ids, and for each id but the first whether it counts as a target.
+# A row is the prompt, the answer, and the end mark if the answer is finished. The model reads `context` tokens, so the row has at most `context + 1` ids and is cut on the right.
+# Return the ids and, for each id but the first, whether it counts as a target: what the teacher said counts, and what it was asked does not.
 
 
 # %%
@@ -293,7 +296,8 @@ def text_row(prompt, answer, finished, end, context):
 # solution
 
 # %% [markdown]
-# **Experiment.** What is the wall worth? One student learns from the teacher's text alone; others from its logits on texts of both kinds. All counted about the same tokens.
+# **Experiment.** What is lost with text alone? One student learns from the teacher's text, others from its logits on texts of both kinds. All but *long* trained on about the same number of tokens. *15 layers* and *evenly spaced* are other prunings, healed like *top k and the rest*.
+# *Perplexity* is that of the held-out texts; *same favourite* is how often both models find the same token likeliest; Σ min(p, q) is the overlap of the two distributions, which is also the probability that a guess of the student stands (lesson 11).
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import worth_table
@@ -308,7 +312,7 @@ display(Markdown(worth_table(results, names)))
 if EVEN in results.arms:
     claim(
         "C13a",
-        "Healing does not make up for the choice: healed alike, 20 evenly spaced layers stay farther from the teacher than the measured 20.",
+        "So short a healing does not make up for the choice: healed alike, 20 evenly spaced layers stay farther from the teacher than the measured 20.",
         results.measure(EVEN) / results.measure(TOP),
         unit="times the KL",
         above=1,
@@ -337,10 +341,10 @@ claim(
 )
 
 # %% [markdown]
-# The student of the text alone read twice as many of the teacher's own texts as the others, and no documentation: a token says one thing where a distribution says all.
-# And each divergence does best under its own judge, as in lesson 06: for its tokens the student of reverse KL is nearest under KL(q‖p) and falls behind under KL(p‖q).
+# Half of what the others read is documentation; the student of the text alone read the teacher's own texts instead, twice as many of them. Even so it stays farther away on just this kind of text. A token says one thing where a distribution says all; on both kinds together it is hardly nearer than before healing.
+# Forward and reverse KL each do best under their own judge, as in lesson 06: among students of as many tokens, that of reverse KL has the lowest mean KL(q‖p) and falls behind under KL(p‖q). GKD, which had the student write half of the texts, leads under neither here.
 #
-# **Read it, too.** A number per token says little about a text. All models continue the same held-out question, at temperature 0.7, with the same chance.
+# **Read the texts, too.** A number per token says little about a text. All models answer the same held-out question, at temperature 0.7 and with the same random numbers.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import side_by_side
@@ -351,7 +355,7 @@ display(Markdown(side_by_side(results, shown)))
 # %% [markdown]
 # ## 4 · What the student is for
 #
-# **Fewer bits on top.** Rounding to 8 and 4 bits (a scale of 16 bits for 32 weights) costs the teacher some nats. The first guess for a stack is the sum: the student's KL, and what the bits cost the teacher.
+# **Fewer bits on top.** Weights are rounded to 8 and 4 bits; each 32 of them share a scale of 16 bits. That costs the teacher some nats. For both savings together, a *stack*, the first guess is a sum: the student's KL plus what the bits cost the teacher.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import stack_table
@@ -363,7 +367,7 @@ whole = results.one("reference", name="teacher")["bytes"]
 print(f"20 layers in 4 bits: {four['bytes'] / whole:.1%} of the teacher's 16-bit bytes")
 claim(
     "C13e",
-    "At 4 bits the sum of both costs is within a quarter of the measured stack.",
+    "At 4 bits the measured stack is within a quarter of the sum of both costs.",
     np.array(four["measures"]["forward_kl"]) / (healed + alone),
     unit="times the prediction",
     above=0.75,
@@ -373,10 +377,10 @@ claim(
 )
 
 # %% [markdown]
-# Read the rows against each other. Eight bits for all thirty layers take fewer bytes than sixteen bits for twenty, and cost almost nothing. After so short a healing, layers are the wrong thing to save first.
-# The sum is a guess on the safe side here: where the student has already left the teacher, rounding moves it in other directions, and not all of them lead further away.
+# Compare the rows. All thirty layers in 8 bits take fewer bytes than twenty layers in 16 bits (99 million weights, 198 MB), and cost almost nothing; in 4 bits they are both smaller and nearer than the student in 8. After so short a healing, layers are the wrong thing to save first.
+# The sum is too high here, that is, on the safe side. One reason may be that the student has already left the teacher: rounding moves it in other directions, and not all of them lead farther away.
 #
-# Fewer layers remain attractive for speed. Now let the healed student draft for its teacher.
+# Fewer layers still promise speed. So let the healed student draft for its teacher.
 
 # %%
 predict("13.c")
@@ -392,6 +396,9 @@ for row in rows:
         f"{row['guesses']:7} {row['predicted_tokens']:27.2f} {row['tokens']:9.2f} {row['predicted']:31.2f} {ratio:9.2f}"
     )
 one = rows[0]
+print(
+    f"one guess: α = {one['alpha']:.2f}, c = {one['cost']:.2f}, reading two tokens takes {one['verification']:.2f} times as long as one"
+)
 speed = np.exp(np.log(one["ratios"]).mean())
 reveal("13.c", speed=speed, cost=one["cost"], alpha=one["alpha"])
 claim(
@@ -405,7 +412,8 @@ claim(
 )
 
 # %% [markdown]
-# The law of lesson 11 says why: a guess saves a call of the target with probability α and costs $c$ of one. A student of two thirds of the layers has a $c$ of two thirds or more, since the head and the embedding stay. Pruning makes a smaller *model*; a *draft* has to be much cheaper, even if it is worse. The seconds were taken on a busy machine; both ways took turns, and only their ratio is read.
+# The law of lesson 11 says why. A guess stands with probability α and then saves a call of the target; the draft's call costs $c$ of the target's. One guess can pay only if α > c; here $c$ is about two thirds, and α is smaller. On this CPU checking two tokens also takes far longer than reading one.
+# Pruning makes a smaller *model*; a *draft* must be much cheaper, even if worse. Both ways took turns on a busy machine; only the ratio of times is read.
 #
 # ## 5 · On an engine that scales
 #
@@ -413,7 +421,7 @@ claim(
 # torchrun --nproc-per-node 2 -m kd_lab.lessons.l13_real_llm.at_scale
 # ```
 #
-# The [script](../kd_lab/lessons/l13_real_llm/at_scale.py) prunes and heals on two processes. `distill` shares each batch out and sums the gradients, so that two processes take the same steps as one; a test holds their losses equal. It also splits the head: each process has half of the vocabulary, and three small all-reduces per batch make the loss (`vocab_parallel_softmax_kl`).
+# The [script](../kd_lab/lessons/l13_real_llm/at_scale.py) prunes and heals on two processes. `distill` divides each batch between them and sums the gradients, so that two take the steps of one; a test compares their losses. It also splits the head: each process has half of the vocabulary, and three small all-reduces give the loss (`vocab_parallel_softmax_kl`).
 #
 # | on a GPU node | what changes |
 # |---|---|
@@ -430,7 +438,7 @@ predict("13.d")
 # ### Exercise 13.3 · Bytes on each GPU (●○○, 6 minutes)
 #
 # Weights and gradients are bf16, 2 bytes. AdamW keeps 12 bytes for each *trained* weight: a master copy and two moments, in fp32. The teacher is frozen. All of this is sharded over `gpus`.
-# Each GPU reads `positions // gpus` tokens per step. If `logits_held`, the fp32 logits of both sides lie there for these tokens, over the whole `vocabulary`; they are not sharded.
+# Each GPU reads `positions // gpus` tokens per step. If `logits_held`, it also holds the fp32 logits of both sides for these tokens, over the whole `vocabulary`; they are not sharded.
 # Leave activations out.
 
 
@@ -470,14 +478,14 @@ step = flops / gpus / 4e14
 print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a thousand steps")
 
 # %% [markdown]
-# The 400 TFLOP/s are an assumption about a current accelerator in bf16, not a measurement of ours; put in your own. The bytes are arithmetic. Caching pays by the same sums: the teacher's share of the arithmetic here is what a cache saves in every pass after the first.
+# The 400 TFLOP/s are an assumption about a current accelerator in bf16, not a measurement of ours; put in your own. The bytes are arithmetic. The same sums say what a cache of the teacher saves: its share of the arithmetic, in every pass after the first.
 #
 # ## In the wild
 #
-# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B and Llama 3.1 8B became 4B, by taking out layers in one variant and narrowing them in the other, with a small share of the tokens of training anew.
-# ShortGPT (2024) ranks layers by the similarity of their input and output and removes those of least influence, without healing; it is our third rule.
+# Pruning with healing by distillation is how NVIDIA made Minitron (2024): Mistral NeMo 12B became 8B by narrowing its layers; Llama 3.1 8B became 4B in two variants, one with fewer layers and one with narrower ones. Both took far fewer tokens than training from scratch.
+# ShortGPT (2024) ranks layers by how similar their output is to their input, and removes the most similar without healing: our rule *cosine of the stream*.
 # Sparse Logit Sampling (2025) caches draws from the teacher in place of its top k, for students of 300M to 3B.
-# What carries over from this lesson are the questions and the controls. What does not are the numbers: our students saw tens of thousands of tokens, such runs see billions, and with enough data differences between signals may shrink or turn.
+# What carries over from this lesson are the questions and the controls. What does not carry over are the numbers: our students saw between four and sixteen thousand tokens and such runs see billions, and with enough data the differences between signals may shrink or reverse.
 #
 # ## Discuss
 #
@@ -489,11 +497,11 @@ print(f"at 400 TFLOP/s {step:.1f} s per step, {1000 * step / 3600:.1f} h for a t
 # %% [markdown]
 # ## Recap
 #
-# 1. A layer's importance is what its absence costs, measured; after a removal the others may be worth more.
-# 2. Of 49,152 logits, a few tokens with the mass of the rest go a long way, for a thousandth of the bytes. Hidden states with the head are exact.
+# 1. A layer's importance is what its absence costs; after a removal another may be worth more. Here three rules that measure beat even spacing by far, and none of them clearly beats the others.
+# 2. At this budget 32 tokens with the mass of the rest, or 12 draws, healed as much as all 49,152 logits, for about a thousandth of the bytes. Hidden states with the head are exact.
 # 3. A text teacher's answers need honest ends, no refusals, and a mask that leaves the prompt out.
-# 4. Predict a stack by a sum and a draft by α and c; then measure. A student of two thirds is no draft.
-# 5. On many GPUs states are sharded and logits are not: what is never held need not be split.
+# 4. Predict a stack by a sum and a draft by α and c; then measure. A student with two thirds of the layers is too slow for a draft.
+# 5. On many GPUs weights, gradients and optimizer are sharded, and logits are not. So do not hold them.
 #
 # ## Quiz
 
@@ -508,7 +516,7 @@ quiz("13")
 # ## Papers
 #
 # - Sreenivas et al., "LLM Pruning and Distillation in Practice: The Minitron Approach", [2408.11796](https://arxiv.org/abs/2408.11796).
-# - Men et al., "ShortGPT", [2403.03853](https://arxiv.org/abs/2403.03853): block influence, our third rule.
+# - Men et al., "ShortGPT", [2403.03853](https://arxiv.org/abs/2403.03853): block influence, our rule *cosine of the stream*.
 # - Anshumann et al., "Sparse Logit Sampling", [2503.16870](https://arxiv.org/abs/2503.16870), sections 2 and 3: draws in place of a top k.
 # - Leviathan, Kalman and Matias, [2211.17192](https://arxiv.org/abs/2211.17192): equation 1 tokens per call, theorem 3.8 the speed.
 # - Agarwal et al., "GKD", [2306.13649](https://arxiv.org/abs/2306.13649), algorithm 1: the arm in which the student writes half of the batches.

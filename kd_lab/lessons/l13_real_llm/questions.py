@@ -4,25 +4,25 @@ from kd_lab.classroom.questions import Prediction, Question
 
 PREDICTIONS = {
     "13.a": Prediction(
-        "Ten of SmolLM2's thirty layers go, and nothing is trained. Which rule keeps the model nearest to itself?",
+        "Ten of SmolLM2's thirty layers go, and nothing is trained. One rule measures each absence once and takes the "
+        "ten cheapest out. Another takes out one layer at a time and measures all others again. How far from the whole "
+        "model does the second leave it, compared with the first?",
         options=(
-            "the last ten layers go",
-            "layers go at even distances",
-            "the ten go whose absence, measured one by one, costs least",
-            "the ten go that turn the stream between layers least (a cosine)",
-            "one layer goes at a time, and all others are measured again",
+            "less than half as far",
+            "half to four fifths as far",
+            "about as far, to within a fifth",
+            "farther by more than a fifth",
         ),
-        right=lambda first, evenly, measured_once, influence, measured, **_: min(
-            range(5), key=[first, evenly, measured_once, influence, measured].__getitem__
-        ),
-        because="Its KL on held-out texts is {best:.2f} nats per token; the order of the others is in the picture.",
+        right=lambda measured, measured_once, **_: sum(measured / measured_once > edge for edge in (0.5, 0.8, 1.2)),
+        because="It is {measured:.2f} against {measured_once:.2f} nats per token on held-out texts. Evenly spaced "
+        "removal leaves the model at {evenly:.2f}, and without its last ten layers it is at {first:.2f}.",
     ),
     "13.b": Prediction(
         "Three students read the same texts. One learns from all 49,152 logits, one from the top 32 and the rest, one "
         "from 12 draws. How far is the student of the top 32 from the teacher, compared with that of all logits?",
         options=(
             "as far, to within a few percent",
-            "a fifth to a half farther",
+            "a tenth to a half farther",
             "more than half as far again",
             "nearer: the tail is noise",
         ),
@@ -61,7 +61,9 @@ QUIZ = (
                 "They may do the same work, and then each was cheap because of the other. It has to be measured."
             ),
             "0.04 nats, as costs add up": "They add up only where the two do not depend on one another.",
-            "less than 0.04, as the rest makes up for it": "Nothing makes up for a loss before training.",
+            "less than 0.04, as the rest makes up for it": (
+                "It may be less, but nobody can count on it: without training no layer takes over another's work."
+            ),
         },
         right="anything from very little to very much",
     ),
@@ -69,12 +71,14 @@ QUIZ = (
         "A colleague wants to store the teacher's logits of 10 billion tokens, V = 152,000, in 16 bits. Best advice?",
         {
             "keep a top k with the mass of the rest, or a few draws": (
-                "3 PB become 1.3 TB or less at k = 32, and the loss stays a divergence of whole distributions."
+                "3 PB become 2 TB or less at k = 32 and ids of 4 bytes; the loss still compares whole distributions."
             ),
             "keep a top k and scale it up to sum to 1": (
                 "The scaled target has another optimum: a student that puts no mass off the k tokens."
             ),
-            "keep the likeliest token alone: it is the text": "That is a label, and labels can be had for less.",
+            "keep the likeliest token alone: that is what the text says": (
+                "That is a label, and labels can be had for less."
+            ),
         },
         right="keep a top k with the mass of the rest, or a few draws",
     ),
@@ -94,8 +98,12 @@ QUIZ = (
             "each guess costs 0.7 of a call and saves at most 0.7": (
                 "With one guess: 1.7 tokens for 1.7 calls, if checking two tokens costs no more than one."
             ),
-            "α is too low: useful drafts have 0.9": "At c = 0.05 an α of 0.7 gives more than twice the speed.",
-            "the draft was pruned and not trained": "Acceptance is measured, whatever the way to it.",
+            "α is too low: a draft is of use from about 0.9 on": (
+                "At c = 0.05 an α of 0.7 gives more than twice the speed."
+            ),
+            "pruning alone makes no draft: it has to be trained first": (
+                "How it came to its α makes no difference to the time."
+            ),
         },
         right="each guess costs 0.7 of a call and saves at most 0.7",
     ),

@@ -37,6 +37,7 @@ def test_each_judge_has_a_favourite(found, words):
     [
         ("Under KL(P‖Q) the choice", "holds"),
         ("Under KL(Q‖P) the choice", "holds"),
+        ("is its HOW's", "holds"),
         ("on the teacher's own samples", "open"),
     ],
 )
@@ -59,7 +60,7 @@ def test_an_instruction_moves_into_the_weights(found, words):
         ("teaches its own weights", "holds"),
         ("with another problem's", "holds"),
         ("Plain labels", "holds"),
-        ("moves the model less", "open"),
+        ("moves the model less than labels", "open"),
     ],
 )
 def test_a_teacher_with_the_solution_in_view(found, words, verdict):
@@ -68,7 +69,8 @@ def test_a_teacher_with_the_solution_in_view(found, words, verdict):
 
 @pytest.mark.claim("C12e")
 @pytest.mark.parametrize(
-    "words", ["two routed experts", "the experts' weights", "no lead worth its price", "no lead over training"]
+    "words",
+    ["two routed experts", "the experts' weights", "the experts' own texts by less", "Nor does on-policy merging"],
 )
 def test_two_experts_become_one_student(found, words):
     assert one(found["C12e"], words).verdict == "holds"

@@ -70,6 +70,21 @@ def test_all_positions_have_the_wrong_shape(assert_rejects):
     assert_rejects("12.1", everything, "shape")
 
 
+def test_a_hint_at_the_end_is_not_read(assert_rejects):
+    def behind(teacher, tokens, hint):
+        with torch.no_grad():
+            return teacher(torch.cat((tokens, hint), 1))[:, -tokens.size(1) :]
+
+    assert_rejects("12.1", behind, "stands behind the text")
+
+
+def test_a_label_with_a_gradient_is_no_label(assert_rejects):
+    def trains_the_teacher(teacher, tokens, hint):
+        return teacher(torch.cat((tokens[:, :1], hint, tokens[:, 1:]), 1))[:, hint.size(1) :]
+
+    assert_rejects("12.1", trains_the_teacher, "a gradient leads")
+
+
 # ---- 12.2 --------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +153,23 @@ def test_ties_name_equal_means(assert_rejects):
         return np.isclose(scores.mean(1), scores.mean(1).min())
 
     assert_rejects("12.3", equal, "never equal")
+
+
+def test_ties_name_the_deviation_of_a_population(assert_rejects):
+    def population(scores):
+        gaps = scores - scores[scores.mean(1).argmin()]
+        count = gaps.shape[1]
+        return gaps.mean(1) <= student_t_quantile(count - 1, 0.95) * np.sqrt(gaps.var(1) / count)
+
+    assert_rejects("12.3", population, "n − 1")
+
+
+def test_ties_name_the_luckiest(assert_rejects):
+    def luckiest(scores):
+        gaps = scores - scores[np.unravel_index(scores.argmin(), scores.shape)[0]]
+        return np.array([np.subtract(*mean_interval(gap)) <= 0 for gap in gaps])
+
+    assert_rejects("12.3", luckiest, "One lucky beginning")
 
 
 def test_the_first_case_needs_pairs():

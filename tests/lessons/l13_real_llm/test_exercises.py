@@ -1,5 +1,7 @@
 """The checks of lesson 13 know a right answer from plausible wrong ones, and name what is wrong."""
 
+import itertools
+
 import pytest
 
 from kd_lab.classroom.diagnosis import diagnose, find_exercise
@@ -56,6 +58,23 @@ def test_layers_names_the_removed_ones(assert_rejects):
 
 def test_layers_names_what_measures_nothing(assert_rejects):
     assert_rejects("13.1", lambda cost, depth, keep: list(range(keep)), "Nothing was measured")
+
+
+def test_layers_names_the_search_through_all_choices(assert_rejects):
+    def exhaustive(cost, depth, keep):
+        return min(map(list, itertools.combinations(range(depth), keep)), key=cost)
+
+    assert_rejects("13.1", exhaustive, "the cheapest of all choices")
+
+
+def test_layers_names_the_search_from_below(assert_rejects):
+    def upwards(cost, depth, keep):
+        layers = []
+        for _ in range(keep):
+            layers.append(min(set(range(depth)) - set(layers), key=lambda i: cost(sorted([*layers, i]))))
+        return sorted(layers)
+
+    assert_rejects("13.1", upwards, "Layers are added here")
 
 
 # ---- 13.2 ------------------------------------------------------------------------------------------------------------
