@@ -37,7 +37,7 @@ def tiny_tokenizer(letters: str = LETTERS, **marks: str) -> transformers.PreTrai
 
 
 def chat_tokenizer(writes: bool, adds: str = "") -> transformers.PreTrainedTokenizerFast:
-    """The tiny tokenizer whose template writes <begin>, or does not, and that adds marks: "begin", "end", both or none."""
+    """The tiny tokenizer whose template writes <begin>, or does not, and that adds "begin", "end", both or none."""
     tokenizer = tiny_tokenizer(bos_token="<begin>", pad_token="<pad>")
     if writes:
         tokenizer.chat_template = "{{ bos_token }}" + CHAT
