@@ -59,6 +59,7 @@ CAPABILITIES = {  # files and lines that each has added
     "what is NumPy alone runs without torch, as in a browser": (3, 85),
     "settings of trainers whose teacher is a server": (1, 100),
     "stored next-token distributions of a real LLM": (1, 140),
+    "one mark at the beginning of a prompt, on both sides of the wire": (0, 44),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80

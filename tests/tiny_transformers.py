@@ -36,6 +36,19 @@ def tiny_tokenizer(letters: str = LETTERS, **marks: str) -> transformers.PreTrai
     )
 
 
+def chat_tokenizer(writes: bool, adds: str = "") -> transformers.PreTrainedTokenizerFast:
+    """The tiny tokenizer whose template writes <begin>, or does not, and that adds "begin", "end", both or none."""
+    tokenizer = tiny_tokenizer(bos_token="<begin>", pad_token="<pad>")
+    if writes:
+        tokenizer.chat_template = "{{ bos_token }}" + CHAT
+    single = ["<begin>"] * ("begin" in adds) + ["$A"] + ["<end>"] * ("end" in adds)
+    marks = [(mark, MARKS.index(mark)) for mark in ("<begin>", "<end>")]
+    tokenizer.backend_tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single=" ".join(single), special_tokens=marks
+    )
+    return tokenizer
+
+
 def tiny_model(family: str = "llama", vocab_size: int = 15, width: int = 16, seed: int = 0, **options) -> nn.Module:
     """Two blocks of random weights, large enough that tokens and positions matter to the logits."""
     shape = {

@@ -18,7 +18,8 @@ class HuggingFaceTokenizer:
     """A tokenizer of transformers as a tokenizer of this library.
 
     A text is `begin`, its ids, `end`; rows are filled on the right with `pad`. Where the tokenizer has no mark for the
-    beginning it is the end mark, and where it has no padding that is the end mark too, as GPT-2 has it.
+    beginning it is the end mark, and where it has no padding that is the end mark too, as GPT-2 has it. A mark that a
+    text or its chat template begins with is that mark: none is put before it.
     """
 
     def __init__(self, backend: Any, end: int | None = None) -> None:
@@ -61,7 +62,32 @@ class HuggingFaceTokenizer:
         Raises:
             ValueError: no text came.
         """
-        return self.rows([[self.begin, *self.ids(text), self.end] for text in texts])
+        return self.rows([[*self._once([self.begin, *self.ids(text)]), self.end] for text in texts])
+
+    def prompt(self, text: str) -> list[int]:
+        """The ids of a text that is to be continued.
+
+        What the tokenizer of transformers puts before a text is there once, also where the text begins with it, as many
+        chat templates write it; what it puts behind one is not. An empty text is `begin` alone.
+        """
+        bare, ids = self.ids(text), self.backend(text)["input_ids"]
+        if ids[-1:] == [self.end] and (not bare or ids[-len(bare) :] != bare):  # not the text's own end of a turn
+            ids = ids[:-1]
+        return self._once(ids) or [self.begin]
+
+    def prompt_text(self, ids: Sequence[int]) -> str:
+        """The text that `prompt` reads as these ids: with the mark at its beginning only if no tokenizer puts it there.
+
+        A chat template's own beginning thus stays, and that of a free text goes.
+        """
+        ids = list(ids)
+        own = self.backend("a")["input_ids"][:1] == [self.begin]
+        bare = ids[1:] if ids[:1] == [self.begin] and (own or len(ids) == 1) else ids
+        return self.backend.decode(bare, clean_up_tokenization_spaces=False)
+
+    def _once(self, ids: list[int]) -> list[int]:
+        """Without the first of two marks of the beginning: one is the tokenizer's, the other the text's own."""
+        return ids[1:] if ids[:2] == [self.begin, self.begin] else ids
 
     def rows(self, ids: Sequence[Sequence[int]]) -> Int[Tensor, "B L"]:
         """Lists of ids as one tensor, filled with padding on the right.
@@ -126,19 +152,18 @@ class HuggingFaceTokenizer:
     def _example(self, example: Example, context: int | None) -> tuple[list[int], list[int]]:
         """The ids of the prompt and of the answer."""
         if isinstance(example, str):
-            prompt, answer = [self.begin], example
+            prompt, answer = [self.begin], self._once([self.begin, *self.ids(example)])[1:]
         elif len(example) == 2 and all(isinstance(part, str) for part in example):
-            prompt, answer = self.backend(example[0])["input_ids"], example[1]
-            prompt = prompt[:-1] if prompt and prompt[-1] == self.end else prompt  # some add it to every text
+            prompt, answer = self.prompt(example[0]), self.ids(example[1])
         elif len(example) and all(isinstance(part, Mapping) for part in example) and example[-1]["role"] == "assistant":
             chat = self.backend.apply_chat_template(list(example[:-1]), tokenize=False, add_generation_prompt=True)
-            prompt, answer = self.ids(chat), example[-1]["content"]
+            prompt, answer = self.ids(chat) or [self.begin], self.ids(example[-1]["content"])
         else:
             raise ValueError(
                 f"an example is {example!r}; expected a text, a pair (prompt, answer), or messages with role and "
                 "content, of which the last is the assistant's"
             )
-        prompt, answer = prompt or [self.begin], [*self.ids(answer), self.end]
+        answer = [*answer, self.end]
         if context is not None and len(prompt) > context:
             raise ValueError(
                 f"a prompt has {len(prompt)} tokens and context is {context}; expected room for an answer: leave the "
@@ -169,6 +194,20 @@ class HuggingFaceTokenizer:
                     f"{names} differ at id {i}, which is {own.get(i)!r} for the one and {others.get(i)!r} for the other"
                 )
         return None if self.end == other.end else f"{names} end texts with the ids {self.end} and {other.end}"
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str) -> Int[Tensor, " P"]:
+    """The ids that a model reads before it continues this text."""
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        return torch.tensor(tokenizer.prompt(text))
+    return tokenizer.encode([text])[0, :-1]
+
+
+def prompt_text(tokenizer: Tokenizer, ids: Int[Tensor, " P"]) -> str:
+    """The text whose `prompt_ids` these are."""
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        return tokenizer.prompt_text(ids.tolist())
+    return tokenizer.decode(ids[None])[0]
 
 
 def _name(backend: Any) -> str:

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from kd_lab.arguments import checked
 from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
+from kd_lab.models.hugging_face_tokenizer import prompt_ids
 from kd_lab.models.reading import device_of
 
 MOST_PROMPTS = 256
@@ -229,11 +230,11 @@ def _stops(given: object) -> tuple[str, ...]:
 
 
 def _encode(tokenizer: Tokenizer, prompts: list[str]) -> tuple[Int[Tensor, "B P"], Int[Tensor, " B"]]:
-    """The ids of the prompts without the end that encoding adds, and their number in each row.
+    """The ids of the prompts without an end that encoding adds, and their number in each row.
 
     One at a time, since a prompt may hold ends, as between the turns of a chat, and ends may pad.
     """
-    rows = [tokenizer.encode([prompt])[0, :-1] for prompt in prompts]
+    rows = [prompt_ids(tokenizer, prompt) for prompt in prompts]
     lengths = torch.tensor([len(row) for row in rows])
     return pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad), lengths
 

@@ -12,6 +12,7 @@ from tqdm.auto import trange
 from kd_lab.arguments import Model, checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.models import MixtureModel, device_of, generate, target_logp
+from kd_lab.models.hugging_face_tokenizer import prompt_ids, prompt_text
 from kd_lab.where.beam import beam_search
 from kd_lab.where.endpoint import TextTeacher
 from kd_lab.worlds import Batch, World
@@ -183,7 +184,7 @@ def _through_text(
         )
     tokenizer, width = world.vocabulary, world.context + 1
     temperature = 0.0 if where.decode == "greedy" else 1.0
-    beginnings = tokenizer.decode(prompts)
+    beginnings = [prompt_text(tokenizer, row[:length]) for row, length in zip(prompts, lengths, strict=True)]
     tokens, shared = torch.full((len(prompts), width), tokenizer.pad), lengths.clone()
     cut = torch.full((len(prompts),), width)  # from this column on nothing was written and nothing ended
     unusable: dict[int, ValueError] = {}
@@ -194,11 +195,11 @@ def _through_text(
         for row, (ending, finished) in zip(rows, endings, strict=True):
             ending = ending if teacher.clean is None else teacher.clean(ending)
             try:
-                alone, whole = (tokenizer.encode([text])[0] for text in (beginnings[row], beginnings[row] + ending))
+                alone, whole = (prompt_ids(tokenizer, text) for text in (beginnings[row], beginnings[row] + ending))
             except ValueError as error:  # symbols that the world does not have
                 unusable[row] = error
                 continue
-            alone = alone[:-1]  # without its end
+            whole = torch.cat([whole, whole.new_tensor([tokenizer.end])])
             # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
             most = min(len(alone), len(whole) - 1)
             kept = int((alone[:most] == whole[:most]).int().cumprod(0).sum())

@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from kd_lab.contracts import Tokenizer
-from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer, prompt_ids, prompt_text
 from kd_lab.worlds import Batch, Vocabulary
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
 
-from tiny_transformers import tiny_tokenizer
+from tiny_transformers import chat_tokenizer, tiny_tokenizer
 
 PAD, BEGIN, END = 1, 2, 0
+CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
 MARKS = [{}, {"pad_token": "<pad>"}, {"bos_token": "<begin>"}, {"pad_token": "<pad>", "bos_token": "<begin>"}]
 
 
@@ -44,10 +45,70 @@ def test_a_tokenizer_without_an_end_is_refused_and_may_be_given_one() -> None:
     assert HuggingFaceTokenizer(backend, end=3).end == 3
 
 
+# ---- one mark at the beginning ---------------------------------------------------------------------------------------
+
+
+ADDS = ["", "begin", "end", "begin end"]
+USER, ASSISTANT = 4, 5
+TURN = [USER, 6, END, ASSISTANT]
+
+
+@pytest.mark.parametrize("adds", ADDS)
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_prompt_has_the_marks_that_its_template_and_its_tokenizer_give_it_once(writes, adds) -> None:
+    tokenizer = HuggingFaceTokenizer(chat_tokenizer(writes, adds))
+    chat = tokenizer.backend.apply_chat_template(CHAT[:1], tokenize=False, add_generation_prompt=True)
+    ids = [BEGIN, *TURN] if writes or "begin" in adds else TURN
+    assert tokenizer.prompt(chat) == ids
+    assert prompt_ids(tokenizer, chat).tolist() == ids
+    assert tokenizer.prompt(tokenizer.prompt_text(ids)) == ids
+    assert tokenizer.world([(chat, "b")], ["h"]).train.tokens.tolist() == [[*ids, 7, END]]
+    assert tokenizer.encode([chat]).tolist() == [[BEGIN, *TURN, END]]
+    assert tokenizer.prompt("") == [BEGIN]
+    assert tokenizer.prompt_text([BEGIN]) == ""
+
+
+@pytest.mark.parametrize("adds", ADDS)
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_chat_reads_as_transformers_itself_reads_it(writes, adds) -> None:
+    backend = chat_tokenizer(writes, adds)
+    own = backend.apply_chat_template(CHAT[:1], tokenize=True, add_generation_prompt=True, return_dict=False)
+    world = HuggingFaceTokenizer(backend).world([CHAT[:2]], ["h"])
+    assert world.train.tokens.tolist() == [[*own, 7, END]]
+
+
+@pytest.mark.parametrize("adds", ADDS)
+def test_a_free_text_that_has_its_mark_gets_no_second_one(adds) -> None:
+    tokenizer = HuggingFaceTokenizer(chat_tokenizer(False, adds))
+    world = tokenizer.world(["<begin>ab"], ["ba"])
+    assert world.train.tokens.tolist() == [[BEGIN, 6, 7, END]]
+    assert world.held_out.tokens.tolist() == [[BEGIN, 7, 6, END]]
+
+
+@pytest.mark.parametrize("adds", ADDS)
+def test_a_turn_that_ends_a_prompt_keeps_its_end(adds) -> None:
+    tokenizer = HuggingFaceTokenizer(chat_tokenizer(True, adds))
+    assert tokenizer.prompt("<begin><user>a<end>") == [BEGIN, USER, 6, END]
+    assert tokenizer.prompt_text([BEGIN, USER, 6, END]).endswith("<user>a<end>")
+
+
+def test_a_tokenizer_without_a_beginning_puts_none_before_a_prompt() -> None:
+    """Its end mark begins free texts alone, as with Qwen."""
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer())
+    assert prompt_ids(tokenizer, "<user>a").tolist() == [USER, 6]
+    assert prompt_text(tokenizer, torch.tensor([USER, 6])) == "<user>a"
+    assert prompt_ids(tokenizer, "").tolist() == [END]
+
+
+def test_a_tokenizer_of_another_kind_is_asked_itself() -> None:
+    letters = Vocabulary(".abc")
+    assert prompt_ids(letters, "ab").tolist() == [0, 1, 2]
+    assert prompt_text(letters, torch.tensor([0, 1, 2])) == "ab"
+
+
 # ---- worlds ----------------------------------------------------------------------------------------------------------
 
 
-CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
 EXAMPLES = ["ab", ("abc", "d"), [*CHAT, {"role": "assistant", "content": "de"}], ("", "a")]
 
 

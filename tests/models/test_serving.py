@@ -10,7 +10,8 @@ import urllib.request
 import openai
 import pytest
 
-from kd_lab.models import GPT, GPTConfig, serve
+from kd_lab.models import GPT, GPTConfig, HuggingFace, serve, serving
+from kd_lab.where import TextTeacher
 from kd_lab.worlds import surnames
 
 WORLD = surnames(top=500)
@@ -185,3 +186,30 @@ def test_a_port_that_is_taken_is_said(url):
     port = urllib.parse.urlsplit(url).port
     with pytest.raises(ValueError, match=f"port {port} .*port=0"), serve(GPT(SHAPE), WORLD.vocabulary, port=port):
         pass
+
+
+# ---- a model of transformers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adds", ["", "begin", "end", "begin end"])
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_chat_is_read_with_one_mark_at_its_beginning(writes, adds, monkeypatch):
+    """The server reads the ids that a student reads who is trained on the same prompt."""
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+    from tiny_transformers import chat_tokenizer, tiny_model
+
+    model = HuggingFace(tiny_model(), chat_tokenizer(writes, adds)).eval()
+    tokenizer, read = model.tokenizer, []
+    messages = [{"role": "user", "content": "a"}]
+    chat = tokenizer.backend.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    whole = serving.generate
+    monkeypatch.setattr(
+        serving, "generate", lambda *given, **how: read.append(given[1].tolist()) or whole(*given, **how)
+    )
+    with serve(model, tokenizer) as url:
+        TextTeacher(url, retries=0).complete([chat], max_tokens=2, seed=0)
+    begins, user, a, end, assistant = 2, 4, 6, 0, 5
+    prompt = [user, a, end, assistant]
+    assert read == [[[begins, *prompt] if writes or "begin" in adds else prompt]]
+    trained = tokenizer.world([(chat, "b")], ["c"]).train
+    assert trained.tokens[0, : int(trained.prompt_lengths[0])].tolist() == read[0][0]

@@ -330,3 +330,29 @@ def test_stop_ends_a_text(url):
     plain, stopped = TextTeacher(url, model="names"), TextTeacher(url, model="names", stop=("e", "a"))
     for text, short in zip(*(t.complete(["b"] * 64, 11, seed=3) for t in (plain, stopped)), strict=True):
         assert short == min((text.partition(mark)[0] for mark in "ea"), key=len)
+
+
+@pytest.mark.parametrize("adds", ["", "begin"])
+@pytest.mark.parametrize("writes", [True, False])
+def test_prompts_of_a_model_of_transformers_cross_the_wire_unchanged(writes, adds, monkeypatch):
+    """The ids of the student's prompts reach the text teacher's model, with no mark lost and none twice."""
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+    from tiny_transformers import chat_tokenizer, tiny_model
+
+    from kd_lab.models import HuggingFace, serving
+
+    model, read = HuggingFace(tiny_model(), chat_tokenizer(writes, adds)).eval(), []
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    prompt = model.tokenizer.backend.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True)
+    world = model.tokenizer.world([(prompt, "b"), ("", "c")], ["h"])
+    whole = serving.generate
+    monkeypatch.setattr(
+        serving, "generate", lambda *given, **how: read.append((given[1], how["lengths"])) or whole(*given, **how)
+    )
+    with serve(model, model.tokenizer) as base_url:
+        texts = teacher_texts(TextTeacher(base_url, retries=0), world, TeacherRollouts(size=8), seed=0)
+    sent = {tuple(row[:length].tolist()) for given, lengths in read for row, length in zip(given, lengths, strict=True)}
+    lengths = world.train.prompt_lengths.tolist()
+    assert sent == {tuple(row[:n].tolist()) for row, n in zip(world.train.tokens, lengths, strict=True)}
+    begun = {tuple(row[:n].tolist()) for row, n in zip(texts.tokens, texts.prompt_lengths.tolist(), strict=True)}
+    assert begun <= sent, "a learner would train on other prompts than the teacher answered"

@@ -8,7 +8,37 @@ from kd_lab.contracts import Where
 from kd_lab.how import Divergence, PolicyGradient
 from kd_lab.methods import Recipe
 from kd_lab.methods.dialects import distillm, distillm_2, minillm_flags, nemo_rl, trl, trl_distillation, verl
+from kd_lab.methods.served_dialects import ms_swift, ms_swift_advantage, tinker, tinker_off_policy
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
+
+
+def swift_gkd(rlhf_type: str = "gkd", beta: float = 0.5, lmbda: float = 0.5, temperature: float = 0.9) -> Recipe:
+    """ms-swift with `--rlhf_type gkd`.
+
+    Raises:
+        ValueError: the type is another, or a value that `ms_swift` refuses.
+    """
+    _only("gkd", rlhf_type)
+    return ms_swift(beta, lmbda, temperature)
+
+
+def swift_grpo(rlhf_type: str = "grpo", teacher_kl_coef: float = 1.0) -> Recipe:
+    """ms-swift with `--rlhf_type grpo`, a teacher and no reward functions.
+
+    Raises:
+        ValueError: the type is another.
+    """
+    _only("grpo", rlhf_type)
+    return ms_swift_advantage(teacher_kl_coef)
+
+
+def _only(kind: str, given: str) -> None:
+    if given != kind:
+        raise ValueError(
+            f"rlhf_type is {given!r}; expected {kind!r}, which this entry reads: ms-swift has one entry for gkd and "
+            "one for grpo"
+        )
+
 
 PROJECTS: Mapping[str, tuple[Callable[..., Recipe], str]] = {
     "TRL GKDConfig": (trl, "GKDConfig(beta=0.5, lmbda=0.5, temperature=0.9)"),
@@ -18,6 +48,10 @@ PROJECTS: Mapping[str, tuple[Callable[..., Recipe], str]] = {
     "MiniLLM": (minillm_flags, "--single-step-reg --length-norm --teacher-mixed-alpha 0.2"),
     "verl": (verl, "loss_mode: k3\nuse_policy_gradient: false"),
     "NeMo-RL": (nemo_rl, "kl_type: mixed\nmixed_kl_weight: 0.5"),
+    "tinker": (tinker, "kl_penalty_coef=1.0 kl_discount_factor=0.0"),
+    "tinker, off-policy": (tinker_off_policy, "train_off_policy.Config()"),
+    "ms-swift, gkd": (swift_gkd, "--rlhf_type gkd --beta 0.5 --lmbda 0.5 --temperature 0.9"),
+    "ms-swift, grpo": (swift_grpo, "--rlhf_type grpo --teacher_kl_coef 1.0"),
 }
 """Project → the function that turns its settings into a recipe, and an example as its users write it."""
 

@@ -22,7 +22,7 @@ show(
 # - write the step of GKD, and name the methods that are special cases of it;
 # - compute JSD(β) in log space, and say what happens to its gradient at both ends;
 # - read a grid of divergence × share with its intervals, and say which of its findings carry over to another world or another judge;
-# - translate the settings of TRL, DistiLLM, verl and others, and test a translation instead of trusting a name;
+# - translate the settings of TRL, DistiLLM, verl, tinker and others, and test a translation instead of trusting a name;
 # - tell from its curves and its texts which fault a training loop has.
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb) (word-level distillation), [lessons 03](03_which_kl.ipynb) and [03b](03b_between_the_kls.ipynb) (the divergences), [lesson 05](05_where.ipynb) (on-policy distillation).
@@ -501,12 +501,12 @@ display(Markdown(dialect_table()))
 
 # %% [markdown]
 # Four differences remain that no divergence shows.
-# **Temperature:** TRL's 0.9 softens nothing in the loss; it is the temperature at which the student writes. At 0.9 it writes likelier texts than at 1, so λ = 1 is not quite on-policy.
+# **Temperature:** TRL's 0.9 softens nothing in the loss; it is the temperature at which the student writes. At 0.9 it writes likelier texts than at 1, so λ = 1 is not quite on-policy. The same 0.9 in ms-swift softens the loss as well.
 # **Reduction:** TRL, DistiLLM and this library average over tokens. DistiLLM-2 averages first over each text's tokens and then over texts, so a token of a short text weighs more.
 # **The coin:** here and in TRL one toss per batch; DistiLLM keeps a buffer of old student texts, and DistiLLM-2 uses both halves at every step.
 # **Flags:** MiniLLM's `--length-norm` changes what is logged; the loss is normalised either way.
 #
-# **Explore.** Paste the settings of a run, your own or a paper's. Settings that have nothing to do with the two dials are listed and ignored.
+# **Explore.** Paste the settings of a run, your own or a paper's. tinker and ms-swift, whose teacher is often a server, are on the list too; [lesson 12](12_the_whole_field.ipynb) has their table. Settings that have nothing to do with the two dials are listed and ignored.
 
 # %%
 theirs = configuration_explorer(grid)

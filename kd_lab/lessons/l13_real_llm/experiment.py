@@ -99,10 +99,10 @@ def write_texts(run: Run) -> None:
     tokenizer = run.teacher.tokenizer
     prompts = [as_prompt(question) for question in questions()]
     asked = prompts[: budget.held_out + budget.rows]
-    begin, stop = (tokenizer.backend.decode([mark]) for mark in (tokenizer.begin, tokenizer.end))
+    stop = tokenizer.backend.decode([tokenizer.end])
     with serve(run.teacher, tokenizer) as url:
         text_teacher = TextTeacher(url, timeout=1200.0, retries=0, stop=(stop,))
-        written = ask(text_teacher, asked, budget.context, budget.seed, begin)
+        written = ask(text_teacher, asked, budget.context, budget.seed)
     train, held_out = documentation(tokenizer, budget.context)
     texts = {
         "written": _split(written, set(asked[: budget.held_out])),

@@ -71,7 +71,16 @@ def _convert(file: Path, folder: Path) -> None:
         plain.load_state_dict(restored.state_dict())
         plain.half().save_pretrained(part)
         AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(part)
+        _move(part, folder)
+
+
+def _move(part: Path, folder: Path) -> None:
+    """Put a finished folder in its place, unless another process, as under torchrun, has put the same there."""
+    try:
         part.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
 
 
 def versions() -> dict[str, str]:

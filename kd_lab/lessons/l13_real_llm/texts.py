@@ -98,7 +98,7 @@ def sort_answers(prompts: Sequence[str], answers: Sequence[Completion]) -> Writt
     return Written(pairs, sum(not answer.finished for answer in answers), refused, empty)
 
 
-def ask(teacher: TextTeacher, prompts: Sequence[str], most_tokens: int, seed: int, begin: str = "") -> Written:
+def ask(teacher: TextTeacher, prompts: Sequence[str], most_tokens: int, seed: int) -> Written:
     """Ask a text teacher all prompts, at temperature 1.
 
     Args:
@@ -106,10 +106,8 @@ def ask(teacher: TextTeacher, prompts: Sequence[str], most_tokens: int, seed: in
         prompts: as a student will read them.
         most_tokens: of an answer.
         seed: of the server's draws, where it takes one.
-        begin: the mark that the server puts before every prompt; it is left out here, so that it does not stand twice.
     """
-    bare = [prompt.removeprefix(begin) for prompt in prompts]
-    return sort_answers(prompts, teacher.completions(bare, most_tokens, 1.0, seed))
+    return sort_answers(prompts, teacher.completions(prompts, most_tokens, 1.0, seed))
 
 
 def documentation(tokenizer: HuggingFaceTokenizer, length: int) -> tuple[list[str], list[str]]:

@@ -30,6 +30,18 @@ def test_versions_name_torch() -> None:
     assert versions()["torch"] == torch.__version__
 
 
+def test_two_processes_may_convert_the_model_at_once(tmp_path) -> None:
+    """As torchrun starts them on a machine that has no converted model yet."""
+    parts = [tmp_path / name / "whole" for name in ("first", "second")]
+    for part in parts:
+        part.mkdir(parents=True)
+        (part / "weights").write_text(part.parent.name)
+        smollm._move(part, tmp_path / "model")
+    assert (tmp_path / "model" / "weights").read_text() == "first"
+    with pytest.raises(OSError, match="missing"):
+        smollm._move(tmp_path / "first" / "gone", tmp_path / "missing" / "model")
+
+
 class TestReal:
     pytestmark = needs_wheel
 

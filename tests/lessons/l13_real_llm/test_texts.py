@@ -61,16 +61,6 @@ def test_a_model_behind_an_endpoint_is_asked(tiny) -> None:
     assert len(written.pairs) + written.refused + written.empty == 9
 
 
-def test_a_mark_that_the_server_sets_itself_is_not_sent(monkeypatch) -> None:
-    def echo(teacher, prompts, *settings):
-        return [Completion(prompt, True) for prompt in prompts]
-
-    monkeypatch.setattr(TextTeacher, "completions", echo)
-    teacher = TextTeacher("http://127.0.0.1:1/v1")
-    written = ask(teacher, ["<|im_start|>a", "b"], 4, 0, begin="<|im_start|>")
-    assert written.pairs == [("<|im_start|>a", "a"), ("b", "b")]
-
-
 def test_held_out_documentation_is_from_other_sources(tiny) -> None:
     train, held_out = documentation(tiny.tokenizer, 400)
     assert len(train) > len(held_out) > 20
