@@ -62,7 +62,7 @@ def is_held_out(text: str) -> bool:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % 10 == 0
 
 
-@lru_cache(maxsize=4)  # 2 MB each; to hash and encode 20,000 names takes longer than all else a slider may do
+@lru_cache(maxsize=4)  # 2 MB each; a slider that asks for the world has no time to hash and encode all names
 def _encoded(top: int) -> tuple[Int[Tensor, "N L"], Bool[Tensor, " N"]]:
     """The tokens of the most frequent names, and which of them are held out; callers copy and do not write."""
     names = [name for name, _ in census_table()[:top]]
