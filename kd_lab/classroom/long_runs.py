@@ -4,11 +4,33 @@ A command that is interrupted goes on where it stopped, as long as its settings 
 """
 
 import json
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
+
+
+def head(command: str, **settings: Any) -> dict[str, Any]:
+    """The head of a stored file: the command that makes it, the day, the versions, and the settings of all runs.
+
+    Args:
+        command: as it is typed.
+        settings: whatever the runs depend on and JSON can hold. They come back as a file gives them, with lists for
+            tuples and strings for keys, so that `resumed` compares like with like.
+
+    Raises:
+        TypeError: JSON cannot hold a setting.
+
+    >>> made = head("python -m mine", seeds=(0, 1))
+    >>> list(made), made["seeds"]
+    (['command', 'date', 'python', 'torch', 'seeds'], [0, 1])
+    """
+    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
+    return {"command": command, **made, **json.loads(json.dumps(settings))}
 
 
 def resumed(path: Path, head: Mapping[str, Any]) -> list[Any]:
@@ -38,46 +60,61 @@ def resumed(path: Path, head: Mapping[str, Any]) -> list[Any]:
 def keep(path: Path, run: Any) -> None:
     """Add one run to the file that `resumed` began."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(run, ensure_ascii=False) + "\n")
+        file.write(_line(run) + "\n")
 
 
-def write(path: Path, head: Mapping[str, Any], runs: Sequence[Any]) -> None:
-    """One file, a line for each run."""
-    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    path.write_text(f'{{"about": {json.dumps(head, indent=1)},\n"runs": [\n{lines}\n]}}\n', encoding="utf-8")
+def write(path: Path, head: Mapping[str, Any], runs: Sequence[Any] | Mapping[str, Any], **between: Any) -> None:
+    """One file: the head, what stands `between`, and a line for each run, with its key where the runs are a mapping."""
+    if isinstance(runs, Mapping):
+        (begin, end), lines = "{}", [f"{json.dumps(key)}: {_line(run)}" for key, run in runs.items()]
+    else:
+        (begin, end), lines = "[]", [_line(run) for run in runs]
+    about = {"about": json.dumps(head, indent=1)} | {name: json.dumps(value) for name, value in between.items()}
+    above = "".join(f"{json.dumps(name)}: {text},\n" for name, text in about.items())
+    text = ",\n".join(lines)
+    path.write_text(f'{{{above}"runs": {begin}\n{text}\n{end}}}\n', encoding="utf-8")
+
+
+def _line(run: Any) -> str:
+    return json.dumps(run, ensure_ascii=False)
 
 
 def complete(
     output: Path,
     head: Mapping[str, Any],
-    missing: Callable[[list[Any]], Iterable[Any]],
+    missing: Callable[[Any], Iterable[Any]],
     run: Callable[[Any], Any],
     *,
     name: Callable[[Any], str] = str,
+    joined: Callable[[list[Any]], Any] = list,
     save: Callable[[Path, Any, Any], None] = write,
 ) -> None:
-    """Make the runs that an interrupted command has left, one by one and with a bar, and store all of them.
+    """Make the runs that an interrupted command has left, piece by piece and with a bar, and store all of them.
+
+    A piece is usually one run. It may also be a mapping of runs, or a list of them: `joined` makes one of all pieces.
 
     Args:
-        output: the file of all runs; those of an interrupted command are beside it, until all are there.
+        output: the file of all runs; the pieces of an interrupted command are beside it, until all are there.
         head: what made them, as in `resumed`.
         missing: from the runs that are there to the cells that are not, in the order in which they are made.
-        run: from a cell to its run, as JSON.
+        run: from a cell to its piece, as JSON.
         name: what the bar calls a cell.
+        joined: from the pieces, in the order in which they were made, to the runs.
         save: writes the file, as `write` does.
 
     Raises:
         ValueError: as `resumed`.
     """
     partial = output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    left = list(missing(runs))
-    with tqdm(left, desc="runs", total=len(left) + len(runs), initial=len(runs)) as bar:
+    pieces = resumed(partial, head)
+    left = list(missing(joined(pieces)))
+    with tqdm(left, desc="runs", total=len(left) + len(pieces), initial=len(pieces)) as bar:
         for cell in left:
             bar.set_postfix_str(name(cell))
-            runs.append(run(cell))
-            keep(partial, runs[-1])
+            pieces.append(run(cell))
+            keep(partial, pieces[-1])
             bar.update()
+    runs = joined(pieces)
     save(output, head, runs)
     partial.unlink()
     print(f"{len(runs)} runs in {output}")

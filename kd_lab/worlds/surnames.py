@@ -5,10 +5,12 @@ The data file and its source stand in `data/surnames_1990.tsv`.
 
 import hashlib
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from kd_lab.arguments import checked
 from kd_lab.worlds.batch import Batch, Vocabulary
@@ -60,6 +62,13 @@ def is_held_out(text: str) -> bool:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % 10 == 0
 
 
+@lru_cache(maxsize=4)  # 2 MB each; a slider that asks for the world has no time to hash and encode all names
+def _encoded(top: int) -> tuple[Int[Tensor, "N L"], Bool[Tensor, " N"]]:
+    """The tokens of the most frequent names, and which of them are held out; callers copy and do not write."""
+    names = [name for name, _ in census_table()[:top]]
+    return VOCABULARY.encode(names), torch.tensor([is_held_out(name) for name in names])
+
+
 @checked
 def surnames(top: int = NAMES_ON_FILE, weighted: bool = False) -> World:
     """The world of real surnames: 27 symbols, at most 13 letters, nine tenths for training and one tenth held out.
@@ -91,15 +100,13 @@ def surnames(top: int = NAMES_ON_FILE, weighted: bool = False) -> World:
             f"top is {top}; expected 100 … {NAMES_ON_FILE}, the number of names on file. "
             "For fewer training names take surnames().subset(rows), which keeps the held-out set whole"
         )
-    names, shares = zip(*census_table()[:top], strict=True)
-    tokens = VOCABULARY.encode(names)
-    held_out = torch.tensor([is_held_out(name) for name in names])
+    tokens, held_out = _encoded(top)
     return World(
         name="surnames" if top == NAMES_ON_FILE else f"surnames[top {top}]",
         vocabulary=VOCABULARY,
         train=Batch.from_tokens(tokens[~held_out], end=VOCABULARY.end),
         held_out=Batch.from_tokens(tokens[held_out], end=VOCABULARY.end),
-        weights=torch.tensor(shares)[~held_out] if weighted else None,
+        weights=torch.tensor([share for _, share in census_table()[:top]])[~held_out] if weighted else None,
     )
 
 

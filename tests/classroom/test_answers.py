@@ -1,10 +1,12 @@
 """Answers are compared by value, shape and entry, and shown in one short line."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from kd_lab.classroom.answers import brief, close, difference
+from kd_lab.classroom.answers import brief, close, difference, logs, quiet
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,10 @@ def test_brief_is_one_short_line():
 )
 def test_an_answer_that_no_known_mistake_explains_is_told_how_it_differs(got, expected, part):
     assert part in difference(got, expected)
+
+
+def test_a_quiet_function_answers_the_same_and_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(quiet(lambda p: p * np.log(p))(np.zeros(1)))
+        np.testing.assert_array_equal(logs([0.0, 0.5], [1.0, 0.0]), [[-np.inf, np.log(0.5)], [0.0, -np.inf]])

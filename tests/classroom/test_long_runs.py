@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kd_lab.classroom.long_runs import complete, keep, resumed, write
+from kd_lab.classroom.long_runs import complete, head, keep, resumed, write
 
 HEAD = {"command": "x", "date": "2026-01-01"}
 
@@ -31,6 +31,22 @@ def test_all_runs_are_one_file_with_a_line_for_each(tmp_path):
     assert '\n{"τ": 1},\n' in text
 
 
+def test_a_mapping_keeps_its_keys_and_what_stands_between_is_before_it(tmp_path):
+    write(tmp_path / "runs.json", HEAD, {"b/0": [1], "a/0": {"τ": 2}}, problems=["x"])
+    text = (tmp_path / "runs.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"about": HEAD, "problems": ["x"], "runs": {"b/0": [1], "a/0": {"τ": 2}}}
+    assert text.endswith('"runs": {\n"b/0": [1],\n"a/0": {"τ": 2}\n}}\n')
+
+
+def test_a_head_is_equal_to_itself_when_it_was_stored(tmp_path):
+    """Tuples and numbers as keys come back as lists and strings: an interrupted command would be refused."""
+    made = head("x", sizes={8: (1, 2)})
+    assert made["sizes"] == {"8": [1, 2]}
+    assert list(made) == ["command", "date", "python", "torch", "sizes"]
+    for _ in range(2):
+        assert resumed(tmp_path / "runs.partial", made) == []
+
+
 def test_what_an_interrupt_left_is_made_and_nothing_twice(tmp_path, capsys):
     output, made, interrupts = tmp_path / "runs.json", [], [3]
 
@@ -52,3 +68,27 @@ def test_what_an_interrupt_left_is_made_and_nothing_twice(tmp_path, capsys):
     assert json.loads(output.read_text(encoding="utf-8"))["runs"] == [{"cell": 1}, {"cell": 2}, {"cell": 3}]
     assert not output.with_suffix(".partial").exists()
     assert "3 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("piece", "joined", "wanted"),
+    [
+        (lambda cell: {f"a/{cell}": cell}, lambda pieces: {k: v for one in pieces for k, v in one.items()},
+         {"a/1": 1, "a/2": 2}),
+        (lambda cell: [cell, -cell], lambda pieces: [run for one in pieces for run in one], [1, -1, 2, -2]),
+    ],
+)  # fmt: skip
+def test_pieces_may_be_mappings_or_lists_of_runs(tmp_path, capsys, piece, joined, wanted):
+    """What is missing is asked of the runs and not of the pieces, also after an interrupt."""
+    output, asked = tmp_path / "runs.json", []
+    resumed(output.with_suffix(".partial"), HEAD)
+    keep(output.with_suffix(".partial"), piece(1))
+
+    def missing(runs):
+        asked.append(runs)
+        return [2]
+
+    complete(output, HEAD, missing, piece, joined=joined)
+    assert asked == [joined([piece(1)])]
+    assert json.loads(output.read_text(encoding="utf-8"))["runs"] == wanted
+    assert f"{len(wanted)} runs" in capsys.readouterr().out

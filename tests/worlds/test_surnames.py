@@ -1,5 +1,6 @@
 """Surnames: the table as the census printed it, a split by name, frequencies finer than the print."""
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -72,6 +73,16 @@ def test_a_subset_keeps_weights_beside_their_rows():
     share = dict(zip(texts(world, world.train), world.weights.tolist(), strict=True))
     assert subset.weights.tolist() == [share[name] for name in texts(subset, subset.train)]
     assert torch.equal(subset.held_out.tokens, world.held_out.tokens)
+
+
+def test_a_world_that_is_asked_for_again_is_encoded_once_and_shares_nothing(monkeypatch):
+    first = surnames()
+    monkeypatch.setattr(sys.modules[census_table.__module__], "is_held_out", None)  # hashing them again would fail
+    second = surnames()
+    first.train.tokens.zero_()
+    assert second.vocabulary.decode(second.train.tokens[:2]) == ["smith", "johnson"]
+    assert torch.equal(surnames().held_out.tokens, second.held_out.tokens)
+    assert second.held_out.tokens.data_ptr() != first.held_out.tokens.data_ptr()
 
 
 @pytest.mark.parametrize("top", [0, 99, NAMES_ON_FILE + 1])

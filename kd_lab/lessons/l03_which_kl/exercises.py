@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kd_lab.classroom.answers import logs, quiet
 from kd_lab.classroom.diagnosis import Case, Exercise, Misconception, Mistake
 
 
@@ -29,22 +30,6 @@ def reverse_kl_gradient(student_logp, teacher_logp):
     log_ratio = student_logp - teacher_logp
     # Descent lowers only tokens whose log-ratio exceeds the student's own average, which is the reverse KL.
     return q * (log_ratio - (q * log_ratio).sum(-1, keepdims=True))
-
-
-def logs(*rows):
-    """Log-probabilities of one distribution or several; a probability of 0 becomes −inf without a warning."""
-    p = np.asarray(rows[0] if len(rows) == 1 else rows, dtype=float)
-    return np.log(p, out=np.full_like(p, -np.inf), where=p > 0)
-
-
-def quiet(function):
-    """The same function without NumPy's warnings: a mistake's NaN is to be diagnosed, not announced."""
-
-    def called(*arguments):
-        with np.errstate(all="ignore"):
-            return function(*arguments)
-
-    return called
 
 
 def never_said_by_the_student(candidate):

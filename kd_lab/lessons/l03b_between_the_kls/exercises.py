@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from kd_lab.classroom.answers import logs, quiet
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake
 
 
@@ -36,22 +37,6 @@ def softened_gradient(student_logits, teacher_logits, temperature):
         softened.append(p / p.sum(-1, keepdims=True))
     # q_τ − p_τ is the gradient with respect to z/τ; the chain rule divides by τ once more.
     return (softened[0] - softened[1]) / temperature
-
-
-def logs(*rows):
-    """Log-probabilities of one distribution or several; a probability of 0 becomes −inf without a warning."""
-    p = np.asarray(rows[0] if len(rows) == 1 else rows, dtype=float)
-    return np.log(p, out=np.full_like(p, -np.inf), where=p > 0)
-
-
-def quiet(function):
-    """The same function without NumPy's warnings: a mistake's NaN is to be diagnosed, not announced."""
-
-    def called(*arguments):
-        with np.errstate(all="ignore"):
-            return function(*arguments)
-
-    return called
 
 
 # ---- wrong answers ---------------------------------------------------------------------------------------------------

@@ -12,10 +12,8 @@ while. All cells of one seed begin with the same student.
 
 import argparse
 import copy
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from itertools import product
 from math import log
@@ -26,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.how import forward_kl, reverse_kl
 from kd_lab.lessons.l06_gkd.results import GRID
 from kd_lab.measure import conditionals, joint, reach, sequence_kl
@@ -231,18 +229,15 @@ def _sampled(world: World, teacher: nn.Module) -> Measure:
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
-def about(command: str) -> dict[str, Any]:
+def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "measures": list(MEASURES),
-        "betas": BETAS,
-        "worlds": {name: arena(name).budget() | {"points": arena(name).points} for name in ARENAS},
-    }
+    return head(
+        "python -m kd_lab.lessons.l06_gkd.experiment",
+        seeds=SEEDS,
+        measures=MEASURES,
+        betas=BETAS,
+        worlds={name: arena(name).budget() | {"points": arena(name).points} for name in ARENAS},
+    )
 
 
 def missing(finished: list[dict[str, Any]]) -> Iterator[tuple[str, str, float, int]]:
@@ -256,9 +251,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=GRID)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
-    head = about("python -m kd_lab.lessons.l06_gkd.experiment")
     complete(
-        arguments.output, head, missing, lambda cell: train_cell(*cell),
+        arguments.output, about(), missing, lambda cell: train_cell(*cell),
         name=lambda cell: "{}, {}, λ = {:g}, seed {}".format(*cell),
     )  # fmt: skip
 

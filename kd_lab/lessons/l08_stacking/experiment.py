@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import head
 from kd_lab.compress import cost
 from kd_lab.lessons.l08_stacking.stack import FULL, GROUPS, RUNGS, STEPS, STUDENT, Stages, from_file, healed, student
 from kd_lab.measure import bits_per_character
@@ -176,7 +177,7 @@ class Runs:
 
     rungs: tuple[Rung, ...]
     others: Mapping[str, Sequence[float]]  # name → bits per character, one per seed
-    about: Mapping[str, object]  # command, seeds, versions, settings
+    about: Mapping[str, object]  # command, date, versions, settings
 
     def at(self, distilled: bool, pruned: int, bits: int) -> Rung:
         """The rung of these three choices."""
@@ -223,14 +224,13 @@ def main() -> None:
     for name, values in others.items():
         print(f"the same student, {name}: {fmean(values):.3f} bits per character")
     if arguments.store:
-        about = {
-            "command": f"python -m kd_lab.lessons.l08_stacking.experiment --seeds {arguments.seeds} --store",
-            "seeds": list(seeds),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "machine": f"{platform.machine()}, 1 thread",
-            "student": asdict(STUDENT),
-            "steps": STEPS,
-        }
+        about = head(
+            f"python -m kd_lab.lessons.l08_stacking.experiment --seeds {arguments.seeds} --store",
+            seeds=list(seeds),
+            machine=f"{platform.machine()}, 1 thread",
+            student=asdict(STUDENT),
+            steps=STEPS,
+        )
         store(Runs(tuple(rungs), others, about))
 
 

@@ -8,11 +8,8 @@ the result.
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Iterator
-from datetime import date
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -21,7 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom import long_runs
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.lessons.l09_reasoning_traces import ceiling
 from kd_lab.lessons.l09_reasoning_traces.arms import ARMS, BASES, BUDGET, accuracy, bases, shares_right, teach, written
 from kd_lab.lessons.l09_reasoning_traces.results import FILE
@@ -104,21 +102,18 @@ def cells() -> list[tuple[str, str, int]]:
     return [(*kind, seed) for seed in SEEDS for kind in kinds]
 
 
-def about(command: str) -> dict[str, Any]:
+def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "budget": BUDGET,
-        "steps": {name: arm.steps(BUDGET) for name, arm in ARMS.items()},
-        "points": POINTS,
-        "ks": list(KS),
-        "bases": BASES,
-        "ceiling": {"sft_steps": ceiling.SFT_STEPS, "rl_steps": ceiling.RL_STEPS},
-    }
+    return head(
+        "python -m kd_lab.lessons.l09_reasoning_traces.experiment",
+        seeds=SEEDS,
+        budget=BUDGET,
+        steps={name: arm.steps(BUDGET) for name, arm in ARMS.items()},
+        points=POINTS,
+        ks=KS,
+        bases=BASES,
+        ceiling={"sft_steps": ceiling.SFT_STEPS, "rl_steps": ceiling.RL_STEPS},
+    )
 
 
 def key(run: dict[str, Any]) -> tuple[str, str, int]:
@@ -134,16 +129,11 @@ def missing(finished: list[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
     yield from (cell for cell in cells() if cell not in done)
 
 
-def write(path: Path, head: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+def write(path: Path, about: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     """One file, a line for each run; and the problems whose traces are kept."""
     problems = [text.split("=")[0] for text in SYMBOLS.decode(ceiling.world_of().held_out.tokens[:SHOWN])]
-    lines = ",\n".join(
-        json.dumps(run, ensure_ascii=False) for run in sorted(runs, key=lambda run: cells().index(key(run)))
-    )
-    path.write_text(
-        f'{{"about": {json.dumps(head, indent=1)},\n"problems": {json.dumps(problems)},\n"runs": [\n{lines}\n]}}\n',
-        encoding="utf-8",
-    )
+    order = {cell: place for place, cell in enumerate(cells())}
+    long_runs.write(path, about, sorted(runs, key=lambda run: order[key(run)]), problems=problems)
 
 
 def main() -> None:
@@ -151,8 +141,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
-    head = about("python -m kd_lab.lessons.l09_reasoning_traces.experiment")
-    complete(arguments.output, head, missing, train, name=lambda cell: "{}, {}, seed {}".format(*cell), save=write)
+    complete(arguments.output, about(), missing, train, name=lambda cell: "{}, {}, seed {}".format(*cell), save=write)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ stopped. `results.py` reads the result.
 """
 
 import argparse
-import platform
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import RECIPE_STEPS, STEPS, TEXTS, train, write
 from kd_lab.lessons.l09b_imitation.recipes import EXAMPLES, RECIPES, SLIP, TRIES, examples
@@ -100,23 +98,20 @@ def train_cell(cell: tuple[str, Any, int]) -> dict[str, Any]:
     return train_imitation(which, seed) if kind == "imitation" else train_recipe(which, seed)
 
 
-def about(command: str) -> dict[str, Any]:
+def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "sizes": list(SIZES),
-        "recipes": list(RECIPES),
-        "steps": STEPS,
-        "recipe_steps": RECIPE_STEPS,
-        "texts": TEXTS,
-        "examples": EXAMPLES,
-        "slip": SLIP,
-        "tries": TRIES,
-    }
+    return head(
+        "python -m kd_lab.lessons.l09b_imitation.experiment",
+        seeds=SEEDS,
+        sizes=SIZES,
+        recipes=list(RECIPES),
+        steps=STEPS,
+        recipe_steps=RECIPE_STEPS,
+        texts=TEXTS,
+        examples=EXAMPLES,
+        slip=SLIP,
+        tries=TRIES,
+    )
 
 
 def missing(finished: Sequence[dict[str, Any]]) -> list[tuple[str, Any, int]]:
@@ -130,8 +125,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # students this small gain nothing from a second thread, and sums keep their order
-    head = about("python -m kd_lab.lessons.l09b_imitation.experiment")
-    complete(arguments.output, head, missing, train_cell)
+    complete(arguments.output, about(), missing, train_cell)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ is kept at once, so that an interrupted command goes on where it stopped. `resul
 """
 
 import argparse
-import platform
 from collections.abc import Iterator
-from datetime import date
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import Any
 
 import torch
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.lessons.l10_weak_to_strong.heads import accuracy, answer, fit_teacher, train_heads
 from kd_lab.lessons.l10_weak_to_strong.results import FILE
 from kd_lab.lessons.l10_weak_to_strong.spelling import NARROW, WEAK, Deal, reader, readings, spellings, untrained
@@ -130,16 +128,13 @@ def run(cell: Cell) -> dict[str, Any]:
 
 def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": "python -m kd_lab.lessons.l10_weak_to_strong.experiment",
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "deals": list(DEALS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "alpha": ALPHA,
-        "names": FEW,
-    }
+    return head(
+        "python -m kd_lab.lessons.l10_weak_to_strong.experiment",
+        seeds=list(SEEDS),
+        deals=list(DEALS),
+        alpha=ALPHA,
+        names=FEW,
+    )
 
 
 def missing(finished: list[dict[str, Any]]) -> list[Cell]:

@@ -12,16 +12,13 @@ are compared in pairs.
 
 import argparse
 import copy
-import platform
-from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
-from kd_lab.classroom import long_runs
-from kd_lab.classroom.long_runs import keep, write
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.contracts import How, stream
 from kd_lab.how import Divergence, NegativeLogLikelihood
 from kd_lab.lessons.l11_speculative_decoding.losses import Hybrid, NegativeLogAcceptance
@@ -125,21 +122,18 @@ def train_seed(seed: int, keep: Path | None = None) -> list[dict[str, Any]]:
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
-def about(command: str) -> dict[str, Any]:
+def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "draft": [LAYERS, HEADS, WIDTH],
-        "settings": SETTINGS,
-        "texts": [TEXTS, JUDGED],
-        "steps": [STEPS, MORE],
-        "learning_rates": [RATE, SLOWER],
-        "batch_size": BATCH,
-    }
+    return head(
+        "python -m kd_lab.lessons.l11_speculative_decoding.experiment",
+        seeds=SEEDS,
+        draft=[LAYERS, HEADS, WIDTH],
+        settings=SETTINGS,
+        texts=[TEXTS, JUDGED],
+        steps=[STEPS, MORE],
+        learning_rates=[RATE, SLOWER],
+        batch_size=BATCH,
+    )
 
 
 def missing(finished: list[dict[str, Any]]) -> list[int]:
@@ -148,13 +142,9 @@ def missing(finished: list[dict[str, Any]]) -> list[int]:
     return [seed for seed in SEEDS if seed not in done]
 
 
-def resumed(path: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of an interrupted command, if there was one.
-
-    Raises:
-        ValueError: they were made with other settings.
-    """
-    return [run for seed in long_runs.resumed(path, head) for run in seed]
+def joined(seeds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The runs of all seeds."""
+    return list(chain.from_iterable(seeds))
 
 
 def main() -> None:
@@ -162,16 +152,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # drafts this small gain nothing from a second thread, and sums keep their order
-    head = about("python -m kd_lab.lessons.l11_speculative_decoding.experiment")
-    partial = arguments.output.with_suffix(".partial")
-    runs = resumed(partial, head)
-    for seed in tqdm(missing(runs), desc="seeds"):
-        found = train_seed(seed, arguments.output.parent if seed == SEEDS[0] else None)
-        keep(partial, found)
-        runs.extend(found)
-    write(arguments.output, head, runs)
-    partial.unlink()
-    print(f"{len(runs)} runs in {arguments.output}")
+
+    def run(seed: int) -> list[dict[str, Any]]:
+        return train_seed(seed, arguments.output.parent if seed == SEEDS[0] else None)
+
+    complete(arguments.output, about(), missing, run, name="seed {}".format, joined=joined)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor
 from kd_lab.models import GPT, next_token_logp, sampling_logp, speculate
 from kd_lab.models.speculative import Round, Speculation, residual_logp
 from kd_lab.viz.style import FAINT, INK, TEACHER
-from kd_lab.worlds import surnames
+from kd_lab.worlds.surnames import VOCABULARY
 
 LETTERS = 9
 """The most letters of a text here, so that the grid has room for one call per letter."""
@@ -34,7 +34,7 @@ class Cell:
 
 def letters() -> str:
     """The symbols of the vocabulary, with a dot for the end."""
-    return "·" + surnames().vocabulary.symbols[1:]
+    return "·" + VOCABULARY.symbols[1:]
 
 
 def write(target: GPT, draft: GPT, guesses: int, number: int, **settings: float) -> Speculation:

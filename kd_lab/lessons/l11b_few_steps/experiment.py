@@ -11,10 +11,8 @@ noise; so are the runs of distribution matching among themselves.
 
 import argparse
 import copy
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.lessons.l11b_few_steps import students
 from kd_lab.lessons.l11b_few_steps.energy import energy_distance, modes_kept, shares_of, stray_share
 from kd_lab.lessons.l11b_few_steps.generator import CRITIC_STEPS, generate, match
@@ -158,17 +156,14 @@ def train_long(gradient: str) -> dict[str, Any]:
 
 def about() -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": "python -m kd_lab.lessons.l11b_few_steps.experiment",
-        "date": date.today().isoformat(),
-        "seeds": list(SEEDS),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "samples": POINTS,
-        "batch": students.BATCH,
-        "adam_steps": {"per halving": students.ROUND, "in all": students.BUDGET},
-        "critic_steps": CRITIC_STEPS,
-    }
+    return head(
+        "python -m kd_lab.lessons.l11b_few_steps.experiment",
+        seeds=SEEDS,
+        samples=POINTS,
+        batch=students.BATCH,
+        adam_steps={"per halving": students.ROUND, "in all": students.BUDGET},
+        critic_steps=CRITIC_STEPS,
+    )
 
 
 def tasks() -> Iterator[tuple[tuple[Any, ...], Callable[[], dict[str, Any]]]]:

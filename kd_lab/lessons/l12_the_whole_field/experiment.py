@@ -8,17 +8,15 @@ of the stored runs instead.
 """
 
 import argparse
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kd_lab.classroom.long_runs import complete
+from kd_lab.classroom.long_runs import complete, head
 from kd_lab.lessons.l12_the_whole_field import arena, contexts, forms, merging, pairs
 from kd_lab.lessons.l12_the_whole_field.field import METHODS, OTHER_TOKENS, compose, key_of, legal_cells
 from kd_lab.lessons.l12_the_whole_field.stored import BEGINNER, OTHER, RESULTS, field_table
@@ -100,29 +98,26 @@ def parts() -> dict[str, Callable[[int], Run]]:
 
 def about() -> Run:
     """The head of the file: what made it."""
-    return {
-        "command": "python -m kd_lab.lessons.l12_the_whole_field.experiment",
-        "date": date.today().isoformat(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "seeds": list(SEEDS),
-        "judges": list(arena.JUDGES),
-        "field": {
+    return head(
+        "python -m kd_lab.lessons.l12_the_whole_field.experiment",
+        seeds=SEEDS,
+        judges=list(arena.JUDGES),
+        field={
             "names": arena.NAMES,
             "label_steps": arena.LABEL_STEPS,
             "steps": arena.STEPS,
             "batch": arena.BATCH,
             "learning_rate": arena.LEARNING_RATE,
         },
-        "pairs": {"steps": pairs.TEACHER_STEPS, "batch": pairs.TEACHER_BATCH},
-        "moves": {
+        pairs={"steps": pairs.TEACHER_STEPS, "batch": pairs.TEACHER_BATCH},
+        moves={
             "moves": forms.MOVES_EACH,
             "base": forms.BASE_ACCURACY,
             "steps": forms.STEPS,
             "texts": forms.TEXTS,
             "expert_steps": merging.EXPERT_STEPS,
         },
-    }
+    )
 
 
 def missing(finished: list[Run]) -> Iterator[tuple[str, int]]:

@@ -10,12 +10,10 @@ user's cache folder: killed at any moment, the same command goes on to the same 
 
 import argparse
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom import long_runs
 from kd_lab.classroom.long_runs import keep, resumed, write
 from kd_lab.contracts import stream
 from kd_lab.how import sampled, top_k
@@ -365,16 +364,14 @@ def _rounded(values: Any) -> Any:
 
 def about(budget: Budget) -> dict[str, Any]:
     """The head of the file: what made it."""
-    return {
-        "command": f"python -m kd_lab.lessons.l13_real_llm.experiment --tokens {budget.tokens}"
-        + ("" if budget.bfloat16 else " --float32"),
-        "date": date.today().isoformat(),
-        "python": platform.python_version(),
-        "versions": versions(),
-        "threads": torch.get_num_threads(),
-        "budget": budget.facts(),
-        "arms": [arm.name for arm in ARMS],
-    }
+    options = f"--tokens {budget.tokens}" + ("" if budget.bfloat16 else " --float32")
+    return long_runs.head(
+        f"python -m kd_lab.lessons.l13_real_llm.experiment {options}",
+        versions=versions(),
+        threads=torch.get_num_threads(),
+        budget=budget.facts(),
+        arms=[arm.name for arm in ARMS],
+    )
 
 
 def work(run: Run) -> None:

@@ -3,17 +3,12 @@
 import math
 
 import pytest
+from said import one
 
 
 @pytest.fixture
 def found(claims):
     return claims("03b")
-
-
-def one(claims, *words):
-    """The claim of a group whose sentence holds these words."""
-    (match,) = [claim for claim in claims if all(word in claim.sentence for word in words)]
-    return match
 
 
 @pytest.mark.claim("C03e")

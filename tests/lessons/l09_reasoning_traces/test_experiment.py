@@ -1,13 +1,11 @@
 """The runs of lesson 09: equal budgets, one beginning, a flawed teacher's worlds, and a file that resumes."""
 
 import copy
-import json
 
 import numpy as np
 import pytest
 import torch
 
-from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l09_reasoning_traces import arms, ceiling, experiment
 from kd_lab.lessons.l09_reasoning_traces.arms import (
     ARMS,
@@ -94,28 +92,6 @@ def test_a_whole_trace_is_right_at_every_step():
     assert experiment.whole("47t920=13244")
     assert not experiment.whole("47t920=4"), "an answer alone is no trace"
     assert not experiment.whole("47t920=99944"), "the right digit by luck"
-
-
-def test_the_file_holds_every_cell_and_resumes(tmp_path):
-    runs = load_runs()
-    assert set(runs.runs) == set(experiment.cells())
-    head = experiment.about("command")
-    path = tmp_path / "runs.partial"
-    assert resumed(path, head) == []
-    some = list(runs.runs.values())[:2]
-    path.write_text("\n".join([json.dumps(head), *map(json.dumps, some), '{"cut of']), encoding="utf-8")
-    assert resumed(path, head) == some
-    assert len(list(experiment.missing(some))) == len(experiment.cells()) - 2
-    with pytest.raises(ValueError, match="other settings"):
-        resumed(path, head | {"budget": 1})
-
-
-def test_stored_settings_are_those_of_the_code():
-    about = load_runs().about
-    now = experiment.about(about["command"])
-    assert {name: about[name] for name in ("seeds", "budget", "steps", "points", "ks", "bases", "ceiling")} == {
-        name: now[name] for name in ("seeds", "budget", "steps", "points", "ks", "bases", "ceiling")
-    }
 
 
 def test_stored_runs_of_one_base_begin_alike():

@@ -1,12 +1,10 @@
 """The parts of lesson 09b: its judges, its recipes for examples, its students, and the file of runs."""
 
-import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l09b_imitation import experiment
 from kd_lab.lessons.l09b_imitation.judges import in_style, multiplies, strong_judge, weak_judge
 from kd_lab.lessons.l09b_imitation.pupils import cooled, split, train, write
@@ -120,24 +118,6 @@ def test_a_student_reads_and_writes_problems_of_all_lengths():
     assert cooled(20, 100) == 1 > cooled(100, 100) > 0
 
 
-def test_the_file_holds_every_cell_and_resumes(tmp_path):
-    runs = load_runs()
-    assert set(runs.runs) == set(experiment.cells())
-    head = experiment.about("command")
-    path = tmp_path / "runs.partial"
-    assert resumed(path, head) == []
-    some = list(runs.runs.values())[:2]
-    path.write_text("\n".join([json.dumps(head), *map(json.dumps, some), '{"cut of']), encoding="utf-8")
-    assert resumed(path, head) == some
-    assert len(experiment.missing(some)) == len(experiment.cells()) - 2
-    with pytest.raises(ValueError, match="other settings"):
-        resumed(path, head | {"slip": 1})
+def test_a_run_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="no run"):
-        runs.value("recipe", "none", "hard greedy")
-
-
-def test_stored_settings_are_those_of_the_code():
-    about = load_runs().about
-    now = experiment.about(about["command"])
-    for name in ("seeds", "sizes", "recipes", "steps", "recipe_steps", "texts", "examples", "slip", "tries"):
-        assert about[name] == now[name]
+        load_runs().value("recipe", "none", "hard greedy")

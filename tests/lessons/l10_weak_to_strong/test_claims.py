@@ -1,17 +1,12 @@
 """Lesson 10, weak to strong: what the lesson measured, held against what it says."""
 
 import pytest
+from said import one
 
 
 @pytest.fixture
 def found(claims):
     return claims("10")
-
-
-def one(claims, words):
-    """The claim of a group whose sentence holds these words."""
-    (match,) = [claim for claim in claims if words in claim.sentence]
-    return match
 
 
 @pytest.mark.claim("C10a")

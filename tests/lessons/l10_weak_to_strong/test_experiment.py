@@ -1,13 +1,10 @@
 """The stored runs of lesson 10: complete, resumable, and read as they were written."""
 
-import json
-
 import numpy as np
 import pytest
 
-from kd_lab.classroom.long_runs import resumed
 from kd_lab.lessons.l10_weak_to_strong import experiment, teachers
-from kd_lab.lessons.l10_weak_to_strong.experiment import about, cells
+from kd_lab.lessons.l10_weak_to_strong.experiment import cells
 from kd_lab.lessons.l10_weak_to_strong.results import FILE, load_results
 from kd_lab.lessons.l10_weak_to_strong.teachers import bits, grown, student_of, weights_of
 
@@ -15,7 +12,6 @@ from kd_lab.lessons.l10_weak_to_strong.teachers import bits, grown, student_of, 
 def test_what_ships_is_complete_and_small():
     stored = load_results()
     assert set(stored.runs) == set(cells())
-    assert stored.about["command"] == about()["command"]
     for cell, run in stored.runs.items():
         values = np.concatenate([np.atleast_1d(value) for value in run.values()])
         assert np.isfinite(values).all(), cell
@@ -25,17 +21,6 @@ def test_what_ships_is_complete_and_small():
 def test_a_result_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="no run"):
         load_results().few("3M last")
-
-
-def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
-    head, path = {"command": "x", "date": "2026-01-01"}, tmp_path / "results.partial"
-    assert resumed(path, head) == []
-    run = {"cell": ["few", "labels", "0"], "bits": 4.0}
-    with path.open("a") as file:
-        file.write(json.dumps(run) + "\n" + '{"cell": ["fe')  # the second was cut off
-    assert resumed(path, head | {"date": "2026-01-02"}) == [run]
-    with pytest.raises(ValueError, match="other settings"):
-        resumed(path, {"command": "y", "date": "2026-01-01"})
 
 
 def test_sizes_are_what_they_are_called():

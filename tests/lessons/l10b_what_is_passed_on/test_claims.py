@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from said import one
 
 
 @pytest.fixture
@@ -10,21 +11,15 @@ def measured(claims):
     return claims("10b")
 
 
-def one(measured, number, part):
-    """The claim under a number whose sentence holds these words."""
-    (match,) = [claim for claim in measured[number] if part in claim.sentence]
-    return match
-
-
 @pytest.mark.claim("C10d")
 @pytest.mark.parametrize("part", ["loses 1/N of the diversity", "the loss is bounded"])
 def test_the_exact_law_of_replacement_and_of_accumulation(measured, part):
-    assert one(measured, "C10d", part).verdict == "holds"
+    assert one(measured["C10d"], part).verdict == "holds"
 
 
 @pytest.mark.claim("C10d")
 def test_the_floor_of_accumulation_is_eulers_product(measured):
-    lost = one(measured, "C10d", "the loss is bounded").mean
+    lost = one(measured["C10d"], "the loss is bounded").mean
     assert lost == pytest.approx(1 - math.sin(math.pi / math.sqrt(30)) / (math.pi / math.sqrt(30)))
 
 
@@ -42,7 +37,7 @@ def test_the_floor_of_accumulation_is_eulers_product(measured):
     ],
 )
 def test_generations_of_surnames_collapse_or_do_not(measured, part):
-    assert one(measured, "C10d", part).verdict == "holds"
+    assert one(measured["C10d"], part).verdict == "holds"
 
 
 @pytest.mark.claim("C10e")
@@ -57,19 +52,19 @@ def test_generations_of_surnames_collapse_or_do_not(measured, part):
     ],
 )
 def test_agreement_is_not_fidelity(measured, part):
-    assert one(measured, "C10e", part).verdict == "holds"
+    assert one(measured["C10e"], part).verdict == "holds"
 
 
 @pytest.mark.claim("C10f")
 @pytest.mark.parametrize("part", ["that no loss had trained", "learns next to nothing of names"])
 def test_silent_outputs_teach_a_student_with_the_teachers_beginning_only(measured, part):
-    assert one(measured, "C10f", part).verdict == "holds"
+    assert one(measured["C10f"], part).verdict == "holds"
 
 
 @pytest.mark.claim("C10f")
 def test_logits_of_filtered_names_carry_a_trait_and_text_alone_is_not_shown_to(measured):
-    assert one(measured, "C10f", "carry the trait to a GPT that began").verdict == "holds"
-    assert one(measured, "C10f", "Filtered text alone").verdict == "open"
+    assert one(measured["C10f"], "carry the trait to a GPT that began").verdict == "holds"
+    assert one(measured["C10f"], "Filtered text alone").verdict == "open"
 
 
 @pytest.mark.claim("C10f")
@@ -83,4 +78,4 @@ def test_logits_of_filtered_names_carry_a_trait_and_text_alone_is_not_shown_to(m
     ],
 )
 def test_a_watermark_passes_to_students_of_marked_text(measured, part):
-    assert one(measured, "C10f", part).verdict == "holds"
+    assert one(measured["C10f"], part).verdict == "holds"

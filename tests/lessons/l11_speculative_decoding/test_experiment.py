@@ -1,13 +1,12 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from kd_lab.classroom.long_runs import write
 from kd_lab.how import forward_kl, total_variation
 from kd_lab.lessons.l11_speculative_decoding import experiment as bench
 from kd_lab.lessons.l11_speculative_decoding.bodies import time_target, with_idle_blocks
-from kd_lab.lessons.l11_speculative_decoding.experiment import LOSSES, SEEDS, TEXT_ONLY, missing, resumed, write
+from kd_lab.lessons.l11_speculative_decoding.experiment import LOSSES, SEEDS, TEXT_ONLY
 from kd_lab.lessons.l11_speculative_decoding.figures import bodies_figure
 from kd_lab.lessons.l11_speculative_decoding.law import again, distance, law_of_round, target_law
 from kd_lab.lessons.l11_speculative_decoding.losses import Hybrid, NegativeLogAcceptance, overlap
@@ -160,15 +159,26 @@ def test_a_seed_trains_every_draft_from_the_same_weights(monkeypatch, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["forward_kl.safetensors", "text_only.safetensors"]
 
 
-def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
-    head, path = {"command": "x", "date": "2026-01-01"}, tmp_path / "results.partial"
-    assert resumed(path, head) == []
-    with path.open("a") as file:
-        file.write(json.dumps([{"seed": 2}]) + "\n" + '[{"seed": ')  # the second was cut off
-    assert resumed(path, head | {"date": "2026-01-02"}) == [{"seed": 2}]
-    assert missing([{"seed": 2}]) == [seed for seed in SEEDS if seed != 2]
-    with pytest.raises(ValueError, match="other settings"):
-        resumed(path, {"command": "y", "date": "2026-01-01"})
+def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """A seed is made as a whole, and its drafts stand one by one in the file."""
+    output, made, interrupts = tmp_path / "results.json", [], [3]
+
+    def train(seed, keep):
+        if seed in interrupts:
+            interrupts.remove(seed)
+            raise KeyboardInterrupt
+        made.append((seed, keep))
+        return [{"stage": "cold", "loss": loss, "seed": seed, "τ = 1": 0.5} for loss in ("a", "b")]
+
+    monkeypatch.setattr(bench, "train_seed", train)
+    monkeypatch.setattr("sys.argv", ["experiment", "--output", str(output)])
+    with pytest.raises(KeyboardInterrupt):
+        bench.main()
+    assert not output.exists()
+    bench.main()
+    assert made == [(seed, None if seed else tmp_path) for seed in SEEDS], "the lesson speaks with the first seed's"
+    assert load_results(output).values("cold", "b").tolist() == [0.5] * len(SEEDS)
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_what_is_written_is_what_is_read(tmp_path):

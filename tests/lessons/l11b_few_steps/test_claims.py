@@ -1,17 +1,12 @@
 """Lesson 11b, few steps: what the lesson measured, held against what it says."""
 
 import pytest
+from said import one
 
 
 @pytest.fixture
 def found(claims):
     return claims("11b")
-
-
-def one(claims, *words):
-    """The claim of a group whose sentence holds these words."""
-    (match,) = [claim for claim in claims if all(word in claim.sentence for word in words)]
-    return match
 
 
 @pytest.mark.claim("C11d")

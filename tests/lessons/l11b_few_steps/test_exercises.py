@@ -2,28 +2,11 @@
 
 import math
 
-import pytest
 import torch
 
-from kd_lab.classroom.diagnosis import diagnose, find_exercise
+from kd_lab.classroom.diagnosis import find_exercise
 from kd_lab.lessons.l11b_few_steps.exercises import toy_fake_score, toy_real_score
 from kd_lab.worlds.diffusion import ode_step, signal_and_noise
-
-IDENTIFIERS = ("11b.1", "11b.2", "11b.3", "11b.4")
-CASES = [(name, mistake) for name in IDENTIFIERS for mistake in find_exercise(name).mistakes]
-
-
-@pytest.mark.parametrize(("name", "mistake"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_every_known_mistake_is_named_as_itself(name, mistake):
-    assert diagnose(find_exercise(name), mistake.function).message == mistake.message
-
-
-@pytest.mark.parametrize("name", IDENTIFIERS)
-def test_unusual_answers_are_right(name):
-    exercise = find_exercise(name)
-    assert len(exercise.unusual) >= 2
-    assert [diagnose(exercise, answer) for answer in exercise.unusual] == [None] * len(exercise.unusual)
-
 
 # ---- 11b.1 -------------------------------------------------------------------------------------------------------
 

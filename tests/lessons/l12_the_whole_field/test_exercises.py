@@ -1,29 +1,12 @@
 """The checks of lesson 12 know a right answer from plausible wrong ones, and name what is wrong."""
 
 import numpy as np
-import pytest
 import torch
 
-from kd_lab.classroom.diagnosis import diagnose, find_exercise
+from kd_lab.classroom.diagnosis import find_exercise
 from kd_lab.lessons.l12_the_whole_field.exercises import T_95, boards, one_beginning_is_harder
 from kd_lab.measure import mean_interval
 from kd_lab.measure.interval import student_t_quantile
-
-IDENTIFIERS = ("12.1", "12.2", "12.3")
-CASES = [(name, mistake) for name in IDENTIFIERS for mistake in find_exercise(name).mistakes]
-
-
-@pytest.mark.parametrize(("name", "mistake"), CASES, ids=lambda x: getattr(x, "name", x))
-def test_every_known_mistake_is_named_as_itself(name, mistake):
-    assert diagnose(find_exercise(name), mistake.function).message == mistake.message
-
-
-@pytest.mark.parametrize("name", IDENTIFIERS)
-def test_unusual_answers_are_right(name):
-    exercise = find_exercise(name)
-    assert len(exercise.unusual) >= 2
-    assert [diagnose(exercise, answer) for answer in exercise.unusual] == [None] * len(exercise.unusual)
-
 
 # ---- 12.1 --------------------------------------------------------------------------------------------------------
 

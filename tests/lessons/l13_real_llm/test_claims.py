@@ -1,6 +1,7 @@
 """Lesson 13, a real LLM: what the lesson measured, held against what it says."""
 
 import pytest
+from said import those
 
 pytestmark = pytest.mark.lesson
 
@@ -10,27 +11,22 @@ def found(claims):
     return claims("13")
 
 
-def of(claims, *words):
-    """The claims of a group whose sentences hold these words."""
-    return [claim for claim in claims if all(word in claim.sentence for word in words)]
-
-
 @pytest.mark.claim("C13a")
 def test_measuring_beats_even_spacing_and_no_rule_that_measures_beats_the_others_clearly(found):
-    even = of(found["C13a"], "evenly")
+    even = those(found["C13a"], "evenly")
     assert [claim.verdict for claim in even] == ["holds"] * 3  # at both depths, and after healing
     assert min(claim.mean for claim in even) > 1.5
-    others = of(found["C13a"], "measured once") + of(found["C13a"], "cosine")
+    others = those(found["C13a"], "measured once") + those(found["C13a"], "cosine")
     assert len(others) == 4
     assert all(0.8 < claim.mean < 1.25 for claim in others)
 
 
 @pytest.mark.claim("C13b")
 def test_labels_heal_less_and_caches_heal_as_much(found):
-    (labels,) = of(found["C13b"], "Labels alone")
+    (labels,) = those(found["C13b"], "Labels alone")
     assert labels.verdict == "holds"
     assert {claim.over for claim in found["C13b"]} == {"texts"}
-    assert [claim.verdict for claim in of(found["C13b"], "within a tenth")] == ["holds", "holds"]
+    assert [claim.verdict for claim in those(found["C13b"], "within a tenth")] == ["holds", "holds"]
 
 
 @pytest.mark.claim("C13c")
@@ -40,14 +36,14 @@ def test_logits_that_are_never_held_take_no_memory_for_them(found):
 
 @pytest.mark.claim("C13d")
 def test_more_tokens_heal_more(found):
-    (more,) = of(found["C13d"], "Four times the tokens")
+    (more,) = those(found["C13d"], "Four times the tokens")
     assert more.verdict == "holds"
     assert more.mean < 1
 
 
 @pytest.mark.claim("C13d")
 def test_a_text_teacher_is_worth_less_than_its_logits(found):
-    (alone,) = of(found["C13d"], "its text alone")
+    (alone,) = those(found["C13d"], "its text alone")
     assert alone.verdict == "holds"
 
 
