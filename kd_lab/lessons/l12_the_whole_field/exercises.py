@@ -347,8 +347,8 @@ EXERCISES = {
             ),
             Mistake(
                 "n for n − 1",
-                "These intervals are too narrow: the deviation of a few numbers is estimated with n − 1. `mean_interval` "
-                "does that.",
+                "These intervals are too narrow: the deviation of a few numbers is estimated with n − 1. "
+                "`mean_interval` does that.",
                 lambda scores: _each(scores, _population_deviation),
             ),
             Mistake(
