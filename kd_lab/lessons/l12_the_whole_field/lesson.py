@@ -254,7 +254,7 @@ def privileged_logits(teacher, tokens, hint):
 # solution
 
 # %% [markdown]
-# `InContext` is the same as a WHAT, so that the library can train with it: HOW is reverse KL, WHERE is the student's own texts.
+# `InContext` is a WHAT that does the same, so the library trains with it as with any other. Below, HOW is reverse KL and WHERE is the student's own texts.
 # Your function gives the same logits:
 
 # %%
@@ -308,7 +308,7 @@ claim(
 #
 # **Self-distillation with a solution in view.** Now both are asked with `s`, and the teacher reads the solution first.
 # There are two controls: a teacher that reads *another* problem's solution, and the same solutions read as texts, that is, labels.
-# *Moved elsewhere* is the KL from base to student in the answers at once, which nobody trained. The last row is the teacher itself.
+# *Moved elsewhere* is the KL from base to student in the answers at once, which nobody trained. In the row *nothing* the teacher reads no hint; the last row is the teacher itself.
 
 # %%
 predict("12.c")
@@ -533,7 +533,7 @@ claim(
 # %% [markdown]
 # *By index*, as in the original loss, the student's t-th letter is compared with the teacher's t-th pair, which stands twice as far along in the text. *By letter* only those positions are compared at which both have read the same letters.
 # Sorted probabilities tell the student how *undecided* to be, and the labels tell it about what. That makes sense only where both have read the same; whether it helps there is open.
-# Ask the second judge, too: by index the student misses more, and yet its KL(Q‖P) is lower in the mean than with labels alone. The loss has made it narrower.
+# Ask the second judge, too: by index the student misses more, and yet its KL(Q‖P) is lower in the mean than with labels alone. It has become narrower.
 # The judge's P is still the teacher of letters, so that the teacher of pairs itself is not at 0. Text crosses every tokenizer, and exact sums know which token is which.
 #
 # ## 4 · A contest

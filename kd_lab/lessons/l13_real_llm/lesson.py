@@ -341,8 +341,8 @@ claim(
 )
 
 # %% [markdown]
-# Half of what the others read is documentation; the student of the text alone read the teacher's own texts instead, twice as many of them. Even so it stays farther away on just this kind of text. A token says one thing where a distribution says all; on both kinds together it is hardly nearer than before healing.
-# Forward and reverse KL each do best under their own judge, as in lesson 06: among students of as many tokens, that of reverse KL has the lowest mean KL(q‖p) and falls behind under KL(p‖q). GKD, which had the student write half of the texts, leads under neither here.
+# Half of what the others read is documentation; the student of the text alone read the teacher's own texts instead, twice as many of them. Even so it stays farther from the teacher on just this kind of text, and on both kinds together it is hardly nearer than before healing. A token says one thing where a distribution says all.
+# Forward and reverse KL each do best in the mean under their own judge, as in lesson 06: after as many tokens the student of reverse KL has the lowest KL(q‖p) and falls behind under KL(p‖q). GKD, which had the student write half of the texts, leads under neither here.
 #
 # **Read the texts, too.** A number per token says little about a text. All models answer the same held-out question, at temperature 0.7 and with the same random numbers.
 

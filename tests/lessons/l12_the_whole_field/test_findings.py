@@ -43,3 +43,11 @@ def test_the_grid_is_every_choice_with_logits():
 def test_answers_to_predictions(identifier, facts, option):
     entry = PREDICTIONS[identifier]
     assert entry.decided(entry.options, facts) == entry.options[option]
+
+
+def test_the_threshold_of_the_spreads_lies_above_chance():
+    """Seven means spread further than four without any cause; the lesson asks for twice the spread."""
+    noise = np.random.default_rng(0).normal(size=(7, 4, 4000))
+    by_how, by_where = findings.spreads(noise)
+    by_chance = np.exp(np.log(by_how / by_where).mean())
+    assert 1.5 < by_chance < 2

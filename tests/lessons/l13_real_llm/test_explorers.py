@@ -61,3 +61,16 @@ def test_layers_go_in_the_stored_order() -> None:
         assert f"Without layer {part['gone'][removed]} as well" in said
         assert f"{min(part['rounds'][removed]):.2f} nats" in said
     explorer.close()
+
+
+def test_a_bar_is_what_a_layer_costs_now() -> None:
+    results = load_results()
+    part = results.one("importance")
+    explorer = layers_explorer(results)
+    explorer.draw({"layers gone": 10})
+    heights = [bar.get_height() for bar in explorer._artists.bars]
+    there = [layer for layer in range(len(heights)) if layer not in part["gone"][:10]]
+    for layer, cost in zip(there, part["rounds"][10], strict=True):
+        assert heights[layer] == pytest.approx(cost - min(part["rounds"][9]))
+    assert min(heights[layer] for layer in there) > 0.05, "every bar that is still there can be seen"
+    explorer.close()
