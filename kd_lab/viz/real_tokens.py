@@ -29,7 +29,7 @@ PROMPTS = {
 
 OTHERS = "others"
 LONGEST_NAME = 10  # characters of a token under its bar
-ROOM_FOR_NAMES = 36  # points between the bars and the axis's label, in which such a name fits at its slant
+ROOM_FOR_NAMES = 48  # points between the bars and the axis's label, in which such a name fits at its slant
 
 
 @dataclass(frozen=True, eq=False)

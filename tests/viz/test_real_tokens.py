@@ -83,3 +83,16 @@ def test_the_chooser_begins_with_the_first_prompt():
     choice = prompt_choice()
     assert list(choice.options) == list(PROMPTS)
     assert choice.start == next(iter(PROMPTS))
+
+
+def test_no_name_reaches_down_to_the_axis_label():
+    figure = new_figure(780, 340)
+    axes = figure.subplots()
+    artists = token_bars(axes, (TEACHER,), 14)
+    for button in PROMPTS:
+        node = real_node(button)
+        for model in ("teacher", "healed", "pruned"):
+            move_tokens(artists, node, likeliest(node.p(model), 14), node.p(model))
+            figure.draw_without_rendering()
+            top = axes.xaxis.label.get_window_extent().y1
+            assert min(name.get_window_extent().y0 for name in artists.names) >= top, (button, model)
