@@ -157,7 +157,7 @@ def _held(teacher: HuggingFace, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def gradients(run: Run, teacher: HuggingFace, layers: int, world: World, texts: int) -> Gradients:
-    """The gradient that a run leaves in a freshly pruned student, all of whose weights are trained: its head as well."""
+    """The gradient that a run leaves in a freshly pruned student, all of whose weights are trained, the head too."""
     student = copy.deepcopy(pruned(teacher, layers)).requires_grad_(True)  # a copy: the head is the teacher's own
     run(student, teacher, world, texts)
     return [weight.grad for weight in student.parameters() if weight.grad is not None]
