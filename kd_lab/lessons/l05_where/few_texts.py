@@ -10,11 +10,15 @@ of these names and goes on for 120 steps of forward KL. All shares of one seed a
 import argparse
 import copy
 import json
+import platform
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from kd_lab.classroom.long_runs import write
 from kd_lab.measure import sampled_gap_by_position
 from kd_lab.methods import distill, gkd, labels_only
 from kd_lab.models import GPT, GPTConfig, load_teacher
@@ -46,19 +50,26 @@ def train_row(size: int, seed: int) -> list[float]:
 
 def stored() -> dict[int, np.ndarray]:
     """KL(P‖Q) in nats per name: for each number of names, one row per seed and one column per share of SHARES."""
-    table = json.loads(FILE.read_text(encoding="utf-8"))
-    return {int(size): np.array(rows) for size, rows in table.items()}
+    runs = json.loads(FILE.read_text(encoding="utf-8"))["runs"]
+    return {size: np.array([run["nats"] for run in runs if run["names"] == size]) for size in SIZES}
+
+
+def about() -> dict[str, Any]:
+    """The command, the day and the versions of the stored runs, and their settings."""
+    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
+    settings = {"seeds": list(SEEDS), "names": list(SIZES), "shares": list(SHARES)}
+    return {"command": "python -m kd_lab.lessons.l05_where.few_texts", **made, **settings}
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
-    table: dict[str, list[list[float]]] = {str(size): [] for size in SIZES}
-    for seed in SEEDS:
-        for size in SIZES:
-            table[str(size)].append(train_row(size, seed))
-            print(seed, size, table[str(size)][-1], flush=True)
-    FILE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    runs: list[dict[str, Any]] = []
+    for size in SIZES:
+        for seed in SEEDS:
+            runs.append({"names": size, "seed": seed, "nats": train_row(size, seed)})
+            print(runs[-1], flush=True)
+    write(FILE, about(), runs)
 
 
 if __name__ == "__main__":

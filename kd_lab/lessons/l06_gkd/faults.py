@@ -9,9 +9,10 @@ KL. `shown` is the loss that the loop itself reports; the judges are those of th
 
 import argparse
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kd_lab.classroom.long_runs import write
 from kd_lab.contracts import stream
 from kd_lab.how import forward_kl, masked_mean, reverse_kl
 from kd_lab.lessons.l06_gkd.experiment import arena
@@ -163,7 +165,7 @@ def written_by(student: nn.Module, seed: int) -> list[str]:
 
 def stored() -> dict[str, list[dict[str, Any]]]:
     """The runs of each variant, one per seed."""
-    runs = json.loads(FILE.read_text(encoding="utf-8"))
+    runs = json.loads(FILE.read_text(encoding="utf-8"))["runs"]
     return {name: [run for run in runs if run["variant"] == name] for name in VARIANTS}
 
 
@@ -173,12 +175,18 @@ def lettered() -> dict[str, list[dict[str, Any]]]:
     return {"healthy": runs["healthy"]} | {f"run {letter}": runs[name] for letter, name in LETTERS.items()}
 
 
+def about() -> dict[str, Any]:
+    """The command, the day and the versions of the stored runs, and their settings."""
+    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
+    budget = {"steps": STEPS, "batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
+    return {"command": "python -m kd_lab.lessons.l06_gkd.faults", **made, "seeds": list(SEEDS), **budget}
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     runs = [train(name, seed) for name in tqdm(VARIANTS, desc="variants") for seed in SEEDS]
-    lines = ",\n".join(map(partial(json.dumps, ensure_ascii=False), runs))
-    FILE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    write(FILE, about(), runs)
 
 
 if __name__ == "__main__":
