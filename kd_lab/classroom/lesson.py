@@ -11,7 +11,9 @@ import json
 import re
 import textwrap
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +82,12 @@ class Lesson:
 
     def cells(self) -> list[NotebookNode]:
         """The source as it was written: solution cells still hold their mark."""
-        return jupytext.reads(self.source.read_text(encoding="utf-8"), fmt="py:percent").cells
+        return deepcopy(_cells_in(self.source.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=32)
+def _cells_in(source: str) -> list[NotebookNode]:
+    return jupytext.reads(source, fmt="py:percent").cells
 
 
 def find_lessons(root: Path = ROOT, numbers: list[str] | None = None) -> list[Lesson]:

@@ -1,6 +1,7 @@
 """The claims that the course owes, each made in its lesson and asserted by a test marked with its number."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from lesson_run import contradictions
@@ -20,6 +21,7 @@ def owed(number):
     return {f"C{number[:2]}{letter}" for letter in CLAIMS[number]}
 
 
+@cache
 def asserted():
     """Claim -> the tests that bear its mark and assert something, read from their source."""
     found: dict[str, list[str]] = {}

@@ -13,6 +13,10 @@ SPOKEN = language("echo")
 END = SPOKEN.vocabulary.end
 L, V = len(SPOKEN.logp), len(SPOKEN.vocabulary)
 START = torch.tensor([END])
+N = L - 1
+"""New tokens where all texts are listed: 16,807 of them, which a beam of 2,401 finds."""
+ALL = V ** (N - 1)
+"""The width of a beam that keeps every prefix."""
 
 
 def models():
@@ -20,11 +24,11 @@ def models():
 
 
 def exhaustive(model, penalty: float) -> list[tuple[float, tuple[int, ...]]]:
-    """Every text with its score, best first, by enumeration of all V^L strings."""
+    """Every text of at most N tokens with its score, best first, by enumeration of all V^N strings."""
     scored = []
-    for text, logp in zip(prefixes(V, L).tolist(), joint(conditionals(model, L)).tolist(), strict=True):
+    for text, logp in zip(prefixes(V, N).tolist(), joint(conditionals(model, N)).tolist(), strict=True):
         if logp > -torch.inf:
-            length = text.index(END) + 1 if END in text else L
+            length = text.index(END) + 1 if END in text else N
             scored.append((logp / length**penalty, (END, *text[:length])))
     return sorted(scored, reverse=True)
 
@@ -32,7 +36,7 @@ def exhaustive(model, penalty: float) -> list[tuple[float, tuple[int, ...]]]:
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("model", models(), ids=["table", "GPT"])
 def test_a_wide_beam_is_exhaustive_search(model, penalty):
-    found = beam_search(model, START, width=V ** (L - 1), max_new_tokens=L, length_penalty=penalty)
+    found = beam_search(model, START, width=ALL, max_new_tokens=N, length_penalty=penalty)
     best = exhaustive(model, penalty)[:10]
     torch.testing.assert_close([one.score for one in found[:10]], [score for score, _ in best], rtol=0, atol=1e-5)
     assert found[0].tokens == best[0][1]
@@ -40,7 +44,7 @@ def test_a_wide_beam_is_exhaustive_search(model, penalty):
 
 @pytest.mark.parametrize("model", models(), ids=["table", "GPT"])
 def test_a_wider_beam_is_never_worse_at_the_ends(model):
-    scores = [beam_search(model, START, width=width, max_new_tokens=L)[0].score for width in (1, V ** (L - 1))]
+    scores = [beam_search(model, START, width=width, max_new_tokens=N)[0].score for width in (1, ALL)]
     assert scores[0] <= scores[1]
 
 
@@ -80,7 +84,7 @@ def test_the_length_penalty_lets_longer_texts_win():
 def test_a_prompt_is_kept_and_not_scored():
     model, _ = models()
     prompt = torch.tensor([END, 1])
-    best = beam_search(model, prompt, width=V ** (L - 1), max_new_tokens=L - 1)[0]
+    best = beam_search(model, prompt, width=ALL, max_new_tokens=N - 1)[0]
     assert best.tokens[:2] == (END, 1)
     continuations = [(score, text) for score, text in exhaustive(model, 0.0) if text[:2] == (END, 1)]
     first = model(START[None])[0, 0].log_softmax(-1)[1].item()
