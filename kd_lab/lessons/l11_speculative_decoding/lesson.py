@@ -183,7 +183,7 @@ from tqdm.auto import tqdm
 
 from kd_lab.lessons.l11_speculative_decoding.trial import alone, speculated
 
-SETTINGS, seeds = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}, range(seed, seed + 16)
+SETTINGS, seeds = {"τ = 1": {}, "top-p 0.9": {"top_p": 0.9}}, range(seed, seed + 24)
 trials = {}
 for name, settings in SETTINGS.items():
     bar = tqdm(seeds, desc=name, leave=False)
