@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from kd_lab.classroom.build import BuildError, execute
 from kd_lab.classroom.claim import MARGIN, Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons, tags
+from kd_lab.classroom.long_runs import head
 from kd_lab.models.files import write_file
 
 STORED = ROOT / "kd_lab" / "lessons" / "elsewhere.json"
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
                 kept.append(done.result())
             except BuildError as error:
                 failed.append(f"{tasks[done][1]}: {error}")
-            about = {"date": date.today().isoformat(), "processor": platform.machine(), "machines": MACHINES}
+            about = head("python -m kd_lab.classroom.elsewhere", processor=platform.machine(), machines=MACHINES)
             kept.sort(key=lambda run: (run["lesson"], list(MACHINES).index(run["machine"])))
             write_file(STORED, (json.dumps({"about": about, "runs": kept}, indent=1) + "\n").encode())
             bar.update()
