@@ -128,7 +128,7 @@ def _heat(artists: SimpleNamespace, temperature: float, second: float, way: str)
     )
 
 
-REAL_TOKENS = 14  # drawn one by one
+REAL_TOKENS = 12  # drawn one by one
 MEMBERS = {
     "forward KL": ("forward_kl", 0.0, (1, 0)),
     "skew KL(0.1)": ("skew_kl", 0.1, (1, 0)),
