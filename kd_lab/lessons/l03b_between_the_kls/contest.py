@@ -31,9 +31,9 @@ def reverse_kl_gradient(student_logp: np.ndarray, teacher_logp: np.ndarray) -> n
 
 def library_gradient(student_logp: np.ndarray, teacher_logp: np.ndarray, beta: float) -> np.ndarray:
     """∂JSD(β)/∂logits as the library has it, for a picture that stands before the exercise."""
-    logits = torch.from_numpy(student_logp).requires_grad_()
-    softmax_kl(logits, torch.from_numpy(teacher_logp), divergence="jsd", beta=beta, reduction="sum").backward()
-    return logits.grad.numpy()
+    logits, teacher_logits = (torch.from_numpy(side).float() for side in (student_logp, teacher_logp))
+    softmax_kl(logits.requires_grad_(), teacher_logits, divergence="jsd", beta=beta, reduction="sum").backward()
+    return logits.grad.double().numpy()
 
 
 def contestants(jsd_gradient: Callable[[np.ndarray, np.ndarray, float], np.ndarray]) -> dict[str, Gradient]:

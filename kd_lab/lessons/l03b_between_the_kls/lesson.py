@@ -4,10 +4,13 @@
 # After this lesson you can choose a divergence between forward and reverse KL, soften it, and compare it fairly with others.
 
 # %% tags=["hide-input"]
+import torch
+
 from kd_lab.lessons.l03b_between_the_kls import contest
 from kd_lab.lessons.l03b_between_the_kls.figures import contest_figure
 from kd_lab.viz import show
 
+torch.set_num_threads(1)  # the tensors here are tiny: a second thread would only wait for the first
 teachers = contest.teachers_of(seed=0)
 losses = contest.contestants(contest.library_gradient)
 first_look = contest.masses(teachers, losses, dict.fromkeys(losses, contest.RATE), seed=0)
