@@ -404,7 +404,7 @@ claim(
 )
 claim(
     "C10f",
-    "It learns more of names than a student with other initial weights, trained alike.",
+    "A student with the teacher's initial weights learns more of names than one with other weights, trained alike.",
     same - other,
     unit="more bits per letter gained with the teacher's initial weights",
     above=0,

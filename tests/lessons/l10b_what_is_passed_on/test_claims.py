@@ -56,7 +56,7 @@ def test_agreement_is_not_fidelity(measured, part):
 
 
 @pytest.mark.claim("C10f")
-@pytest.mark.parametrize("part", ["that no loss had trained", "more of names than a student with other"])
+@pytest.mark.parametrize("part", ["that no loss had trained", "learns more of names than one with other weights"])
 def test_silent_outputs_teach_a_student_with_the_teachers_beginning_only(measured, part):
     assert one(measured["C10f"], part).verdict == "holds"
 
