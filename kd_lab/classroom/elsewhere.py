@@ -1,9 +1,9 @@
 """The verdicts of all lessons as other machines would see them: `python -m kd_lab.classroom.elsewhere [02 …]`.
 
 Another processor rounds differently, another thread count adds in another order, and other seeds draw otherwise; a
-claim that is true has the same verdict on all of them. Each lesson runs on every machine of `MACHINES`, two at a time.
-The runs go to kd_lab/lessons/elsewhere.json as they end, so that an interrupted command goes on where it stopped, and
-a run is repeated only when its lesson's code has changed.
+claim that is true has the same verdict on all of them. Each lesson runs on every machine of `MACHINES`, as many at a
+time as the cores have room for their threads. The runs go to kd_lab/lessons/elsewhere.json as they end, so that an
+interrupted command goes on where it stopped, and a run is repeated only when its lesson's code has changed.
 """
 
 import argparse
@@ -103,6 +103,22 @@ def stored() -> dict[str, Any]:
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {"about": {}, "runs": []}
 
 
+def threads_of(machine: str) -> int:
+    """The threads of one of `MACHINES`.
+
+    >>> threads_of("native, 2 threads")
+    2
+    """
+    return int(MACHINES[machine]["KD_LAB_THREADS"])
+
+
+def keep(runs: list[dict[str, Any]]) -> None:
+    """Write the runs so far, in the order of lessons and machines."""
+    runs.sort(key=lambda run: (run["lesson"], list(MACHINES).index(run["machine"])))
+    about = head("python -m kd_lab.classroom.elsewhere", processor=platform.machine(), machines=MACHINES)
+    write_file(STORED, (json.dumps({"about": about, "runs": runs}, indent=1) + "\n").encode())
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.elsewhere", description=__doc__.split("\n\n")[0])
     parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
@@ -114,17 +130,18 @@ def main(arguments: list[str] | None = None) -> int:
     known = {(run["lesson"], run["machine"]) for run in kept}
     wanted = [(one, name) for one in lessons for name in MACHINES if (one.number, name) not in known]
     failed = []
-    with ThreadPoolExecutor(options.at_once) as pool, tqdm(total=len(wanted), desc="lessons elsewhere") as bar:
-        tasks = {pool.submit(run_elsewhere, *task): task for task in wanted}
-        for done in as_completed(tasks):
-            try:
-                kept.append(done.result())
-            except BuildError as error:
-                failed.append(f"{tasks[done][1]}: {error}")
-            about = head("python -m kd_lab.classroom.elsewhere", processor=platform.machine(), machines=MACHINES)
-            kept.sort(key=lambda run: (run["lesson"], list(MACHINES).index(run["machine"])))
-            write_file(STORED, (json.dumps({"about": about, "runs": kept}, indent=1) + "\n").encode())
-            bar.update()
+    with tqdm(total=len(wanted), desc="lessons elsewhere") as bar:
+        for threads in sorted({threads_of(machine) for _, machine in wanted}):
+            # Threads of two lessons that wait for one another are many times slower than one lesson after the other.
+            with ThreadPoolExecutor(max(1, options.at_once // threads)) as pool:
+                tasks = {pool.submit(run_elsewhere, *task): task for task in wanted if threads_of(task[1]) == threads}
+                for done in as_completed(tasks):
+                    try:
+                        kept.append(done.result())
+                    except BuildError as error:
+                        failed.append(f"{tasks[done][1]}: {error}")
+                    keep(kept)
+                    bar.update()
     rows = table(run for run in kept if not options.lessons or run["lesson"] in options.lessons)
     print(f"claim·part  margin in half widths (a verdict needs {MARGIN:g}), verdicts over {len(MACHINES)} machines")
     print("\n".join(map(line, rows)))

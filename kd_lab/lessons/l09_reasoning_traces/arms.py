@@ -125,7 +125,10 @@ def accuracy(student: nn.Module, count: int = 250, greedy: bool = False) -> floa
 
 
 def bases(seed: int, steps: int = 600, every: int = 5) -> tuple[dict[str, nn.Module], nn.Module]:
-    """The bases of one seed, on the way to the teacher: a model that learns from traces, stopped early, and its end."""
+    """The bases of one seed, on the way to the teacher: a model that learns from traces, stopped early, and its end.
+
+    Where it never reaches the accuracy of a base, its end stands for that base.
+    """
     student, found = new_student(seed), {}
 
     def look(model: nn.Module) -> float:
@@ -141,7 +144,7 @@ def bases(seed: int, steps: int = 600, every: int = 5) -> tuple[dict[str, nn.Mod
         student, None, world_of(), labels_only(), steps=steps, seed=seed, batch_size=TEXTS, learning_rate=3e-3,
         schedule=cooled, progress=False, evaluate=look, evaluate_every=every,
     )  # fmt: skip
-    return found, student
+    return {name: found[name] if name in found else copy.deepcopy(student) for name in BASES}, student
 
 
 def shares_right(texts: Sequence[str], draws: int, right: Callable[[str], bool]) -> torch.Tensor:

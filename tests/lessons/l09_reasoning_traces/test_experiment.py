@@ -9,7 +9,9 @@ import torch
 from kd_lab.lessons.l09_reasoning_traces import arms, ceiling, experiment
 from kd_lab.lessons.l09_reasoning_traces.arms import (
     ARMS,
+    BASES,
     BUDGET,
+    bases,
     cooled,
     flat,
     new_student,
@@ -100,3 +102,12 @@ def test_stored_runs_of_one_base_begin_alike():
         for seed in runs.seeds:
             begins = {runs.runs[base, way, seed]["curve"][0] for way in ("base", *ARMS)}
             assert len(begins) == 1
+
+
+def test_a_seed_that_learns_slowly_has_bases_too():
+    """Seed 2050 never reached the accuracy of the warm base, and its learner met a KeyError."""
+    found, end = bases(3, steps=2, every=1)  # two steps teach nobody
+    assert list(found) == list(BASES)
+    assert all(base is not end for base in found.values())  # which is trained on
+    for base in found.values():
+        torch.testing.assert_close(base.state_dict(), end.state_dict())
