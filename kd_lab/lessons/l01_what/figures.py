@@ -77,7 +77,8 @@ def draw_target(
 def six_targets(targets: Mapping[str, Float[Tensor, " V"]], vocabulary: Vocabulary) -> Figure:
     """The targets of six teachers at one and the same position."""
     figure = new_figure(780, 360)
-    ids = list(targets.values())[-1].topk(8).indices.tolist()
+    first, *_, last = targets.values()
+    ids = sorted({int(first.argmax()), *last.topk(8).indices.tolist()})  # the label's letter has a name too
     with course_style():
         panels = figure.subplots(2, 3, sharey=True)
         for axes, (name, target) in zip(panels.flat, targets.items(), strict=True):

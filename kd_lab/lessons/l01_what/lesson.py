@@ -48,11 +48,11 @@ seed = setup("01", threads=1)
 # - The student is told which wrong letters are nearly right.
 # - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
 #
-# Three targets separate them: they keep the softness and remove the knowledge.
+# Three targets separate them: they keep the softness and the top letter, and remove what the teacher knows about the rest.
 #
 # - **permuted** keeps the top letter and its probability, and permutes the other 26 at random (Furlanello and others, 2018);
-# - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature;
-# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible.
+# - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature of its own at each position;
+# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible. Where the teacher is unsure, a usual letter can then overtake the top one.
 
 # %%
 from torch.nn.functional import one_hot
@@ -98,7 +98,7 @@ show(
 # %% [markdown]
 # **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same batches.
 #
-# On held-out names, **bits per character** judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
+# On held-out names, **bits per character**, the mean of $-\log_2$ of the probability of what came, judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
 #
 # A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
 # So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
@@ -212,7 +212,9 @@ claim(
 # %% [markdown]
 # **What this shows, and what it does not.** In bits, softness by itself buys nothing that we could measure here.
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy that lack it, even with a plausible tail, are worse than labels.
-# In accuracy the teacher's first choice alone already helps: a teacher that has read 18,000 names knows better than a single name what usually follows.
+# The two halves say the same without the handicap: half *top + usual* leaves the student about where labels alone do.
+#
+# In accuracy the dark part shows no such advantage. *top + even* always keeps the teacher's first choice and is level with the whole teacher, who has read 18,000 names and knows better than one name what usually follows; *top + usual*, where another letter sometimes comes first, is level with labels.
 #
 # **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at work together.
 #
@@ -230,7 +232,7 @@ claim(
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
 # **Explore.** Move τ with the arrow keys.
-# Watch the bars on the left (on a square-root axis) and the two dots on the right, then type a prefix of your own.
+# Watch the bars on the left (on a square-root axis) and the two dots on the right, which coincide at τ = 1. Then type a prefix of your own.
 
 # %%
 predict("01.b")
@@ -327,7 +329,7 @@ def limit_gradient(student_logits, teacher_logits):
 # %% [markdown]
 # **Experiment.** First, your loss must equal the library's.
 # The library's `softmax_kl` contains the $\tau^2$ already (`scale_by_t2=True`); multiplying by it once more is a popular mistake.
-# Then the gradient is measured at every prefix of 100 held-out names, for the eight students of labels.
+# Then the gradient is measured at every prefix of 100 held-out names, for the eight students of labels: its mean norm, and by how much of the limit's length it misses the limit, at the prefix where it misses most.
 
 # %%
 from kd_lab.how import softmax_kl
@@ -395,7 +397,7 @@ claim(
     below=0.6,
 )
 # %% [markdown]
-# So a large τ asks for something else: no longer for the probabilities but for all logits alike, those of letters that never come as much as those of letters that do.
+# So a large τ asks for something else: no longer for the probabilities but, up to a constant, for all logits alike, those of letters that never come as much as those of letters that do.
 # Is that a better lesson? Hinton's teachers were sure of their digits, and softening uncovered what they knew.
 
 # %%
@@ -425,7 +427,7 @@ claim(
 #
 # The first position is left out.
 # Its state has read only the start mark, yet in our teacher its norm is six times that of the others.
-# It would dominate the loss and every measure below: merely knowing which position comes first would “explain” most of the variance.
+# It would dominate the loss and distort every measure below: merely knowing which position comes first would “explain” most of the variance.
 #
 # **By hand.** $h=(1,2)$, $W$ with the rows $(1,0),(0,1),(1,1)$, so $Wh=(1,2,3)$. With $g=(1,0,3)$ the hint costs $\tfrac12(0+4+0)=2$, and its gradient with respect to $Wh$ is $(0,2,0)$.
 #
@@ -574,12 +576,12 @@ claim(
     above=0,
 )
 # %% [markdown]
-# Which layer is copied matters: the last block is only one norm and one matrix away from the logits, so a hint there is nearly a copy of the logits.
+# Only the last block was copied here. It is one norm and one matrix away from the logits: its features hold all that the logits hold.
 # FitNets itself takes a layer in the middle, and trains on the hint first, then on the outputs.
 #
 # ## 4 · Relations: no projector at all
 #
-# Relational distillation (Park and others, 2019) asks for less. Never mind *where* the teacher puts a name: copy which names it puts *near one another*. Let $x_i$ be one vector for each of the $B$ names of a batch, the mean of its features over the positions that count, the first again left out. Then
+# Relational distillation (Park and others, 2019) asks for less. Never mind *where* the teacher puts a name: copy which names it puts *near one another*. Let $x_i$ be one vector for each of the $B$ names of a batch, the mean of its features over the positions that count; the first is again none of them. Then
 #
 # $$\psi_{ij}=\frac{\|x_i-x_j\|}{\mu},\qquad\mu=\frac{1}{B(B-1)}\sum_{i\ne j}\|x_i-x_j\|,$$
 #
@@ -590,7 +592,7 @@ claim(
 # %% [markdown]
 # ### Exercise 01.4 · How names stand to one another (●●○, 10 minutes)
 #
-# Compute the matrix ψ `[B, B]`, with a diagonal of zeros, from `hidden` `[B, T, W]` and `mask` `[B, T]`.
+# Compute the matrix ψ `[B, B]`, with a diagonal of zeros, from `hidden` `[B, T, W]` and `mask` `[B, T]`, true where a position counts. You need not leave the first position out: the mask does.
 
 
 # %%
@@ -616,7 +618,9 @@ def distance_relation(hidden, mask):
 # solution
 
 # %% [markdown]
-# **Experiment.** `rkd` with the weights of the paper (25 for distances, 50 for angles) and with a fifth of them. The yardstick is the correlation between the student's and the teacher's distances, over all pairs of 200 held-out names.
+# **Experiment.** `rkd` with the weights usual in image classification (25 for distances, 50 for angles) and with a fifth of them, each beside the likelihood of the text. The yardstick is the correlation between the student's and the teacher's distances, over all pairs of 200 held-out names.
+#
+# In the table below, *logits* are the students of the whole teacher.
 
 # %%
 predict("01.e")
@@ -705,19 +709,20 @@ relations_explorer.show()
 relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label", "logits", "RKD")])
 
 # %% [markdown]
-# **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone, with no model at all, correlates with the teacher's distances better than a student of labels does.
+# **What came out.** Compare each row of the table with *untrained* and *letter only*: the distances of the last letters alone, with no model at all, correlate with the teacher's better than those of a student of labels do.
 #
-# - **Hints** transfer more than they copy: a student whose features lie where the teacher's lie also has the teacher's distances.
+# - **Hints** bring the distances along, which they never mention: beside the highest CKA stands nearly the correlation that RKD is trained for.
 # - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA.
 # - **Logits** at τ = 1 give the best predictions and raise CKA least: to be alike inside and to speak alike are two things.
 #
-# Relations were made for retrieval, where distances *are* the output; here they compete with the likelihood for a small model's capacity.
+# In the paper relations shone in metric learning, where distances *are* the output. Here they stand beside the likelihood, and at full weight the student predicts no better than one of labels.
 #
 # ## On a real LLM (optional)
 #
 # Back to temperature, with 49,152 tokens in place of 27 symbols: the teacher is SmolLM2-135M ([lesson 13](13_real_llm.ipynb)).
 # *Rivals* are the other tokens that are stored one by one; *rest* is all that remains, stored as one number.
 # How the rest is spread is not known, so the entropy has two bounds.
+# On the left, *others* are all tokens that have no bar of their own.
 #
 # How much of the mass is not the label's?
 # Who gains when τ rises, the rivals or the rest?
@@ -736,24 +741,24 @@ real_temperature.filmstrip([{}, "τ = 2", "τ = 4", "a sure teacher", "the sure 
 # ## In the wild
 #
 # The loud first position is no quirk of our teacher: Sun and others (2024) found activations up to 100,000 times larger than others in LLMs, some of them at the starting token.
-# DistilBERT, with a cosine loss on hidden states, is 40 % smaller than BERT and keeps 97 % of its language understanding.
+# DistilBERT, trained on soft targets, the text itself and a cosine loss on hidden states, is 40 % smaller than BERT and keeps 97 % of its language understanding.
 # MiniLM copies relations *between the positions of one text*, we between texts.
-# Our scale does not carry over.
+# Numbers from models as small as ours do not carry over to theirs.
 #
 # ## Discuss
 #
 # *For two people, ten minutes.* Your student has another vocabulary than its teacher, so that logits cannot be compared. Would you copy features, relations or text? What must you see of the teacher for each, and how would you find out whether it helped? Why might a high CKA *not* be a success?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector per text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (at equal entropy, without knowledge of the place, the student is worse off than with labels); “the projector must be kept” (it is thrown away). **Timing:** 50 minutes alone, 70 in a class; section 1 makes a lecture of its own.
+# **Expected answers.** Features need a white-box teacher and positions that match: with another tokenizer, positions of student and teacher stand for different pieces of text, and a hint compares apples with pears unless they are aligned at common boundaries. Relations between whole texts (or sentences) survive a change of tokenizer, since they need one vector per text; but they say little about the next token. Text survives everything and needs no access at all (lesson 02). Judge by held-out likelihood or by the task, not by the loss that was trained. A high CKA can come with worse predictions: it measures where the variance is, a few large features can carry it, and the student may spend its capacity on directions that the teacher's head never reads. **Misconceptions:** “temperature makes the student softer” (it is removed after training); “multiply by τ² to be safe” (the library already does); “soft labels are label smoothing” (in bits, at equal entropy and without knowledge of the place, the student is worse off than with labels); “the projector must be kept” (it is thrown away). **Timing:** 50 minutes alone, 70 in a class; section 1 makes a lecture of its own.
 
 # %% [markdown]
 # ## Recap
 #
 # 1. WHAT can be copied: the logits of each position, the features inside, the relations between texts.
-# 2. Soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place.
+# 2. The whole teacher's soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place.
 # 3. The factor τ² keeps the gradient's size; for large τ the loss becomes regression on centred logits, divided by V. With a teacher as unsure as ours, τ = 4 taught worse than τ = 1.
-# 4. Hints through a projector bring features close and help to predict; relations bring distances close and, with a light weight, features too. Leave the first position out of both.
+# 4. Hints through a projector bring features close and help to predict; relations bring distances close and, at a fifth of the usual weight, features too. Leave the first position out of both.
 # 5. Judge by a measure that was not trained on, with texts that were not seen, and beside an untrained student and one trained without the method.
 #
 # ## Quiz

@@ -196,6 +196,11 @@ def _not_shifted(logits, tokens):
     return _surprise(logits, tokens[:, :-1]).masked_fill(_is_padding(tokens[:, 1:]), 0.0).sum(1)
 
 
+def _first_dropped(logits, tokens):
+    targets = tokens[:, 1:]
+    return _surprise(logits, targets).masked_fill(tokens[:, :-1] == END, 0.0).sum(1)
+
+
 def _mean_of_a_text(logits, tokens):
     return sequence_nll(logits, tokens) / (~_is_padding(tokens[:, 1:])).sum(1)
 
@@ -268,6 +273,12 @@ SEQUENCE_NLL = Exercise(
             "padding counted",
             "Every END counts, also those that only fill the row. The same text then costs more in a wider batch.",
             lambda logits, tokens: _surprise(logits, tokens[:, 1:]).sum(1),
+        ),
+        Mistake(
+            "first token dropped",
+            "The first token of each text is left out, since what it follows is an END. That one begins the text and "
+            "does not end it: the model has to pay for the first letter as well.",
+            _first_dropped,
         ),
         Mistake(
             "shifted twice",
@@ -348,6 +359,10 @@ def _swapped(scores, logp, width):
     return best, token, parent
 
 
+def _as_many_as_before(scores, logp, width):
+    return extend(scores, logp, len(scores))
+
+
 def _worst_first(scores, logp, width):
     best, parent, token = extend(scores, logp, width)
     return best.flip(0), parent.flip(0), token.flip(0)
@@ -381,6 +396,11 @@ def _two_parents():
     )
 
 
+def _first_step():
+    """A search begins with one hypothesis, so that the beam is wider than what it comes from."""
+    return torch.tensor([1.0]).log(), torch.tensor([[0.2, 0.45, 0.05, 0.3]]).log(), 3
+
+
 def _one_family():
     """Both survivors have the same parent."""
     return torch.tensor([0.3, 0.1]).log(), torch.tensor([[0.45, 0.15, 0.1, 0.3], [0.1, 0.2, 0.6, 0.1]]).log(), 2
@@ -394,6 +414,7 @@ EXTEND = Exercise(
     ),
     cases=(
         Case("width 2, two hypotheses of probability 0.5 and 0.4, V = 3", _two_parents),
+        Case("the first step: one hypothesis of probability 1, width 3, V = 4", _first_step),
         Case("width 2, hypotheses of probability 0.3 and 0.1, V = 4", _one_family),
     ),
     unusual=(_sorted_in_python, _argsort_and_unravel),
@@ -426,6 +447,12 @@ EXTEND = Exercise(
             "The second entry should say which hypothesis was continued and the third by which token; here they are "
             "the other way round.",
             _swapped,
+        ),
+        Mistake(
+            "as many as before",
+            "As many children are kept as there were hypotheses. A search begins with one of them: how many should it "
+            "keep after its first step?",
+            _as_many_as_before,
         ),
         Mistake("worst first", "The survivors are right, and their order is not: best first.", _worst_first),
     ),

@@ -148,7 +148,7 @@ def penalty_explorer(model: nn.Module, vocabulary: Vocabulary, name: str = "pena
         axes.set_xticks(range(longest + 1))
         axes.set_yticks(range(-14, 1, 2))
         (curve,) = axes.plot([], [], color=FAINT, linestyle=(0, (5, 2)), linewidth=1.3, label="as good as the best")
-        (dots,) = axes.plot([], [], "o", color=TEACHER.color, markersize=7, label="found by the beam")
+        (dots,) = axes.plot([], [], "o", color=TEACHER.color, markersize=7, zorder=4, label="found by the beam")
         (best,) = axes.plot([], [], "o", color=TEACHER.color, markersize=13, fillstyle="none", label="best score")
         (plain,) = axes.plot([], [], "D", color=BASELINE.color, markersize=11, fillstyle="none", label="greedy text")
         paper = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"}
@@ -297,7 +297,8 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         root_axis(left)
         left.set_title("the next token")
         left.legend(loc="upper left", ncols=2)
-        right.set(xscale="log", xlim=(0.85, 38), ylim=(-1.2, 6.6), xlabel="k", title="KL that is read, in nats")
+        right.set(xscale="log", xlim=(0.85, 38), xlabel="k", title="KL that is read, in nats")
+        right.axhline(0, color=FAINT, linewidth=0.8)
         right.set_xticks(KEPT_COUNTS, [str(k) for k in KEPT_COUNTS])
         right.minorticks_off()
         (artists.whole,) = right.plot([0.85, 38], [1, 1], color=INK, linewidth=1, label="all that is stored")
@@ -306,7 +307,8 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         (artists.bucket,) = right.plot(*start, **TEACHER.points, label=BUCKET)
         labels = (f"{SAMPLED}, ± 1 standard deviation", None)
         artists.band = [right.plot(*start, **STUDENT.line, label=label)[0] for label in labels]
-        (artists.here,) = right.plot([1, 1], [-1.2, 4.4], color=FAINT, linewidth=0.8)
+        (artists.here,) = right.plot([1, 1], [0, 1], color=FAINT, linewidth=0.8)
+        artists.axes = right
         right.legend(loc="upper right", fontsize=8.5)
         return artists
 
@@ -324,7 +326,9 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         artists.bucket.set_ydata(bucket)
         for line, sign in zip(artists.band, (1, -1), strict=True):
             line.set_ydata(whole + sign * spread)
-        artists.here.set_xdata([k, k])
+        low, high = min(truncated.min(), (whole - spread).min(), 0.0), (whole + spread).max()
+        artists.here.set_data([k, k], [low, high])
+        artists.axes.set_ylim(low - 0.06 * (high - low), high + 0.8 * (high - low))  # the legend stands above
         less, binned, all_of_it, deviation = read[k]
         tokens, draws = ("token", "draw") if k == 1 else ("tokens", "draws")
         return (

@@ -66,13 +66,13 @@ predict("02.a")
 #
 # Suppose instead that the student only sees which token the text went on with.
 # If that is the first token, the gradient is $q - (1, 0, 0) = (-0.8, 0.2, 0.6)$; if it is the third, $(0.2, 0.2, -0.4)$.
-# Weighted by $p$ these average to the same vector, but each one alone points elsewhere.
+# The gradients for the three tokens, weighted by $p$, average to $q - p$, but each one alone points elsewhere.
 #
 # ### Exercise 02.1 · The word-level loss of a batch (●○○, 6 minutes)
 #
-# Logits are `[B, T, V]`: $B$ texts, $T$ positions.
+# Logits are `[B, T, V]`: $B$ texts, $T$ positions, $V$ tokens.
 # `mask` is `[B, T]`, True where a position counts.
-# Return one number, in nats per position.
+# Return one number, the mean over all positions that count in the whole batch, in nats per position.
 
 
 # %%
@@ -167,14 +167,14 @@ claim(
 #
 # $$\hat L_\text{seq}(\theta) = -\frac{1}{N} \sum_{i=1}^{N} \log q_\theta\big(y^{(i)}\big).$$
 #
-# Each term has the expectation $L_\text{seq}$, and its gradient has the expectation of the gradient.
+# Each term has the expectation $L_\text{seq}$, and the gradient of a term has the expectation $\nabla L_\text{seq}$.
 # Nothing in it asks for a logit of the teacher.
 
 # %%
 predict("02.b")
 
 # %% [markdown]
-# **By hand.** Three symbols, and the text “a■” with $q(\text a) = \tfrac12$ and $q(■ \mid \text a) = \tfrac14$:
+# **By hand.** The text is “a■”, where ■ is the end mark, with $q(\text a) = \tfrac12$ and $q(■ \mid \text a) = \tfrac14$:
 # $-\log q(\text{a■}) = \ln 2 + \ln 4 = 3 \ln 2 \approx 2.079$ nats.
 # Without the end mark it would be $0.693$, and a student that never stops would lose nothing by it.
 #
@@ -280,7 +280,7 @@ with serve(teacher, names.vocabulary, name="surnames") as url:
         print(f"{beginning} → {beginning}{ending}")
 
 # %% [markdown]
-# Three students learn from 512 teacher texts each:
+# Three groups of students, of eight, eight and five seeds, learn from 512 teacher texts each:
 #
 # - from texts that the teacher wrote in this process;
 # - from texts that came through HTTP;
@@ -337,7 +337,7 @@ claim(
 )
 
 # %% [markdown]
-# On average over the teacher's texts both signals point the same way: by the chain rule of lesson 00, word-level KL on texts *that the teacher wrote* is sequence-level KL.
+# On average over the teacher's texts both signals point the same way: by the chain rule of lesson 00, word-level KL on texts *that the teacher wrote*, added up along each text, has sequence-level KL as its expectation.
 # They differ in noise.
 # A sampled token is one throw of a die whose odds the probabilities state outright.
 # We let the trained students meet the same batches of 32 teacher texts, and measure how far a batch's gradient strays from the mean of them all.
@@ -413,7 +413,7 @@ show(
 )
 
 # %% [markdown]
-# Every further token makes a text less likely, so log p favours short texts.
+# Every further token makes a path less likely, so log p favours short texts.
 # A **length penalty** $\alpha$ ranks finished texts by $\log p(y \mid x) / |y|^{\alpha}$ instead, where $|y|$ counts tokens: 0 changes nothing, 1 compares nats per token.
 #
 # Type the beginning of your own surname.
@@ -438,7 +438,8 @@ explorer.filmstrip([{}, "per token"])
 # ### Exercise 02.3 · One step of a beam (●●○, 7 minutes)
 #
 # `scores` `[K]` are log-probabilities of the hypotheses so far, `logp` `[K, V]` those of the next token after each.
-# Return the `width` best children, best first: their scores, the number of the parent of each, and its new token.
+# Return the `width` best children, best first: their scores, the number of the parent of each (counted from 0), and its new token.
+# `width` may differ from $K$: a search begins with one hypothesis.
 
 
 # %%
@@ -536,6 +537,7 @@ claim(
 # Now its effect.
 # Students of one size learn from real names, from the teacher's *samples* for the same prompts, or from its *modes*.
 # The samples are the control: also text that a teacher wrote, as many of them, but not its likeliest.
+# A prompt that comes up again gets a new sample, and the same mode.
 # On 60 prompts that none of them has seen, each student writes greedily and with a beam of five.
 
 # %%
@@ -608,7 +610,8 @@ claim(
 
 # %% [markdown]
 # The student of modes was shown one continuation where real names have many.
-# It is good at answering once, and no longer at saying what else there is.
+# It needs no search to find its own favourite, and can no longer say what else there is.
+# Whether its one answer is *better*, in the teacher's eyes, the right panel leaves open.
 #
 # ## 4 · What to keep of the teacher (optional)
 #
@@ -666,12 +669,13 @@ predict("02.d")
 # Clamping it at zero would hide that and stop the learning.
 #
 # One more number repairs it.
-# All that was not kept goes into one **bucket**, of probability $1 - \sum_K p_v$ for the teacher and the same sum for the student.
+# All that was not kept goes into one **bucket**, of probability $1 - \sum_{v \in K} p_v$ for the teacher and $1 - \sum_{v \in K} q_v$ for the student.
 # The $k + 1$ outcomes are a distribution again.
 #
 # ### Exercise 02.4 · A bucket for the tail (●●●, 10 minutes)
 #
 # `kept_ids` and `kept_logp` are `[N, K]`: which tokens were kept at each position, and the teacher's log-probabilities there.
+# $K < V$, and the bucket is never empty.
 # Return the forward KL over the kept tokens and the bucket, `[N]`, in nats.
 
 
@@ -787,11 +791,11 @@ claim(
 
 # %% [markdown]
 # Scaling the $k$ kept probabilities to sum to 1, as is common, has the same optimum as the truncated sum.
-# A bucket repairs the mass and not the shape: inside the tail the student keeps what it started with.
+# A bucket repairs the mass and not the shape: how the student shares its tail out, the loss leaves to where it started.
 # Sampled ids get both right on average, and pay in draws.
 # A real student sees millions of positions, and what it learns at one it uses at others; a free logit has only its own visits.
 #
-# Bars are the teacher, squares the student at the optimum. Watch the short bars, which are the tail, and what visits buy.
+# Bars are the teacher, squares the student at the optimum; with a bucket, one whose tail was even at the start. Watch the short bars, which are the tail, and what visits buy.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l02_word_and_sequence.explorers import cache_explorer
@@ -819,7 +823,7 @@ display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, rea
 # Kim & Rush (2016) trained translators on what their teacher's beam found.
 # Against a student without distillation the best one gained 4.2 BLEU in greedy decoding and 1.7 in beam search, so that a beam was hardly needed; it ran ten times as fast as its teacher.
 # As here, distillation moved the search into the training.
-# Unlike here, one answer per sentence was all that was asked for, so what the student forgot did not count.
+# There one answer per sentence was all that was asked for, so what the student forgot did not count.
 #
 # Reasoning models are distilled from *samples*: the R1-Distill models (2025) are Qwen and Llama models fine-tuned on 800,000 texts curated with DeepSeek-R1.
 #
@@ -833,7 +837,7 @@ display(Markdown(summary_table(written, len(names.vocabulary), own, (V_real, rea
 #
 # The bucket never reads more than there is.
 # In which direction does the truncated sum err, and at which prompt does it fall below zero?
-# A draw reads log(p/q) at its token: how many draws does one reading need at the first prompt?
+# A draw reads log(p/q) at its token: how many draws, at the first prompt, bring the standard deviation of their mean down to a fifth of the KL?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l02_word_and_sequence.explorers import real_cache_explorer
@@ -861,7 +865,7 @@ real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
 # signal is one id per token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
 #
 # **Misconceptions to listen for.** “Sequence-level KD means a loss over sequences, so it is no token loss”: by the chain rule it is the sum of token losses. “Any teacher text makes greedy decoding
-# as good as a beam”: samples do not, modes do (C02f). “Beam search finds the mode”: it finds a good text. “A beam of width 1 is greedy decoding”: only if the end mark competes like any
+# as good as a beam”: samples do not, modes do, by the student's own judgement (C02f). “Beam search finds the mode”: it finds a good text. “A beam of width 1 is greedy decoding”: only if the end mark competes like any
 # other token; the library's beam sets each ending aside, so that after “mar” a width of 1 returns “mart” and greedy decoding writes “martin”. “A larger k repairs the truncated sum”: it shrinks the bias
 # and does not remove it. “Unbiased ids are better than a bucket”: not with four draws and no further visit (C02g).
 
@@ -871,8 +875,8 @@ real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
 # 1. Word-level KD matches the teacher's distribution at every node that given texts pass: one teacher pass, $V$ numbers per position, logits needed.
 # 2. Sequence-level KD matches paths. Sampled texts estimate its loss without bias, with an error like $1/\sqrt N$, and a text-only endpoint is enough.
 # 3. On the teacher's own texts both have the same expectation; probabilities carry it with less noise.
-# 4. The hard variant is SFT on the beam's text. Its student answers greedily almost as well as it searches, a student of samples does not; in return it forgets what else there was.
-# 5. Storing less is fine if the rest is accounted for, by a bucket or by sampled ids, and never by a truncated sum. Sampled ids cost draws: 200 visits of 4 came near the teacher, 4 stored once did not.
+# 4. The hard variant is SFT on the beam's text. What its student writes greedily is nearly as likely, by its own judgement, as what its beam finds; for a student of samples it is not. In return it forgets what else there was.
+# 5. Storing less is fine if the rest is accounted for, by a bucket or by sampled ids; a truncated sum teaches that there is no rest. Sampled ids cost draws: 200 visits of 4 came near the teacher, 4 stored once did not.
 #
 # ## Quiz
 

@@ -28,13 +28,13 @@ PREDICTIONS = {
         "greedily?",
         options=(
             "about as much as for the student of samples",
-            "less than a third as much as for the student of samples",
-            "more than for the student of samples",
+            "far less than for the student of samples",
+            "far more than for the student of samples",
         ),
         right=lambda left: 1 if left < 1 / 3 else 2 if left > 1 else 0,
         because=(
-            "Its distribution has one tall path per prompt. Where every step is almost certain, the likeliest step "
-            "lies on the likeliest path."
+            "Of the gap of a student of samples {left:.0%} is left. The student of modes has one tall path per prompt, "
+            "and where every step is almost certain the likeliest step lies on the likeliest path."
         ),
     ),
     "02.d": Prediction(
