@@ -210,13 +210,13 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **What this shows, and what it does not.** In bits, softness by itself buys nothing that we could measure here.
-# What pays is knowing which other letters are likely *at this place*: targets of equal entropy that lack it, even with a plausible tail, are worse than labels.
-# The two halves say the same without the handicap: half *top + usual* leaves the student about where labels alone do.
+# **What this shows, and what it does not.** In bits, softness by itself buys nothing measurable here.
+# What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
+# Without that handicap, half *top + usual* is about level with labels.
 #
-# In accuracy the dark part shows no such advantage. *top + even* always keeps the teacher's first choice and is level with the whole teacher, who has read 18,000 names and knows better than one name what usually follows; *top + usual*, where another letter sometimes comes first, is level with labels.
+# In accuracy the dark part shows no such advantage: *top + even*, whose first choice is always the teacher's, is level with the whole teacher; *top + usual*, whose is not, with labels.
 #
-# **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at work together.
+# **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at once.
 #
 # <details><summary>How both can be right</summary>
 #
@@ -232,7 +232,7 @@ claim(
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
 # **Explore.** Move τ with the arrow keys.
-# Watch the bars on the left (on a square-root axis) and the two dots on the right, which coincide at τ = 1. Then type a prefix of your own.
+# Watch the bars (on a square-root axis) and the two dots, which coincide at τ = 1; then type your own prefix.
 
 # %%
 predict("01.b")
