@@ -173,7 +173,8 @@ def temperature_explorer(
         bars = letter_bars(left, signs, (TEACHER, STUDENT))
         left.get_xticklabels()[0].set_rotation(90)
         root_scale(left)  # dark knowledge is small: a root makes room for it
-        left.set(ylim=(0, 1.5), title="the next letter, softened by τ")  # the legend stands above the tallest bar
+        left.set(title="the next letter, softened by τ", ylabel="probability, root scale")
+        left.set_ylim(0, 1.5)  # the legend stands above the tallest bar
         left.set_yticks([0, 0.01, 0.05, 0.2, 0.5, 1], ["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
         left.legend(loc="upper left", ncols=2)
         right.set(xscale="log", yscale="log", xlim=(LOWEST / 1.1, HIGHEST * 1.1), ylim=NORMS)

@@ -210,7 +210,7 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **What this shows, and what it does not.** In bits, softness by itself buys nothing measurable here.
+# **What this shows.** In bits, softness by itself buys nothing measurable here.
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
 # Without that handicap, half *top + usual* is about level with labels.
 #
@@ -220,7 +220,7 @@ claim(
 #
 # <details><summary>How both can be right</summary>
 #
-# An image has one true class, of which its classifier is nearly sure: softness mainly regularises. After “sm” several letters are *truly* possible, and the “dark” rest has most of the mass.
+# An image has one true class, of which its classifier is nearly sure: softness mainly regularises. After “sm” several letters are *truly* possible, and the “dark” rest has most of the mass. And our teacher has read far more names than 500.
 #
 # </details>
 
@@ -232,7 +232,7 @@ claim(
 # $$p_\tau=\mathrm{softmax}(u/\tau),\qquad q_\tau=\mathrm{softmax}(z/\tau),\qquad \mathcal L=\tau^2\,\mathrm{KL}(p_\tau\|q_\tau).$$
 #
 # **Explore.** Move τ with the arrow keys.
-# Watch the bars (on a square-root axis) and the two dots, which coincide at τ = 1; then type your own prefix.
+# Watch the bars and the two dots, which coincide at τ = 1; then type your own prefix.
 
 # %%
 predict("01.b")

@@ -26,6 +26,16 @@ def test_bars_are_named_under_the_likeliest_letters_alone():
     assert sorted(tick.get_text() for tick in axes.get_xticklabels()) == ["a", "e"]
 
 
+def test_the_letter_of_the_label_has_a_name():
+    """In six_targets the label's letter may be none of the teacher's likeliest, and its bar is the tallest of all."""
+    vocabulary, label = surnames().vocabulary, torch.zeros(27)
+    label[8] = 1.0
+    teacher = torch.linspace(0, 1, 27).softmax(0)
+    figure = six_targets(dict(zip("abcdef", [label, *[teacher] * 5], strict=True)), vocabulary)
+    for axes in figure.axes:
+        assert "h" in [tick.get_text() for tick in axes.get_xticklabels()]
+
+
 def test_six_targets_and_their_students_have_a_place_each():
     targets = {name: torch.full((27,), 1 / 27) for name in "abcdef"}
     assert [axes.get_title(loc="left") for axes in six_targets(targets, surnames().vocabulary).axes] == list("abcdef")

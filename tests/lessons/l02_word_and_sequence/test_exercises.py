@@ -114,6 +114,14 @@ def test_sequence_nll_names_the_missing_shift(assert_rejects):
     assert_rejects("02.2", same_position, "just read")
 
 
+def test_sequence_nll_names_the_first_letter_that_costs_nothing(assert_rejects):
+    def while_no_end_was_read(logits, tokens):
+        going = tokens[:, :-1] != END
+        return (surprise(logits, tokens[:, 1:]) * going).sum(1)
+
+    assert_rejects("02.2", while_no_end_was_read, "first token of each text is left out")
+
+
 def test_sequence_nll_names_the_mean_of_a_text(assert_rejects):
     def length_normalised(logits, tokens):
         losses = []
@@ -151,6 +159,16 @@ def test_extend_names_the_wrong_divisor(assert_rejects):
         return best, torch.div(place, len(scores), rounding_mode="floor"), torch.remainder(place, len(scores))
 
     assert_rejects("02.3", by_beam, "one row of V children")
+
+
+def test_extend_names_a_beam_that_never_grows(assert_rejects):
+    """With as many hypotheses as the width in every case, an answer that ignores the width would be right."""
+
+    def width_ignored(scores, logp, width):
+        best, place = (scores[:, None] + logp).flatten().topk(scores.shape[0])
+        return best, place // logp.shape[1], place % logp.shape[1]
+
+    assert_rejects("02.3", width_ignored, "As many children are kept")
 
 
 def test_extend_names_added_probabilities(assert_rejects):
