@@ -34,8 +34,8 @@ PREDICTIONS = {
         ),
         right=lambda least: 2 if least > 0 else 1,
         because=(
-            "In the closest pair of runs τ = 4 is {least:.2f} bits per character worse. A likely reason: this teacher hides "
-            "little at τ = 1, and at τ = 4 effort goes into letters that never come."
+            "In the closest pair of runs τ = 4 is {least:.2f} bits per character worse. A likely reason: this teacher "
+            "hides little at τ = 1, and at τ = 4 effort goes into letters that never come."
         ),
     ),
     "01.d": Prediction(
