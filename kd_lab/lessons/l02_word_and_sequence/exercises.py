@@ -146,6 +146,12 @@ WORD_LEVEL = Exercise(
             ).mean(),
         ),
         Mistake(
+            "sum over positions",
+            "The positions are added and not averaged: a larger batch would have a larger loss. Which number turns a sum "
+            "over the positions that count into nats per position?",
+            lambda student_logits, teacher_logits, mask: _gaps(student_logits, teacher_logits)[mask].sum(),
+        ),
+        Mistake(
             "mean of the texts' means",
             "Each text is averaged first, and then the texts: a token of a short text weighs more than one of a long "
             "text. That is another objective. Here every counted token weighs the same.",
@@ -418,6 +424,7 @@ EXTEND = Exercise(
         Case("width 2, hypotheses of probability 0.3 and 0.1, V = 4", _one_family),
     ),
     unusual=(_sorted_in_python, _argsort_and_unravel),
+    entries=("scores", "parents", "tokens"),
     mistakes=(
         Mistake(
             "one child each",
@@ -501,6 +508,12 @@ def _bucket_reversed(student_logits, kept_ids, kept_logp):
     student_rest_logp = student_logp.scatter(-1, kept_ids, -torch.inf).logsumexp(-1)
     kept = (student_kept.exp() * (student_kept - kept_logp)).sum(-1)
     return kept + student_rest_logp.exp() * (student_rest_logp - teacher_rest_logp)
+
+
+def _cross_entropy_with_bucket(student_logits, kept_ids, kept_logp):
+    rest = 1 - kept_logp.exp().sum(-1)
+    entropy = -(kept_logp.exp() * kept_logp).sum(-1) - rest * rest.log()
+    return bucket_loss(student_logits, kept_ids, kept_logp) + entropy
 
 
 def _first_columns(student_logits, kept_ids, kept_logp):
@@ -595,6 +608,12 @@ BUCKET = Exercise(
             "direction reversed",
             "This is KL(q‖p) with a bucket: the student weighs the terms. Here the teacher weighs.",
             _bucket_reversed,
+        ),
+        Mistake(
+            "cross-entropy",
+            "This is a cross-entropy over the kept tokens and the bucket. Its gradient is right, and where the student "
+            "agrees with the teacher it is the teacher's entropy and not 0. What does a KL compare with log q?",
+            _cross_entropy_with_bucket,
         ),
         Mistake(
             "first K columns",

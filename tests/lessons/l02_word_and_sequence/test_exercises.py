@@ -34,6 +34,14 @@ def test_word_level_loss_names_batchmean(assert_rejects):
     assert_rejects("02.1", batchmean, "batchmean")
 
 
+def test_word_level_loss_names_the_sum(assert_rejects):
+    def added(student_logits, teacher_logits, mask):
+        p, q = teacher_logits.softmax(-1), student_logits.softmax(-1)
+        return (p * (p / q).log()).sum(-1)[mask].sum()
+
+    assert_rejects("02.1", added, "added and not averaged")
+
+
 def test_word_level_loss_names_the_ignored_mask(assert_rejects):
     def every_position(student_logits, teacher_logits, mask):
         student_logp, teacher_logp = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
@@ -171,6 +179,14 @@ def test_extend_names_a_beam_that_never_grows(assert_rejects):
     assert_rejects("02.3", width_ignored, "As many children are kept")
 
 
+def test_extend_says_which_of_its_three_answers_differ(assert_rejects):
+    def probabilities(scores, logp, width):
+        best, place = (scores[:, None] + logp).flatten().topk(width)
+        return best.exp(), place // logp.shape[1], place % logp.shape[1]
+
+    assert_rejects("02.3", probabilities, "`scores` differs; `parents` and `tokens` are right")
+
+
 def test_extend_names_added_probabilities(assert_rejects):
     def add(scores, logp, width):
         best, place = (scores.exp().unsqueeze(1) + logp.exp()).view(-1).topk(width)
@@ -185,6 +201,15 @@ def test_extend_names_added_probabilities(assert_rejects):
 def truncated(student_logits, kept_ids, kept_logp):
     student_logp = student_logits - student_logits.logsumexp(-1, keepdim=True)
     return torch.sum(kept_logp.exp() * (kept_logp - torch.gather(student_logp, -1, kept_ids)), -1)
+
+
+def test_bucket_loss_names_the_cross_entropy(assert_rejects):
+    def cross_entropy(student_logits, kept_ids, kept_logp):
+        q = student_logits.softmax(-1).gather(-1, kept_ids)
+        p = kept_logp.exp()
+        return -(p * q.log()).sum(-1) - (1 - p.sum(-1)) * (1 - q.sum(-1)).log()
+
+    assert_rejects("02.4", cross_entropy, "cross-entropy over the kept tokens")
 
 
 def test_bucket_loss_names_the_forgotten_tail(assert_rejects):
