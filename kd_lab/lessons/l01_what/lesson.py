@@ -52,7 +52,7 @@ seed = setup("01", threads=1)
 #
 # - **permuted** keeps the top letter and its probability, and permutes the other 26 at random (Furlanello and others, 2018);
 # - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature of its own at each position;
-# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible. Where the teacher is unsure, a usual letter can then overtake the top one.
+# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible. Where the teacher is unsure, a usual letter or the end mark can then overtake the top one.
 
 # %%
 from torch.nn.functional import one_hot
@@ -436,7 +436,7 @@ claim(
 # %% [markdown]
 # ### Exercise 01.3 · A hint (●●○, 8 minutes)
 #
-# `student_hidden` is `[B, T, 48]`, `projector` `[128, 48]`, `teacher_hidden` `[B, T, 128]`; `mask` `[B, T]` is true where a position counts. Return one number. No gradient may reach the teacher.
+# `student_hidden` is `[B, T, 48]`, `projector` `[128, 48]`, `teacher_hidden` `[B, T, 128]`; `mask` `[B, T]` is true where a position counts. Return $\mathcal L_{\text{hint}}$, one number. No gradient may reach the teacher.
 
 
 # %%
@@ -780,7 +780,7 @@ quiz("01")
 # - Yuan et al. 2020, [1909.11723](https://arxiv.org/abs/1909.11723), and Tang et al. 2020, [2002.03532](https://arxiv.org/abs/2002.03532): how much of distillation is softness.
 # - Szegedy et al. 2016, [1512.00567](https://arxiv.org/abs/1512.00567), section 7: label smoothing.
 # - Kornblith et al. 2019, [1905.00414](https://arxiv.org/abs/1905.00414): CKA.
-# - Sun et al. 2024, [2402.17762](https://arxiv.org/abs/2402.17762): massive activations at the first position.
+# - Sun et al. 2024, [2402.17762](https://arxiv.org/abs/2402.17762): massive activations, some of them at the first position.
 # - Sanh et al. 2019, [1910.01108](https://arxiv.org/abs/1910.01108): DistilBERT. Wang et al. 2020, [2002.10957](https://arxiv.org/abs/2002.10957): MiniLM.
 #
 # ## Next

@@ -147,8 +147,8 @@ WORD_LEVEL = Exercise(
         ),
         Mistake(
             "sum over positions",
-            "The positions are added and not averaged: a larger batch would have a larger loss. Which number turns a sum "
-            "over the positions that count into nats per position?",
+            "The positions are added and not averaged: a larger batch would have a larger loss. Which number turns a "
+            "sum over the positions that count into nats per position?",
             lambda student_logits, teacher_logits, mask: _gaps(student_logits, teacher_logits)[mask].sum(),
         ),
         Mistake(

@@ -366,7 +366,7 @@ claim(
 # ## 3 · The hard variant: match the mode
 #
 # Now let $x$ be a prompt and $p(y \mid x)$ the teacher's distribution over its continuations.
-# Kim & Rush put all of it on one text, the **mode** $\hat y = \arg\max_y p(y \mid x)$.
+# Kim & Rush put all of its mass on one text, the **mode** $\hat y = \arg\max_y p(y \mid x)$.
 # The sum over $y$ has one term left:
 #
 # $$L_\text{seq}(\theta) \approx -\log q_\theta(\hat y \mid x)$$
@@ -861,7 +861,7 @@ real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
 # %% [markdown] tags=["teacher"]
 # **Expected answers.** Ranking needs the distribution: sampled texts at temperature 1, several per question, since the loss over samples estimates the sequence-level KL (C02b). Greedy or
 # beam-like texts would teach a ranking in which everything but one answer is hopeless; its price in bits stands under C02f. Answering once profits from the mode: one greedy answer for each of
-# many questions, after which greedy decoding is about as good as a search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
+# many questions, after which greedy decoding is about as good as the student's own search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
 # signal is one id per token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
 #
 # **Misconceptions to listen for.** “Sequence-level KD means a loss over sequences, so it is no token loss”: by the chain rule it is the sum of token losses. “Any teacher text makes greedy decoding
