@@ -684,7 +684,8 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **Explore.** What was learned: the same twelve names in the teacher and in one of the students (the first seed).
+# **Explore.** What was learned: the same twelve names in the teacher and in one of the students (the first seed); dark is near.
+# On the right are all pairs of the 200 names: where the student keeps them as far apart as the teacher does, they lie on the diagonal.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l01_what.explorers import relation_explorer
