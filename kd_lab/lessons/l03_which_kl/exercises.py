@@ -40,7 +40,7 @@ def never_said_by_the_student(candidate):
     if np.isfinite(got).all():
         raise Misconception(
             "The student gives probability 0 to a token that the teacher says, and the answer is finite. A small "
-            "number inside the logarithm, or a clip, does that, and which number comes out depends on how small. "
+            "number inside the logarithm, a clip, or `nan_to_num` does that, and which number comes out depends on it. "
             "Forward KL is infinite there, and rightly so.",
             ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
         )
