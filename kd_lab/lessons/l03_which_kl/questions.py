@@ -73,8 +73,8 @@ QUIZ = (
     ),
     Question(
         (
-            "A student writes only what its teacher might write, but a third of the repertoire is missing. Most likely it "
-            "was …"
+            "A student writes only what its teacher might write, but a third of the repertoire is missing. Most likely "
+            "it was …"
         ),
         {
             "trained with forward KL": "Forward KL pays for each sentence that is missing.",

@@ -65,7 +65,9 @@ QUIZ = (
     Question(
         "A divergence is never larger than ln 2. What does its student do when the modes are moved far enough apart?",
         {
-            "it keeps one and lets the other go": "Covering costs ever more, up to the bound; letting go costs a fixed amount below it.",
+            "it keeps one and lets the other go": (
+                "Covering costs ever more, up to the bound; letting go costs a fixed amount, below it."
+            ),
             "it covers both, at any distance": "That would take an unbounded price for leaving out a mode.",
             "it stops between the two of them": "A narrow student in an empty valley pays the bound itself.",
         },

@@ -53,8 +53,8 @@ PREDICTIONS = {
 QUIZ = (
     Question(
         (
-            "You halve the number of rows in a chunk of the plain operations on a GPU; it is still larger than the cache. "
-            "The bytes moved per logit …"
+            "You halve the number of rows in a chunk of the plain operations on a GPU; it is still larger than the "
+            "cache. The bytes moved per logit …"
         ),
         {
             "stay": "Chunking lowers what is held. Only a chunk that fits into the cache would lower what is moved.",
