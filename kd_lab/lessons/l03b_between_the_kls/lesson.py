@@ -217,8 +217,8 @@ claim(
 # ## 2 · Temperature and direction
 #
 # Softening at a **temperature** τ > 1 divides the log-probabilities by τ and normalises again: $p_\tau\propto p^{1/\tau}$.
-# It is often said that softening makes a forward-KL student hedge twice over, and hands a reverse-KL student a cleaner peak.
-# Does it?
+# A plausible saying: softening makes a forward-KL student hedge twice over, and hands a reverse-KL student a cleaner peak.
+# Is it so?
 #
 # There are two ways to do it.
 #
@@ -232,6 +232,7 @@ predict("03b.b")
 
 # %% [markdown]
 # **Explore.** Heat the teacher. The faint curve is the teacher at τ = 1.
+# If both are softened, the upper panel shows the students as they are used, at τ = 1: compare them with the faint curve. The lower panel is what they were trained on.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import heat_explorer
