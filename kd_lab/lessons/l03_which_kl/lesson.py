@@ -588,7 +588,7 @@ quiz("03")
 # %% [markdown]
 # ## Glossary
 #
-# **Forward KL** KL(p‖q), the teacher weighs; zero-avoiding, mode-covering. **Reverse KL** KL(q‖p), the student weighs; zero-forcing, mode-seeking. **Mode** a local peak of a distribution. **Valley** here: the middle half of the gap between two modes. **Integrand** what is added up over x, or over tokens, to give the divergence. **Score** the derivative of log q with respect to a parameter. **Support** where a distribution is more than negligible; here the smallest region with 99.9 % of it. **Rank** of the logits: how many independent directions the matrix of all contexts' logits has. **Nat** the unit of a natural logarithm; 1 nat is 1.44 bits.
+# **Forward KL** KL(p‖q), the teacher weighs; zero-avoiding, mode-covering. **Reverse KL** KL(q‖p), the student weighs; zero-forcing, mode-seeking. **Mode** a local peak of a distribution. **Valley** here: the middle half of the gap between two modes. **Integrand** what is added up over x, or over tokens, to give the divergence. **Score** the derivative of log q with respect to a parameter. **Support** where a distribution is more than negligible; here the smallest region with 99.9 % of it. **Rank** here the width of the hidden states: without the bias, the matrix of all contexts' logits has no more independent directions than that. **Nat** the unit of a natural logarithm; 1 nat is 1.44 bits.
 #
 # ## Papers
 #

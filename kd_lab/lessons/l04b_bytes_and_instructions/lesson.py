@@ -127,7 +127,7 @@ for (divergence, vocabulary, _), wanted in designed.items():
 # Do the library's kernels keep to that? The interpreter counts what they load and store.
 # `reduction="none"` returns one loss per row, so the gradient has to wait for the upstream gradient.
 # With `"mean"` the upstream is known beforehand, up to one common factor, and the second sweep can follow at once.
-# A sweep that follows at once runs backwards, beginning with the blocks that are still on the chip; JSD's second sweep does so with either reduction.
+# A sweep that follows at once runs backwards, beginning with the blocks that are still on the chip: three of 4,096 columns for forward and reverse KL, two for JSD, whose second sweep follows at once with either reduction.
 
 # %%
 if HAS_TRITON:
