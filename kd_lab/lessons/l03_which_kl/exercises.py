@@ -44,6 +44,12 @@ def never_said_by_the_student(candidate):
             "Forward KL is infinite there, and rightly so.",
             ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
         )
+    if not np.isposinf(got).all():
+        raise Misconception(
+            "The student gives probability 0 to a token that the teacher says. There forward KL is +∞, neither NaN nor "
+            "−∞: a product with p > 0 needs no guard, and log(p/q) grows upwards as q → 0.",
+            ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
+        )
 
 
 def in_single_precision(student_logp, teacher_logp):

@@ -517,7 +517,7 @@ claim(
 )
 
 # %% [markdown]
-# The steady sum's worst row has no correct digit either; its lowest value is negative.
+# The steady sum has no correct digit in its worst row either, and its lowest value is negative.
 #
 # The library's kernels never compute that $q-p$.
 # They carry the mean of $y-x$ along as a pivot; for a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, weighted by $p$.
@@ -525,7 +525,7 @@ claim(
 #
 # A wrong *loss* can be forgiven: the gradient comes from $q-p$ and not from the value.
 # A wrong *measurement* cannot.
-# Early stopping, final KLs, the loss of a quantised model: all are read at this end of the axis.
+# Early stopping, final KLs, the loss of a quantised model: all are read near zero.
 #
 # ## In the wild
 #
