@@ -40,8 +40,14 @@ def never_said_by_the_student(candidate):
     if np.isfinite(got).all():
         raise Misconception(
             "The student gives probability 0 to a token that the teacher says, and the answer is finite. A small "
-            "number inside the logarithm, or a clip, does that, and which number comes out depends on how small. "
+            "number inside the logarithm, a clip, or `nan_to_num` does that, and which number comes out depends on it. "
             "Forward KL is infinite there, and rightly so.",
+            ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
+        )
+    if not np.isposinf(got).all():
+        raise Misconception(
+            "The student gives probability 0 to a token that the teacher says. There forward KL is +∞, neither NaN nor "
+            "−∞: a product with p > 0 needs no guard, and log(p/q) grows upwards as q → 0.",
             ("case: p = (½, ½), q = (1, 0)", f"your function gives {got:.4g}", "expected inf"),
         )
 

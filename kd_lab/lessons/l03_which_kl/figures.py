@@ -176,7 +176,7 @@ def capacity_figure(
             axes.set_xticks(ranks, ranks)
             axes.minorticks_off()
         left.axhline(0.04, color=TEACHER.color, linewidth=1)
-        left.text(20, 0.05, "teacher", color=TEACHER.color, ha="right")
+        left.text(2.05, 0.05, "teacher", color=TEACHER.color)
         left.set(ylabel="mass on implausible tokens", ylim=(0, 0.75))
         right.set(ylabel="plausible tokens kept", ylim=(0.35, 1.03))
         left.legend()

@@ -50,7 +50,7 @@ seed = setup("03")
 #
 # Two words need an exact meaning.
 # The **valley** is the middle half of the gap between the modes.
-# A mode is **kept** if the student gives its neighbourhood, two widths to each side, at least a tenth of what the teacher gives it.
+# A mode is **kept** if the student gives its neighbourhood, two of the mode's standard deviations to each side, at least a tenth of what the teacher gives it.
 
 # %%
 predict("03.a")
@@ -188,11 +188,12 @@ print(f"reverse   {reverse_kl(cover, p):.3f}   {reverse_kl(commit, p):.3f}")
 # Forward KL prefers the student that covers, reverse KL the one that commits.
 #
 # **Two counterfeits.**
-# (1) `torch.nn.functional.kl_div(input, target)` is KL(target‖input): forward KL if `input` is the student's log-probability.
+# (1) `torch.nn.functional.kl_div(input, target, log_target=True)` is KL(target‖input) of two log-probabilities: forward KL if `input` is the student's.
 # Exchange the two and the code still runs, but trains the other student.
+# Its default reduction also divides by the number of all entries, $V$ included; `reduction="sum"` does not.
 # (2) The loss called `forward_kl` in a public code base for distillation ([DistiLLM, losses.py](https://github.com/jongwooko/distillm/blob/17c0f98bc263b1861a02d5df578c84aea652ee65/distillm/losses.py)) returns $-\sum p\log q$.
 # That is the cross-entropy: it has the same gradient but a different value, which is not zero at $q=p$.
-# Training is the same, until someone compares this value with that of another divergence or weights the two by their values.
+# Training is the same, until someone compares this value with that of another divergence, or sets the weights of a mixture of losses by their values.
 #
 # The next cell compares your numbers with the library's and torch's, where torch is installed; all else in this lesson is NumPy.
 
@@ -287,7 +288,7 @@ claim(
 #
 # Forward KL averages over the teacher, reverse KL over the student, which therefore learns nothing about places where it has no mass.
 # Our teacher here has two equal modes, 4 apart.
-# We start 24 students at random, five times over.
+# We start 24 students at random, with means between −5 and 5 and widths between 0.3 and 2, and do so five times over.
 
 # %%
 predict("03.c")
@@ -376,7 +377,7 @@ walk.filmstrip([{"mean": -1.0}, "narrow, in the middle", "wide, in the middle", 
 #
 # Our teacher has an alphabet of 20 letters.
 # After each letter three letters are plausible and share 96 % of the probability; the other 17 share 4 %.
-# A student of rank 2 cannot place three independent peaks in 20 rows.
+# A student of rank 2 cannot place three peaks freely in each of 20 rows.
 # Will it hedge, or drop tokens?
 #
 # To train it we need the gradient with respect to the logits $z$, where $q=\mathrm{softmax}(z)$.
@@ -480,7 +481,7 @@ display(Markdown("The last two columns are counted over 2,000 letters."))
 # %% [markdown]
 # Forward KL's student says nearly all that the teacher says, and much that the teacher hardly ever would.
 # Reverse KL's makes few mistakes, but it repeats itself: it has only part of the teacher's repertoire.
-# In a single text the second looks better. In a thousand texts something is missing.
+# In a single text reverse KL's student looks better; only over many letters does it show what is missing.
 #
 # **When does it not matter?**
 # Give the student a higher rank.
@@ -554,7 +555,7 @@ claim(
 #
 # MiniLLM (2023) distils language models with 120M to 13B parameters by reverse KL.
 # Its abstract gives our reason: to keep the student from "overestimating the low-probability regions of the teacher distribution", the valley of this lesson.
-# GKD's abstract (2023) gives our condition: other losses than forward KL "may be useful when the student lacks the expressivity to mimic the teacher's distribution", the left side of the rank figure.
+# GKD's abstract (2023) gives our condition: alternative losses "may be useful when the student lacks the expressivity to mimic the teacher's distribution", the left side of the rank figure.
 #
 # What does not carry over from our toy is the size of the effect.
 # A real student's hidden state has hundreds of entries or more, not two, and its vocabulary tens of thousands of tokens, not twenty. Both papers also change whose texts the student learns from, which is the subject of [lesson 05](05_where.ipynb).
@@ -574,10 +575,10 @@ claim(
 # ## Recap
 #
 # 1. The distribution in front of the logarithm decides where an error is costly: the teacher's in forward KL, the student's in reverse KL.
-# 2. Forward KL must not miss what the teacher says: it covers, and fills valleys.
-# 3. Reverse KL must not say what the teacher does not: it commits, and drops modes. Which one it keeps depends on the start.
+# 2. Under forward KL a student must not miss what the teacher says: it covers, and fills valleys.
+# 3. Under reverse KL it must not say what the teacher does not: it commits, and drops modes. Which one it keeps depends on the start.
 # 4. With tokens it is the same: a student of low rank writes implausible letters under forward KL, and too few of the plausible ones under reverse KL.
-# 5. The direction matters only as far as the student cannot copy. With enough capacity both directions have the same optimum.
+# 5. How far the directions lie apart depends on how far the student is from being able to copy. With enough capacity both have the same optimum, and only the path to it differs.
 #
 # ## Quiz
 
@@ -587,7 +588,7 @@ quiz("03")
 # %% [markdown]
 # ## Glossary
 #
-# **Forward KL** KL(p‖q), the teacher weighs; zero-avoiding, mode-covering. **Reverse KL** KL(q‖p), the student weighs; zero-forcing, mode-seeking. **Mode** a local peak of a distribution. **Valley** here: the middle half of the gap between two modes. **Integrand** what is added up over x, or over tokens, to give the divergence. **Score** the derivative of log q with respect to a parameter. **Support** where a distribution is more than negligible; here the smallest region with 99.9 % of it. **Rank** of the logits: how many independent directions the matrix of all contexts' logits has. **Nat** the unit of a natural logarithm; 1 nat is 1.44 bits.
+# **Forward KL** KL(p‖q), the teacher weighs; zero-avoiding, mode-covering. **Reverse KL** KL(q‖p), the student weighs; zero-forcing, mode-seeking. **Mode** a local peak of a distribution. **Valley** here: the middle half of the gap between two modes. **Integrand** what is added up over x, or over tokens, to give the divergence. **Score** the derivative of log q with respect to a parameter. **Support** where a distribution is more than negligible; here the smallest region with 99.9 % of it. **Rank** here the width of the hidden states: without the bias, the matrix of all contexts' logits has no more independent directions than that. **Nat** the unit of a natural logarithm; 1 nat is 1.44 bits.
 #
 # ## Papers
 #

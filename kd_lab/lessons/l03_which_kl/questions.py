@@ -29,10 +29,10 @@ PREDICTIONS = {
     "03.c": Prediction(
         "Reverse KL is minimised from random starts; the two modes weigh the same. Where do the students end?",
         options=(
-            "all on the same mode",
-            "some on one mode, some on the other",
-            "in the middle, wide",
-            "some on each mode, and a few in the middle",
+            "all on the same one of the two modes",
+            "some on each mode, none in the middle",
+            "all in the middle, wide, on neither mode",
+            "some on each mode, a few in the middle",
         ),
         right=lambda over_both, **_: 3 if over_both else 1,
         because=(
@@ -67,15 +67,19 @@ QUIZ = (
         {
             "KL(b‖a)": "The second argument weighs the terms, so forward KL needs the student first.",
             "KL(a‖b)": "The order of the arguments is not the order in KL( · ‖ · ): the target weighs the terms.",
+            "−Σ eᵇ·a, a cross-entropy": "kl_div adds the target's own Σ eᵇ·b, so that it is 0 where b = a.",
         },
         right="KL(b‖a)",
     ),
     Question(
-        "A student writes only what its teacher might write, but a third of the repertoire is missing. It was …",
+        (
+            "A student writes only what its teacher might write, but a third of the repertoire is missing. Most likely "
+            "it was …"
+        ),
         {
             "trained with forward KL": "Forward KL pays for each sentence that is missing.",
             "trained with reverse KL": "Where it says nothing it pays nothing, so it could drop that third.",
-            "trained for too short a time": "Then it would also write what the teacher does not.",
+            "trained for too short a time": "As a rule it would then also write what the teacher does not.",
         },
         right="trained with reverse KL",
     ),

@@ -55,7 +55,7 @@ seed = setup("03b")
 # The two halves are used alone as well.
 # **Skew KL**, $\mathrm{KL}(p\|m)$ with a small $\beta$, is forward KL with its cliff cut off.
 # **Skew reverse KL**, $\mathrm{KL}(q\|m)$ with a large $\beta$, is likewise reverse KL without its cliff.
-# The sixth member of the family is the **total variation**, $\tfrac12\sum|p-q|$, which is at most 1.
+# A sixth divergence, the **total variation**, is $\tfrac12\sum|p-q|$ and at most 1.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.figures import cliffs_figure
@@ -73,7 +73,7 @@ predict("03b.a")
 # **Explore.** One divergence at a time.
 # The teacher has a hill at −2 and another that you move; the student is the nearest Gaussian.
 # The lower panel has its own scale for JSD, whose integrand is about a fifth as tall as a KL's and never negative.
-# Total variation is left out: it has a kink at $q=p$, on which the search for the nearest Gaussian gets stuck.
+# Total variation is left out: $|p-q|$ has a kink wherever $q=p$, and the search for the nearest Gaussian, Newton's method, needs a smooth function.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import family_explorer
@@ -114,7 +114,7 @@ claim(
 )
 
 # %% [markdown]
-# Every *bounded* divergence lets go in the end, though for a small β only beyond the distances of the table.
+# Every *bounded* divergence here lets go in the end, though some only beyond the distances of the table: JSD and skew reverse KL with a small β.
 # Giving up a mode costs a fixed amount, which lies below the bound.
 # Covering both costs ever more, up to the bound itself, because the student spreads ever thinner over the modes.
 # Under forward KL it is the other way round: the price of giving up a mode has no bound.
@@ -159,7 +159,7 @@ def jsd(student_logp, teacher_logp, beta):
 # It also gave β to KL(q‖m) instead of KL(p‖m).
 # The check of your exercise names both mistakes.
 # With either mistake the loss is still zero at $q=p$, so no loss curve reveals it; both have long been corrected.
-# So D(p, p) = 0 is not enough of a test for a divergence, and no other test finds everything.
+# So D(p, p) = 0 is not enough of a test for a divergence, and no other single test finds everything.
 # At $\beta=\tfrac12$ the mixture of logs is symmetric as well, and only the bound gives it away, on pairs that lie far apart.
 # A β on the wrong half changes nothing at ½; only the comparison with the library, at β = 0.3, shows it.
 
@@ -217,8 +217,8 @@ claim(
 # ## 2 · Temperature and direction
 #
 # Softening at a **temperature** τ > 1 divides the log-probabilities by τ and normalises again: $p_\tau\propto p^{1/\tau}$.
-# It is often said that softening makes a forward-KL student hedge twice over, and hands a reverse-KL student a cleaner peak.
-# Does it?
+# A plausible saying: softening makes a forward-KL student hedge twice over, and hands a reverse-KL student a cleaner peak.
+# Is it so?
 #
 # There are two ways to do it.
 #
@@ -232,6 +232,7 @@ predict("03b.b")
 
 # %% [markdown]
 # **Explore.** Heat the teacher. The faint curve is the teacher at τ = 1.
+# If both are softened, the upper panel shows the students as they are used, at τ = 1: compare them with the faint curve. The lower panel is what they were trained on.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import heat_explorer
@@ -297,6 +298,9 @@ claim(
 
 # %% [markdown]
 # So the second half of the saying fails as it stands: heat *un*locks the student.
+# If both are softened, narrower is not better either: a student that is not marked *one mode* stands in the valley between the two.
+# With the modes 6 apart and τ = 8 it stands 3 away from each of them, 1.18 wide under forward KL and 1.08 under reverse KL, and keeps neither, in the sense of lesson 03.
+#
 # A softened mode is √τ times as wide, so the modes have to stand about √τ times as far apart before the student lets one go:
 
 # %%
@@ -350,7 +354,8 @@ claim(
 # ## 3 · Size
 #
 # Back to the zigzag.
-# At one learning rate, two losses take steps of two different lengths.
+# At one learning rate, losses of different size take steps of different length.
+# For scale: a student that finds all letters equally likely, as ours nearly do at the start, has 17/20 of its mass on implausible tokens.
 #
 # ### Exercise 03b.2 · The gradient of JSD(β) (●●●, 10 minutes)
 #
@@ -385,7 +390,7 @@ def jsd_gradient(student_logp, teacher_logp, beta):
 predict("03b.d")
 
 # %% [markdown]
-# **The same contest twice**: first at the rate 4 for every loss, then at rates that make the first steps equally long.
+# **The same contest twice**: first at the rate 4 for every loss, then at rates that make every loss's first step as long as forward KL's at the rate 4.
 
 # %%
 teachers = contest.teachers_of(seed)
@@ -401,8 +406,8 @@ print("   ".join(f"{label} {value:.3f}" for label, value in ratio.items()))
 # %% tags=["hide-input"]
 show(
     contest_figure((one_rate, "one learning rate"), (equal_norm, "equal gradient norm")),
-    "At one learning rate JSD(0.02) and JSD(0.98), next to the two KLs, seem to hedge more than either: they have hardly "
-    "trained. At equal gradient norm the losses stand in the order of their β. Bands are 95 % intervals over 8 teachers.",
+    "At one learning rate JSD(0.02) and JSD(0.98), next to the two KLs, seem to hedge more than either: their "
+    "training is not yet over. At equal gradient norm the losses stand in the order of their β. Bands are 95 % intervals over 8 teachers.",
     alt="Mass on implausible tokens for forward KL, JSD of five β and reverse KL: a zigzag at one learning rate, a falling line at equal gradient norm.",
 )
 reveal("03b.d", times=ratio["reverse KL"] / ratio["JSD(0.98)"])
@@ -445,7 +450,7 @@ claim(
 # %% [markdown]
 # **Is that a fact about divergences, or about one step length?**
 # All of this rests on one rate, 4.
-# Repeat the second contest with three of the losses at 1, 2, 8 and 16, at each rate with first steps of equal length.
+# Repeat the second contest with three of the losses at 1, 2, 4, 8 and 16, at each rate with first steps of equal length.
 
 # %%
 rates, rivals = [1.0, 2.0, 4.0, 8.0, 16.0], ["forward KL", "JSD(0.98)", "reverse KL"]
@@ -536,11 +541,11 @@ for t in (1, 2, 4, 8, 16):
 # ## On a real LLM (optional)
 #
 # A teacher, SmolLM2-135M, and a student made from it take the place of the hills ([lesson 13](13_real_llm.ipynb)).
-# Below, what the divergence charges for each token: JSD on a scale ten times as fine.
+# The lower panel is what the divergence charges per token, for JSD on a scale ten times as fine.
 # The bar of all others sums the charges of the stored tokens that are not drawn and of the rest of the vocabulary, which counts as one event.
 #
 # Which tokens do the two KLs charge most, and why are they not the same?
-# At which tokens is a charge negative, and why does JSD have none?
+# Which charges are negative, and why are none of JSD's?
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l03b_between_the_kls.explorers import real_pair_explorer

@@ -6,11 +6,11 @@ PREDICTIONS = {
     "03b.a": Prediction(
         "JSD(½) has no cliff. As the second mode moves away, its student …",
         options=(
-            "covers both for ever, as under forward KL",
-            "covers both longer than reverse KL, then lets go too",
-            "lets go sooner than reverse KL",
+            "never lets go, just as under forward KL",
+            "lets go later than reverse KL's student",
+            "lets go sooner than reverse KL's student",
         ),
-        right="covers both longer than reverse KL, then lets go too",
+        right="lets go later than reverse KL's student",
         because="JSD(½) lets go at a distance of {jsd:.2f}, reverse KL already at {reverse_kl:.2f}.",
     ),
     "03b.b": Prediction(
@@ -37,10 +37,10 @@ PREDICTIONS = {
         "JSD(0.98) is nearly reverse KL by its formula. Why does its student in the first picture hedge so much more?",
         options=(
             "its teacher's half, 0.98·KL(p‖m), makes it cover",
-            "its gradient is short, so it has hardly moved",
-            "it is stuck in a worse optimum",
+            "its gradient is short, so it is still on its way",
+            "it is stuck for good in a worse local optimum",
         ),
-        right="its gradient is short, so it has hardly moved",
+        right="its gradient is short, so it is still on its way",
         because="Its first gradient is shorter than reverse KL's by a factor of {times:.0f}, and so are its steps.",
     ),
 }
@@ -65,7 +65,9 @@ QUIZ = (
     Question(
         "A divergence is never larger than ln 2. What does its student do when the modes are moved far enough apart?",
         {
-            "it keeps one and lets the other go": "Covering costs ever more, up to the bound; letting go costs less.",
+            "it keeps one and lets the other go": (
+                "Covering costs ever more, up to the bound; letting go costs a fixed amount, below it."
+            ),
             "it covers both, at any distance": "That would take an unbounded price for leaving out a mode.",
             "it stops between the two of them": "A narrow student in an empty valley pays the bound itself.",
         },

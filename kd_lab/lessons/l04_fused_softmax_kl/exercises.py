@@ -583,7 +583,7 @@ EXERCISES = {
             "compiler was told, a row is as long as the vocabulary, so the last block has lanes without a column: the "
             "mask keeps them from reading and writing, and `other=-inf` makes them count as tokens of probability 0. "
             "Subtracting the maximum leaves the quotient as it is and keeps `exp` below its overflow near 88.7. Three "
-            "visits, since the sum needs the maximum and the quotient needs the sum."
+            "visits, as long as the sum waits for the maximum; section 2 saves one of them."
         ),
         cases=(
             case("one row of four", steps(FOUR)),

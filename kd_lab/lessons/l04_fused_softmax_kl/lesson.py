@@ -86,7 +86,7 @@ print(out)
 # ### Exercise 04.1 · Softmax in three passes (●○○, 12 minutes)
 #
 # $\mathrm{softmax}(x)_v=e^{x_v-m}/\sum_u e^{x_u-m}$ with $m=\max_u x_u$.
-# The quotient does not depend on $m$, but without it $e^{89}$ overflows in fp32.
+# The quotient does not depend on $m$, but a logit of 89 would overflow without it: $e^{89}$ is more than fp32 can hold.
 # The first pass finds $m$, the second the sum, the third writes the quotients.
 #
 # You need `tl.max(x, 0)`, `tl.sum(x, 0)`, `tl.maximum(a, b)` and `tl.exp(x)`.
@@ -145,7 +145,7 @@ predict("04.a")
 # The left panel shows one row of the student's logits $x$ and the teacher's $y$; what has not been read yet is pale.
 # A kernel remembers only a few numbers, among them *top*, the largest $y$ so far, the sum of $e^{y-\text{top}}$, and the *KL accumulator*, the sum of $e^{y-\text{top}}(y-x)$.
 # Both sums are relative to the maximum, so they have to be rescaled whenever it moves.
-# The lower panel compares the KL that they give with the true KL of what was read.
+# On the right, the upper panel shows the two sums; the lower one compares the KL that they give with the true KL of what was read.
 #
 # Then let the kernel *forget* to rescale one sum, or both.
 
@@ -256,6 +256,7 @@ def forward_kl(
 # The gradient of KL(p‖q) with respect to $x$ is $q-p$, as in [lesson 01](01_what.ipynb), and $x=s/\tau$ brings a factor $1/\tau$.
 # What arrives from the layers above is called *upstream*: one number per row, $\partial(\text{final loss})/\partial\mathrm{KL}_n$.
 # It carries the $1/N$ of a mean, a mask, a weight, and the $\tau^2$.
+# If the final loss is a plain sum, PyTorch sends one number in memory for all rows, a tensor of **stride** 0; `own_loss`, which calls your kernels below, writes it out $N$ times first.
 #
 # With both lse at hand no maximum is needed: $q_v=e^{x_v-\mathrm{lse}_s}$ cannot overflow.
 #
@@ -378,14 +379,14 @@ claim(
 # %% [markdown]
 # ## 5 · Almost zero (second sitting)
 #
-# That student was far from its teacher. With luck, training ends near it.
+# That student was far from its teacher. If training goes well, it ends near.
 
 # %%
 predict("04.b")
 
 # %% [markdown]
 # The formula subtracts $\mathrm{lse}_t-\mathrm{lse}_s$ from a mean difference of logits.
-# In the rows that we test below each lse is near 31, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
+# The logits of the next picture stand around 20, as those of a language model may, so that each lse is near 31, where neighbouring fp32 numbers are $2\cdot10^{-6}$ apart.
 # A difference of two such numbers cannot resolve $5\cdot10^{-7}$, however carefully each of them was summed.
 #
 # **Derive.** There is another formula. With $d=\log(p/q)$,
@@ -496,6 +497,7 @@ claim(
 # Is that all? The steady sum cancels the error of the normalisers.
 # But $p$ and $q$ are rounded too, independently of each other, and $q-p$ inherits both errors.
 # A teacher that is sure of a few tokens is the harder test: their rounding errors do not average out.
+# (With few tokens that count, the KL of a row is $5\cdot10^{-7}$ only on average; from row to row it varies.)
 
 # %%
 peaked = measure(5e-7, spread=4)
@@ -515,7 +517,7 @@ claim(
 )
 
 # %% [markdown]
-# Here the steady sum has no correct digit either, and some values are negative.
+# The steady sum has no correct digit in its worst row either, and its lowest value is negative.
 #
 # The library's kernels never compute that $q-p$.
 # They carry the mean of $y-x$ along as a pivot; for a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, weighted by $p$.
@@ -523,7 +525,7 @@ claim(
 #
 # A wrong *loss* can be forgiven: the gradient comes from $q-p$ and not from the value.
 # A wrong *measurement* cannot.
-# Early stopping, final KLs, the loss of a quantised model: all live at this end of the axis.
+# Early stopping, final KLs, the loss of a quantised model: all are read near zero.
 #
 # ## In the wild
 #
@@ -546,7 +548,7 @@ claim(
 # 1. A kernel is written for one program. It loads blocks, and a mask keeps the lanes beyond the row from reading, from counting, and from writing.
 # 2. Sums relative to a maximum can be computed in one pass: when the maximum moves, everything relative to it is rescaled, the KL accumulator too.
 # 3. The gradient needs one more visit and two numbers per row. Upstream, 1/τ and the mask of the store are where it goes wrong.
-# 4. A difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and gains about two digits; for a peaked teacher only φ, computed from its series, keeps any.
+# 4. Near 31, a difference of two lse has no digits below 10⁻⁶. Σ(p·d − p + q) cancels their error to first order, and gains about two digits; for a peaked teacher it can lose them all, and φ, computed from its series, keeps them.
 # 5. Test with rows that rise, a V that no block divides, a weight per row, a τ that is not 1, and a student that is nearly its teacher.
 #
 # ## Quiz

@@ -51,15 +51,16 @@ QUIZ = (
     Question(
         "Your training log shows KL = −3·10⁻⁷. What do you do first?",
         {
-            "compute the value as Σ(p·d − p + q), or in fp64": (
-                "The sign shows that not one digit is right. The gradient may be fine."
+            "compute the same value again, in fp64": (
+                "The sign shows that not one digit is right. The gradient may be fine. Σ(p·d − p + q) helps as well, "
+                "unless the teacher is peaked."
             ),
-            "clamp it at zero": "Then it shows 0 and is as wrong as before.",
-            "lower the learning rate": (
+            "clamp it at zero: no KL is negative": "Then it shows 0 and is as wrong as before.",
+            "lower the rate: training diverges": (
                 "Nothing has diverged; a difference of two large numbers has run out of digits."
             ),
         },
-        right="compute the value as Σ(p·d − p + q), or in fp64",
+        right="compute the same value again, in fp64",
     ),
     Question(
         "V = 1000 and BLOCK = 256. A kernel loads with a mask, and stores without one. What happens?",
@@ -75,12 +76,13 @@ QUIZ = (
     Question(
         "loss.sum().backward() brings an upstream gradient of stride 0. Why can that break a kernel?",
         {
-            "it is one number in memory, and pointer + n reads what lies behind it": (
-                "`expand` repeats a number without storing it. Make it contiguous, or pass the stride."
+            "pointer + n reads past the stored number": (
+                "`expand` repeats one number without storing it again, and behind it lies something else. Make it "
+                "contiguous, or pass the stride."
             ),
-            "a sum's gradient is zero": "It is one, for every row.",
-            "the backward pass never sees the upstream": "It multiplies every row.",
+            "the gradient of a sum is zero for every row": "It is one, for every row.",
+            "the backward pass never sees an upstream": "It multiplies every row.",
         },
-        right="it is one number in memory, and pointer + n reads what lies behind it",
+        right="pointer + n reads past the stored number",
     ),
 )

@@ -49,7 +49,7 @@ seed = setup("04b")
 # ## 1 · Counting bytes
 #
 # A GPU computes far faster than it reads, so the cost of a loss over $N\times V$ logits is mostly that of the bytes it moves.
-# The function whose bytes the picture counts is written as in most training code.
+# The picture counts the bytes of this function, which is written as in most training code.
 
 # %%
 import inspect
@@ -59,6 +59,7 @@ print(inspect.getsource(eager_forward_kl))
 # %% [markdown]
 # **Eager** means one operation after another: each reads its inputs from memory and writes its result back.
 # Below, `count` adds up these bytes as if no cache helped; for tensors larger than the cache, none does.
+# *Held* is what lies in memory at once beside the two tensors of logits.
 
 # %%
 predict("04b.a")
@@ -75,9 +76,9 @@ reveal("04b.a", fp32=eager["fp32"].moved / ELEMENTS)
 # %% [markdown]
 # **Derive.** How little would do?
 # With 16-bit logits, 2 bytes for each of the two logits and 2 for the gradient, **6** in all, if the rows stay on the chip between the loss and its gradient.
-# The registers of a multiprocessor hold rows of some ten thousand columns; a kernel for such rows works on a **single tile**.
+# The registers of a multiprocessor, one of the hundred or so parts of a GPU that compute on their own, hold rows of some ten thousand columns; a kernel for such rows works on a **single tile**.
 # Longer rows have to be read again from memory in each **sweep** over them; such a kernel **streams**.
-# Forward KL needs two sweeps, one for both lse and one for the gradient.
+# Forward KL needs two sweeps: one for both lse ($\log\sum e^x$, as in lesson 04) and the loss, one for the gradient.
 # JSD, skew KL and total variation need a third between them, because each of their terms needs both lse.
 #
 # ### Exercise 04b.1 · Bytes per logit (●○○, 5 minutes)
@@ -126,7 +127,7 @@ for (divergence, vocabulary, _), wanted in designed.items():
 # Do the library's kernels keep to that? The interpreter counts what they load and store.
 # `reduction="none"` returns one loss per row, so the gradient has to wait for the upstream gradient.
 # With `"mean"` the upstream is known beforehand, up to one common factor, and the second sweep can follow at once.
-# It runs backwards, beginning with the blocks that are still on the chip.
+# A sweep that follows at once runs backwards, beginning with the blocks that are still on the chip: three of 4,096 columns for forward and reverse KL, two for JSD, whose second sweep follows at once with either reduction.
 
 # %%
 if HAS_TRITON:
@@ -172,6 +173,7 @@ else:
 #
 # **Chunking**, the remedy of many training libraries, runs the plain operations on a few rows at a time.
 # It *holds* less memory at once. It *moves* as much as before, unless a chunk fits into a cache.
+# The picture below takes the chunk itself to be small, so that chunking holds the gradient alone.
 #
 # **Explore.** Set the size of a batch and watch the two costs separately.
 # The axes are logarithmic: equal distances are equal factors.
@@ -287,9 +289,10 @@ def forward_kl(
 
 
 # %% [markdown]
+# On a GPU a program is the work of some **threads**, each with its own share of the lanes; 32 threads are a **warp**.
 # The next cell sends this kernel to a process without the interpreter, compiles it for an H100 (`sm_90`) and reads three things off the result.
 # **Registers** hold the numbers that a thread keeps on the chip, 255 at most.
-# **Spills** are bytes that did not fit into them and go to memory after all.
+# **Spills** are the bytes per thread that did not fit into them and go to memory after all.
 # A **vector load** brings 16 bytes at once, a scalar load a single number.
 
 # %%
@@ -323,8 +326,8 @@ else:
 reveal("04b.b", vector_loads=compiled[1].vector_loads if HAS_TRITON else None)
 
 # %% [markdown]
-# Larger blocks gain nothing here: what does not fit into registers is written to memory and read back.
-# For an odd $V$ the library handles the partial block separately, so that all others need no mask, and pads the rows of its gradient to a multiple of 16.
+# A block of 32,768 columns is too large: what does not fit into registers is written to memory and read back.
+# For an odd $V$ the library handles the partial block separately, so that all others need no mask, and pads the rows of its gradient to a multiple of 16 numbers.
 #
 # The compiled text is PTX, the assembly language of NVIDIA's virtual machine.
 # Four kinds of line are worth looking for.
@@ -352,7 +355,7 @@ else:
 #
 # The last line is a bug.
 # `mul.lo.s32` keeps 32 bits of $n\cdot V$, one of them for the sign.
-# From $2^{31}$ on the product overflows, and the kernel silently reads somewhere else.
+# From $2^{31}$ on the product overflows, and the kernel reads somewhere else: with luck it crashes, without luck nobody notices.
 #
 # ### Exercise 04b.3 · The first lost row (●○○, 4 minutes)
 #
@@ -395,6 +398,7 @@ print(f"V = 128,256: row {row:,}, in sequence {row // 8192 + 1} of a batch, at 8
 #
 # The idea works without a GPU too.
 # The library's CPU path takes so few rows at a time that they stay in the cache, and computes the gradient while they are there.
+# The comparison with eager has both at once, and does not say which of them helps more.
 
 # %%
 predict("04b.c")
@@ -467,7 +471,7 @@ for name, values in ratios.items():
 #
 # At 32,768 tokens, a batch of 8 texts of 4,096, one tensor of 16-bit logits takes 8.4 GB for Llama 3 (128,256 tokens), 10 GB for Qwen3 (151,936) and 17 GB for Gemma 3 (262,144).
 # Distillation has two of these, and a gradient.
-# Liger Kernel (2024) never holds the whole: it loops over chunks of rows around the output layer's matrix product, and reports 60 % less memory and 20 % more throughput for whole models on average.
+# Liger Kernel (2024) never holds the whole: it loops over chunks of rows around the output layer's matrix product. For all its kernels together it reports 60 % less memory and 20 % more throughput on average.
 # Our library's `linear_softmax_kl` does the same.
 # What does not carry over from this page are the seconds: a CPU's caches are not a GPU's.
 #
@@ -481,10 +485,10 @@ for name, values in ratios.items():
 # %% [markdown]
 # ## Recap
 #
-# 1. A loss over two tensors of logits is limited by memory: 6 bytes per 16-bit logit would do, plain PyTorch moves 122, and 104 if the logits are in fp32.
+# 1. In plain PyTorch a loss over two tensors of logits is limited by memory: 6 bytes per 16-bit logit would do, it moves 122, and 104 if the logits are in fp32.
 # 2. Moved and held are two costs. Chunking lowers what is held; a kernel that visits each logit once or twice lowers both.
 # 3. The slower of memory and arithmetic decides. Eager lies far down the slope, a kernel that moves 6 to 10 bytes per logit near the corner.
-# 4. The compiler's output shows registers, spills and vector loads without a GPU. An odd V costs every vector load, and a block that is too large spills.
+# 4. The compiler's output shows registers, spills and vector loads without a GPU. In our kernel an odd V costs every vector load, and a block that is too large spills.
 # 5. n·V in 32 bits overflows beyond 2³¹ − 1, with Llama 3's vocabulary in the third sequence of 8,192 tokens; no small test shows it.
 #
 # ## Quiz

@@ -52,9 +52,12 @@ PREDICTIONS = {
 
 QUIZ = (
     Question(
-        "You halve the number of rows in a chunk of the plain operations on a GPU. The bytes moved per logit …",
+        (
+            "You halve the number of rows in a chunk of the plain operations on a GPU; it is still larger than the "
+            "cache. The bytes moved per logit …"
+        ),
         {
-            "stay": "As long as a chunk is larger than the cache, chunking reduces what is held, not what is moved.",
+            "stay": "Chunking lowers what is held. Only a chunk that fits into the cache would lower what is moved.",
             "halve": "Each logit still goes through every operation.",
             "double": "No logit is visited twice because of it.",
         },

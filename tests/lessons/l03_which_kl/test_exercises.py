@@ -55,6 +55,19 @@ def test_forward_kl_names_a_small_number_inside_the_logarithm(assert_rejects):
     assert_rejects("03.1", padded, "infinite there")
 
 
+def test_forward_kl_is_neither_nan_nor_below_zero_where_the_student_forgets_a_token(assert_rejects):
+    def not_a_number(student_logp, teacher_logp):
+        value = find_exercise("03.1").reference(student_logp, teacher_logp)
+        return np.where(np.isinf(value), np.nan, value)
+
+    def upside_down(student_logp, teacher_logp):
+        value = find_exercise("03.1").reference(student_logp, teacher_logp)
+        return np.where(np.isinf(value), -np.inf, value)
+
+    assert_rejects("03.1", not_a_number, "neither NaN")
+    assert_rejects("03.1", upside_down, "neither NaN")
+
+
 def test_forward_kl_names_bits(assert_rejects):
     def in_bits(student_logp, teacher_logp):
         p, q = np.exp(teacher_logp), np.exp(student_logp)
