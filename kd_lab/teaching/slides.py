@@ -15,6 +15,7 @@ LONG, LONGEST = 850, 1350
 CLAIMS = 4  # per slide
 FRAMES = 2  # pictures per slide
 CAPTION = 220  # letters beside a picture from which on they are smaller
+HOOK_CAPTION = 440  # letters under the first picture from which on that is smaller
 
 
 def slide(title: str, body: str, kind: str = "") -> str:
@@ -56,7 +57,8 @@ def slides(notes: Notes, material: Material) -> str:
     shown = [slide("", f"<h1>{html.escape(notes.title)}</h1><p>{line(material.promise)}</p>")]
     shown.append(text_slide("You will be able to", bullets(line(shortened(goal)) for goal in notes.goals)))
     if material.hook:
-        shown.append(slide("", f"{image(material.hook)}{markdown(material.hook.caption)}", "picture"))
+        kind = "picture long" if len(material.hook.caption) > HOOK_CAPTION else "picture"
+        shown.append(slide("", f"{image(material.hook)}{markdown(material.hook.caption)}", kind))
     shown += [text_slide("By hand", markdown(without_mark(text))) for text in material.by_hand]
     for film in material.films:
         shown += film_slides(film)
