@@ -212,7 +212,7 @@ claim(
 # %% [markdown]
 # **What this shows.** In bits, softness by itself buys nothing measurable here.
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
-# Half mixed into labels they are about level.
+# Half mixed into labels, *top + usual* is about level with them.
 #
 # In accuracy the dark part shows no such advantage: *top + even* is level with the whole teacher, *top + usual* with labels.
 #
