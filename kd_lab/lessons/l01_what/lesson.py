@@ -48,11 +48,11 @@ seed = setup("01", threads=1)
 # - The student is told which wrong letters are nearly right.
 # - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
 #
-# Three targets separate them: they keep the softness and the top letter, and remove what the teacher knows about the rest.
+# Three targets separate them: they keep the softness and remove the knowledge of the other letters.
 #
 # - **permuted** keeps the top letter and its probability, and permutes the other 26 at random (Furlanello and others, 2018);
-# - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature of its own at each position;
-# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible. Where the teacher is unsure, a usual letter or the end mark can then overtake the top one.
+# - **top + even** keeps the top letter, spreads the rest evenly, and is then brought to the teacher's entropy by a temperature;
+# - **top + usual** does the same, but spreads the rest as the letters are spread in the 500 names, which makes its tail plausible. A usual letter may then overtake the top one.
 
 # %%
 from torch.nn.functional import one_hot
@@ -98,11 +98,11 @@ show(
 # %% [markdown]
 # **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same batches.
 #
-# On held-out names, **bits per character**, the mean of $-\log_2$ of the probability of what came, judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
+# On held-out names, **bits per character** judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
 #
 # A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
 # So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
-# There the truth is always in the mix, and what the target knows comes on top.
+# There the truth is always in the mix.
 
 # %%
 predict("01.a")
@@ -212,15 +212,15 @@ claim(
 # %% [markdown]
 # **What this shows.** In bits, softness by itself buys nothing measurable here.
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
-# Without that handicap, half *top + usual* is about level with labels.
+# Half mixed into labels, *top + usual* is about level with them.
 #
-# In accuracy the dark part shows no such advantage: *top + even*, whose first choice is always the teacher's, is level with the whole teacher; *top + usual*, whose is not, with labels.
+# In accuracy the dark part shows no such advantage: *top + even* is level with the whole teacher, *top + usual* with labels.
 #
 # **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at once.
 #
 # <details><summary>How both can be right</summary>
 #
-# An image has one true class, of which its classifier is nearly sure: softness mainly regularises. After “sm” several letters are *truly* possible, and the “dark” rest has most of the mass. And our teacher has read far more names than 500.
+# An image has one true class, of which its classifier is nearly sure: softness mainly regularises. After “sm” several letters are *truly* possible, and the “dark” rest has most of the mass.
 #
 # </details>
 
@@ -329,7 +329,7 @@ def limit_gradient(student_logits, teacher_logits):
 # %% [markdown]
 # **Experiment.** First, your loss must equal the library's.
 # The library's `softmax_kl` contains the $\tau^2$ already (`scale_by_t2=True`); multiplying by it once more is a popular mistake.
-# Then the gradient is measured at every prefix of 100 held-out names, for the eight students of labels: its mean norm, and by how much of the limit's length it misses the limit, at the prefix where it misses most.
+# Then the gradient is measured at every prefix of 100 held-out names, for the eight students of labels: its mean norm, and the largest distance from the limit, in units of the limit.
 
 # %%
 from kd_lab.how import softmax_kl
@@ -397,7 +397,7 @@ claim(
     below=0.6,
 )
 # %% [markdown]
-# So a large τ asks for something else: no longer for the probabilities but, up to a constant, for all logits alike, those of letters that never come as much as those of letters that do.
+# So a large τ asks for something else: no longer for the probabilities but for all logits alike, those of letters that never come as much as those of letters that do.
 # Is that a better lesson? Hinton's teachers were sure of their digits, and softening uncovered what they knew.
 
 # %%
@@ -592,7 +592,7 @@ claim(
 # %% [markdown]
 # ### Exercise 01.4 · How names stand to one another (●●○, 10 minutes)
 #
-# Compute the matrix ψ `[B, B]`, with a diagonal of zeros, from `hidden` `[B, T, W]` and `mask` `[B, T]`, true where a position counts. You need not leave the first position out: the mask does.
+# Compute the matrix ψ `[B, B]`, with a diagonal of zeros, from `hidden` `[B, T, W]` and `mask` `[B, T]`. The mask already leaves the first position out.
 
 
 # %%
@@ -618,9 +618,7 @@ def distance_relation(hidden, mask):
 # solution
 
 # %% [markdown]
-# **Experiment.** `rkd` with the weights usual in image classification (25 for distances, 50 for angles) and with a fifth of them, each beside the likelihood of the text. The yardstick is the correlation between the student's and the teacher's distances, over all pairs of 200 held-out names.
-#
-# In the table below, *logits* are the students of the whole teacher.
+# **Experiment.** `rkd` with the weights usual in image classification (25 for distances, 50 for angles) and with a fifth of them. The yardstick is the correlation between the student's and the teacher's distances, over all pairs of 200 held-out names. In the table, *logits* is the *whole* teacher of section 1.
 
 # %%
 predict("01.e")
@@ -684,8 +682,7 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **Explore.** What was learned: the same twelve names in the teacher and in one of the students (the first seed); dark is near.
-# On the right are all pairs of the 200 names: where the student keeps them as far apart as the teacher does, they lie on the diagonal.
+# **Explore.** What was learned: the same twelve names in the teacher and in one of the students (the first seed); dark is near. Right: all pairs of 200 names.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l01_what.explorers import relation_explorer
@@ -710,13 +707,13 @@ relations_explorer.show()
 relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label", "logits", "RKD")])
 
 # %% [markdown]
-# **What came out.** Compare each row of the table with *untrained* and *letter only*: the distances of the last letters alone, with no model at all, correlate with the teacher's better than those of a student of labels do.
+# **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone, with no model at all, correlates with the teacher's distances better than a student of labels does.
 #
-# - **Hints** bring the distances along, which they never mention: beside the highest CKA stands nearly the correlation that RKD is trained for.
+# - **Hints** transfer more than they copy: beside the highest CKA stands nearly the correlation that RKD is trained for.
 # - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA.
 # - **Logits** at τ = 1 give the best predictions and raise CKA least: to be alike inside and to speak alike are two things.
 #
-# In the paper relations shone in metric learning, where distances *are* the output. Here they stand beside the likelihood, and at full weight the student predicts no better than one of labels.
+# In the paper relations shone in metric learning, where distances *are* the output. Here, at full weight, they predict no better than labels.
 #
 # ## On a real LLM (optional)
 #
@@ -742,9 +739,9 @@ real_temperature.filmstrip([{}, "τ = 2", "τ = 4", "a sure teacher", "the sure 
 # ## In the wild
 #
 # The loud first position is no quirk of our teacher: Sun and others (2024) found activations up to 100,000 times larger than others in LLMs, some of them at the starting token.
-# DistilBERT, trained on soft targets, the text itself and a cosine loss on hidden states, is 40 % smaller than BERT and keeps 97 % of its language understanding.
+# DistilBERT, with soft targets and a cosine loss on hidden states, is 40 % smaller than BERT and keeps 97 % of its language understanding.
 # MiniLM copies relations *between the positions of one text*, we between texts.
-# Numbers from models as small as ours do not carry over to theirs.
+# Our scale does not carry over to theirs.
 #
 # ## Discuss
 #
@@ -757,7 +754,7 @@ real_temperature.filmstrip([{}, "τ = 2", "τ = 4", "a sure teacher", "the sure 
 # ## Recap
 #
 # 1. WHAT can be copied: the logits of each position, the features inside, the relations between texts.
-# 2. The whole teacher's soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place.
+# 2. Soft targets beat labels on few names. Here, in bits, softness alone did not: what paid was knowing which other letters are likely at this place.
 # 3. The factor τ² keeps the gradient's size; for large τ the loss becomes regression on centred logits, divided by V. With a teacher as unsure as ours, τ = 4 taught worse than τ = 1.
 # 4. Hints through a projector bring features close and help to predict; relations bring distances close and, at a fifth of the usual weight, features too. Leave the first position out of both.
 # 5. Judge by a measure that was not trained on, with texts that were not seen, and beside an untrained student and one trained without the method.
@@ -770,7 +767,7 @@ quiz("01")
 # %% [markdown]
 # ## Glossary
 #
-# **Logits** the numbers before the softmax, one per token. **Soft target** a distribution to learn from in place of a label. **Dark knowledge** how a teacher ranks and weighs the answers below its first. **Label smoothing** a label with a share ε of its mass spread evenly. **Temperature** what all logits are divided by before the softmax. **Features** or **hidden states** the numbers of a layer inside a model. **Hint** a teacher's features that a student's layer is guided by. **Projector** a learned matrix between two widths, thrown away after training. **Relation** a number that says how two or three texts stand to one another. **CKA** a similarity of two sets of features that ignores rotation and scale.
+# **Dark knowledge** how a teacher ranks and weighs the answers below its first. **Features** or **hidden states** the numbers of a layer inside a model. **Hint** a teacher's features that a student's layer is guided by. **Projector** a learned matrix between two widths. **Relation** a number that says how two or three texts stand to one another. **CKA** a similarity of two sets of features that ignores rotation and scale.
 #
 # ## Papers
 #

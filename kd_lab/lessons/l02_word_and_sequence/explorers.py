@@ -298,6 +298,7 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         left.set_title("the next token")
         left.legend(loc="upper left", ncols=2)
         right.set(xscale="log", xlim=(0.85, 38), xlabel="k", title="KL that is read, in nats")
+        right.yaxis.set_major_formatter(signed)
         right.axhline(0, color=FAINT, linewidth=0.8)
         right.set_xticks(KEPT_COUNTS, [str(k) for k in KEPT_COUNTS])
         right.minorticks_off()
@@ -308,7 +309,6 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         labels = (f"{SAMPLED}, ± 1 standard deviation", None)
         artists.band = [right.plot(*start, **STUDENT.line, label=label)[0] for label in labels]
         (artists.here,) = right.plot([1, 1], [0, 1], color=FAINT, linewidth=0.8)
-        artists.axes = right
         right.legend(loc="upper right", fontsize=8.5)
         return artists
 
@@ -328,7 +328,7 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
             line.set_ydata(whole + sign * spread)
         low, high = min(truncated.min(), (whole - spread).min(), 0.0), (whole + spread).max()
         artists.here.set_data([k, k], [low, high])
-        artists.axes.set_ylim(low - 0.06 * (high - low), high + 0.8 * (high - low))  # the legend stands above
+        artists.whole.axes.set_ylim(low - 0.06 * (high - low), high + 0.8 * (high - low))  # the legend stands above
         less, binned, all_of_it, deviation = read[k]
         tokens, draws = ("token", "draw") if k == 1 else ("tokens", "draws")
         return (
@@ -349,6 +349,15 @@ def real_cache_explorer(name: str = "real cache") -> Explorer:
         },
         size=(780, 340),
     )
+
+
+def signed(nats: float, _: int | None = None) -> str:
+    """A label of an axis, with room for a sign where there is none: the layout is frozen before the axis moves.
+
+    >>> signed(-0.2), len(signed(0.2))
+    ('−0.2', 4)
+    """
+    return f"{nats: .1f}".replace("-", "−").replace(" ", "\u2007")
 
 
 def kl_read(p: Float[np.ndarray, " E"], q: Float[np.ndarray, " E"], k: int) -> tuple[float, float, float, float]:

@@ -149,7 +149,7 @@ def test_bars_that_a_real_cache_leaves_out_are_pale(real):
 def test_below_zero_is_below_zero(real):
     """And seen to be: the axis fits the prompt, so that the sum stands well below the line at zero."""
     assert "the truncated sum reads −0.0" in real.draw(real.presets["below zero"]).sentence
-    low, high = real._artists.axes.get_ylim()
+    low, high = real._artists.whole.axes.get_ylim()
     truncated = real._artists.truncated.get_ydata()[KEPT_COUNTS.index(2)]
     assert low < truncated < -0.03 * (high - low)
 
