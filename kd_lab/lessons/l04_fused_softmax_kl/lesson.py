@@ -497,7 +497,7 @@ claim(
 # Is that all? The steady sum cancels the error of the normalisers.
 # But $p$ and $q$ are rounded too, independently of each other, and $q-p$ inherits both errors.
 # A teacher that is sure of a few tokens is the harder test: their rounding errors do not average out.
-# (With few tokens that count, the KL of a row is $5\cdot10^{-7}$ only on average; from row to row it varies.)
+# (With few tokens that count, the KL varies from row to row: $5\cdot10^{-7}$ is only what it is aimed at.)
 
 # %%
 peaked = measure(5e-7, spread=4)
