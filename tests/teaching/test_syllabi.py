@@ -46,8 +46,9 @@ def test_fourteen_weeks_hold_the_whole_course():
 
 def test_the_page_adds_up_the_minutes_of_the_cards():
     page = syllabus(SYLLABI[6], LESSONS, {number: title_of(lesson) for number, lesson in LESSONS.items()})
-    cards = {one: sum(minutes_on_card(LESSONS[one])) for week in SYLLABI[6] for one in week.at_home}  # each lesson once
-    alone = sum(cards.values()) + sum(sum(minutes_on_card(LESSONS[one])[1:]) for week in SYLLABI[6] for one in week.later)
+    whole = [minutes_on_card(LESSONS[one]) for week in SYLLABI[6] for one in week.at_home]
+    later = [minutes_on_card(LESSONS[one])[1:] for week in SYLLABI[6] for one in week.later]
+    alone = sum(map(sum, whole + later))
     in_class = sum(minutes for week in SYLLABI[6] for _, minutes in week.in_class)
     assert f"In all {in_class} minutes in class and {alone} minutes alone" in page
     assert page.count("<tr>") == 1 + len(SYLLABI[6])
