@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,12 @@ def execute(
         cache: where the lesson keeps what it trains; an empty folder measures what a newcomer waits for.
 
     Raises:
-        BuildError: a cell raised, hung or killed the kernel.
+        BuildError: a cell raised, hung or killed the kernel, or no kernel started.
     """
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
+        startup_timeout=TIMEOUT,  # beside forty others a kernel takes minutes to answer
         kernel_name="python3",
         resources={"metadata": {"path": str(lesson.notebook.parent)}},
         record_timing=False,
@@ -92,7 +94,11 @@ def execute(
     with tempfile.TemporaryDirectory() as profile:
         # Someone's own IPython start-up files, the random order of sets, and a real LLM stay out of a lesson.
         own = {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0", "KD_LAB_LIVE": "0"}
-        with client.setup_kernel(env=os.environ | own | (environment or {})):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(client.setup_kernel(env=os.environ | own | (environment or {})))
+            except RuntimeError as error:  # many kernels at once choose the same port, or wait too long for their turn
+                raise BuildError(f"{lesson.name} ({edition}): its kernel did not start; {error}") from error
             for position, cell in enumerate(notebook.cells):
                 start = time.perf_counter()
                 try:

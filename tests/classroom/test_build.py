@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
-from kd_lab.classroom.build import BuildError, build, build_edition, is_current, is_open, main, update_readme
+from kd_lab.classroom.build import BuildError, build, build_edition, execute, is_current, is_open, main, update_readme
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import edition_of, expected_line, find_lessons, halves, solution_fold, solved
@@ -165,6 +165,17 @@ def test_a_failing_cell_stops_the_build_with_its_place(tmp_path, capsys):
         assert lesson.measured is None
     finally:
         forget_lesson(tmp_path)
+
+
+def test_a_kernel_that_does_not_start_is_said(lesson, tmp_path, monkeypatch):
+    """Of forty kernels at once one died before it answered, and its error ended all the others."""
+
+    def dead(*_, **__):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("kd_lab.classroom.build.NotebookClient.setup_kernel", dead)
+    with pytest.raises(BuildError, match="its kernel did not start; Kernel died"):
+        execute(edition_of(lesson, "unsolved"), lesson, tmp_path)
 
 
 def test_an_unmeasured_lesson_says_so(lesson, tmp_path):
