@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -49,11 +50,17 @@ def train_heads(
         answers = [*answers, logits.detach().sigmoid()][-REMEMBERED:]
         share = alpha * min(1.0, step / (WARM_UP * STEPS))
         cuts = _cuts(torch.cat(answers, 1), called).repeat_interleave(BATCH)
-        mean = loss(logits.flatten(), labels[rows, chosen].flatten(), share, cuts)
+        answered, taught = logits.flatten(), labels[rows, chosen].flatten()
+        mean = loss(answered, taught, share, cuts) if alpha else cross_entropy(answered, taught)
         optimizer.zero_grad()
         (runs * mean).backward()  # each run has the gradient of the mean over its own texts
         optimizer.step()
     return weights.detach()
+
+
+def cross_entropy(logits: Float[Tensor, " B"], labels: Float[Tensor, " B"]) -> Float[Tensor, ""]:
+    """CE in nats against probabilities of yes."""
+    return -(labels * F.logsigmoid(logits) + (1 - labels) * F.logsigmoid(-logits)).mean()
 
 
 def _cuts(answers: Float[Tensor, "R M"], levels: Float[Tensor, " R"]) -> Float[Tensor, " R"]:
