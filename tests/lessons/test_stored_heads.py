@@ -32,3 +32,7 @@ def test_a_stored_file_says_how_it_was_made(file):
     assert versions["torch"].startswith("2.")
     settings = [about, *(part for part in about.values() if isinstance(part, dict))]
     assert any({"seed", "seeds"} & part.keys() for part in settings)
+    if file.name == "results.json":
+        assert about["command"].startswith(f"python -m kd_lab.lessons.{file.parent.name}.experiment")
+        assert versions["python"].startswith("3.")
+        assert "seeds" in about or "seed" in about["budget"]

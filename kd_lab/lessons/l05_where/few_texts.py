@@ -10,15 +10,13 @@ of these names and goes on for 120 steps of forward KL. All shares of one seed a
 import argparse
 import copy
 import json
-import platform
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from kd_lab.classroom.long_runs import write
+from kd_lab.classroom.long_runs import head, write
 from kd_lab.measure import sampled_gap_by_position
 from kd_lab.methods import distill, gkd, labels_only
 from kd_lab.models import GPT, GPTConfig, load_teacher
@@ -56,9 +54,7 @@ def stored() -> dict[int, np.ndarray]:
 
 def about() -> dict[str, Any]:
     """The command, the day and the versions of the stored runs, and their settings."""
-    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
-    settings = {"seeds": list(SEEDS), "names": list(SIZES), "shares": list(SHARES)}
-    return {"command": "python -m kd_lab.lessons.l05_where.few_texts", **made, **settings}
+    return head("python -m kd_lab.lessons.l05_where.few_texts", seeds=SEEDS, names=SIZES, shares=SHARES)
 
 
 def main() -> None:

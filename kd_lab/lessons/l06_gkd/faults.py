@@ -9,10 +9,8 @@ KL. `shown` is the loss that the loop itself reports; the judges are those of th
 
 import argparse
 import json
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from kd_lab.classroom.long_runs import write
+from kd_lab.classroom.long_runs import head, write
 from kd_lab.contracts import stream
 from kd_lab.how import forward_kl, masked_mean, reverse_kl
 from kd_lab.lessons.l06_gkd.experiment import arena
@@ -177,9 +175,8 @@ def lettered() -> dict[str, list[dict[str, Any]]]:
 
 def about() -> dict[str, Any]:
     """The command, the day and the versions of the stored runs, and their settings."""
-    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
     budget = {"steps": STEPS, "batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
-    return {"command": "python -m kd_lab.lessons.l06_gkd.faults", **made, "seeds": list(SEEDS), **budget}
+    return head("python -m kd_lab.lessons.l06_gkd.faults", seeds=SEEDS, **budget)
 
 
 def main() -> None:

@@ -10,11 +10,9 @@ numbers go into `at_scale.json` beside this file, which the lesson shows.
 
 import argparse
 import copy
-import datetime
 import json
 import math
 import os
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from kd_lab.classroom.long_runs import write
+from kd_lab.classroom.long_runs import head, write
 from kd_lab.contracts import stream
 from kd_lab.how import Divergence, linear_softmax_kl, vocab_parallel_softmax_kl
 from kd_lab.lessons.l13_real_llm.pruning import evenly, shallower
@@ -229,24 +227,22 @@ def summary(found: dict[str, Any]) -> str:
 def stored_summary() -> str:
     """The stored run on the real model: its command, day and versions, and its numbers."""
     kept = json.loads(STORED.read_text("utf-8"))
-    head = kept["about"]
-    listed = ", ".join(f"{name} {version}" for name, version in head["versions"].items())
-    return f"{head['command']}\n{head['date']}: {listed}\n{summary(kept['runs'][0])}"
+    made = kept["about"]
+    listed = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    return f"{made['command']}\n{made['date']}: {listed}\n{summary(kept['runs'][0])}"
 
 
 def about(found: dict[str, Any], steps: int, length: int) -> dict[str, Any]:
     """The command, the day and the versions of a stored run."""
     launcher = f"torchrun --nproc-per-node {found['processes']}"
-    return {
-        "command": f"{launcher} -m kd_lab.lessons.l13_real_llm.at_scale --smollm {steps} --store",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "versions": versions(),
-        "threads": 1,
-        "seed": 0,
-        "texts": "random ids, 4 texts per step",
-        "positions": length,
-    }
+    return head(
+        f"{launcher} -m kd_lab.lessons.l13_real_llm.at_scale --smollm {steps} --store",
+        versions=versions(),
+        threads=1,
+        seed=0,
+        texts="random ids, 4 texts per step",
+        positions=length,
+    )
 
 
 if __name__ == "__main__":
