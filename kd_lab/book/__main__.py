@@ -43,7 +43,7 @@ def write_sources(folder: Path, lessons: Sequence[Lesson], recorded: Sequence[st
     shutil.rmtree(folder, ignore_errors=True)
     static = folder / "_static"
     static.mkdir(parents=True)
-    for name in ("player.js", "book.css"):
+    for name in ("player.js", "book.css", "favicon.svg"):
         shutil.copy(SITE / name, static)
     links = link_targets()
     (folder / "lessons").mkdir()

@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "python_maximum_signature_line_length": 60,
     "html_theme": "pydata_sphinx_theme",
     "html_title": "kd_lab",
+    "html_favicon": "_static/favicon.svg",
     "html_static_path": ["_static"],
     "html_sidebars": {"index": [], "claims": []},  # they have no pages below them
     "html_css_files": ["book.css"],

@@ -70,6 +70,7 @@ def test_pages_lead_from_the_reference_to_lessons_and_show_shapes(book):
     assert 'href="../lessons/03_which_kl.html"' in page
     assert "Float" in page
     assert "V_teacher" in page
+    assert 'rel="icon"' in page  # a served page without one asks for it and prints an error
 
 
 def test_no_page_shows_markup_that_was_not_read(book):

@@ -146,8 +146,8 @@ students["whole"] = teach(word_level(), honest)
 
 @torch.no_grad()
 def accuracy(student):
-    right = student(held_out.inputs).argmax(-1) == held_out.targets
-    return right[held_out.mask].double().mean().item()
+    hits = student(held_out.inputs).argmax(-1) == held_out.targets
+    return hits[held_out.mask].double().mean().item()
 
 
 def bits_of(group):

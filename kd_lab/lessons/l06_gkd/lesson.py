@@ -483,19 +483,19 @@ from kd_lab.methods import dialect_table
 
 generator = torch.Generator().manual_seed(seed)
 z, teacher_z = 2 * torch.randn(2, 64, 11, generator=generator, dtype=torch.float64)
-right = 0
+as_told = 0
 for name, (expected, loss) in THEIRS.items():
     found = recognise(loss, OURS, z, teacher_z)
-    right += found == expected
+    as_told += found == expected
     print(f"{name:42} trains as  {found or 'none of these'}")
 
 # %% tags=["hide-input"]
 claim(
     "C06d",
     "The table of dialects is right: each foreign loss has the gradient that the table gives it, or that of none of ours.",
-    right,
+    as_told,
     unit=f"of {len(THEIRS)} losses",
-    holds=right == len(THEIRS),
+    holds=as_told == len(THEIRS),
 )
 display(Markdown(dialect_table()))
 

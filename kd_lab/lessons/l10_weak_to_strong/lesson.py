@@ -257,21 +257,21 @@ biased = contest.biased()
 share = (biased == contest.truth).float().mean().item()  # of labels that are right
 spoilt = {"at random": contest.flipped(1 - share), "short texts": biased}
 pupils = {how: contest.learn("names", "narrow", labels) for how, labels in spoilt.items()}
-right = {how: (labels == contest.truth).float().mean(1).numpy() for how, labels in spoilt.items()}
+correct = {how: (labels == contest.truth).float().mean(1).numpy() for how, labels in spoilt.items()}
 
 # %% tags=["hide-input"]
 reveal("10.c", random=pupils["at random"].mean(), biased=pupils["short texts"].mean())
 claim(
     "C10c",
     "A student exceeds labels whose errors fall at random: it averages them out.",
-    pupils["at random"] - right["at random"],
+    pupils["at random"] - correct["at random"],
     unit="accuracy above that of its labels",
     above=0,
 )
 claim(
     "C10c",
     "A student does not exceed labels with as many errors that follow a rule it can read.",
-    pupils["short texts"] - right["short texts"],
+    pupils["short texts"] - correct["short texts"],
     unit="accuracy above that of its labels",
     below=0,
 )

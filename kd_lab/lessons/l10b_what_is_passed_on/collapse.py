@@ -18,6 +18,8 @@ from kd_lab.worlds import Batch, World, surnames
 
 # ---- the exact law ---------------------------------------------------------------------------------------------------
 
+RUNS = 400  # of chance, of which `mean_diversity` is the mean
+
 
 def expected_diversity(samples: int, generations: int, accumulate: bool) -> Float[np.ndarray, " G"]:
     """E[1 − Σ p̂²] ÷ (1 − Σ p²) after 0 … `generations` re-estimations of a categorical distribution.
@@ -41,20 +43,32 @@ def limit_of_accumulation(samples: int) -> float:
 
 
 def drift(
-    p: Float[np.ndarray, " V"], samples: int, generations: int, accumulate: bool, generator: np.random.Generator
-) -> Float[np.ndarray, "G V"]:
-    """The distributions of generations 0 … `generations` in one run of chance; generation 0 is `p` itself."""
-    history, counts = [np.asarray(p, dtype=float)], np.zeros(len(p))
+    p: Float[np.ndarray, "*B V"], samples: int, generations: int, accumulate: bool, generator: np.random.Generator
+) -> Float[np.ndarray, "G *B V"]:
+    """The distributions of generations 0 … `generations` in one run of chance; generation 0 is `p` itself.
+
+    With leading axes each row of `p` is a run of its own.
+    """
+    history, counts = [np.asarray(p, dtype=float)], np.zeros(np.shape(p))
     for _ in range(generations):
         drawn = generator.multinomial(samples, history[-1])
         counts = counts + drawn if accumulate else drawn
-        history.append(counts / counts.sum())
+        history.append(counts / counts.sum(-1, keepdims=True))
     return np.array(history)
 
 
 def diversity(p: Float[np.ndarray, "*B V"]) -> Float[np.ndarray, "*B"]:
     """1 − Σ p²: the probability that two draws differ."""
     return np.asarray(1 - (np.asarray(p) ** 2).sum(-1))
+
+
+def mean_diversity(
+    p: Float[np.ndarray, " V"], samples: int, generations: int, accumulate: bool, seed: int = 0
+) -> Float[np.ndarray, " G"]:
+    """What `expected_diversity` derives, simulated: the mean share of the diversity that RUNS runs of chance keep."""
+    generator = np.random.default_rng([seed, samples, accumulate])
+    history = drift(np.tile(p, (RUNS, 1)), samples, generations, accumulate, generator)
+    return diversity(history).mean(-1) / diversity(p)
 
 
 # ---- surnames --------------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from kd_lab.lessons.l10b_what_is_passed_on import stored
 from kd_lab.lessons.l10b_what_is_passed_on.collapse import (
     POLICIES,
+    RUNS,
     diversity,
     drift,
-    expected_diversity,
     limit_of_accumulation,
+    mean_diversity,
 )
 from kd_lab.measure import mean_interval
 from kd_lab.viz import BASELINE, STUDENT, TEACHER, Choice, Explorer, Slider
@@ -28,7 +29,7 @@ WAYS = {"replaced": False, "accumulated": True}
 
 
 def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
-    """One run of re-estimated letter frequencies beside the expected diversity, for N draws per generation.
+    """One run of re-estimated letter frequencies beside the mean diversity of many, for N draws per generation.
 
     Args:
         p: the real frequencies of 26 letters.
@@ -40,6 +41,7 @@ def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
         for size in sizes
         for way, accumulate in WAYS.items()
     }
+    means = {(size, way): mean_diversity(p, size, LONG, WAYS[way], seed) for size, way in runs}
     x = np.arange(LONG + 1)
 
     def create(figure: Figure) -> SimpleNamespace:
@@ -50,25 +52,24 @@ def law_explorer(p: np.ndarray, seed: int = 0) -> Explorer:
         left.legend([real, now], ["real", "this generation"], loc="upper right")
         set_bars(real, p)
         right.set(xlim=(-1, LONG + 1), ylim=(0, 1.12), xlabel="generation", title="diversity, share of the real")
-        (law,) = right.plot(x, x * 0, **TEACHER.line, label="expected")
+        (mean,) = right.plot(x, x * 0, **TEACHER.line, label=f"mean of {RUNS} runs")
         (run,) = right.plot(x, x * 0, **STUDENT.line, label="this run")
         (dot,) = right.plot([0], [1], "s", color=STUDENT.color, markersize=8)
         right.legend(loc="lower left")
-        return SimpleNamespace(now=now, law=law, run=run, dot=dot)
+        return SimpleNamespace(now=now, mean=mean, run=run, dot=dot)
 
     def update(artists: SimpleNamespace, size: int, generation: int, way: str) -> str:
         history = runs[size, way]
         left = diversity(history) / diversity(history[0])
-        law = expected_diversity(size, LONG, WAYS[way])
         set_bars(artists.now, history[generation])
-        artists.law.set_ydata(law)
+        artists.mean.set_ydata(means[size, way])
         artists.run.set_ydata(left)
         artists.dot.set_data([generation], [left[generation]])
-        floor = f"; it never falls below {limit_of_accumulation(size):.3f}" if WAYS[way] else ""
+        floor = f", and for ever at least {limit_of_accumulation(size):.3f}" if WAYS[way] else ""
         return (
             f"Generation {generation}, {size:,} draws each, {way}: {np.count_nonzero(history[generation])} of "
-            f"{np.count_nonzero(p)} letters are left and {left[generation]:.0%} of the diversity, where "
-            f"{law[generation]:.0%} is expected{floor}."
+            f"{np.count_nonzero(p)} letters are left and {left[generation]:.0%} of the diversity; the mean of {RUNS} "
+            f"runs keeps {means[size, way][generation]:.0%}{floor}."
         )
 
     return Explorer(

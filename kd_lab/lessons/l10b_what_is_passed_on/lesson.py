@@ -46,7 +46,7 @@ seed = setup("10b", threads=1)
 predict("10b.a")
 
 # %% [markdown]
-# **Explore.** Blue is the real table, orange the table of the chosen generation in one simulated run.
+# **Explore.** Blue is the real table, orange the table of the chosen generation in one simulated run. The blue line is the mean of 400 such runs.
 # "Accumulated" estimates each generation from *all* draws so far, the real ones included.
 
 # %% tags=["hide-input"]
@@ -65,7 +65,7 @@ law.show()
 law.filmstrip([{"generation": 5}, {"generation": 60}, "accumulated"])
 
 # %% tags=["hide-input"]
-reveal("10b.a", replaced=collapse.expected_diversity(30, 30, accumulate=False)[-1])
+reveal("10b.a", replaced=collapse.mean_diversity(letters, 30, 30, accumulate=False, seed=seed)[-1])
 
 # %% [markdown]
 # **Derive.** Let $\hat p$ be the frequencies of $n$ draws from $p$. Each $\hat p_i$ is right on average, with variance $p_i(1-p_i)/n$. So

@@ -16,6 +16,7 @@ from kd_lab.lessons.l10b_what_is_passed_on.collapse import (
     joined,
     limit_of_accumulation,
     look_at,
+    mean_diversity,
     next_texts,
     pair_counts,
     rare_pairs,
@@ -32,9 +33,19 @@ V = len(SPOKEN.vocabulary)
 def test_the_law_is_the_mean_of_chance():
     p = np.array([0.4, 0.3, 0.2, 0.1])
     for accumulate in (False, True):
-        runs = [drift(p, 12, 6, accumulate, np.random.default_rng(i)) for i in range(3000)]
-        seen = diversity(np.array(runs)).mean(0) / diversity(p)
+        runs = drift(np.tile(p, (3000, 1)), 12, 6, accumulate, np.random.default_rng(0))
+        seen = diversity(runs).mean(1) / diversity(p)
         np.testing.assert_allclose(seen, expected_diversity(12, 6, accumulate), atol=0.015)
+        np.testing.assert_allclose(
+            mean_diversity(p, 12, 6, accumulate), expected_diversity(12, 6, accumulate), atol=0.04
+        )
+
+
+def test_runs_side_by_side_are_runs_of_their_own():
+    one = drift(np.full((2, 4), 0.25), 10, 3, True, np.random.default_rng(0))
+    assert one.shape == (4, 2, 4)
+    assert not np.array_equal(one[1, 0], one[1, 1])
+    np.testing.assert_allclose(one.sum(-1), 1)
 
 
 def test_accumulation_has_a_floor_and_replacement_has_none():
