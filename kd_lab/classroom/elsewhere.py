@@ -135,13 +135,17 @@ def main(arguments: list[str] | None = None) -> int:
             # Threads of two lessons that wait for one another are many times slower than one lesson after the other.
             with ThreadPoolExecutor(max(1, options.at_once // threads)) as pool:
                 tasks = {pool.submit(run_elsewhere, *task): task for task in wanted if threads_of(task[1]) == threads}
-                for done in as_completed(tasks):
-                    try:
-                        kept.append(done.result())
-                    except BuildError as error:
-                        failed.append(f"{tasks[done][1]}: {error}")
-                    keep(kept)
-                    bar.update()
+                try:
+                    for done in as_completed(tasks):
+                        try:
+                            kept.append(done.result())
+                        except BuildError as error:
+                            failed.append(f"{tasks[done][1]}: {error}")
+                        keep(kept)
+                        bar.update()
+                except KeyboardInterrupt:
+                    pool.shutdown(cancel_futures=True)  # those that run end; what waits is left for next time
+                    raise
     rows = table(run for run in kept if not options.lessons or run["lesson"] in options.lessons)
     print(f"claim·part  margin in half widths (a verdict needs {MARGIN:g}), verdicts over {len(MACHINES)} machines")
     print("\n".join(map(line, rows)))

@@ -10,7 +10,13 @@ def test_all_sources_are_written_without_running_a_lesson(tmp_path):
         str(file.relative_to(tmp_path / "source")) for file in (tmp_path / "source").rglob("*") if file.is_file()
     }
     assert {"index.md", "claims.md", "lessons/03_which_kl.ipynb", "lessons/index.md"} <= written
-    assert {"methods/gkd.rst", "reference/how.rst", "_static/player.js", "_static/book.css", "_static/favicon.svg"} <= written
+    assert {
+        "methods/gkd.rst",
+        "reference/how.rst",
+        "_static/player.js",
+        "_static/book.css",
+        "_static/favicon.svg",
+    } <= written
     assert not (tmp_path / "recordings").exists()
 
 

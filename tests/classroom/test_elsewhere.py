@@ -1,8 +1,11 @@
 """The table of verdicts on other machines, and the stored one against the notebooks."""
 
+import time
+
 import pytest
 from lesson_folder import forget_lesson, write_lesson
 
+from kd_lab.classroom import elsewhere
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.elsewhere import MACHINES, stored, table
@@ -33,6 +36,22 @@ def test_claims_about_seconds_are_the_machines_own():
 def test_seeds_and_instruction_sets_differ_between_machines():
     assert len({machine.get("KD_LAB_SEED") for machine in MACHINES.values()}) == 3
     assert {machine.get("ATEN_CPU_CAPABILITY") for machine in MACHINES.values()} == {"default", "avx2", None}
+
+
+def test_an_interrupt_leaves_what_waits_for_next_time(tmp_path, monkeypatch):
+    begun = []
+
+    def interrupted(lesson, machine):
+        begun.append(machine)
+        if len(begun) > 1:
+            time.sleep(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(elsewhere, "STORED", tmp_path / "elsewhere.json")
+    monkeypatch.setattr(elsewhere, "run_elsewhere", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        elsewhere.main(["03", "--at-once", "1"])
+    assert len(begun) <= 2, begun
 
 
 def test_a_run_outlives_a_sentence_and_not_a_line_of_code(tmp_path):

@@ -696,7 +696,7 @@ claim(
 
 # %% [markdown]
 # The last column is measured at the same prefixes for both copies: lost ones, from texts that the student wrote before they parted. There the cure works.
-# But a network shares its weights between all prefixes, and practising on its own text unteaches some of the rest.
+# But a network shares its weights between all prefixes: after practice on its own text it fits the teacher's prefixes less well than after as many steps on those.
 # Five seeds of so short a training do not decide which of the two has the smaller $R$ in nats.
 # ExAccErr falls steeply all the same, because its denominator rises: a ratio again.
 # How much of its own text a student should read is a knob, and GKD makes it one.
@@ -801,7 +801,7 @@ claim(
 
 # %% [markdown]
 # Whether own texts help therefore depends on the fixed ones, here as in lesson 06.
-# Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing and take the place of better ones; where fixed texts are few, its own are the cheapest source of new prefixes.
+# Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing and take the place of better ones; where fixed texts are few, its own are a cheap source of new prefixes. New texts by the teacher would be another; that control was not run.
 #
 # **The bill.** In an on-policy step the student first writes, one token after another, and no parallelism within a text shortens that.
 # The recipes were timed in one process, so their seconds can be compared.
@@ -830,7 +830,7 @@ claim(
 # %% [markdown]
 # The price depends on which of the two is large.
 # A teacher of 0.8M parameters that reads each name once costs more than a student of 28K that writes it.
-# With tables, as in sections 1 to 5, the writing is nearly everything.
+# With tables, as in sections 1 to 5, the writing is most of the step.
 # Whether that pays is another question.
 # On the tunes, an on-policy step costs a few times the seconds of an off-policy one; for comparison, section 4 gave an off-policy student three times the steps.
 
@@ -900,7 +900,7 @@ quiz("05")
 # - Agarwal et al., "On-Policy Distillation of Language Models", [2306.13649](https://arxiv.org/abs/2306.13649), section 3: the on-policy loss and algorithm 1.
 # - Bengio et al., "Scheduled Sampling", [1506.03099](https://arxiv.org/abs/1506.03099), section 2.4.
 # - Laskey et al., "DART: Noise Injection for Robust Imitation Learning", [1703.09327](https://arxiv.org/abs/1703.09327).
-# - Foster, Block & Misra, "Is Behavior Cloning All You Need?", [2407.15007](https://arxiv.org/abs/2407.15007): with log loss and a student that can be the expert, no quadratic growth.
+# - Foster, Block & Misra, "Is Behavior Cloning All You Need?", [2407.15007](https://arxiv.org/abs/2407.15007): with log loss and a student that can be the expert, the number of expert texts that it needs does not grow as $L^2$. (They train anew for each length; our ratio reads one student at two.)
 # - Qwen team, "Qwen3 Technical Report", [2505.09388](https://arxiv.org/abs/2505.09388): strong-to-weak distillation, off-policy and then on-policy.
 #
 # ## Next

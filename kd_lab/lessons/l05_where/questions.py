@@ -69,8 +69,8 @@ PREDICTIONS = {
         ),
         right="no better",
         because=(
-            "There is little exposure bias to cure, and in so few steps none of the 18,012 names is read twice. The "
-            "student practises on its own names, and held-out names are not like them."
+            "There is little exposure bias to cure, and in so few steps hardly any of the 18,012 names is read twice. "
+            "The student practises on its own names, and held-out names are not like them."
         ),
     ),
 }

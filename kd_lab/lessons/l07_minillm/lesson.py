@@ -174,13 +174,14 @@ claim(
     "C07a",
     "The token-wise gradient is shorter than that of the sequence's reverse KL.",
     lengths["word-level"],
-    unit="of the exact gradient's length",
+    unit="of the exact gradient's length, after word-level training",
     below=0.7,
 )
 # %% [markdown]
 # The future-return term is the whole difference: with it added, the sum equals the exact gradient, as the cell asserts.
 #
 # So the two gradients point different ways.
+# After word-level training the token-wise one is also the shorter; for a fresh student it is the longer.
 # Does it matter in the end?
 # We now follow both exactly, without any sampling, with two kinds of student: the bigram, and a table with a row for every prefix, which *can* equal its teacher.
 
@@ -335,7 +336,7 @@ reveal("07.c", spread=spread, texts=spread**2)
 # The first term of the return $R_t$, the reward $r_t$, need not be sampled: its expectation over $y_t$ is a sum over $V$ tokens, and both distributions are at hand.
 # That is the decomposition of section 1: exact $\nabla\mathrm{KL}(q_t\|p_t)$ now, sampled rewards later.
 # Nothing in it is approximate, so there is no bias.
-# Replacing one part by its expectation should lower the variance; but the noise of that part may have cancelled noise in the rest.
+# One sampled part has become its expectation. What does that do to the variance?
 #
 # **A trap.** If the exact KL is at hand, why not make it the reward, $-\mathrm{KL}(q_t\|p_t)$ in place of $r_t$, and hand it to a library for reinforcement learning as the advantage of token $y_t$?
 # Because it does not depend on $y_t$.
@@ -481,7 +482,8 @@ claim(
 #
 # ## 3 · Two tamers that bend
 #
-# MiniLLM has no baseline in its equations. Beside single-step decomposition it calms the noise in two other ways; these are its three *tamers*.
+# The equations of MiniLLM have no baseline but the 1 in $R_t-1$ of equation 2, which comes from the derivative and drops out on average.
+# Beside single-step decomposition it calms the noise in two other ways; these are its three *tamers*.
 #
 # **Length normalisation.** Rewards are negative on average, so long texts collect low returns and short ones look good.
 # MiniLLM (equation 6) divides the *future* return by the number of tokens that it sums over, and leaves the immediate term as it is.
@@ -766,7 +768,7 @@ claim(
 # So less noise need not be paid for with bias.
 # Compared with the *plain* estimate, MiniLLM looks like a bargain for small batches.
 # Compared with *exact future, baseline*, for a word-level student, it is no bargain at any batch size: noisier, and biased too.
-# Only near the optimum does bias still buy a calm that no unbiased estimate of this table has.
+# Of the three stages, only at the committed one is MiniLLM calmer than every unbiased estimate of this table.
 #
 # ## 4 · k1, k2, k3: readings that are taken for losses
 #
@@ -918,7 +920,7 @@ reveal("07.e")
 # **A popular trap.** The KL penalty of GRPO (Shao et al. 2024, equation 4) is $k_3$, put into the loss, and several libraries followed.
 # It *reads* as reverse KL to the reference model and *pulls* as forward KL.
 # That is a sensible penalty, but not the one that is logged.
-# Some now offer a correction ([TRL](https://github.com/huggingface/trl/pull/4638), [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/pull/1309)).
+# OpenRLHF offers a [correction](https://github.com/OpenRLHF/OpenRLHF/pull/1309); TRL [offered one](https://github.com/huggingface/trl/pull/4638) and then made it the [default](https://github.com/huggingface/trl/pull/6503).
 #
 # To see the difference, take a student with two weights, the mean and the log-width of a bell over 41 tokens.
 # It learns from 256 of its own tokens per step.
@@ -951,7 +953,7 @@ show(
 # ### In the wild
 #
 # Equation 6 divides the future return; the [authors' code](https://github.com/microsoft/LMOps/blob/main/minillm/minillm/losses.py) divides the whole one, then *whitens* it over the batch.
-# Whitening subtracts a mean, one for all positions: a baseline that the equations do not mention.
+# Whitening subtracts a mean, one for all positions: a baseline of the batch that the equations do not mention.
 # In [TRL's `MiniLLMConfig`](https://huggingface.co/docs/trl/main/en/minillm_trainer) the discount of future rewards, `gamma`, is **0 by default**: no future counts, and what remains is token-wise.
 # [TorchRL's `DistillationLoss`](https://docs.pytorch.org/rl/main/reference/generated/torchrl.objectives.llm.DistillationLoss.html) goes in the direction "reverse" by default, as $k_3$ per token with no gradient through the sampling: by the table above it descends *forward* KL on the student's prefixes.
 # What does not carry over from our toy: exact expectations, texts of five tokens, students of 25 weights; MiniLLM's models have 120M to 13B.

@@ -318,7 +318,7 @@ claim(
 predict("08.c")
 
 # %% [markdown]
-# **Two remedies.** The first is a scale for each channel: exact, and only simulated here, for the reason above.
+# **Two remedies.** The first is a scale for each channel: each gets the step that it needs. It is only simulated here, for the reason above.
 # The second is **SmoothQuant**: divide each channel by $f_j$ where it arises, in the norm's weight, and multiply column $j$ of the next layer by $f_j$:
 #
 # $$f_j=\frac{\max|X_j|^{\alpha}}{\max|W_{\cdot j}|^{1-\alpha}},\qquad \alpha=\tfrac12.$$
@@ -440,7 +440,7 @@ def rounded_weight(weight, scale, most):
 # Its grids cover the largest weight of their group, so that no weight lies beyond.
 #
 # **Experiment.** The eight students, rounded to 2 bits, train for 100 steps of 16 names each: once on the labels, once with the large teacher.
-# Such training also improves a student that is not rounded at all.
+# Such training also changes a student that is not rounded at all.
 # So every run has a **twin** in full precision: the same start, the same names in the same order, the same steps.
 # The cost of 2 bits is the difference between a run and its twin.
 
@@ -521,6 +521,7 @@ claim(
 # %% [markdown]
 # So the teacher does not help a student *to bear the rounding*.
 # With the teacher the student is better at either precision.
+# On the labels even the twins lost a little: these students had come from the teacher's distributions.
 # The last claim is about this training alone: eight students, 100 steps, one learning rate.
 #
 # ## 5 · Fewer parameters
@@ -616,8 +617,8 @@ from kd_lab.lessons.l08_stacking.trials import faster
 gain = {kind: [faster(matrix_seconds, f"{kind} {share}") for share in SHARES] for kind in ("dense", "sparse")}
 show(
     zeros_and_speed(quality, whole, SHARES, gain),
-    "Left: without any training, half of the weights can go for almost nothing, by any criterion. Beyond that the scope decides more than the criterion: "
-    "lines with markers are ranked among the weights of one output, thin dotted lines over the whole model. "
+    "Left: without any training, half of the weights can go for almost nothing, by any criterion. Beyond that every criterion does better "
+    "ranked among the weights of one output (lines with markers) than over the whole model (thin dotted lines). "
     "Right: the dense kernel does not notice; the sparse one loses while half is left, and wins only where nearly all is gone.",
     alt="Left, bits per character against the share of zeros for three kinds of importance at two scopes, flat to 50 percent and steep at 90, steepest over the whole model. Right, speed of a dense kernel is flat at 1, of a sparse one rises from below 1 to above it.",
 )
@@ -928,8 +929,8 @@ claim(
 # %% [markdown]
 # **Choose by the bottleneck.** A rule of thumb:
 #
-# - short of memory → quantize first;
-# - short of time for one text → fewer layers;
+# - short of memory, or waiting for weights to arrive from it → quantize first;
+# - waiting for one operation after another to start: one text, small model → fewer layers;
 # - nothing but the teacher's text → sequence-level distillation;
 # - as small as possible → all three stages.
 #
@@ -1023,7 +1024,7 @@ claim(
 # 2. Here 8 bits cost nothing and 4 bits in groups almost nothing; at 2 bits there is a cliff, and training through the rounding wins most of it back. The large teacher makes a better student than labels, at 2 bits and without any rounding.
 # 3. Zeros alone bring no speed: a dense kernel multiplies by them, and a sparse one pays only where nearly all weights are zero. Heads, channels and layers can really be removed.
 # 4. After a cut, the original is a better signal than the labels of the same texts. It is so without a cut, too, so this does not show that it restores what was cut.
-# 5. Choose by the bottleneck: memory → bits; one text's latency → layers; text only → sequence-level distillation; size → everything.
+# 5. Choose by the bottleneck: memory → bits; latency of the operations → layers; text only → sequence-level distillation; size → everything.
 #
 # ## Quiz
 

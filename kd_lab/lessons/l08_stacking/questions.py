@@ -62,8 +62,9 @@ PREDICTIONS = {
         ),
         right=lambda middle, half_width: 2 if abs(middle) < half_width else 1 if middle > 0 else 0,
         because=(
-            "A label is one letter out of all those that could have followed, so with few names per step much of the "
-            "gradient is noise. None of that comes from the rounding: the twin in full precision gains even more."
+            "A label is one letter out of all those that could have followed; the teacher says how likely each is. It "
+            "has also read far more names than these 1,500. None of its lead comes from the rounding: in full "
+            "precision it leads by even more."
         ),
     ),
     "08.e": Prediction(

@@ -15,7 +15,7 @@ NUMBER = 6
 hook = {"one guess ahead": write(target, draft, 1, NUMBER), "four guesses ahead": write(target, draft, 4, NUMBER)}
 show(
     hook_figure(hook),
-    "Two surnames, each written by two models. A row is one call of the large one, the target. Orange letters were guessed by a draft of a twenty-fifth of its size "
+    "Two surnames, each written by two models. A row is one call of the large one, the target. Orange letters were guessed by a draft of a twenty-seventh of its size "
     "and accepted; blue ones the target wrote itself. The dot is the end. Without a draft every letter would take a call of its own.",
     alt="Two grids of letters. With one guess ahead a name grows by one or two letters per row; with four guesses ahead by up to five.",
 )
@@ -228,7 +228,7 @@ claim(
 #
 # Acceptance *is* 1 less the total variation of [lesson 03b](03b_between_the_kls.ipynb), with no bound in between.
 #
-# A server rarely draws at τ = 1. Temperature and top-p are part of $p$: they shape the distribution that is drawn from.
+# A server often draws at another temperature than τ = 1, or with top-p. Both are part of $p$: they shape the distribution that is drawn from.
 # The draft is shaped likewise, and both the test and the residual use the shaped distributions.
 # So α has to be measured with them too, on texts that the target writes with them.
 
@@ -569,7 +569,7 @@ for name, heat, gamma, share, cost, clock in (
 # %% [markdown]
 # - A second team, independently: 2 to 2.5 times with Chinchilla, 70 billion weights ([2302.01318](https://arxiv.org/abs/2302.01318)).
 # - DistillSpec distils the draft, and reports 10 to 45 % more speed over a draft that was not distilled. It stresses the draft's own texts and a divergence that fits task and decoding ([2310.08461](https://arxiv.org/abs/2310.08461)); on our names the draft's own texts did not help.
-# - vLLM's [trainer of drafts](https://docs.vllm.ai/projects/speculators/en/latest/user_guide/loss_functions/) has forward KL as its default, and offers total variation ("gradients vanish when overlap is low"), −log α and the hybrid.
+# - vLLM's [trainer of drafts](https://docs.vllm.ai/projects/speculators/en/latest/user_guide/loss_functions/) has forward KL as its default, and offers total variation ("gradients vanish when overlap is low"), −log α and the hybrid. Of −log α it says that it trains from a cold start. Ours did, and ended behind total variation.
 # - What does not carry over: our vocabulary of 27, our batch of 1. With many texts in a batch the target's time goes into arithmetic, and checking guesses is no longer free.
 #
 # ## Discuss
@@ -588,7 +588,7 @@ for name, heat, gamma, share, cost, clock in (
 # 2. Acceptance is Σ min(p, q) = 1 − TV, with p and q as they are drawn from: temperature and top-p are part of them.
 # 3. Distil the draft from the target's logits on the target's texts. Begin with forward KL; end with a loss made of α.
 # 4. A call yields (1 − α^(γ+1))/(1 − α) tokens and takes 1 + γc calls' worth of time. One γ is best, and it may be 0.
-# 5. The formula is an upper estimate: short texts and the price of reading several tokens take their share.
+# 5. The formula is an estimate. Here it promised more than the clock showed: short texts and the price of reading several tokens take their share.
 #
 # ## Quiz
 

@@ -523,9 +523,9 @@ clouds.show()
 clouds.filmstrip([{}, "little noise", "one heavy", "forward"])
 
 # %% [markdown]
-# So lesson 03's mode dropping returns where densities are compared with little noise.
+# So lesson 03's mode dropping returns where the student begins on one mode and densities are compared with little noise.
 # More noise is a cure: blurred modes run together, and the student feels modes on which it has no sample, as it did with heat in lesson 03b.
-# The cure is weak where light modes stand far from a heavy one. And with little noise the other direction does not save far modes either: see *forward KL, little noise* at four equal modes.
+# The cure is weak where light modes stand far from a heavy one. With little noise forward KL is not safe either: see *forward KL, little noise* at four equal modes, although it finds the light ones at the same distance.
 #
 # **Lost for good, or only late?** The stored runs give the particles on the heavy mode 5,000 steps.
 # The learning rate falls linearly over the whole run. After 800 of 5,000 steps it is still high, so the first column is not the table above, whose runs end after 800.
@@ -540,7 +540,7 @@ for gradient in GRADIENTS | HIGH:
 late, never, sooner = (results.given_time(gradient)[-1] for gradient in (ALL, LITTLE, *HIGH))
 claim(
     "C11f",
-    "With all noise, some of the light modes come late.",
+    "Given 5,000 steps, all noise finds some of the light modes.",
     late,
     unit="of 4 modes kept after 5,000 steps",
     above=1,
@@ -646,7 +646,7 @@ print("two steps, the second token after the first: exact")
 # 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does even better here, where pairs are cheap.
 # 3. Consistency distillation: neighbours on a trajectory agree on its end, and time 0 fixes what they agree on.
 # 4. DMD matches densities and no trajectories. Its gradient is reverse KL between noised densities, on the student's own samples.
-# 5. Begun on one mode, reverse KL finds the others only by noise: light and distant ones late, with little noise never. Forward KL finds light ones soon.
+# 5. Begun on one mode, reverse KL finds the others only by noise: light and distant ones in part and with a long training, with little noise never. Forward KL finds light ones soon.
 #
 # ## Quiz
 

@@ -48,7 +48,7 @@ def test_distribution_matching_is_reverse_kl(found):
         "Light modes are lost even with all noise",
         "Forward KL, with the same noise",
         "Spread as noise",
-        "some of the light modes come late",
+        "all noise finds some of the light modes",
         "more time does not help",
         "more weight on high noise",
     ],
