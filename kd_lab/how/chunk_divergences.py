@@ -143,19 +143,20 @@ def _forward_kl(
         terms = torch.where(p == 0, lack, terms)
         loss = terms.sum(-1)
     loss = residue.sub_(loss)
-    if not loss.min().item() > TINY:
+    near = not loss.min().item() > TINY
+    if near:
         loss = _refined(p, lack, terms)
     if pull is None:
         return loss
     if pull.sharp is not None:
         lack.addcmul_(*pull.sharp, value=-1).mul_(-pull.factor)
         return loss
-    # The gradient of a softmax sums to 0. What it sums to is the rounding of the two normalisers, which near q = p is
-    # as large as the gradient of a likely token; q is gone, but there p is as good. lift·q is lift·(p − lack).
-    excess = lack.sum(-1, keepdim=True)
-    if pull.lift:
-        excess.add_(pull.lift).div_(1 + pull.lift)
-    lack.addcmul_(p, excess, value=-1).mul_(pull.factor * -(1 + pull.lift))
+    if near or pull.lift:
+        # The gradient of a softmax sums to 0. What it sums to is the rounding of the two normalisers, which near q = p
+        # is as large as the gradient of a likely token; q is gone, but there p is as good. lift·q is lift·(p − lack).
+        excess = lack.sum(-1, keepdim=True).add_(pull.lift).div_(1 + pull.lift)
+        lack.addcmul_(p, excess, value=-1)
+    lack.mul_(pull.factor * -(1 + pull.lift))
     return loss
 
 
