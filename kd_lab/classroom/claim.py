@@ -79,7 +79,8 @@ class Claim:
                 f"{self.mean:.3g} {self.unit} (95 %: {self.low:.3g} to {self.high:.3g}, {len(self.values)} {self.over})"
             )
         digits = 2 if self.half_width == 0 else int(np.clip(1 - np.floor(np.log10(self.half_width)), 0, 9))
-        mean = f"{self.mean:.{digits}f}" if 1e-6 < abs(self.mean) < 1e6 else f"{self.mean:.4g}"
+        rounded = round(self.mean, digits) + 0.0  # which makes 0 of -0
+        mean = f"{rounded:.{digits}f}" if 1e-6 < abs(self.mean) < 1e6 else f"{self.mean:.4g}"
         mean = mean.rstrip("0").rstrip(".") if "." in mean else mean
         return f"{mean} ± {self.half_width:.2g} {self.unit} (95 %, {len(self.values)} {self.over})".replace("  ", " ")
 

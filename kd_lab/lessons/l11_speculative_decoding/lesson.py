@@ -217,6 +217,8 @@ claim(
 )
 
 # %% [markdown]
+# This bounds what could have been missed, and no more: the mean score is known to about ± 0.4, and the draft alone has −8, so a twentieth of the draft's lean would not be seen.
+#
 # Count with care: a guess after the first that falls was never looked at.
 # *Accepted ÷ guessed* is therefore not α but less, and the more so the larger γ.
 #
