@@ -65,7 +65,7 @@ def diversity(p: Float[np.ndarray, "*B V"]) -> Float[np.ndarray, "*B"]:
 def mean_diversity(
     p: Float[np.ndarray, " V"], samples: int, generations: int, accumulate: bool, seed: int = 0
 ) -> Float[np.ndarray, " G"]:
-    """What `expected_diversity` derives, simulated: the mean share of the diversity that RUNS runs of chance keep."""
+    """The mean share of the diversity that RUNS runs of chance keep: `expected_diversity`, simulated."""
     generator = np.random.default_rng([seed, samples, accumulate])
     history = drift(np.tile(p, (RUNS, 1)), samples, generations, accumulate, generator)
     return diversity(history).mean(-1) / diversity(p)
