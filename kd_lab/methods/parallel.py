@@ -14,7 +14,7 @@ processes stays sharded; another is kept whole on each of them.
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -113,18 +113,14 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def _is_split(teacher: object) -> bool:
-    return isinstance(teacher, nn.Module) and any(map(is_sharded, teacher.parameters()))
-
-
 def bind_part(where: Where, world: World, student: nn.Module, teacher: object, seed: int, ranks: Ranks) -> Source:
     """This rank's share of a source: asked for n texts, it returns n of the size · n that all ranks get together.
 
     The world's texts are cheap to draw: each rank draws them all and keeps its own, so that the run is that of one
-    process. So it does with the teacher's, which rank 0 alone writes, or pays for, and sends to the others; a teacher
-    that `fully_shard` has sharded writes on all ranks at once, since none has it whole. A text that the student writes
-    is written once, by one rank, from that rank's own stream: another draw of the same distribution. A mixture throws
-    one coin for all ranks, that of one process, so that a batch is the student's as a whole or not at all.
+    process. So it does with the teacher's, which rank 0 alone has written, and paid for, and sends to the others. A text
+    that the student writes is written once, by one rank, from that rank's own stream: another draw of the same
+    distribution. A mixture throws one coin for all ranks, that of one process, so that a batch is the student's as a
+    whole or not at all.
     """
     if ranks.size == 1:
         return where.bind(world, student, teacher, seed)
@@ -138,8 +134,10 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
                 return source(batch_size)
 
         return Source(draw, source.chance)
-    if type(where) is TeacherRollouts and not _is_split(teacher):
-        source = where.drawn_from(ranks.from_first(lambda: teacher_texts(teacher, world, where, seed)), seed)
+    if type(where) is TeacherRollouts:
+        with gathered(teacher) if isinstance(teacher, nn.Module) else nullcontext():
+            texts = ranks.from_first(lambda: teacher_texts(teacher, world, where, seed))
+        source = where.drawn_from(texts, seed)
     else:
         source = where.bind(world, student, teacher, seed)
     own = slice(ranks.rank, None, ranks.size)
