@@ -117,8 +117,8 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
     """This rank's share of a source: asked for n texts, it returns n of the size · n that all ranks get together.
 
     The world's texts are cheap to draw: each rank draws them all and keeps its own, so that the run is that of one
-    process. So it does with the teacher's, which rank 0 alone has written, and paid for, and sends to the others. A text
-    that the student writes is written once, by one rank, from that rank's own stream: another draw of the same
+    process. So it does with the teacher's, which rank 0 alone has written, and paid for, and sends on. A text that
+    the student writes is written once, by one rank, from that rank's own stream: another draw of the same
     distribution. A mixture throws one coin for all ranks, that of one process, so that a batch is the student's as a
     whole or not at all.
     """
