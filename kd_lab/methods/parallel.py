@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from kd_lab.contracts import Source, Where, derive
+from kd_lab.models import device_of
 from kd_lab.where import Mixture, TeacherRollouts, teacher_texts
 from kd_lab.worlds import World
 
@@ -58,8 +59,12 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
-    def from_first(self, make: Callable[[], Made]) -> Made:
+    def from_first(self, make: Callable[[], Made], device: torch.device) -> Made:
         """The value that rank 0 makes, on each of them. The others wait while the process group's timeout allows it.
+
+        Args:
+            make: called on rank 0 alone.
+            device: this rank's own, over which the value travels.
 
         Raises:
             RuntimeError: on the others, where rank 0 failed; there its own error goes on.
@@ -75,7 +80,7 @@ class Ranks:
             except BaseException as caught:  # the others wait for a word whatever happens
                 error = caught
                 said[1] = "" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-        dist.broadcast_object_list(said, 0)
+        dist.broadcast_object_list(said, 0, device=device)
         if error is not None:
             raise error
         if said[1] is not None:
@@ -136,7 +141,7 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
         return Source(draw, source.chance)
     if type(where) is TeacherRollouts:
         with gathered(teacher) if isinstance(teacher, nn.Module) else nullcontext():
-            texts = ranks.from_first(lambda: teacher_texts(teacher, world, where, seed))
+            texts = ranks.from_first(lambda: teacher_texts(teacher, world, where, seed), device_of(student))
         source = where.drawn_from(texts, seed)
     else:
         source = where.bind(world, student, teacher, seed)

@@ -267,7 +267,7 @@ def failed_on_first(rank: int, folder: str):
     found = []
     for error in (ConnectionError("no answer"), KeyboardInterrupt()):
         with pytest.raises(BaseException) as caught:  # noqa: PT011 — which, and what it says, is the answer
-            Ranks.here().from_first(lambda error=error: fail(error))
+            Ranks.here().from_first(lambda error=error: fail(error), torch.device("cpu"))
         found.append((caught.type.__name__, str(caught.value)))
     return found
 
@@ -345,7 +345,7 @@ def test_texts_that_others_wrote_are_shared_out_row_by_row():
 class Pretended(Ranks):
     """One of several ranks without the others: what rank 0 would send, it makes."""
 
-    def from_first(self, make):
+    def from_first(self, make, device):
         return make()
 
 
