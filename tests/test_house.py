@@ -60,6 +60,8 @@ CAPABILITIES = {  # files and lines that each has added
     "settings of trainers whose teacher is a server": (1, 100),
     "stored next-token distributions of a real LLM": (1, 140),
     "one mark at the beginning of a prompt, on both sides of the wire": (0, 44),
+    "texts of the teacher that one process writes for all": (0, 46),
+    "an example in every recipe and loss, chunks by device, and where importance weights are bounded": (0, 73),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80

@@ -24,6 +24,7 @@ from kd_lab.book.reference import (
     reference_page,
 )
 from kd_lab.book.settings import application
+from kd_lab.book.trainers import trainers_page
 from kd_lab.book.ways_in import contents, index_page, way_in
 from kd_lab.classroom.build import BuildError
 from kd_lab.classroom.lesson import ROOT, Lesson, find_lessons
@@ -54,7 +55,7 @@ def write_sources(folder: Path, lessons: Sequence[Lesson], recorded: Sequence[st
         nbformat.write(lesson_page(lesson, recording, links), folder / "lessons" / lesson.notebook.name)
     pages = {f"reference/{name}.rst": reference_page(name) for name in (*PACKAGES, *MODULES)}
     pages |= {f"methods/{name}.rst": text for name, text in method_pages(lessons).items()}
-    pages |= {"claims.md": claims_page(lessons), "index.md": index_page(lessons)}
+    pages |= {"claims.md": claims_page(lessons), "index.md": index_page(lessons), "trainers.md": trainers_page()}
     lines = [way_in(lesson, folder="") for lesson in lessons]
     pages["lessons/index.md"] = contents("Lessons", [lesson.name for lesson in lessons], lines)
     pages["methods/index.md"] = contents("Methods", method_pages(lessons), methods_table())

@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
     "html_title": "kd_lab",
     "html_favicon": "_static/favicon.svg",
     "html_static_path": ["_static"],
-    "html_sidebars": {"index": [], "claims": []},  # they have no pages below them
+    "html_sidebars": {"index": [], "claims": [], "trainers": []},  # they have no pages below them
     "html_css_files": ["book.css"],
     "html_js_files": ["player.js"],
     "html_context": {"default_mode": "auto"},

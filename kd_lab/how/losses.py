@@ -129,6 +129,10 @@ def _factors(student: Head, teacher: Head) -> dict[str, Tensor | float | None]:
 class NegativeLogLikelihood:
     """−log q(token): forward KL from a point mass on the text, so zero only where the student is certain of it.
 
+    >>> batch = Batch(torch.tensor([[0, 1, 1]]), torch.tensor([[True, False]]))
+    >>> NegativeLogLikelihood()(torch.zeros(1, 2, 4), batch.targets, batch)  # ln 4
+    tensor(1.3863)
+
     Source: Kim & Rush (2016), arXiv:1606.07947, equation 3 and section 3.2.
     """
 

@@ -30,6 +30,10 @@ class PolicyGradient:
 
     The value is the plain estimate of KL(q‖p) in nats per counted position; the gradient is the policy gradient.
 
+    >>> logits, batch = torch.zeros(1, 1, 2), Batch(torch.tensor([[0, 1]]), torch.tensor([[True]]))
+    >>> PolicyGradient()(logits, torch.tensor([[[0.0, 1.0]]]), batch)  # one drawn token: log ½ − log σ(1)
+    tensor(-0.3799)
+
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2 to 7.
     """
 
@@ -107,7 +111,15 @@ def importance_weights(own_logp: Float[Tensor, "B T"], batch: Batch, importance:
     """q(y)/p̃(y) of each token, or of the whole text at each of its tokens; 1 where the student drew alone.
 
     The weight of the whole text is exact and grows without bound with the length. The weight of the token alone is
-    MiniLLM's: it forgets how the prefix came about, which is a bias, and stays below 1/(1 − α).
+    MiniLLM's: it forgets how the prefix came about, which is a bias, and is at most 1/(1 − α).
+
+    Both hold where q is read as it was while writing: in eval mode and without autocast. In training with dropout or
+    under autocast q is read anew with its dropout or in bf16, and p̃ was not: the ratio then also holds the difference
+    between the two readings, which no bound covers and which multiplies up over a text.
+
+    >>> batch = Batch(torch.tensor([[0, 1]]), torch.tensor([[True]]), torch.tensor([[0.25]]).log())
+    >>> importance_weights(torch.tensor([[0.5]]).log(), batch, "token")  # α = ½, and the teacher's p is 0
+    tensor([[2.]])
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 4 and 5.
     """

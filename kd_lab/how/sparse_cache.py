@@ -23,6 +23,10 @@ class SparseTeacher:
 
     Position for position it belongs to the logits that it was made from: of a batch's `[B, T, V]` it has row b and
     time t, and `teacher[rows]` picks the same rows as `batch[rows]`.
+
+    >>> kept = SparseTeacher(torch.tensor([[2, 0]]), torch.tensor([[0.5, 0.25]]).log(), vocabulary=4, tail="bucket")
+    >>> len(kept), kept[:1].ids
+    (1, tensor([[2, 0]]))
     """
 
     ids: Int[Tensor, "... K"]  # −1 where fewer than K tokens were kept
@@ -80,6 +84,9 @@ def sampled(
 
     Raises:
         ValueError: `k` is less than 1, the temperature is not positive, or the logits hold NaN.
+
+    >>> sampled(torch.tensor([[0.0, 30.0]]), 3, generator=torch.Generator().manual_seed(0)).ids
+    tensor([[1, 1, 1]])
 
     Source: Anshumann et al., "Sparse Logit Sampling", 2503.16870, section 3 (with the teacher itself as proposal).
     """

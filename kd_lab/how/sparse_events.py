@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kd_lab.how.chunked import CHUNK, as_matrix, row_chunks, take
+from kd_lab.how.linear_sweep import LOGITS
 from kd_lab.how.sparse_cache import ABSENT
 
 
@@ -112,8 +113,17 @@ def _chunks(logits: Tensor, ids: Tensor) -> Iterator[tuple[slice | Tensor, Float
     """The rows that have an id, a chunk at a time: their numbers, their logits, where an id is absent, and the ids."""
     matrix, ids = as_matrix(logits), _rows(ids)
     mask = ids.ne(ABSENT).any(-1)
-    for part in row_chunks(None if mask.all() else mask, len(ids), max(1, CHUNK // logits.shape[-1])):
+    for part in row_chunks(None if mask.all() else mask, len(ids), rows_at_once(logits.shape[-1], logits.device.type)):
         yield part, take(matrix, part), *_chosen(ids[part])
+
+
+def rows_at_once(vocabulary: int, device: str) -> int:
+    """The rows of a chunk: as many as fit the cache of a CPU; elsewhere, where each chunk waits for the device, more.
+
+    >>> rows_at_once(151_936, "cpu"), rows_at_once(151_936, "cuda")
+    (3, 55)
+    """
+    return max(1, (CHUNK if device == "cpu" else LOGITS) // vocabulary)
 
 
 def _rows(tensor: Tensor) -> Tensor:

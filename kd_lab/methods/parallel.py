@@ -13,17 +13,21 @@ processes stays sharded; another is kept whole on each of them.
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from kd_lab.contracts import Source, Where, derive
-from kd_lab.where import Mixture
+from kd_lab.models import device_of
+from kd_lab.where import Mixture, TeacherRollouts, teacher_texts
 from kd_lab.worlds import World
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,34 @@ class Ranks:
         values = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def from_first(self, make: Callable[[], Made], device: torch.device) -> Made:
+        """The value that rank 0 makes, on each of them. The others wait while the process group's timeout allows it.
+
+        Args:
+            make: called on rank 0 alone.
+            device: this rank's own, over which the value travels.
+
+        Raises:
+            RuntimeError: on the others, where rank 0 failed; there its own error goes on.
+            KeyboardInterrupt: on each, where rank 0 was interrupted.
+        """
+        if self.size == 1:
+            return make()
+        said: list[Any] = [None, None]
+        error: BaseException | None = None
+        if self.rank == 0:
+            try:
+                said[0] = make()
+            except BaseException as caught:  # the others wait for a word whatever happens
+                error = caught
+                said[1] = "" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+        dist.broadcast_object_list(said, 0, device=device)
+        if error is not None:
+            raise error
+        if said[1] is not None:
+            raise RuntimeError(f"rank 0 failed with {said[1]}") if said[1] else KeyboardInterrupt
+        return said[0]
 
     def share_weights(self, model: nn.Module) -> None:
         """Give every rank the weights of rank 0. A sharded model is one model already."""
@@ -89,10 +121,11 @@ def is_sharded(tensor: Tensor) -> bool:
 def bind_part(where: Where, world: World, student: nn.Module, teacher: object, seed: int, ranks: Ranks) -> Source:
     """This rank's share of a source: asked for n texts, it returns n of the size · n that all ranks get together.
 
-    Texts that the student does not write are cheap to draw: each rank draws them all and keeps its own, so that the run
-    is that of one process. A text that the student writes is written once, by one rank, from that rank's own stream:
-    another draw of the same distribution. A mixture throws one coin for all ranks, that of one process, so that a batch
-    is the student's as a whole or not at all.
+    The world's texts are cheap to draw: each rank draws them all and keeps its own, so that the run is that of one
+    process. So it does with the teacher's, which rank 0 alone has written, and paid for, and sends on. A text that
+    the student writes is written once, by one rank, from that rank's own stream: another draw of the same
+    distribution. A mixture throws one coin for all ranks, that of one process, so that a batch is the student's as a
+    whole or not at all.
     """
     if ranks.size == 1:
         return where.bind(world, student, teacher, seed)
@@ -106,7 +139,12 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
                 return source(batch_size)
 
         return Source(draw, source.chance)
-    source = where.bind(world, student, teacher, seed)
+    if type(where) is TeacherRollouts:
+        with gathered(teacher) if isinstance(teacher, nn.Module) else nullcontext():
+            texts = ranks.from_first(lambda: teacher_texts(teacher, world, where, seed), device_of(student))
+        source = where.drawn_from(texts, seed)
+    else:
+        source = where.bind(world, student, teacher, seed)
     own = slice(ranks.rank, None, ranks.size)
     return Source(lambda batch_size: source(batch_size * ranks.size)[own], source.chance)
 

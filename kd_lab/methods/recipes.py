@@ -14,13 +14,20 @@ from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
 
 
 def labels_only() -> Recipe:
-    """The data's own sequences · −log q · a fixed set: the baseline that every method has to beat. No teacher."""
+    """The data's own sequences · −log q · a fixed set: the baseline that every method has to beat. No teacher.
+
+    >>> print(labels_only())
+    labels only: sequences × forward KL (hard) × fixed set
+    """
     return Recipe("labels only", Sequences(), NegativeLogLikelihood(), Corpus())
 
 
 @checked
 def hinton(temperature: float = 2.0, label_weight: float = 0.1) -> Recipe:
     """Logits · forward KL at temperature τ, mixed with the labels · a fixed set.
+
+    >>> print(hinton(temperature=4.0))
+    Hinton KD: logits × forward KL, τ = 4 + 0.1 labels × fixed set
 
     Source: Hinton, Vinyals & Dean (2015), arXiv:1503.02531, section 2.
     """
@@ -31,6 +38,9 @@ def hinton(temperature: float = 2.0, label_weight: float = 0.1) -> Recipe:
 @checked
 def fitnets(student_layer: int = -1, teacher_layer: int = -1, weight: float = 0.01) -> Recipe:
     """Features of one layer, through a projector · squared distance beside the labels · a fixed set.
+
+    >>> print(fitnets())
+    FitNets: features × 0.01·L2 + labels × fixed set
 
     Source: Romero et al. (2015), arXiv:1412.6550, equation 3.
     """
@@ -44,6 +54,9 @@ def rkd(
 ) -> Recipe:
     """Distances and angles between texts · Huber beside the labels · a fixed set.
 
+    >>> print(rkd())
+    RKD: relations × relational Huber + labels × fixed set
+
     Source: Park et al. (2019), arXiv:1904.05068, equations 6, 7 and 10.
     """
     what = Relations(student_layer=student_layer, teacher_layer=teacher_layer)
@@ -54,6 +67,9 @@ def rkd(
 @checked
 def word_level(divergence: str = "forward_kl", temperature: float = 1.0) -> Recipe:
     """Logits · forward KL at every position · a fixed set.
+
+    >>> print(word_level("reverse_kl"))
+    word-level KD: logits × reverse KL × fixed set
 
     Source: Kim & Rush (2016), arXiv:1606.07947, section 3.1.
     """
@@ -70,6 +86,9 @@ def sequence_level(decode: str = "sample", size: int = 2048, beam_width: int = 5
             cheap stand-in.
         size: texts that the teacher writes before training starts.
         beam_width: of the search, where `decode` is "beam".
+
+    >>> print(sequence_level(decode="beam"))
+    sequence-level KD: sequences × forward KL (hard) × teacher's beam mode
 
     Source: Kim & Rush (2016), arXiv:1606.07947, section 3.2.
     """
@@ -88,6 +107,9 @@ def on_policy(divergence: str = "reverse_kl", beta: float = 0.5, temperature: fl
         divergence: any of `softmax_kl`.
         beta: the teacher's share of the mixture, for the divergences that have one.
         temperature: τ of the divergence; the student always writes at 1.
+
+    >>> print(on_policy(temperature=2.0))
+    on-policy KD: logits × reverse KL, τ = 2 × on-policy (student)
 
     Source: Agarwal et al. (2024), arXiv:2306.13649, equation 4; Ross, Gordon & Bagnell (2011), arXiv:1011.0686.
     """
@@ -114,6 +136,9 @@ def gkd(
         temperature: τ of the divergence; the student always writes at 1.
         otherwise: the texts that are visited with probability 1 − λ; the world's own by default.
 
+    >>> print(gkd(beta=0.1, on_policy_fraction=1.0))
+    GKD: logits × JSD(0.1) × mix, λ = 1
+
     Source: Agarwal et al. (2024), arXiv:2306.13649, algorithm 1.
     """
     how = Divergence(divergence, beta=beta, temperature=temperature)
@@ -131,11 +156,15 @@ def minillm(
         single_step: the immediate term as an expectation over the vocabulary.
         length_norm: the future as a mean and not as a sum.
         teacher_mix: α, the teacher's share in drawing each token.
-        importance: "token" corrects α at each token alone, as the paper does; "sequence" corrects it exactly.
+        importance: "token" corrects α at each token alone, as the paper does; "sequence" corrects it exactly,
+            where q is read without dropout and without autocast; see `importance_weights`.
 
     Left out are the paper's clipping of the ratio over several updates on one batch (here each batch is used once) and
     its language-model loss on a pre-training corpus, which is a second term: `Term(Sequences(),
     NegativeLogLikelihood(), Corpus())`.
+
+    >>> print(minillm(teacher_mix=0.0))
+    MiniLLM: sequences, with logits × reverse KL (PG) × on-policy (student)
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2 to 7.
     """

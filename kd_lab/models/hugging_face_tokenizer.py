@@ -136,6 +136,14 @@ class HuggingFaceTokenizer:
         Raises:
             ValueError: there are no examples, an example is none of the three kinds, its prompt alone fills the
                 context, or one example is in both sets.
+
+        >>> class Letters:  # in the place of AutoTokenizer.from_pretrained(…)
+        ...     bos_token_id, eos_token_id, pad_token_id = None, 0, None
+        ...     def get_vocab(self): return {".": 0, "a": 1, "b": 2}
+        ...     def __call__(self, text, **options): return {"input_ids": [" ab".index(letter) for letter in text]}
+        >>> HuggingFaceTokenizer(Letters()).world([("ab", "a"), "b"], ["a"]).train.mask
+        tensor([[False,  True,  True],
+                [ True,  True, False]])
         """
         parts = [[self._example(example, context) for example in part] for part in (train, held_out)]
         shared = {(tuple(prompt), tuple(answer)) for prompt, answer in parts[0]} & {

@@ -26,6 +26,10 @@ class TeacherRollouts:
     With `decode="sample"` the set is a Monte-Carlo picture of the teacher's joint p(y|x); with `decode="beam"` it keeps
     the highest-scoring y of a beam search for each prompt x, the mode that Kim & Rush train on.
 
+    The set lives as long as the run. A run that resumes from a checkpoint has it written again: by a model the same
+    texts, by a `TextTeacher` whose server ignores seeds others, and at its price. To pay once, keep what
+    `teacher_texts` returns, and train on `World("written", world.vocabulary, texts, world.held_out)` with `Corpus()`.
+
     Source: Kim & Rush (2016), arXiv:1606.07947, section 3.2.
     """
 
@@ -47,7 +51,10 @@ class TeacherRollouts:
 
     def bind(self, world: World, student: nn.Module, teacher: nn.Module | TextTeacher, seed: int) -> Source:
         """A source of batches drawn with replacement from a set that the teacher writes now."""
-        texts = teacher_texts(teacher, world, self, seed)
+        return self.drawn_from(teacher_texts(teacher, world, self, seed), seed)
+
+    def drawn_from(self, texts: Batch, seed: int) -> Source:
+        """The source of `bind`, from a set that is already written."""
         generator = stream(seed, "texts")
         return Source(
             lambda batch_size: texts[torch.randint(len(texts), (batch_size,), generator=generator)], (generator,)

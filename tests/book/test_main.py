@@ -9,7 +9,7 @@ def test_all_sources_are_written_without_running_a_lesson(tmp_path):
     written = {
         str(file.relative_to(tmp_path / "source")) for file in (tmp_path / "source").rglob("*") if file.is_file()
     }
-    assert {"index.md", "claims.md", "lessons/03_which_kl.ipynb", "lessons/index.md"} <= written
+    assert {"index.md", "claims.md", "trainers.md", "lessons/03_which_kl.ipynb", "lessons/index.md"} <= written
     assert {
         "methods/gkd.rst",
         "reference/how.rst",

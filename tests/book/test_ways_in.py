@@ -33,7 +33,7 @@ def test_every_line_is_whole():
 def test_the_first_page_leads_everywhere():
     page = index_page([LESSONS["03"]])
     assert "{{" not in page
-    for place in ("lessons/index", "methods/index", "reference/index", "claims"):
+    for place in ("lessons/index", "methods/index", "reference/index", "claims", "trainers"):
         assert f"\n{place}\n" in page
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kd_lab.how import sparse_events as module
+from kd_lab.how.chunked import row_chunks
 from kd_lab.how.sparse_events import reference_events, sparse_events
 
 V = 11
@@ -58,3 +59,12 @@ def test_where_no_other_token_is_possible_the_rest_is_impossible_and_no_gradient
 def test_the_operators_keep_the_rules_of_torch_library():
     leaf = logits().requires_grad_()
     torch.library.opcheck(module._forward, (leaf, IDS, torch.tensor(1.5, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize(("device", "chunks"), [("cpu", 2731), ("cuda", 149), ("mps", 149)])
+def test_off_the_cpu_a_chunk_has_rows_enough_that_few_wait_for_the_device(monkeypatch, device, chunks):
+    """8,192 positions of a vocabulary of 151,936; a GPU is asked once per chunk which rows count."""
+    monkeypatch.undo()
+    rows = module.rows_at_once(151_936, device)
+    assert len(row_chunks(None, 8192, rows)) == chunks
+    assert rows * 151_936 <= (2**19 if device == "cpu" else 2**23)

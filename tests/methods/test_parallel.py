@@ -21,7 +21,8 @@ from kd_lab.methods import NonFiniteLoss, Recipe, Term, distill, fitnets, on_pol
 from kd_lab.methods.parallel import Ranks, bind_part
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what import Heads, Logits, Sequences
-from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher
+from kd_lab.where.endpoint import Completion
 from kd_lab.worlds import Batch, language
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this build of torch has no torch.distributed")
@@ -211,6 +212,72 @@ def test_a_nan_on_one_process_stops_both_before_the_step(answers):
         assert all(torch.equal(a, b) for a, b in zip(got, weights(gpt()), strict=True))
 
 
+@dataclasses.dataclass(frozen=True)
+class Unseeded(TextTeacher):
+    """A server that takes no seed: each process that asks it gets texts of its own. It keeps what it was asked."""
+
+    rank: int = 0
+    asked: list[str] = dataclasses.field(default_factory=list)
+
+    def completions(self, prompts, max_tokens, temperature=1.0, seed=None):
+        self.asked.extend(prompts)
+        chance = torch.Generator().manual_seed(self.rank)
+        letters = WORLD.vocabulary.symbols[1:]
+        chosen = torch.randint(len(letters), (len(prompts), 3), generator=chance).tolist()
+        return [Completion("".join(letters[i] for i in row), True) for row in chosen]
+
+
+def text_teacher(rank: int) -> Unseeded:
+    return Unseeded("http://127.0.0.1:8000/v1", rank=rank)
+
+
+def taught_by_text(rank: int, folder: str):
+    teacher = text_teacher(rank)
+    source = bind_part(TeacherRollouts(size=16), WORLD, gpt(), teacher, 0, Ranks.here())
+    return len(teacher.asked), [source(4).tokens for _ in range(3)]
+
+
+def test_one_process_asks_for_the_teachers_texts_and_all_have_them(answers):
+    (asked, ours), (asked_too, theirs) = answers["taught by text"]
+    assert (asked, asked_too) == (16, 0)
+    alone = bind_part(TeacherRollouts(size=16), WORLD, gpt(), text_teacher(0), 0, Ranks())
+    for parts in zip(ours, theirs, strict=True):
+        assert torch.equal(torch.stack(parts, 1).flatten(0, 1), alone(8).tokens)
+
+
+def taught_by_sharded(rank: int, folder: str):
+    from torch.distributed.fsdp import fully_shard
+
+    teacher = gpt(24, seed=1)
+    for block in teacher.blocks:
+        fully_shard(block)
+    fully_shard(teacher)
+    return bind_part(TeacherRollouts(size=16), WORLD, gpt(), teacher, 0, Ranks.here())(4).tokens
+
+
+def test_a_sharded_teacher_writes_whole(answers):
+    alone = bind_part(TeacherRollouts(size=16), WORLD, gpt(), gpt(24, seed=1), 0, Ranks())(8).tokens
+    assert torch.equal(torch.stack(answers["taught by sharded"], 1).flatten(0, 1), alone)
+
+
+def failed_on_first(rank: int, folder: str):
+    def fail(error: BaseException):
+        raise error
+
+    found = []
+    for error in (ConnectionError("no answer"), KeyboardInterrupt()):
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 — which, and what it says, is the answer
+            Ranks.here().from_first(lambda error=error: fail(error), torch.device("cpu"))
+        found.append((caught.type.__name__, str(caught.value)))
+    return found
+
+
+def test_a_teacher_that_fails_on_one_process_stops_both(answers):
+    first, other = answers["failed on first"]
+    assert first == [("ConnectionError", "no answer"), ("KeyboardInterrupt", "")]
+    assert other == [("RuntimeError", "rank 0 failed with ConnectionError: no answer"), ("KeyboardInterrupt", "")]
+
+
 def refused(rank: int, folder: str):
     with pytest.raises(ValueError, match="batch_size is 7 for 2 processes"):
         train(word_level(), batch_size=7)
@@ -253,6 +320,9 @@ JOBS = {
     "interrupted by callback": (interrupted_on_one, "callback"),
     "broken": (broken_on_one,),
     "refused": (refused,),
+    "taught by text": (taught_by_text,),
+    "taught by sharded": (taught_by_sharded,),
+    "failed on first": (failed_on_first,),
 }
 
 
@@ -272,11 +342,18 @@ def test_texts_that_others_wrote_are_shared_out_row_by_row():
     assert torch.equal(torch.stack(parts, 1).flatten(0, 1), bind_part(Corpus(), *bound, Ranks())(6).tokens)
 
 
+class Pretended(Ranks):
+    """One of several ranks without the others: what rank 0 would send, it makes."""
+
+    def from_first(self, make, device):
+        return make()
+
+
 @pytest.mark.parametrize("otherwise", [Corpus(), TeacherRollouts(size=32)], ids=str)
 def test_one_coin_for_all_decides_who_writes_the_whole_batch(otherwise):
     """A batch is every rank's share of the batch of one process, or written by the student on every rank."""
     where, bound = Mixture(0.5, otherwise), (WORLD, gpt(), gpt(24, seed=1), 0)
-    ranks = [bind_part(where, *bound, Ranks(rank, 2)) for rank in range(2)]
+    ranks = [bind_part(where, *bound, Pretended(rank, 2)) for rank in range(2)]
     alone, kinds = bind_part(where, *bound, Ranks()), set()
     for _ in range(8):
         parts, whole = [rank(2).tokens for rank in ranks], alone(4).tokens

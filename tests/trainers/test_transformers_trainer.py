@@ -3,7 +3,12 @@
 A Trainer accumulates gradients over micro-batches of unequal length. Each of them must divide its sum by the number of
 positions that count in the whole step, which the Trainer counts and hands to `compute_loss` as `num_items_in_batch`;
 `normalizer=` takes it. `DistillationTrainer` below is all of the integration.
+
+The count is over all processes with `average_tokens_across_devices=True`, the default, and over this process alone
+without. There is none where the rows have no labels, or where `model_accepts_loss_kwargs` is False.
 """
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,7 +37,8 @@ class DistillationTrainer(transformers.Trainer):
         outputs = model(**inputs)
         with torch.no_grad():
             teacher_logits = self.teacher(**inputs).logits
-        if num_items_in_batch is not None:  # of all processes, whose gradients will be averaged
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            # it is that of all processes, whose gradients will be averaged
             num_items_in_batch = num_items_in_batch / self.accelerator.num_processes
         loss = softmax_kl(
             outputs.logits[:, :-1],
@@ -89,6 +95,31 @@ def test_four_accumulated_parts_are_one_whole_batch(tmp_path) -> None:
         pytest.approx(norms, abs=1e-4),
     )
     assert losses[-1] < losses[0]
+
+
+def gradient(trainer, batch, count) -> torch.Tensor:
+    trainer.model.zero_grad()
+    trainer.compute_loss(trainer.model, {name: value.clone() for name, value in batch.items()}, False, count).backward()
+    return trainer.model.lm_head.weight.grad.clone()
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_the_averaged_gradient_of_two_processes_is_that_of_their_counts(tmp_path, averaged) -> None:
+    """By the count of both it is the mean over all positions; by each one's own the mean of two means."""
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), use_cpu=True, report_to="none", average_tokens_across_devices=averaged
+    )
+    trainer = DistillationTrainer(tiny_model(seed=0), arguments, teacher=tiny_model(width=24, seed=1))
+    parts = [transformers.default_data_collator(part) for part in (rows()[:3], rows()[3:])]
+    counts = [(part["labels"][:, 1:] != -100).sum() for part in parts]
+    assert counts[0] != counts[1]
+    alone = [gradient(trainer, part, count) for part, count in zip(parts, counts, strict=True)]  # one process: ÷ 1
+    shares = torch.stack(counts) / sum(counts) if averaged else torch.tensor([0.5, 0.5])
+    wanted = sum(share * part for share, part in zip(shares, alone, strict=True))
+    trainer.accelerator = SimpleNamespace(num_processes=2)
+    seen = [sum(counts)] * 2 if averaged else counts  # the Trainer's `num_items_in_batch` on each process
+    sent = [gradient(trainer, part, count) for part, count in zip(parts, seen, strict=True)]
+    torch.testing.assert_close(sum(sent) / 2, wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_bf16_autocast_trains_on_the_same_loss(tmp_path) -> None:

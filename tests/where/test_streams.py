@@ -5,7 +5,7 @@ import torch
 
 from kd_lab.contracts import Where
 from kd_lab.models import GPT, GPTConfig, TabularModel
-from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, teacher_texts
 from kd_lab.worlds import Batch, World, language
 
 SPOKEN = language("echo")
@@ -50,6 +50,13 @@ def test_neighbouring_seeds_share_no_stream():
 @pytest.mark.parametrize("otherwise", [Corpus(), TeacherRollouts(size=16)])
 def test_without_the_student_a_mixture_draws_what_the_rest_alone_would_draw(otherwise):
     for one, other in zip(draws(Mixture(0.0, otherwise), 3), draws(otherwise, 3), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_teachers_set_that_was_kept_is_drawn_from_as_the_one_that_is_written_anew():
+    where = TeacherRollouts(size=16)
+    kept = World("written", WORLD.vocabulary, teacher_texts(TEACHER, WORLD, where, seed=3), WORLD.held_out)
+    for one, other in zip(draws(Corpus(), 3, kept), draws(where, 3), strict=True):
         assert torch.equal(one, other)
 
 

@@ -437,7 +437,7 @@ print(stored_summary())
 # | `autocast=torch.bfloat16` | both models read in bf16; weights and losses stay in fp32 |
 # | tensors on CUDA | `backend="auto"` takes the Triton kernels |
 # | `checkpoint="folder"` | the same: killed at any step, it goes on bit for bit |
-# | transformers' `Trainer`, TRL's `DistillationTrainer` | keep their loop; the loss is one call of `linear_softmax_kl`, see [tests/trainers](../tests/trainers) |
+# | transformers' `Trainer`, TRL's `DistillationTrainer` | keep their loop; the loss is one call, of `softmax_kl` in the first and of `linear_softmax_kl` in the second: see [tests/trainers](../tests/trainers) |
 
 # %%
 predict("13.d")
