@@ -20,7 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     raw = argparse.RawDescriptionHelpFormatter
     top = commands.add_parser("class", help="graded classes with nbgrader", description=ABOUT, formatter_class=raw)
     actions = top.add_subparsers(dest="action", required=True, metavar="ACTION")
-    init = actions.add_parser("init", help="make a course, or renew its sources and settings")
+    init = actions.add_parser("init", help="make a course, or renew what you left as it was")
     init.add_argument("dir", type=Path, metavar="COURSE")
     init.add_argument("lessons", nargs="*", metavar="NN", help="such as 03; all lessons by default")
     package = actions.add_parser("package", help="build a wheel without solutions")
