@@ -13,16 +13,16 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 CONSTRAINTS = {
     requirement.name.lower().replace("_", "-"): requirement
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
     for requirement in [Requirement(line)]
 }
 EXTRAS = PROJECT["optional-dependencies"]
-TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 EVERYTHING = PROJECT["dependencies"] + [one for extra in EXTRAS.values() for one in extra if "kd_lab" not in one]
 
 
@@ -42,7 +42,7 @@ def test_the_versions_that_others_depend_on_are_pinned():
 
 
 def test_uv_is_held_to_the_same_versions():
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines
 
 
@@ -60,7 +60,7 @@ def test_what_is_installed_here_is_what_was_pinned(name):
 
 def test_conda_goes_through_the_same_two_files():
     """environment.yml names no package of its own but Python and pip, so there is nothing in it that could drift."""
-    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if line.startswith("- ")] == [
         "- conda-forge",
         "- python=3.11",
@@ -74,21 +74,21 @@ def test_conda_goes_through_the_same_two_files():
 
 @pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md"])
 def test_installation_is_always_constrained(name):
-    for line in (ROOT / name).read_text().splitlines():
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.search(r"\bpip install\b", line):
             assert "-c constraints.txt" in line or "--no-deps" in line, line
 
 
 def test_the_readme_is_short():
     """Prose alone: code and the table of lessons are looked at and not read."""
-    text = re.sub(r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert len(text.split()) < 900
 
 
 def test_ci_runs_the_command_of_the_readme():
-    assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
-    assert "make test" in (ROOT / "README.md").read_text()
-    assert "make lab" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("make test")
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make lab" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_library_needs_little_and_the_course_no_test_tools():
@@ -100,7 +100,7 @@ def test_the_library_needs_little_and_the_course_no_test_tools():
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_of_make_is_declared_and_in_its_help(target):
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert target in phony.split()
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -109,7 +109,7 @@ def test_every_target_of_make_is_declared_and_in_its_help(target):
 
 def test_powershell_parses_its_block():
     """Windows' own PowerShell knows no &&."""
-    (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert "&&" not in block
     assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in block.splitlines())
 
@@ -130,13 +130,13 @@ def test_a_clone_that_translates_line_ends_translates_none_of_ours(tmp_path):
 
 
 def test_containers_install_what_make_installs():
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     assert container["postCreateCommand"] == "make .venv/course"
     for name in ("postBuild", "start"):
         file = ROOT / ".binder" / name
         assert os.name == "nt" or os.access(file, os.X_OK)
-        assert file.read_text().startswith("#!/usr/bin/env bash\n")
-    assert "-c constraints.txt -e '.[course]'" in (ROOT / ".binder" / "postBuild").read_text()
+        assert file.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+    assert "-c constraints.txt -e '.[course]'" in (ROOT / ".binder" / "postBuild").read_text(encoding="utf-8")
 
 
 def test_the_cpu_build_of_torch_is_chosen_and_the_other_is_one_variable_away():
@@ -159,7 +159,7 @@ def test_the_package_imports_without_triton_and_without_pictures():
 
 
 def test_the_readmes_twenty_lines_run(capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(block.splitlines()) <= 24
     exec(compile(block, "README.md", "exec"), {})
     assert "GKD" in capsys.readouterr().out
@@ -168,7 +168,7 @@ def test_the_readmes_twenty_lines_run(capsys):
 def test_the_public_workflow_names_what_is_there():
     """It is not run here: read as YAML, its commands, Pythons and folders are held to the tree."""
     yaml = pytest.importorskip("yaml")
-    text = (ROOT / ".github" / "workflows" / "course.yml").read_text()
+    text = (ROOT / ".github" / "workflows" / "course.yml").read_text(encoding="utf-8")
     assert "not run where it was written" in text.partition("name:")[0]
     jobs = yaml.safe_load(text)["jobs"]
     run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]

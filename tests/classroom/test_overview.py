@@ -41,7 +41,7 @@ def test_the_cache_is_told_and_cleared_of_models_alone(cache):
     assert cache_line().endswith("0 trained models, 0.0 MB")
     cache.mkdir()
     (cache / "student-12.safetensors").write_bytes(bytes(1_500_000))
-    (cache / "progress.json").write_text("{}")
+    (cache / "progress.json").write_text("{}", encoding="utf-8")
     assert cache_line() == f"Cache: {cache}, 1 trained model, 1.5 MB"
     assert clear_cache() == f"Cache: {cache}, 1 trained model, 1.5 MB: removed"
     assert [file.name for file in cache.iterdir()] == ["progress.json"]

@@ -33,7 +33,7 @@ def test_the_hub_is_as_large_as_its_largest_lesson():
 
 def instructions():
     """The image's file, parsed: (instruction, arguments), continued lines joined."""
-    text = re.sub(r"\\\n", " ", (HUB / "Dockerfile").read_text())
+    text = re.sub(r"\\\n", " ", (HUB / "Dockerfile").read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
 
@@ -49,7 +49,7 @@ def test_the_image_installs_the_students_package_by_the_tested_versions():
     copied = [arguments for name, arguments in instructions() if name == "COPY"]
     assert copied == ["constraints.txt /tmp/", "dist/*.whl /tmp/"]  # the sources, with their solutions, stay outside
     assert ("USER", "student") in instructions()
-    assert "was not built where it was written" in (HUB / "Dockerfile").read_text()
+    assert "was not built where it was written" in (HUB / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_one_thread_for_each_kernel():
@@ -60,7 +60,7 @@ def test_one_thread_for_each_kernel():
 
 
 def test_the_hubs_limit_holds_the_largest_lesson():
-    text = (HUB / "jupyterhub_config.py").read_text()
+    text = (HUB / "jupyterhub_config.py").read_text(encoding="utf-8")
     ast.parse(text)
     (limit,) = re.findall(r'mem_limit = "([\d.]+)G"', text)
     kernels = [needs_of(lesson, 1).kernel_mib for lesson in lessons_of()]
