@@ -96,7 +96,8 @@ def route(chosen: Route) -> str:
     for step in chosen.steps:
         rows.append((f"{passed}–{passed + step.minutes}", line(step.what), line(step.where)))
         passed += step.minutes
-    return f"{table(('minutes', 'what', 'where'), rows)}<p><strong>Skip:</strong> {line(chosen.skip)}</p>"
+    steps = table(("minutes", "what", "where"), rows)
+    return f"{markdown(chosen.lead)}{steps}<p><strong>Skip:</strong> {line(chosen.skip)}</p>"
 
 
 def shortened(goal: str) -> str:

@@ -123,7 +123,7 @@ def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, sec
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RuntimeError(
-        f"JupyterLab did not come up within {seconds:g} s; its log ends with:\n{log.read_text(encoding='utf-8')[-2000:]}"
+        f"JupyterLab did not come up within {seconds:g} s; its log ends with:\n{log.read_text('utf-8')[-2000:]}"
     )
 
 

@@ -149,6 +149,7 @@ def test_solutions_are_on_their_own_pages(pack, lesson):
     for claim in material_of(lesson).claims:
         assert claim.verdict in read["slides"]
     assert all(line(shortened(goal)) in read["plan"] for goal in notes_in(lesson.folder).goals)
+    assert all(markdown(route.lead) in read["plan"] for route in notes_in(lesson.folder).routes)
     assert "$" not in re.sub(
         r"<style>.*?</style>|<script>.*?</script>|\\\(.*?\\\)", "", read["solutions"], flags=re.DOTALL
     )
