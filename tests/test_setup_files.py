@@ -22,6 +22,7 @@ CONSTRAINTS = {
     for requirement in [Requirement(line)]
 }
 EXTRAS = PROJECT["optional-dependencies"]
+GIVEN = "kd_lab/teaching/course/README.md.template"  # what a teacher is told
 TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 EVERYTHING = PROJECT["dependencies"] + [one for extra in EXTRAS.values() for one in extra if "kd_lab" not in one]
 
@@ -72,11 +73,19 @@ def test_conda_goes_through_the_same_two_files():
     assert PROJECT["requires-python"] == ">=3.11"
 
 
-@pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md", ".binder/postBuild", ".github/workflows/course.yml", GIVEN])
 def test_installation_is_always_constrained(name):
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.search(r"\bpip install\b", line):
             assert "-c constraints.txt" in line or "--no-deps" in line, line
+
+
+def test_a_teacher_and_the_hub_install_the_same_nbgrader():
+    ranges = [
+        re.findall(r"nbgrader[><=][^\s\"]*", (ROOT / name).read_text(encoding="utf-8"))
+        for name in (GIVEN, ".jupyterhub/Dockerfile")
+    ]
+    assert ranges[0] == ranges[1] == ["nbgrader>=0.9.5,<0.10"]
 
 
 def test_the_readme_is_short():

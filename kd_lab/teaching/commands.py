@@ -7,7 +7,7 @@ from pathlib import Path
 ABOUT = """Graded classes with nbgrader.
 
   kd-lab class init COURSE        a course: settings, sources, a README that says what comes next
-  kd-lab class package DIR        a wheel for students, without solutions
+  kd-lab class package DIR        a wheel for students, without solutions, and the tested versions
   kd-lab class report SUBMITTED   who solved what, and which misconceptions occurred how often
   kd-lab class hub                what a JupyterHub for a class needs, by measurement
 
@@ -52,7 +52,10 @@ def run(options: argparse.Namespace) -> None:
     if options.action == "init":
         print("\n".join(init(options.dir, options.lessons)))
     elif options.action == "package":
-        print(build_wheel(options.dir))
+        wheel = build_wheel(options.dir)
+        if (versions := wheel.with_name("constraints.txt")).exists():
+            print(f"Students install it through {versions}:")
+        print(wheel)
     elif options.action == "grade":
         serve(options.dir)
     elif options.action == "report":
