@@ -88,6 +88,15 @@ def test_a_teacher_and_the_hub_install_the_same_nbgrader():
     assert ranges[0] == ranges[1] == ["nbgrader>=0.9.5,<0.10"]
 
 
+@pytest.mark.parametrize("name", ["README.md", GIVEN])
+def test_teachers_are_told_to_activate_before_their_first_command(name):
+    """After `make lab` the commands are in .venv/bin, which no shell looks into."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    text = text[text.index("\n## Teach with it" if name == "README.md" else "\n## Before the class") :]
+    first = min(text.index("`kd-lab class"), text.index("`python -m") if "`python -m" in text else len(text))
+    assert max(text.index("`. .venv/bin/activate`"), text.index("`.venv\\Scripts\\activate`")) < first
+
+
 def test_the_readme_is_short():
     """Prose alone: code and the table of lessons are looked at and not read."""
     text = re.sub(r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
