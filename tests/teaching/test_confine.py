@@ -1,5 +1,6 @@
 """A confined process: what it may read and write, by the kernel where it can, by Python's hooks everywhere."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -79,3 +80,11 @@ def test_a_folder_is_left_out_of_those_that_hold_it(tmp_path):
     assert found == [tmp_path / "a" / "other", tmp_path / "b"]
     assert around(tmp_path / "b", {tmp_path / "a"}) == [tmp_path / "b"]
     assert around(tmp_path / "a", {tmp_path / "a"}) == []
+
+
+def test_a_teacher_reads_from_which_kernels_on_it_holds(tmp_path):
+    """The README of a course says what this module's own account says."""
+    said = (Path(confine.__file__).parent / "course" / "README.md.template").read_text(encoding="utf-8")
+    versions = re.findall(r"\b[56]\.\d+\b", confine.__doc__)
+    assert versions == ["5.13", "6.7"]
+    assert re.findall(r"\b[56]\.\d+\b", said.partition("## What is guarded")[2]) == versions
