@@ -126,10 +126,16 @@ def test_every_target_of_make_is_declared_and_in_its_help(target):
 
 
 def test_powershell_parses_its_block():
-    """Windows' own PowerShell knows no &&."""
-    (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Windows' own PowerShell, version 5, knows no &&; the block begins where a learner begins, with the clone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((said, block),) = re.findall(r"([^\n]*)\n\n```powershell\n(.*?)```", readme, flags=re.DOTALL)
     assert "&&" not in block
-    assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in block.splitlines())
+    clone, folder, *rest = block.splitlines()
+    assert (clone, folder) == ("git clone <this repository> kd_lab", "cd kd_lab")
+    assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in rest)
+    pythons = sorted(int(one.rpartition(".")[2]) for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one))
+    assert f"`-3.{pythons[0]}` to `-3.{pythons[-1]}`" in said
+    assert rest[0].startswith(f"py -3.{pythons[0]} ")
 
 
 def test_a_clone_that_translates_line_ends_translates_none_of_ours(tmp_path):
