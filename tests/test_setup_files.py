@@ -206,5 +206,8 @@ def test_the_public_workflow_names_what_is_there():
     classified = {one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
     assert set(jobs["quick"]["strategy"]["matrix"]["python"]) == classified
     assert all("timeout-minutes" in job for job in jobs.values())
+    for job in jobs.values():  # a job with rights of its own has no others
+        checks_out = any(step.get("uses", "").startswith("actions/checkout") for step in job["steps"])
+        assert not checks_out or job.get("permissions", {"contents": "read"}).get("contents") == "read"
     paths = [step["with"]["path"] for step in jobs["book"]["steps"] if "path" in step.get("with", {})]
     assert paths == ["build/book/html"]
