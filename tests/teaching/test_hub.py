@@ -30,6 +30,16 @@ def test_the_hub_is_as_large_as_its_largest_lesson():
     with pytest.raises(ValueError, match="expected at least 1"):
         needs(0)
 
+def test_the_printed_limit_is_never_below_the_need(monkeypatch):
+    """Rounded to the nearest tenth, 1.245 GiB would read 1.2, and the largest lesson would be killed."""
+    (lesson,) = [lesson for lesson in lessons_of() if lesson.number == "03"]
+    for need in (1.245, 1.2, 1.2000001, 0.96):
+        memory = (1024 * need - SERVER_MIB) / SPREAD
+        monkeypatch.setattr(type(lesson), "measured", {"seconds": 8.0, "memory_mib": memory})
+        (limit,) = re.findall(r"Limit each server to ([\d.]+) GiB", needs(40, ["03"]))
+        assert need - 1e-9 <= float(limit) < need + 0.1
+
+
 
 def instructions():
     """The image's file, parsed: (instruction, arguments), continued lines joined."""
@@ -63,5 +73,5 @@ def test_the_hubs_limit_holds_the_largest_lesson():
     text = (HUB / "jupyterhub_config.py").read_text(encoding="utf-8")
     ast.parse(text)
     (limit,) = re.findall(r'mem_limit = "([\d.]+)G"', text)
-    kernels = [needs_of(lesson, 1).kernel_mib for lesson in lessons_of()]
-    assert float(limit) * 1024 >= max(kernels) + SERVER_MIB
+    (printed,) = re.findall(r"Limit each server to ([\d.]+) GiB", needs(40))
+    assert float(limit) >= float(printed)
