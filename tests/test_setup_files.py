@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import kd_lab
+from kd_lab.classroom.lesson import find_lessons
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -107,6 +110,17 @@ def test_ci_runs_the_command_of_the_readme():
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("make test")
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make lab" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_edition_is_one_in_the_package_its_citation_and_its_changes():
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (newest, _), *_ = re.findall(r"^## (\d+\.\d+\.\d+)(.*)$", changes, re.MULTILINE)
+    assert kd_lab.__version__ == str(cited["version"]) == newest
+    assert " AND ".join(cited["license"]) == PROJECT["license"]
+    latest = changes.partition(f"## {newest}")[2].partition("\n## ")[0]
+    assert re.findall(r"^- (\d+) lessons", latest, re.MULTILINE) == [str(len(find_lessons()))]
 
 
 def test_the_library_needs_little_and_the_course_no_test_tools():

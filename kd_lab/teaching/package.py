@@ -12,7 +12,7 @@ from kd_lab.classroom.lesson import ROOT
 from kd_lab.teaching.strip import strip
 
 LOCAL = "class"
-"""The local part of the wheel's version: pip shows 0.2.0+class."""
+"""The local part of the wheel's version: pip shows it behind a plus sign."""
 
 CONSTRAINTS = ROOT / "constraints.txt"
 """The versions that were tested. Only a checkout has the file; an installed package does not."""
