@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -137,6 +138,28 @@ def test_every_target_of_make_is_declared_and_in_its_help(target):
     assert target in phony.split()
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {target} +\S", listed, re.MULTILINE)
+
+
+def test_make_takes_a_python_that_the_pins_have_wheels_for(tmp_path):
+    """A system whose python3 is too new may have an older one beside it."""
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHON"} | {"PATH": str(tmp_path)}
+    for present in (["python3"], ["python3", "python3.14"], ["python3", "python3.14", "python3.12"]):
+        for name in present:
+            (tmp_path / name).touch(mode=0o755)
+        command = [shutil.which("make"), "-n", "-B", ".venv"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=plain)
+        assert f"{tmp_path / present[-1]} -m venv .venv" in done.stdout
+
+
+@pytest.mark.parametrize(("minor", "refused"), [(10, True), (11, False), (14, False), (15, True)])
+def test_make_refuses_other_pythons_in_words(minor, refused):
+    (code,) = re.findall(r"@\$\(PYTHON\) -c '(import sys; .*?)'", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    given = f"import sys; sys.version_info = (3, {minor}, 0); sys.version = '3.{minor}.0 (main)'; {code}"
+    done = subprocess.run([sys.executable, "-c", given], capture_output=True, text=True, check=False)
+    assert (done.returncode == 1) is refused
+    assert ("Python 3.11 to 3.14 is needed; this is 3." in done.stderr) is refused
+    listed = {one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
+    assert (f"3.{minor}" in listed) is not refused
 
 
 def test_powershell_parses_its_block():
