@@ -1,5 +1,5 @@
 # Each target sets itself up on a machine that has only one of Python 3.11 to 3.14, git and make.
-PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3.14 python3; do command -v $$one && break; done)
+PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3.14 python3; do $$one -c 0 >/dev/null 2>&1 && command -v $$one && break; done)
 JOBS ?= 2
 # cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs.
 TORCH ?= cpu
