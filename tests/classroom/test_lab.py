@@ -22,6 +22,9 @@ def test_it_goes_on_at_the_first_lesson_that_is_not_done():
 
 def test_a_number_opens_its_lesson_and_a_wrong_one_is_named():
     assert lab.chosen("3", {}).name == lab.chosen("03", {}).name == "03_which_kl"
+    assert lab.chosen("3b", {}).number == lab.chosen("03B", {}).number == "03b"
+    assert lab.chosen("0", {}).number == "00"
+    assert lab.chosen("10b", {}).number == "10b"
     with pytest.raises(ValueError, match="no lesson '55'; there are 00, 01"):
         lab.chosen("55", {})
 
