@@ -36,7 +36,7 @@ lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises ch
 book: $(BOOK)                ## the course as a site in build/book/html: every lesson is run once for its sliders
 	$(BIN)/python -m kd_lab.book
 
-teaching: $(BOOK)            ## the teacher's pack in build/teaching: plans, slides, questions, rubrics, syllabi
+teaching: $(BOOK)            ## the teacher's pack in build/teaching: plans, slides, questions, rubrics, syllabi, projects
 	$(BIN)/python -m kd_lab.teaching.pack
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
