@@ -1,4 +1,4 @@
-"""The pages of the pack as HTML: a plan, questions, solutions, rubrics, syllabi and projects. Nothing in them is fetched."""
+"""The pages of the pack as HTML: plan, questions, solutions, rubrics, syllabi, projects. Nothing in them is fetched."""
 
 import html
 import re
@@ -238,6 +238,7 @@ def projects(briefs: Sequence[Project], titles: Mapping[str, str]) -> str:
         shown.append(f'<div class="question"><h2>{number}. {line(one.title)}</h2>{after}{parts}</div>')
     return (
         "<main><h1>Projects</h1><p>Each begins with an experiment of minutes on two cores and ends with a claim, its "
-        "interval and its control. A null result is worth as much as any other, where the interval excludes every gain that would matter.</p>"
+        "interval and its control. A null result is worth as much as any other, where the interval excludes every gain "
+        "that would matter.</p>"
         f"{''.join(shown)}</main>"
     )
