@@ -89,9 +89,16 @@ def newer_assignment_of(lesson):
     return notebook
 
 
+def run_once(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = 1
+            cell.outputs = [nbformat.v4.new_output("stream", text="1")]
+
+
 def test_an_assignment_that_was_run_and_not_edited_is_renewed(tmp_path, monkeypatch):
     init(tmp_path, ["03"])
-    edit(tmp_path / NAME, lambda notebook: notebook.cells[2].update(outputs=[]))
+    edit(tmp_path / NAME, run_once)
     monkeypatch.setattr(course, "assignment_of", newer_assignment_of)
     assert f"{NAME} is now the newer edition; you had not edited it" in init(tmp_path, ["03"])
     assert "A newer edition." in (tmp_path / NAME).read_text(encoding="utf-8")
