@@ -47,7 +47,11 @@ def test_the_versions_that_others_depend_on_are_pinned():
 
 
 def test_uv_is_held_to_the_same_versions():
-    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines
 
 
@@ -77,7 +81,10 @@ def test_conda_goes_through_the_same_two_files():
     assert PROJECT["requires-python"] == ">=3.11"
 
 
-@pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md", ".binder/postBuild", ".github/workflows/course.yml", GIVEN])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md", ".binder/postBuild", ".github/workflows/course.yml", GIVEN],
+)
 def test_installation_is_always_constrained(name):
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.search(r"\bpip install\b", line):
@@ -103,7 +110,9 @@ def test_teachers_are_told_to_activate_before_their_first_command(name):
 
 def test_the_readme_is_short():
     """Prose alone: code and the table of lessons are looked at and not read."""
-    text = re.sub(r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     assert len(text.split()) < 900
 
 

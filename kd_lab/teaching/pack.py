@@ -1,7 +1,8 @@
 """Build the teacher's pack: `make teaching`, or `python -m kd_lab.teaching.pack [03 …] [--out DIR]`.
 
 For each lesson with teaching notes: a plan, slides, questions, their solutions, and rubrics, as HTML and, where there
-is a Chromium, as PDF. For the course: syllabi of 6 and of 14 weeks, and projects. All of it comes from the lessons' own sources.
+is a Chromium, as PDF. For the course: syllabi of 6 and of 14 weeks, and projects. All of it
+comes from the lessons' own sources.
 """
 
 import argparse

@@ -49,7 +49,9 @@ def build_wheel(folder: Path) -> Path:
             (info / "WHEEL").write_text(
                 "Wheel-Version: 1.0\nGenerator: kd_lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n", encoding="utf-8"
             )
-            (info / "entry_points.txt").write_text("[console_scripts]\nkd-lab = kd_lab.__main__:main\n", encoding="utf-8")
+            (info / "entry_points.txt").write_text(
+                "[console_scripts]\nkd-lab = kd_lab.__main__:main\n", encoding="utf-8"
+            )
             pack(root, info, wheel)
         if CONSTRAINTS.exists():
             shutil.copyfile(CONSTRAINTS, folder / CONSTRAINTS.name)

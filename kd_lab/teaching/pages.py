@@ -231,9 +231,7 @@ def projects(briefs: Sequence[Project], titles: Mapping[str, str]) -> str:
     """
     shown = []
     for number, one in enumerate(briefs, 1):
-        parts = "".join(
-            f"<p><strong>{name}.</strong> {line(getattr(one, field))}</p>" for field, name in PARTS.items()
-        )
+        parts = "".join(f"<p><strong>{name}.</strong> {line(getattr(one, field))}</p>" for field, name in PARTS.items())
         after = f'<p class="facts">After {html.escape(titles[one.after])}</p>'
         shown.append(f'<div class="question"><h2>{number}. {line(one.title)}</h2>{after}{parts}</div>')
     return (

@@ -41,8 +41,7 @@ PROJECTS = (
         uses='`kd_lab.worlds.language("brackets")`, whose texts can all be listed; `kd_lab.models.TabularModel` as '
         "its teacher, `kd_lab.methods.gkd`, and `kd_lab.measure.sequence_kl` for exact numbers. "
         "`kd_lab.lessons.l06_gkd.experiment.train_cell` shows a cell.",
-        first="Two divergences, λ = 0 and λ = 1, four seeds, 150 steps each, with a student of one layer and width "
-        "16.",
+        first="Two divergences, λ = 0 and λ = 1, four seeds, 150 steps each, with a student of one layer and width 16.",
         control="All cells of one seed begin with the same student, trained on the labels for 60 steps: read "
         "differences within a seed. Train one row with twice the steps, to see that λ = 0 is not merely slower.",
         null="The interval of the paired difference between λ = 1 and λ = 0 holds zero, for either divergence.",

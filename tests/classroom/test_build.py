@@ -97,7 +97,9 @@ def test_without_a_number_only_what_changed_is_built(built, lesson, folder, caps
     assert capsys.readouterr().out == f"{lesson.notebook}  is up to date\n"
     text = lesson.source.read_text(encoding="utf-8")
     try:
-        lesson.source.write_text(text.replace("You will double numbers.", "You will double all numbers."), encoding="utf-8")
+        lesson.source.write_text(
+            text.replace("You will double numbers.", "You will double all numbers."), encoding="utf-8"
+        )
         assert not is_current(lesson)
     finally:
         lesson.source.write_text(text, encoding="utf-8")
@@ -192,7 +194,9 @@ def test_an_edit_leaves_the_ids_of_other_cells_alone(lesson):
     before = edition_of(lesson, "unsolved").cells
     text = lesson.source.read_text(encoding="utf-8")
     try:
-        lesson.source.write_text(text.replace("# You will double numbers.", "# You will double all numbers."), encoding="utf-8")
+        lesson.source.write_text(
+            text.replace("# You will double numbers.", "# You will double all numbers."), encoding="utf-8"
+        )
         after = edition_of(lesson, "unsolved").cells
     finally:
         lesson.source.write_text(text, encoding="utf-8")

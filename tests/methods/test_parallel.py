@@ -231,7 +231,8 @@ def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
         "result = distill(gpt(), gpt(24), WORLD, gkd(), steps=2, batch_size=8)\n"
         "rank = torch.distributed.get_rank()\n"
         f"open(f'{tmp_path}/{{rank}}.txt', 'w').write(str(result.history['loss'][-1]))\n"
-        "torch.distributed.destroy_process_group()\n", encoding="utf-8"
+        "torch.distributed.destroy_process_group()\n",
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])

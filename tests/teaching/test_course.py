@@ -59,7 +59,9 @@ def with_a_word(notebook):
 
 
 def with_more_points(notebook):
-    next(cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")).metadata.nbgrader.points = 99
+    next(
+        cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")
+    ).metadata.nbgrader.points = 99
 
 
 @pytest.mark.parametrize("change", [with_a_word, with_more_points])
@@ -129,7 +131,6 @@ def test_a_course_of_which_nothing_was_noted_counts_as_edited(tmp_path):
         "README.md is as you left it; a newer edition is in newer/README.md"
     ]
     assert (tmp_path / "README.md").read_bytes() == "Übungen\n".encode("cp1252")
-
 
 
 def test_all_lessons_by_default(tmp_path):

@@ -30,6 +30,7 @@ def test_the_hub_is_as_large_as_its_largest_lesson():
     with pytest.raises(ValueError, match="expected at least 1"):
         needs(0)
 
+
 def test_the_printed_limit_is_never_below_the_need(monkeypatch):
     """Rounded to the nearest tenth, 1.245 GiB would read 1.2, and the largest lesson would be killed."""
     (lesson,) = [lesson for lesson in lessons_of() if lesson.number == "03"]
@@ -38,7 +39,6 @@ def test_the_printed_limit_is_never_below_the_need(monkeypatch):
         monkeypatch.setattr(type(lesson), "measured", {"seconds": 8.0, "memory_mib": memory})
         (limit,) = re.findall(r"Limit each server to ([\d.]+) GiB", needs(40, ["03"]))
         assert need - 1e-9 <= float(limit) < need + 0.1
-
 
 
 def instructions():

@@ -20,7 +20,9 @@ def hand_in(folder, student, outputs):
         {"cell_type": "code", "source": "", "outputs": [{"output_type": "display_data", "data": data}]}
         for data in outputs
     ]
-    (place / "03_which_kl.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
+    (place / "03_which_kl.ipynb").write_text(
+        json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8"
+    )
 
 
 def shown(function):
