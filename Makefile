@@ -1,5 +1,5 @@
-# Each target sets itself up on a machine that has only Python 3.11 or newer, git and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Each target sets itself up on a machine that has only one of Python 3.11 to 3.14, git and make.
+PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3.14 python3; do $$one -c 0 >/dev/null 2>&1 && command -v $$one && break; done)
 JOBS ?= 2
 # cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs.
 TORCH ?= cpu
@@ -36,7 +36,7 @@ lessons: $(COURSE)           ## rebuild the notebooks whose text or exercises ch
 book: $(BOOK)                ## the course as a site in build/book/html: every lesson is run once for its sliders
 	$(BIN)/python -m kd_lab.book
 
-teaching: $(BOOK)            ## the teacher's pack in build/teaching: plans, slides, questions, rubrics, syllabi
+teaching: $(BOOK)            ## the teacher's pack in build/teaching: plans, slides, questions, rubrics, syllabi, projects
 	$(BIN)/python -m kd_lab.teaching.pack
 
 claims: $(COURSE)            ## claim · lesson · measured value ± interval · holds or not
@@ -62,7 +62,7 @@ clean:                       ## remove what make made
 	rm -rf .venv build
 
 .venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Install it and run: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed; this is " + sys.version.split()[0] + ". Install one of these and run, for example: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Building .venv with $$($(PYTHON) --version): two to five minutes, 2 GB"
 	$(PYTHON) -m venv .venv

@@ -11,7 +11,7 @@ c.DockerSpawner.remove = True
 c.DockerSpawner.volumes = {"kd-lab-{username}": "/home/student"}
 c.JupyterHub.hub_ip = "0.0.0.0"
 
-# The largest kernel of the course and a JupyterLab beside it: the last lines of `kd-lab class hub`.
+# At least the limit that `kd-lab class hub` prints: the largest kernel of the course, and a JupyterLab beside it.
 c.Spawner.mem_limit = "1.4G"
 c.Spawner.cpu_limit = 1.0
 c.Spawner.start_timeout = 120

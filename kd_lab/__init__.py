@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kd_lab.models import GPT, GPTConfig, generate, load_teacher
     from kd_lab.worlds import surnames
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "GPT",

@@ -10,7 +10,7 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="kd-lab", description="Without a command: the course at a glance.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    lab = commands.add_parser("lab", help="open a lesson in JupyterLab; options that it does not know go there")
+    lab = commands.add_parser("lab", help="open a lesson in JupyterLab; other options go there, as --port=8889")
     lab.add_argument("lesson", nargs="?", metavar="NN", help="such as 03; by default the first that is not done")
     lab.add_argument("--dir", type=Path, help="the folder of your copies")
     commands.add_parser("progress", help="list predictions, quiz answers and solved exercises")

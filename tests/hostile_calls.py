@@ -120,7 +120,7 @@ WORLD = SPOKEN.world(rows=24, seed=0)
 V = len(WORLD.vocabulary)
 SHAPE = GPTConfig(vocab_size=V, context=WORLD.context, layers=2, heads=2, width=16)
 TEXTS = FOLDER / "texts.txt"
-TEXTS.write_text("\n".join(f"text {i}" for i in range(30)))
+TEXTS.write_text("\n".join(f"text {i}" for i in range(30)), encoding="utf-8")
 save_model(GPT(SHAPE), FOLDER / "model.safetensors")
 
 

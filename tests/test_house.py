@@ -308,6 +308,62 @@ def test_no_file_is_large():
     assert [file.name for file in files if file.is_file() and file.stat().st_size > FILE_MIB * 2**20] == []
 
 
+# ---- files on every system -------------------------------------------------------------------------------------------
+
+LOCALE = {  # text files that are read or written in the encoding of the system
+    "kd_lab/lessons/l08_stacking/lesson.py": "Linux's own account of a cache: digits and a letter",
+    "kd_lab/how/kernels/audit/ahead_of_time.py": "PTX, which is ASCII",
+}
+MODE = re.compile(r"[rwxa][bt+]*")
+
+
+def forgets_its_encoding(call: ast.Call) -> bool:
+    """Whether a call reads or writes text and leaves the encoding to the system: cp1252 on Windows."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    place = {"read_text": 0, "write_text": 1, "open": 3 if isinstance(call.func, ast.Name) else 2}.get(name)
+    if place is None or len(call.args) > place or any(one.arg == "encoding" for one in call.keywords):
+        return False
+    if name != "open":
+        return True
+    given = [one.value for one in call.keywords if one.arg == "mode"] or call.args[place - 2 : place - 1]
+    mode = given[0].value if given and isinstance(given[0], ast.Constant) else "r" if not given else ""
+    return isinstance(mode, str) and MODE.fullmatch(mode) is not None and "b" not in mode
+
+
+@pytest.mark.parametrize(
+    ("source", "forgets"),
+    [
+        ("file.read_text()", True),
+        ("file.read_text(encoding='utf-8')", False),
+        ("file.read_text('utf-8')", False),
+        ("file.write_text(text)", True),
+        ("file.write_text(text, 'utf-8')", False),
+        ("open(file)", True),
+        ("open(file, 'w')", True),
+        ("open(file, mode='a', encoding='utf-8')", False),
+        ("open(file, 'rb')", False),
+        ("file.open()", True),
+        ("file.open('w')", True),
+        ("file.open('w', encoding='utf-8')", False),
+        ("file.open('wb')", False),
+        ("Image.open(file)", False),
+    ],
+)
+def test_a_forgotten_encoding_is_seen(source, forgets):
+    assert forgets_its_encoding(ast.parse(source, mode="eval").body) is forgets
+
+
+def test_text_is_utf_8_on_every_system():
+    found = [
+        f"{file.relative_to(ROOT).as_posix()}: line {node.lineno}"
+        for folder in (PACKAGE, ROOT / "tests")
+        for file in folder.rglob("*.py")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call) and forgets_its_encoding(node)
+    ]
+    agree(found, LOCALE, 'on Windows that is cp1252: say encoding="utf-8"')
+
+
 # ---- tested, and used ------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,13 @@ def test_a_wrong_lesson_is_said_in_one_line(capsys):
     assert capsys.readouterr().err.startswith("there is no lesson '55'")
 
 
+def test_a_port_that_was_taken_for_a_lesson_is_explained(capsys):
+    assert main(["lab", "--port", "8889"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("there is no lesson '8889'")
+    assert said.endswith("as in --port=8889\n")
+
+
 def test_an_unknown_option_is_refused_where_no_jupyterlab_takes_it(capsys):
     with pytest.raises(SystemExit):
         main(["cache", "--all"])

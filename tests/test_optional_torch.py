@@ -68,7 +68,7 @@ def test_arguments_are_checked_and_answers_compared_without_torch():
 
 
 def test_a_torch_that_lacks_a_part_of_its_own_is_no_missing_torch(tmp_path):
-    (tmp_path / "torch.py").write_text("import a_part_of_torch\n")
+    (tmp_path / "torch.py").write_text("import a_part_of_torch\n", encoding="utf-8")
     code = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport kd_lab.optional_torch"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert "No module named 'a_part_of_torch'" in done.stderr

@@ -41,7 +41,8 @@ def installed(archives, tmp_path_factory) -> Path:
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         check=True, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
-    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")  # reads no .pth of that folder
+    path = sysconfig.get_path("purelib") + "\n"  # its own .pth files are not read
+    (Path(site) / "dependencies.pth").write_text(path, encoding="locale")  # as `site` reads it
     return python
 
 

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PINS = {
     canonicalize_name(pin.name): pin
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if line.strip() and not line.startswith("#")
     for pin in [Requirement(line)]
 }

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,17 +13,21 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import kd_lab
+from kd_lab.classroom.lesson import find_lessons
+
 ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 CONSTRAINTS = {
     requirement.name.lower().replace("_", "-"): requirement
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
     for requirement in [Requirement(line)]
 }
 EXTRAS = PROJECT["optional-dependencies"]
-TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+GIVEN = "kd_lab/teaching/course/README.md.template"  # what a teacher is told
+TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 EVERYTHING = PROJECT["dependencies"] + [one for extra in EXTRAS.values() for one in extra if "kd_lab" not in one]
 
 
@@ -42,7 +47,11 @@ def test_the_versions_that_others_depend_on_are_pinned():
 
 
 def test_uv_is_held_to_the_same_versions():
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == lines
 
 
@@ -60,7 +69,7 @@ def test_what_is_installed_here_is_what_was_pinned(name):
 
 def test_conda_goes_through_the_same_two_files():
     """environment.yml names no package of its own but Python and pip, so there is nothing in it that could drift."""
-    lines = [line.strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    lines = [line.strip() for line in (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if line.startswith("- ")] == [
         "- conda-forge",
         "- python=3.11",
@@ -72,23 +81,56 @@ def test_conda_goes_through_the_same_two_files():
     assert PROJECT["requires-python"] == ">=3.11"
 
 
-@pytest.mark.parametrize("name", ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "Makefile", ".ci/run", "CONTRIBUTING.md", ".binder/postBuild", ".github/workflows/course.yml", GIVEN],
+)
 def test_installation_is_always_constrained(name):
-    for line in (ROOT / name).read_text().splitlines():
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if re.search(r"\bpip install\b", line):
             assert "-c constraints.txt" in line or "--no-deps" in line, line
 
 
+def test_a_teacher_and_the_hub_install_the_same_nbgrader():
+    ranges = [
+        re.findall(r"nbgrader[><=][^\s\"]*", (ROOT / name).read_text(encoding="utf-8"))
+        for name in (GIVEN, ".jupyterhub/Dockerfile")
+    ]
+    assert ranges[0] == ranges[1] == ["nbgrader>=0.9.5,<0.10"]
+
+
+@pytest.mark.parametrize("name", ["README.md", GIVEN])
+def test_teachers_are_told_to_activate_before_their_first_command(name):
+    """After `make lab` the commands are in .venv/bin, which no shell looks into."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    text = text[text.index("\n## Teach with it" if name == "README.md" else "\n## Before the class") :]
+    first = min(text.index("`kd-lab class"), text.index("`python -m") if "`python -m" in text else len(text))
+    assert max(text.index("`. .venv/bin/activate`"), text.index("`.venv\\Scripts\\activate`")) < first
+
+
 def test_the_readme_is_short():
     """Prose alone: code and the table of lessons are looked at and not read."""
-    text = re.sub(r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"```.*?```|^\|.*?$", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
     assert len(text.split()) < 900
 
 
 def test_ci_runs_the_command_of_the_readme():
-    assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
-    assert "make test" in (ROOT / "README.md").read_text()
-    assert "make lab" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("make test")
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make lab" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_edition_is_one_in_the_package_its_citation_and_its_changes():
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (newest, _), *_ = re.findall(r"^## (\d+\.\d+\.\d+)(.*)$", changes, re.MULTILINE)
+    assert kd_lab.__version__ == str(cited["version"]) == newest
+    assert " AND ".join(cited["license"]) == PROJECT["license"]
+    latest = changes.partition(f"## {newest}")[2].partition("\n## ")[0]
+    assert re.findall(r"^- (\d+) lessons", latest, re.MULTILINE) == [str(len(find_lessons()))]
 
 
 def test_the_library_needs_little_and_the_course_no_test_tools():
@@ -100,18 +142,46 @@ def test_the_library_needs_little_and_the_course_no_test_tools():
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_of_make_is_declared_and_in_its_help(target):
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert target in phony.split()
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {target} +\S", listed, re.MULTILINE)
 
 
+def test_make_takes_a_python_that_the_pins_have_wheels_for(tmp_path):
+    """A system whose python3 is too new may have an older one beside it."""
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHON"} | {"PATH": str(tmp_path)}
+    for present in (["python3"], ["python3", "python3.14"], ["python3", "python3.14", "python3.12"]):
+        for name in present:
+            (tmp_path / name).touch(mode=0o755)
+        command = [shutil.which("make"), "-n", "-B", ".venv"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=plain)
+        assert f"{tmp_path / present[-1]} -m venv .venv" in done.stdout
+
+
+@pytest.mark.parametrize(("minor", "refused"), [(10, True), (11, False), (14, False), (15, True)])
+def test_make_refuses_other_pythons_in_words(minor, refused):
+    (code,) = re.findall(r"@\$\(PYTHON\) -c '(import sys; .*?)'", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    given = f"import sys; sys.version_info = (3, {minor}, 0); sys.version = '3.{minor}.0 (main)'; {code}"
+    done = subprocess.run([sys.executable, "-c", given], capture_output=True, text=True, check=False)
+    assert (done.returncode == 1) is refused
+    assert ("Python 3.11 to 3.14 is needed; this is 3." in done.stderr) is refused
+    listed = {one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
+    assert (f"3.{minor}" in listed) is not refused
+
+
 def test_powershell_parses_its_block():
-    """Windows' own PowerShell knows no &&."""
-    (block,) = re.findall(r"```powershell\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    """Windows' own PowerShell, version 5, knows no &&; the block begins where a learner begins, with the clone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((said, block),) = re.findall(r"([^\n]*)\n\n```powershell\n(.*?)```", readme, flags=re.DOTALL)
     assert "&&" not in block
-    assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in block.splitlines())
+    clone, folder, *rest = block.splitlines()
+    assert (clone, folder) == ("git clone <this repository> kd_lab", "cd kd_lab")
+    assert all(line.startswith(("py -3", ".venv\\Scripts\\")) for line in rest)
+    pythons = sorted(int(one.rpartition(".")[2]) for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one))
+    assert f"`-3.{pythons[0]}` to `-3.{pythons[-1]}`" in said
+    assert rest[0].startswith(f"py -3.{pythons[0]} ")
 
 
 def test_a_clone_that_translates_line_ends_translates_none_of_ours(tmp_path):
@@ -130,13 +200,13 @@ def test_a_clone_that_translates_line_ends_translates_none_of_ours(tmp_path):
 
 
 def test_containers_install_what_make_installs():
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     assert container["postCreateCommand"] == "make .venv/course"
     for name in ("postBuild", "start"):
         file = ROOT / ".binder" / name
         assert os.name == "nt" or os.access(file, os.X_OK)
-        assert file.read_text().startswith("#!/usr/bin/env bash\n")
-    assert "-c constraints.txt -e '.[course]'" in (ROOT / ".binder" / "postBuild").read_text()
+        assert file.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+    assert "-c constraints.txt -e '.[course]'" in (ROOT / ".binder" / "postBuild").read_text(encoding="utf-8")
 
 
 def test_the_cpu_build_of_torch_is_chosen_and_the_other_is_one_variable_away():
@@ -159,7 +229,7 @@ def test_the_package_imports_without_triton_and_without_pictures():
 
 
 def test_the_readmes_twenty_lines_run(capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(block.splitlines()) <= 24
     exec(compile(block, "README.md", "exec"), {})
     assert "GKD" in capsys.readouterr().out
@@ -168,7 +238,7 @@ def test_the_readmes_twenty_lines_run(capsys):
 def test_the_public_workflow_names_what_is_there():
     """It is not run here: read as YAML, its commands, Pythons and folders are held to the tree."""
     yaml = pytest.importorskip("yaml")
-    text = (ROOT / ".github" / "workflows" / "course.yml").read_text()
+    text = (ROOT / ".github" / "workflows" / "course.yml").read_text(encoding="utf-8")
     assert "not run where it was written" in text.partition("name:")[0]
     jobs = yaml.safe_load(text)["jobs"]
     run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
@@ -182,5 +252,8 @@ def test_the_public_workflow_names_what_is_there():
     classified = {one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
     assert set(jobs["quick"]["strategy"]["matrix"]["python"]) == classified
     assert all("timeout-minutes" in job for job in jobs.values())
+    for job in jobs.values():  # a job with rights of its own has no others
+        checks_out = any(step.get("uses", "").startswith("actions/checkout") for step in job["steps"])
+        assert not checks_out or job.get("permissions", {"contents": "read"}).get("contents") == "read"
     paths = [step["with"]["path"] for step in jobs["book"]["steps"] if "path" in step.get("with", {})]
     assert paths == ["build/book/html"]

@@ -87,7 +87,7 @@ def peak_memory(run: Callable[[], object]) -> int | None:
     """Bytes of the process's peak above where it stood, by the system's own count; None where it keeps none."""
     gc.collect()
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: forget the peak so far
         before = _status("VmRSS")
         run()
         return _status("VmHWM") - before
@@ -201,7 +201,7 @@ def linear_paths(n: int, v: int, width: int) -> dict[str, Callable[[], object]]:
 
 def _status(field: str) -> int:
     """A size from the system's account of this process, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise OSError(f"/proc/self/status has no {field}")

@@ -1,6 +1,7 @@
 """JupyterLab on a learner's copies: at the lesson that comes next, without questions about news."""
 
 import os
+import re
 from pathlib import Path
 
 from kd_lab.classroom.copies import latest, lay_out
@@ -26,7 +27,7 @@ def chosen(number: str | None, kept: dict[str, str]) -> Lesson:
     """The lesson with this number; without one, the first whose exercises are not all solved.
 
     Args:
-        number: such as "03".
+        number: such as "03" or "3b".
         kept: the learner's answers.
 
     Raises:
@@ -35,8 +36,9 @@ def chosen(number: str | None, kept: dict[str, str]) -> Lesson:
     lessons = lessons_of()
     if number is None:
         return next((lesson for lesson in lessons if not is_done(lesson, kept)), lessons[0])
+    wanted = re.sub(r"^(?=\d(\D|$))", "0", number.lower())  # 3 is 03, 3b is 03b
     for lesson in lessons:
-        if number.zfill(2) == lesson.number:
+        if wanted == lesson.number:
             return lesson
     raise ValueError(f"there is no lesson {number!r}; there are {', '.join(lesson.number for lesson in lessons)}")
 
@@ -62,7 +64,11 @@ def open_lab(number: str | None = None, folder: Path | None = None, options: lis
     """
     from jupyterlab.labapp import LabApp
 
-    lesson = chosen(number, answers())
+    try:
+        lesson = chosen(number, answers())
+    except ValueError as error:
+        hint = "; the value of an option of JupyterLab goes behind =, as in --port=8889" if options else ""
+        raise ValueError(f"{error}{hint}") from error
     root = ROOT if folder is None and in_checkout() else (folder or desk()).resolve()
     folder = (folder or desk()).resolve()
     print("\n".join([f"Your copies of the lessons are in {folder}", *lay_out(lessons_of(), folder)]), flush=True)

@@ -3,6 +3,7 @@
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from kd_lab.classroom.lesson import Lesson, lessons_of
@@ -17,6 +18,15 @@ COMMANDS = {
     "cache [--clear]": "the models that lessons have trained",
     "lessons copy DIR": "the lessons as notebooks in a folder of your own",
 }
+
+FOR_TEACHERS = {
+    "class init COURSE": "a graded course for nbgrader; class --help names what else a teacher types",
+}
+
+
+def commands() -> dict[str, str]:
+    """The commands that are here: a class's own package has no part for teachers."""
+    return COMMANDS | (FOR_TEACHERS if find_spec("kd_lab.teaching") else {})
 
 
 def title_of(lesson: Lesson) -> str:
@@ -72,7 +82,8 @@ def overview(kept: dict[str, str], copies: Path, program: str = "python -m kd_la
         copies: the folder of the learner's copies.
         program: how this command is typed.
     """
-    width = max(map(len, COMMANDS))
+    listed = commands()
+    width = max(map(len, listed))
     return "\n".join(
         [
             "Lessons",
@@ -82,7 +93,7 @@ def overview(kept: dict[str, str], copies: Path, program: str = "python -m kd_la
             cache_line(),
             versions(),
             "",
-            *(f"{program} {words:<{width}}  {purpose}" for words, purpose in COMMANDS.items()),
+            *(f"{program} {words:<{width}}  {purpose}" for words, purpose in listed.items()),
         ]
     )
 

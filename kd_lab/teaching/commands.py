@@ -7,7 +7,7 @@ from pathlib import Path
 ABOUT = """Graded classes with nbgrader.
 
   kd-lab class init COURSE        a course: settings, sources, a README that says what comes next
-  kd-lab class package DIR        a wheel for students, without solutions
+  kd-lab class package DIR        a wheel for students, without solutions, and the tested versions
   kd-lab class report SUBMITTED   who solved what, and which misconceptions occurred how often
   kd-lab class hub                what a JupyterHub for a class needs, by measurement
 
@@ -20,7 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     raw = argparse.RawDescriptionHelpFormatter
     top = commands.add_parser("class", help="graded classes with nbgrader", description=ABOUT, formatter_class=raw)
     actions = top.add_subparsers(dest="action", required=True, metavar="ACTION")
-    init = actions.add_parser("init", help="make a course, or renew its sources and settings")
+    init = actions.add_parser("init", help="make a course, or renew what you left as it was")
     init.add_argument("dir", type=Path, metavar="COURSE")
     init.add_argument("lessons", nargs="*", metavar="NN", help="such as 03; all lessons by default")
     package = actions.add_parser("package", help="build a wheel without solutions")
@@ -52,7 +52,10 @@ def run(options: argparse.Namespace) -> None:
     if options.action == "init":
         print("\n".join(init(options.dir, options.lessons)))
     elif options.action == "package":
-        print(build_wheel(options.dir))
+        wheel = build_wheel(options.dir)
+        if (versions := wheel.with_name("constraints.txt")).exists():
+            print(f"Students install it through {versions}:")
+        print(wheel)
     elif options.action == "grade":
         serve(options.dir)
     elif options.action == "report":

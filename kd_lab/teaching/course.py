@@ -1,23 +1,34 @@
-"""`kd-lab class init DIR`: the folder of a graded course, as nbgrader expects it."""
+"""`kd-lab class init DIR`: the folder of a graded course, as nbgrader expects it.
 
+It may run again over a course that is in use. As with a learner's copies (`kd_lab.classroom.copies`), a file is renewed
+while it says what the last run wrote, and is never overwritten once its teacher edited it: a newer edition then lies
+under `newer/`, outside `source/`, where nbgrader would take it for a second notebook of the assignment.
+"""
+
+import contextlib
+import hashlib
+import json
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 
 import nbformat
 
+from kd_lab.classroom.copies import MEASURED, NOTES, notes
 from kd_lab.classroom.lesson import Lesson, lessons_of
+from kd_lab.models.files import write_file
 from kd_lab.teaching.assignment import assignment_of
 from kd_lab.teaching.grading import OWN
 
 TEMPLATES = Path(__file__).parent / "course"
+NEWER = "newer"
 
 
 def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
-    """Lay out a course, or renew one: sources and settings are written anew, all that nbgrader made stays.
+    """Lay out a course, or renew one: what its teacher edited stays, and so does all that nbgrader made.
 
     Args:
         course: its folder.
@@ -34,23 +45,18 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
         (course / OWN).mkdir(parents=True, exist_ok=True)
         secret = course / OWN / "secret"
         if not secret.exists():
-            with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(32) + "\n")
-        name = course.resolve().name
-        facts = {"python": repr(sys.executable), "name": name, "name_in_python": repr(name)}
-        facts["course_in_python"] = repr(str(course.resolve()))
-        for template in sorted(TEMPLATES.glob("*.template")):
-            text = Template(template.read_text(encoding="utf-8")).substitute(facts)
-            (course / template.stem).write_text(text, encoding="utf-8")
-        (course / ".gitignore").write_text(f"{OWN}/\ngradebook.db\n", encoding="utf-8")
-        for lesson in chosen:
-            write(lesson, course)
+        laid = notes(course / OWN)
+        renewed = [line for name, text in files_of(course, chosen) if (line := lay(course, name, text, laid))]
+        write_file(course / OWN / NOTES, json.dumps(laid, indent=1, sort_keys=True).encode())
     except OSError as error:
         raise ValueError(f"the course cannot be written to {str(course)!r} ({error}); name another folder") from error
     names = ", ".join(lesson.number for lesson in chosen)
     return [
         f"The course is in {course.resolve()}; its README.md says what comes next",
         f"lessons {names}: sources with solutions under source/",
+        *renewed,
         f"{course / OWN / 'secret'} decides the cases of the grades; keep it, and show it to nobody",
     ]
 
@@ -63,8 +69,67 @@ def chosen_lessons(numbers: Sequence[str]) -> list[Lesson]:
     return [lesson for lesson in lessons if not numbers or lesson.number in numbers]
 
 
-def write(lesson: Lesson, course: Path) -> None:
-    """source/03/03_which_kl.ipynb. Nothing goes to release/, where nbgrader would take it for its own and skip it."""
-    file = course / "source" / lesson.number / lesson.notebook.name
+def files_of(course: Path, lessons: Sequence[Lesson]) -> Iterator[tuple[str, str]]:
+    """The name and the text of each file of a course, such as source/03/03_which_kl.ipynb.
+
+    Nothing goes to release/, where nbgrader would take it for its own and skip it.
+    """
+    name = course.resolve().name
+    facts = {"python": repr(sys.executable), "name": name, "name_in_python": repr(name)}
+    facts["course_in_python"] = repr(str(course.resolve()))
+    for template in sorted(TEMPLATES.glob("*.template")):
+        yield template.stem, Template(template.read_text(encoding="utf-8")).substitute(facts)
+    yield ".gitignore", f"{OWN}/\ngradebook.db\n"
+    for lesson in lessons:
+        notebook = nbformat.writes(assignment_of(lesson)).rstrip("\n") + "\n"
+        yield f"source/{lesson.number}/{lesson.notebook.name}", notebook
+
+
+def lay(course: Path, name: str, text: str, laid: dict[str, str]) -> str | None:
+    """Write one file of a course, under `newer/` if the one that is there was edited.
+
+    Args:
+        course: its folder.
+        name: of the file in that folder.
+        text: of the file.
+        laid: name → the fingerprint of what was last written there; noted anew.
+
+    Returns:
+        A line to print, or None where there is nothing to say.
+    """
+    file, edition = course / name, fingerprint(name, text)
+    there = fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
+    beside = f"{NEWER}/{name}"
+    if there is not None and there not in (edition, laid.get(name)):
+        if edition in (laid.get(name), laid.get(beside)):  # nothing that the teacher has not seen
+            return None
+        put(course / beside, text)
+        laid[beside] = edition
+        return f"{name} is as you left it; a newer edition is in {beside}"
+    laid[name] = edition
+    if there == edition:
+        return None
+    put(file, text)
+    return f"{name} is now the newer edition; you had not edited it" if there is not None else None
+
+
+def put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(nbformat.writes(assignment_of(lesson)).rstrip("\n") + "\n", encoding="utf-8")
+    write_file(file, text.encode())
+
+
+def fingerprint(name: str, text: str) -> str:
+    """A hash of what a file says: of a notebook its cells with their tags and points, but neither outputs nor costs."""
+    if name.endswith(".ipynb"):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # no notebook: taken as it stands
+            cells = [
+                (
+                    cell["cell_type"],
+                    MEASURED.sub("", "".join(cell["source"])),
+                    cell["metadata"].get("nbgrader"),
+                    cell["metadata"].get("tags"),
+                )
+                for cell in json.loads(text)["cells"]
+            ]
+            text = json.dumps(cells, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]

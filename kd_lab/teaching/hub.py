@@ -4,6 +4,7 @@ A lesson's kernel uses one thread. Its seconds and its peak memory stand in its 
 lesson writes; `python -m kd_lab.bench.shared --same 03 --kernels 40` runs so many kernels at once on your own machine.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,15 @@ def needs_of(lesson: Lesson, students: int) -> Needs:
     return Needs(lesson.number, kernel, students * (kernel + SERVER_MIB) / 1024, int(cores), entry["seconds"])
 
 
+def rounded_up(gib: float) -> float:
+    """To the next tenth: a limit below the need ends a kernel.
+
+    >>> rounded_up(1.245), rounded_up(1.2), rounded_up(0.3)
+    (1.3, 1.2, 0.3)
+    """
+    return math.ceil(round(10 * gib, 6)) / 10
+
+
 def needs(students: int = 40, numbers: Sequence[str] = ()) -> str:
     """A table for a class, and the hub that stands all of its lessons.
 
@@ -73,7 +83,7 @@ def needs(students: int = 40, numbers: Sequence[str] = ()) -> str:
         [
             f"{students} students at once, one kernel each, one thread each",
             *map(str, rows),
-            f"A hub for all of these: {memory:.0f} GiB of memory. Limit each server to {limit:.1f} GiB:",
+            f"A hub for all of these: {memory:.0f} GiB of memory. Limit each server to {rounded_up(limit):.1f} GiB:",
             f"one student's kernel, and JupyterLab's {SERVER_MIB} MiB.",
             f"With {cores} cores nobody waits longer than {PATIENCE:.0f} s when all press “Run all” at one moment;",
             "with half of them, twice as long: the kernels share what there is.",

@@ -31,6 +31,7 @@ class Route:
     """A way through a lesson in a given time, and what it leaves out."""
 
     minutes: int
+    lead: str  # what to know before it begins; may be empty
     steps: tuple[Step, ...]
     skip: str
 
@@ -100,6 +101,7 @@ def parsed(text: str) -> Notes:
     if names != SECTIONS:
         raise ValueError(f"its sections are {', '.join(names)}; expected {', '.join(SECTIONS)}, in this order")
     goals, routes, misconceptions, discussions, exam = bodies
+    unread("Goals", [line for line in goals.splitlines() if not line.startswith("- ")], "behind a dash")
     return Notes(
         title=title[1],
         about=title[2].strip(),
@@ -123,6 +125,16 @@ def parts(section: str) -> list[tuple[str, str]]:
     return [(name.strip(), body.strip()) for name, body in zip(found[::2], found[1::2], strict=True)]
 
 
+def unread(part: str, lines: list[str], place: str) -> None:
+    """Refuse text that no page would show.
+
+    Raises:
+        ValueError: a line is not blank.
+    """
+    if found := next((line for line in lines if line.strip()), None):
+        raise ValueError(f"in {part[:50]!r} nothing reads {found.strip()[:60]!r}; put it {place}, or take it out")
+
+
 def route(name: str, body: str) -> Route:
     found = re.fullmatch(r"(\d+) minutes", name)
     skip = re.search(r"^Skip: (.+)$", body, re.MULTILINE)
@@ -130,10 +142,13 @@ def route(name: str, body: str) -> Route:
         raise ValueError(
             f"the route {name!r} needs a heading such as “50 minutes” and under its table a line “Skip: …”"
         )
+    lines = body.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.startswith("|")), len(lines))
+    unread(name, [line for line in lines[first:] if not line.startswith(("|", "Skip: "))], "before the table")
     steps = tuple(Step(int(minutes), what, where) for minutes, what, where in ROW.findall(body))
     if (total := sum(step.minutes for step in steps)) != int(found[1]):
         raise ValueError(f"the steps of the route {name!r} take {total} minutes; expected {found[1]}")
-    return Route(int(found[1]), steps, skip[1])
+    return Route(int(found[1]), "\n".join(lines[:first]).strip(), steps, skip[1])
 
 
 def discussion(question: str, body: str) -> Discussion:
@@ -144,6 +159,7 @@ def discussion(question: str, body: str) -> Discussion:
             f"the discussion {question[:50]!r} needs “**Expected.** …”, then “**Rubric.**” and a list whose lines "
             "begin with (1) or (2) points"
         )
+    unread(question, [line for line in found[2].splitlines() if not line.startswith("- ")], "on the line of its points")
     return Discussion(re.sub(WHO, "", question), found[1], rubric)
 
 

@@ -1,7 +1,8 @@
 """Build the teacher's pack: `make teaching`, or `python -m kd_lab.teaching.pack [03 …] [--out DIR]`.
 
 For each lesson with teaching notes: a plan, slides, questions, their solutions, and rubrics, as HTML and, where there
-is a Chromium, as PDF. For the course: syllabi of 6 and of 14 weeks. All of it comes from the lessons' own sources.
+is a Chromium, as PDF. For the course: syllabi of 6 and of 14 weeks, and projects. All of it
+comes from the lessons' own sources.
 """
 
 import argparse
@@ -48,9 +49,10 @@ def write_lesson(lesson: Lesson, notes: Notes, folder: Path) -> list[Path]:
     return written
 
 
-def write_syllabi(lessons: Sequence[Lesson], folder: Path) -> list[Path]:
-    """Write the syllabi, whichever lessons were chosen: a course is planned as a whole."""
+def write_course(lessons: Sequence[Lesson], folder: Path) -> list[Path]:
+    """Write the syllabi and the projects, whichever lessons were chosen: a course is planned as a whole."""
     from kd_lab.teaching import pages
+    from kd_lab.teaching.projects import PROJECTS
     from kd_lab.teaching.syllabi import SYLLABI
 
     by_number = {lesson.number: lesson for lesson in lessons}
@@ -60,6 +62,9 @@ def write_syllabi(lessons: Sequence[Lesson], folder: Path) -> list[Path]:
         written.append(folder / f"syllabus_{weeks}_weeks.html")
         body = pages.syllabus(plan, by_number, titles)
         written[-1].write_text(pages.document(f"kd_lab in {weeks} weeks", body, ""), encoding="utf-8")
+    written.append(folder / "projects.html")
+    body = pages.projects(PROJECTS, titles)
+    written[-1].write_text(pages.document("Projects", body, ""), encoding="utf-8")
     return written
 
 
@@ -121,7 +126,7 @@ def build(folder: Path, numbers: Sequence[str] = (), root: Path = ROOT, program:
         raise ValueError(f"lesson {', '.join(without)} has no {FILE}; write one as in the folder of lesson 03")
     folder.mkdir(parents=True, exist_ok=True)
     copy_mathematics(folder)
-    written = write_syllabi(find_lessons(root), folder)
+    written = write_course(find_lessons(root), folder)
     for lesson, notes in tqdm(chosen.items(), desc="lessons"):
         written += write_lesson(lesson, notes, folder) if notes else []
     for page in tqdm(written, desc="PDF", disable=program is None):

@@ -1,16 +1,21 @@
-"""`kd-lab class package DIR`: a wheel for students, without solutions."""
+"""`kd-lab class package DIR`: a wheel for students, without solutions, beside the versions that were tested."""
 
 import base64
 import hashlib
+import shutil
 import tempfile
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+from kd_lab.classroom.lesson import ROOT
 from kd_lab.teaching.strip import strip
 
 LOCAL = "class"
-"""The local part of the wheel's version: pip shows 0.2.0+class."""
+"""The local part of the wheel's version: pip shows it behind a plus sign."""
+
+CONSTRAINTS = ROOT / "constraints.txt"
+"""The versions that were tested. Only a checkout has the file; an installed package does not."""
 
 
 def build_wheel(folder: Path) -> Path:
@@ -22,7 +27,7 @@ def build_wheel(folder: Path) -> Path:
         folder: where the wheel goes; it is made if need be.
 
     Returns:
-        The wheel.
+        The wheel. Beside it lies constraints.txt, through which students install it.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -44,8 +49,12 @@ def build_wheel(folder: Path) -> Path:
             (info / "WHEEL").write_text(
                 "Wheel-Version: 1.0\nGenerator: kd_lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n", encoding="utf-8"
             )
-            (info / "entry_points.txt").write_text("[console_scripts]\nkd-lab = kd_lab.__main__:main\n")
+            (info / "entry_points.txt").write_text(
+                "[console_scripts]\nkd-lab = kd_lab.__main__:main\n", encoding="utf-8"
+            )
             pack(root, info, wheel)
+        if CONSTRAINTS.exists():
+            shutil.copyfile(CONSTRAINTS, folder / CONSTRAINTS.name)
     except OSError as error:
         raise ValueError(f"the wheel cannot be written to {str(folder)!r} ({error}); name another folder") from error
     return wheel

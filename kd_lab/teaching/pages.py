@@ -1,4 +1,4 @@
-"""The pages of the pack as HTML: a plan, questions, solutions, rubrics and syllabi. Nothing in them is fetched."""
+"""The pages of the pack as HTML: plan, questions, solutions, rubrics, syllabi, projects. Nothing in them is fetched."""
 
 import html
 import re
@@ -14,6 +14,7 @@ from kd_lab.classroom.minutes import minutes_of, minutes_on_card
 from kd_lab.classroom.panel import with_code
 from kd_lab.classroom.questions import Question, questions_of
 from kd_lab.teaching.notes import Notes, Route
+from kd_lab.teaching.projects import Project
 from kd_lab.teaching.syllabi import Week
 
 SITE = Path(__file__).parent / "site"
@@ -96,7 +97,8 @@ def route(chosen: Route) -> str:
     for step in chosen.steps:
         rows.append((f"{passed}–{passed + step.minutes}", line(step.what), line(step.where)))
         passed += step.minutes
-    return f"{table(('minutes', 'what', 'where'), rows)}<p><strong>Skip:</strong> {line(chosen.skip)}</p>"
+    steps = table(("minutes", "what", "where"), rows)
+    return f"{markdown(chosen.lead)}{steps}<p><strong>Skip:</strong> {line(chosen.skip)}</p>"
 
 
 def shortened(goal: str) -> str:
@@ -203,6 +205,38 @@ def syllabus(weeks: Sequence[Week], lessons: Mapping[str, Lesson], titles: Mappi
         f"<main><h1>{len(weeks)} weeks</h1><p>One class per week. In all {in_class} minutes in class and {at_home} "
         "minutes alone: lessons at home count with the minutes on their cards, and what is set as homework in a plan "
         f"comes on top. The cells of the lessons taught in class run {seconds / 60:.0f} minutes in all, "
-        "on two cores and from an empty cache.</p>"
+        "on two cores and from an empty cache. Projects to choose from are on "
+        '<a href="projects.html">a page of their own</a>.</p>'
         f"{table(('week', 'theme', 'in class', 'at home, after the class', 'minutes, class + home'), rows)}</main>"
+    )
+
+
+PARTS = {
+    "question": "Question",
+    "uses": "Use",
+    "first": "First experiment",
+    "control": "Control",
+    "null": "A null result",
+    "hand_in": "Hand in",
+}
+"""The parts of a project's brief, as the page names them."""
+
+
+def projects(briefs: Sequence[Project], titles: Mapping[str, str]) -> str:
+    """The briefs on one page.
+
+    Args:
+        briefs: of the projects.
+        titles: of the lessons, by number.
+    """
+    shown = []
+    for number, one in enumerate(briefs, 1):
+        parts = "".join(f"<p><strong>{name}.</strong> {line(getattr(one, field))}</p>" for field, name in PARTS.items())
+        after = f'<p class="facts">After {html.escape(titles[one.after])}</p>'
+        shown.append(f'<div class="question"><h2>{number}. {line(one.title)}</h2>{after}{parts}</div>')
+    return (
+        "<main><h1>Projects</h1><p>Each begins with an experiment of minutes on two cores and ends with a claim, its "
+        "interval and its control. A null result is worth as much as any other, where the interval excludes every gain "
+        "that would matter.</p>"
+        f"{''.join(shown)}</main>"
     )

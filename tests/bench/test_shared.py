@@ -41,7 +41,7 @@ def test_a_class_that_begins_together_is_measured(root, capsys):
 
 def test_a_class_in_which_a_kernel_stops_is_said(root):
     (lesson,) = find_lessons(root)
-    lesson.source.write_text(lesson.source.read_text() + "\n# %%\n1 / 0\n")
+    lesson.source.write_text(lesson.source.read_text(encoding="utf-8") + "\n# %%\n1 / 0\n", encoding="utf-8")
     with pytest.raises(BuildError, match="kernels stopped"):
         shared.class_at_once(lesson, 1)
 
@@ -53,7 +53,7 @@ def test_a_server_that_does_not_answer_is_said():
 
 def test_a_lesson_that_stops_is_said_and_fails(root, tmp_path, capsys):
     (lesson,) = find_lessons(root)
-    lesson.source.write_text(lesson.source.read_text() + "\n# %%\n1 / 0\n")
+    lesson.source.write_text(lesson.source.read_text(encoding="utf-8") + "\n# %%\n1 / 0\n", encoding="utf-8")
     (one,) = shared.at_once([lesson], 1)
     assert not one.fits
     assert "ZeroDivisionError" in capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_a_lesson_that_stops_is_said_and_fails(root, tmp_path, capsys):
 
 def test_memory_beyond_the_card_fails(root):
     (lesson,) = find_lessons(root)
-    (lesson.folder / "measured.json").write_text('{"memory_mib": 100}')
+    (lesson.folder / "measured.json").write_text('{"memory_mib": 100}', encoding="utf-8")
     within = shared.Cost(lesson, 1.0, 109.0)
     assert within.fits
     assert str(replace(within, memory_mib=111.0)).endswith("TOO MUCH")

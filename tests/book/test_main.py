@@ -21,6 +21,6 @@ def test_all_sources_are_written_without_running_a_lesson(tmp_path):
 
 
 def test_the_player_is_a_page_of_plain_javascript():
-    text = (SITE / "player.js").read_text()
+    text = (SITE / "player.js").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
     assert "import" not in text

@@ -79,7 +79,7 @@ def test_settings_that_the_explorer_refuses_are_left_out():
 def test_the_file_holds_all_explorers_and_predictions(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "EXPLORERS", {"recorded": explorer_of(Slider("a", 0, 1, 1, start=0))})
     record(tmp_path)
-    data = json.loads((tmp_path / recording.FILE).read_text())
+    data = json.loads((tmp_path / recording.FILE).read_text(encoding="utf-8"))
     assert set(data["explorers"]) == {"recorded"}
     assert isinstance(data["predictions"], dict)
     files = {file for file, _ in data["explorers"]["recorded"]["frames"].values()}
@@ -98,12 +98,12 @@ def test_pictures_keep_to_the_budget_on_the_first_rung_that_does():
 
 def test_a_recording_belongs_to_all_that_the_explorers_are_made_of(tmp_path):
     lesson = Lesson(tmp_path, tmp_path / "01_a.ipynb")
-    (tmp_path / "explorers.py").write_text("one")
-    (tmp_path / "measured.json").write_text("7 s")
+    (tmp_path / "explorers.py").write_text("one", encoding="utf-8")
+    (tmp_path / "measured.json").write_text("7 s", encoding="utf-8")
     before = state_of(lesson)
-    (tmp_path / "measured.json").write_text("8 s")
+    (tmp_path / "measured.json").write_text("8 s", encoding="utf-8")
     assert state_of(lesson) == before
-    (tmp_path / "explorers.py").write_text("two")
+    (tmp_path / "explorers.py").write_text("two", encoding="utf-8")
     assert state_of(lesson) != before
 
 

@@ -82,7 +82,7 @@ def running_lab(
     settings = home / "settings"
     for name, text in SETTINGS.items():
         (settings / name).parent.mkdir(parents=True, exist_ok=True)
-        (settings / name).write_text(text)
+        (settings / name).write_text(text, encoding="utf-8")
     places = {"JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTER_CONFIG_PATH": str(DEFAULTS), **own_places(home, cache)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -93,7 +93,7 @@ def running_lab(
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--allow-root")
     log_path = home / "lab.log"
-    with log_path.open("w") as log:
+    with log_path.open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", *(word.format(root=root) for word in command), *options],
             env=os.environ | places,
@@ -123,7 +123,7 @@ def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, sec
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RuntimeError(
-        f"JupyterLab did not come up within {seconds:g} s; its log ends with:\n{log.read_text()[-2000:]}"
+        f"JupyterLab did not come up within {seconds:g} s; its log ends with:\n{log.read_text('utf-8')[-2000:]}"
     )
 
 

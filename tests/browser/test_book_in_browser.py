@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 
 def test_sphinx_has_nothing_to_complain_of(book):
-    log = re.sub(r"\x1b\[[0-9;]*m", "", (book.parent / "sphinx.log").read_text())
+    log = re.sub(r"\x1b\[[0-9;]*m", "", (book.parent / "sphinx.log").read_text(encoding="utf-8"))
     assert [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line] == []
 
 

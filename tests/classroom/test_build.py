@@ -68,9 +68,9 @@ def test_what_was_measured_reaches_card_setup_and_readme(built, lesson, folder):
     assert line in built.cells[1].source
     assert 20 < entry["memory_mib"] < 2048
     readme = folder / "README.md"
-    readme.write_text("before\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n")
+    readme.write_text("before\n<!-- lessons -->\nold\n<!-- /lessons -->\nafter\n", encoding="utf-8")
     update_readme(readme, [lesson])
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     assert f"| [97 · Doubling](lessons/97_doubling.ipynb) | 5 min | 0 + 2 + 0 min | {entry['seconds']:.0f} s |" in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
@@ -95,28 +95,30 @@ def test_building_again_changes_no_byte(built, lesson, folder):
 def test_without_a_number_only_what_changed_is_built(built, lesson, folder, capsys):
     assert main(["--root", str(folder)]) == 0
     assert capsys.readouterr().out == f"{lesson.notebook}  is up to date\n"
-    text = lesson.source.read_text()
+    text = lesson.source.read_text(encoding="utf-8")
     try:
-        lesson.source.write_text(text.replace("You will double numbers.", "You will double all numbers."))
+        lesson.source.write_text(
+            text.replace("You will double numbers.", "You will double all numbers."), encoding="utf-8"
+        )
         assert not is_current(lesson)
     finally:
-        lesson.source.write_text(text)
+        lesson.source.write_text(text, encoding="utf-8")
     assert is_current(lesson)
 
 
 def test_a_notebook_with_answers_is_refused(built, lesson, folder, capsys):
-    text = lesson.notebook.read_text()
+    text = lesson.notebook.read_text(encoding="utf-8")
     solved_cell = code(built)[1].source.replace("...", "return 2 * x")
     notebook = nbformat.read(lesson.notebook, as_version=4)
     code(notebook)[1].source = solved_cell
     answered = nbformat.writes(notebook)
     try:
-        lesson.notebook.write_text(answered)
+        lesson.notebook.write_text(answered, encoding="utf-8")
         assert main(["97", "--root", str(folder)]) == 1
         assert "holds answers to 97.1" in capsys.readouterr().err
-        assert lesson.notebook.read_text() == answered
+        assert lesson.notebook.read_text(encoding="utf-8") == answered
     finally:
-        lesson.notebook.write_text(text)
+        lesson.notebook.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -190,12 +192,14 @@ def test_an_unknown_lesson_is_named(folder, capsys):
 
 def test_an_edit_leaves_the_ids_of_other_cells_alone(lesson):
     before = edition_of(lesson, "unsolved").cells
-    text = lesson.source.read_text()
+    text = lesson.source.read_text(encoding="utf-8")
     try:
-        lesson.source.write_text(text.replace("# You will double numbers.", "# You will double all numbers."))
+        lesson.source.write_text(
+            text.replace("# You will double numbers.", "# You will double all numbers."), encoding="utf-8"
+        )
         after = edition_of(lesson, "unsolved").cells
     finally:
-        lesson.source.write_text(text)
+        lesson.source.write_text(text, encoding="utf-8")
     assert [a.id == b.id for a, b in zip(before, after, strict=True)] == [False] + [True] * (len(before) - 1)
 
 

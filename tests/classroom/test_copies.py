@@ -19,7 +19,7 @@ def lesson(tmp_path):
     """A lesson whose built notebook a test may change, as a `git pull` does."""
     lesson = Lesson(tmp_path / "l02_word", tmp_path / "lessons" / "02_word.ipynb")
     lesson.notebook.parent.mkdir()
-    lesson.notebook.write_text(json.dumps(notebook("first edition")))
+    lesson.notebook.write_text(json.dumps(notebook("first edition")), encoding="utf-8")
     return lesson
 
 
@@ -29,15 +29,15 @@ def work(tmp_path):
 
 
 def pull(lesson, text):
-    lesson.notebook.write_text(json.dumps(notebook(text)))
+    lesson.notebook.write_text(json.dumps(notebook(text)), encoding="utf-8")
 
 
 def edit(file, text):
-    file.write_text(json.dumps(notebook(text)))
+    file.write_text(json.dumps(notebook(text)), encoding="utf-8")
 
 
 def said(file):
-    return "".join(json.loads(file.read_text())["cells"][0]["source"])
+    return "".join(json.loads(file.read_text(encoding="utf-8"))["cells"][0]["source"])
 
 
 def visible(work):
@@ -62,7 +62,7 @@ def test_nothing_new_changes_no_byte(lesson, work):
 def test_an_untouched_copy_is_replaced_even_after_it_was_run(lesson, work):
     lay_out([lesson], work)
     ran = notebook("first edition", outputs=[{"output_type": "stream", "name": "stdout", "text": "0.3"}])
-    (work / "02_word.ipynb").write_text(json.dumps(ran))
+    (work / "02_word.ipynb").write_text(json.dumps(ran), encoding="utf-8")
     pull(lesson, "second edition")
     assert lay_out([lesson], work) == ["02_word.ipynb is now the newer edition; you had not edited it"]
     assert said(work / "02_word.ipynb") == "second edition"
@@ -93,16 +93,16 @@ def test_a_newer_edition_lies_beside_an_edited_copy(lesson, work):
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"cells": 3}'])
 def test_a_copy_that_cannot_be_read_counts_as_edited(lesson, work, damaged):
     lay_out([lesson], work)
-    (work / "02_word.ipynb").write_text(damaged)
+    (work / "02_word.ipynb").write_text(damaged, encoding="utf-8")
     pull(lesson, "second edition")
     lay_out([lesson], work)
-    assert (work / "02_word.ipynb").read_text() == damaged
+    assert (work / "02_word.ipynb").read_text(encoding="utf-8") == damaged
     assert said(work / "02_word (newer).ipynb") == "second edition"
 
 
 def test_without_its_notes_nothing_is_overwritten(lesson, work):
     lay_out([lesson], work)
-    (work / ".kd_lab.json").write_text("{")
+    (work / ".kd_lab.json").write_text("{", encoding="utf-8")
     pull(lesson, "second edition")
     lay_out([lesson], work)
     assert said(work / "02_word.ipynb") == "first edition"

@@ -58,11 +58,13 @@ def test_a_run_outlives_a_sentence_and_not_a_line_of_code(tmp_path):
     root = write_lesson(tmp_path)
     try:
         (lesson,) = find_lessons(root)
-        written, before = lesson.source.read_text(), (lesson.code_fingerprint, lesson.fingerprint)
-        lesson.source.write_text(written.replace("You will double numbers.", "You will learn to double numbers."))
+        written, before = lesson.source.read_text(encoding="utf-8"), (lesson.code_fingerprint, lesson.fingerprint)
+        lesson.source.write_text(
+            written.replace("You will double numbers.", "You will learn to double numbers."), encoding="utf-8"
+        )
         assert lesson.code_fingerprint == before[0]
         assert lesson.fingerprint != before[1]
-        lesson.source.write_text(written.replace("range(3)", "range(4)"))
+        lesson.source.write_text(written.replace("range(3)", "range(4)"), encoding="utf-8")
         assert lesson.code_fingerprint != before[0]
     finally:
         forget_lesson(root)

@@ -22,13 +22,16 @@ def test_it_goes_on_at_the_first_lesson_that_is_not_done():
 
 def test_a_number_opens_its_lesson_and_a_wrong_one_is_named():
     assert lab.chosen("3", {}).name == lab.chosen("03", {}).name == "03_which_kl"
+    assert lab.chosen("3b", {}).number == lab.chosen("03B", {}).number == "03b"
+    assert lab.chosen("0", {}).number == "00"
+    assert lab.chosen("10b", {}).number == "10b"
     with pytest.raises(ValueError, match="no lesson '55'; there are 00, 01"):
         lab.chosen("55", {})
 
 
 def test_a_checkout_has_its_copies_in_a_folder_that_git_ignores():
     assert lab.desk() == ROOT / "work"
-    assert "/work/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "/work/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_jupyterlab_gets_the_copy_the_root_and_the_defaults(monkeypatch, tmp_path, capsys):
@@ -54,7 +57,7 @@ def test_the_defaults_are_read_by_jupyterlab_and_ask_for_no_news(monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(lab.SETTINGS))
     overrides, error = _get_overrides("/nowhere")
     assert not error
-    own = json.loads((lab.SETTINGS / "labconfig" / "default_setting_overrides.json").read_text())
+    own = json.loads((lab.SETTINGS / "labconfig" / "default_setting_overrides.json").read_text(encoding="utf-8"))
     assert own["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     for plugin, settings in own.items():
         assert settings.items() <= overrides[plugin].items()

@@ -12,7 +12,7 @@ def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
     assert resumed(path, HEAD) == []
     for run in ({"τ": 1}, [{"seed": 2}]):
         keep(path, run)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         file.write('{"seed": 3')  # cut off
     for date in ("2026-01-02", "2026-01-03"):  # the cut line is gone at the second time
         assert resumed(path, HEAD | {"date": date}) == [{"τ": 1}, [{"seed": 2}]]

@@ -41,8 +41,10 @@ def test_a_card_names_what_is_optional_apart(lesson_with):
     lesson = lesson_with("")
     assert minutes_on_card(lesson) == (5,)
     text = lesson.source.read_text(encoding="utf-8")
-    lesson.source.write_text(text.replace("5 minutes to read", "35 minutes for one, 15 minutes for the other"))
+    lesson.source.write_text(
+        text.replace("5 minutes to read", "35 minutes for one, 15 minutes for the other"), encoding="utf-8"
+    )
     assert minutes_on_card(lesson) == (35, 15)
-    lesson.source.write_text(text.replace("5 minutes to read", "a while to read"))
+    lesson.source.write_text(text.replace("5 minutes to read", "a while to read"), encoding="utf-8")
     with pytest.raises(ValueError, match="lesson 97 has no minutes on its card"):
         minutes_on_card(lesson)

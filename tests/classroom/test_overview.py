@@ -31,6 +31,16 @@ def test_the_page_names_lessons_cache_versions_and_commands(monkeypatch, tmp_pat
         assert part in page
 
 
+def test_the_page_names_every_command_that_is_here(monkeypatch, tmp_path):
+    from kd_lab.__main__ import parser
+
+    (actions,) = [one for one in parser()._actions if one.dest == "command"]
+    page = overview.overview({}, tmp_path, "kd-lab")
+    assert {line.split()[1] for line in page.splitlines() if line.startswith("kd-lab ")} == set(actions.choices)
+    monkeypatch.setattr(overview, "find_spec", {"kd_lab.teaching": None}.__getitem__)
+    assert "kd-lab class" not in overview.overview({}, tmp_path, "kd-lab")
+
+
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "cache"))
@@ -41,7 +51,7 @@ def test_the_cache_is_told_and_cleared_of_models_alone(cache):
     assert cache_line().endswith("0 trained models, 0.0 MB")
     cache.mkdir()
     (cache / "student-12.safetensors").write_bytes(bytes(1_500_000))
-    (cache / "progress.json").write_text("{}")
+    (cache / "progress.json").write_text("{}", encoding="utf-8")
     assert cache_line() == f"Cache: {cache}, 1 trained model, 1.5 MB"
     assert clear_cache() == f"Cache: {cache}, 1 trained model, 1.5 MB: removed"
     assert [file.name for file in cache.iterdir()] == ["progress.json"]

@@ -23,7 +23,7 @@ def test_an_answer_is_kept_and_replaced(place):
 @pytest.mark.parametrize("damaged", ["{", "[1, 2]", "\x00"])
 def test_a_damaged_file_counts_as_empty(place, damaged):
     place.parent.mkdir()
-    place.write_text(damaged)
+    place.write_text(damaged, encoding="utf-8")
     assert progress.answers() == {}
     progress.record("02.1", "right")
     assert progress.recall("02.1") == "right"

@@ -137,7 +137,8 @@ def test_recorded_answers_are_found_beside_their_module(tmp_path):
                     "mistakes": [{"name": "squared", "message": "No.", "answers": [encode(9.0)]}],
                 }
             }
-        )
+        ),
+        encoding="utf-8",
     )
     module = str(tmp_path / "exercises.py")
     assert stand_in(module, "double", "x").answers == (6.0,)

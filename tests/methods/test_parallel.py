@@ -298,13 +298,15 @@ def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
         "result = distill(gpt(), gpt(24), WORLD, gkd(), steps=2, batch_size=8)\n"
         "rank = torch.distributed.get_rank()\n"
         f"open(f'{tmp_path}/{{rank}}.txt', 'w').write(str(result.history['loss'][-1]))\n"
-        "torch.distributed.destroy_process_group()\n"
+        "torch.distributed.destroy_process_group()\n",
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, timeout=300)
     # the return code is left alone: gloo may abort a process that has nothing left to do while it takes itself apart
-    losses = [path.read_text() for path in sorted(tmp_path.glob("?.txt"))]  # not stdout, where two processes interleave
+    # not stdout, where two processes interleave
+    losses = [path.read_text(encoding="utf-8") for path in sorted(tmp_path.glob("?.txt"))]
     assert len(losses) == 2, done.stderr
     assert losses[0] == losses[1]
 

@@ -201,7 +201,7 @@ def test_an_interrupted_training_leaves_nothing(cache):
 
 
 def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_model(tmp_path, monkeypatch, capsys):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="set KD_LAB_CACHE"):
         lesson()

@@ -30,10 +30,10 @@ def test_a_box_is_made_once_and_anew_where_the_package_changed(tmp_path, monkeyp
 
 
 def test_only_plain_files_with_objects_are_replies(tmp_path):
-    (tmp_path / "good.json").write_text('{"answers": []}')
-    (tmp_path / "list.json").write_text("[]")
-    (tmp_path / "deep.json").write_text("[" * 100_000)
-    (tmp_path / "text.json").write_text("no json")
+    (tmp_path / "good.json").write_text('{"answers": []}', encoding="utf-8")
+    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    (tmp_path / "text.json").write_text("no json", encoding="utf-8")
     os.symlink(tmp_path / "good.json", tmp_path / "link.json")
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(LARGEST + 1)
@@ -61,7 +61,7 @@ def test_a_worker_that_goes_on_is_ended(tmp_path, monkeypatch, code):
 
 
 def test_a_worker_that_ends_is_not_waited_for(tmp_path):
-    (tmp_path / "03.1.json").write_text('{"answers": []}')
+    (tmp_path / "03.1.json").write_text('{"answers": []}', encoding="utf-8")
     worker = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
     replies, reason = watch(worker, tmp_path, {"03.1": REQUEST, "03.2": REQUEST})
     assert replies == {"03.1": {"answers": []}}

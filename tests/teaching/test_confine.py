@@ -1,5 +1,6 @@
 """A confined process: what it may read and write, by the kernel where it can, by Python's hooks everywhere."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -33,12 +34,12 @@ trial("read inside", (inside / "file").read_text)
 trial("read secret", (secret / "file").read_text)
 trial("list secret", lambda: os.listdir(secret))
 trial("read a home", lambda: os.listdir(Path.home()))
-trial("write scratch", lambda: (scratch / "new").write_text("text"))
-trial("write inside", lambda: (inside / "file").write_text("text"))
+trial("write scratch", lambda: (scratch / "new").write_text("text", encoding="utf-8"))
+trial("write inside", lambda: (inside / "file").write_text("text", encoding="utf-8"))
 trial("append", lambda: open(inside / "file", "a"))
 trial("remove", (inside / "file").unlink)
 trial("library", lambda: __import__("xml.etree.ElementTree"))
-trial("through a link", lambda: (os.symlink(secret / "file", scratch / "link"), (scratch / "link").read_text()))
+trial("through a link", lambda: (os.symlink(secret / "file", scratch / "link"), (scratch / "link").read_text("utf-8")))
 if sys.argv[5] == "hooks":
     trial("process", lambda: subprocess.run(["true"]))
     trial("fork", os.fork)
@@ -53,9 +54,9 @@ def trials(tmp_path, mode):
 
     for name in ("secret", "inside", "scratch"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("text")
+        (tmp_path / name / "file").write_text("text", encoding="utf-8")
     script = tmp_path / "trial.py"
-    script.write_text(textwrap.dedent(TRIALS))
+    script.write_text(textwrap.dedent(TRIALS), encoding="utf-8")
     folders = [str(tmp_path / name) for name in ("secret", "inside", "scratch")]
     command = [sys.executable, "-I", str(script), *folders, str(Path(confine.__file__).parent), mode]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -79,3 +80,11 @@ def test_a_folder_is_left_out_of_those_that_hold_it(tmp_path):
     assert found == [tmp_path / "a" / "other", tmp_path / "b"]
     assert around(tmp_path / "b", {tmp_path / "a"}) == [tmp_path / "b"]
     assert around(tmp_path / "a", {tmp_path / "a"}) == []
+
+
+def test_a_teacher_reads_from_which_kernels_on_it_holds(tmp_path):
+    """The README of a course says what this module's own account says."""
+    said = (Path(confine.__file__).parent / "course" / "README.md.template").read_text(encoding="utf-8")
+    versions = re.findall(r"\b[56]\.\d+\b", confine.__doc__)
+    assert versions == ["5.13", "6.7"]
+    assert re.findall(r"\b[56]\.\d+\b", said.partition("## What is guarded")[2]) == versions

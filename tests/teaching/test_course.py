@@ -2,12 +2,15 @@
 
 import ast
 import os
+import shutil
 import sys
 
 import nbformat
 import pytest
 
 from kd_lab.classroom.lesson import lessons_of
+from kd_lab.teaching import course
+from kd_lab.teaching.assignment import assignment_of
 from kd_lab.teaching.course import init
 
 
@@ -17,17 +20,17 @@ def test_a_course_has_sources_settings_and_a_secret_of_its_own(tmp_path):
     assert "README.md" in lines[0]
     assert [file.name for file in (tmp_path / "one" / "source").iterdir()] == ["03"]
     assert not (tmp_path / "one" / "release").exists()  # where it was there, generate_assignment would skip it
-    secrets = [(tmp_path / name / ".kd_lab" / "secret").read_text() for name in ("one", "two")]
+    secrets = [(tmp_path / name / ".kd_lab" / "secret").read_text(encoding="utf-8") for name in ("one", "two")]
     assert secrets[0] != secrets[1]
     assert len(secrets[0].strip()) == 64
     if os.name != "nt":
         assert (tmp_path / "one" / ".kd_lab" / "secret").stat().st_mode & 0o077 == 0
-    assert ".kd_lab/" in (tmp_path / "one" / ".gitignore").read_text()
+    assert ".kd_lab/" in (tmp_path / "one" / ".gitignore").read_text(encoding="utf-8")
 
 
 def test_the_settings_are_python_and_name_this_python(tmp_path):
     init(tmp_path / "it's a course", ["03"])
-    text = (tmp_path / "it's a course" / "nbgrader_config.py").read_text()
+    text = (tmp_path / "it's a course" / "nbgrader_config.py").read_text(encoding="utf-8")
     values = {ast.unparse(node.targets[0]): node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)}
     assert ast.literal_eval(values["PYTHON"]) == sys.executable
     assert "$" not in text
@@ -35,12 +38,99 @@ def test_the_settings_are_python_and_name_this_python(tmp_path):
 
 def test_a_course_is_renewed_and_keeps_what_nbgrader_made(tmp_path):
     init(tmp_path, ["03"])
-    secret = (tmp_path / ".kd_lab" / "secret").read_text()
-    (tmp_path / "gradebook.db").write_text("grades")
+    secret = (tmp_path / ".kd_lab" / "secret").read_text(encoding="utf-8")
+    (tmp_path / "gradebook.db").write_text("grades", encoding="utf-8")
     init(tmp_path, ["03b"])
-    assert (tmp_path / ".kd_lab" / "secret").read_text() == secret
-    assert (tmp_path / "gradebook.db").read_text() == "grades"
+    assert (tmp_path / ".kd_lab" / "secret").read_text(encoding="utf-8") == secret
+    assert (tmp_path / "gradebook.db").read_text(encoding="utf-8") == "grades"
     assert {file.name for file in (tmp_path / "source").iterdir()} == {"03", "03b"}
+
+
+def edit(file, change):
+    """Change a notebook as a teacher does in JupyterLab: its metadata and outputs are another's too."""
+    notebook = nbformat.read(file, as_version=4)
+    change(notebook)
+    notebook.metadata["language_info"] = {"name": "python", "version": "3.99"}
+    nbformat.write(notebook, file)
+
+
+def with_a_word(notebook):
+    notebook.cells[0].source += "\n\nOur own words."
+
+
+def with_more_points(notebook):
+    next(
+        cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")
+    ).metadata.nbgrader.points = 99
+
+
+@pytest.mark.parametrize("change", [with_a_word, with_more_points])
+def test_an_assignment_that_its_teacher_edited_is_never_overwritten(tmp_path, monkeypatch, change):
+    init(tmp_path, ["03"])
+    file = tmp_path / "source" / "03" / "03_which_kl.ipynb"
+    edit(file, change)
+    edited = file.read_bytes()
+    assert not [line for line in init(tmp_path, ["03"]) if "03_which_kl" in line]  # the edition is the same
+    monkeypatch.setattr(course, "assignment_of", newer_assignment_of)
+    said = [line for line in init(tmp_path, ["03"]) if "03_which_kl" in line]
+    assert file.read_bytes() == edited
+    assert [one.name for one in file.parent.iterdir()] == [file.name]  # nbgrader would release a second notebook
+    assert said == [f"{NAME} is as you left it; a newer edition is in newer/{NAME}"]
+    assert "A newer edition." in (tmp_path / "newer" / NAME).read_text(encoding="utf-8")
+    shutil.rmtree(tmp_path / "newer")  # what the teacher has taken over does not come back
+    assert not [line for line in init(tmp_path, ["03"]) if "03_which_kl" in line]
+    assert not (tmp_path / "newer").exists()
+
+
+NAME = "source/03/03_which_kl.ipynb"
+
+
+def newer_assignment_of(lesson):
+    notebook = assignment_of(lesson)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("A newer edition."))
+    return notebook
+
+
+def run_once(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = 1
+            cell.outputs = [nbformat.v4.new_output("stream", text="1")]
+
+
+def test_an_assignment_that_was_run_and_not_edited_is_renewed(tmp_path, monkeypatch):
+    init(tmp_path, ["03"])
+    edit(tmp_path / NAME, run_once)
+    monkeypatch.setattr(course, "assignment_of", newer_assignment_of)
+    assert f"{NAME} is now the newer edition; you had not edited it" in init(tmp_path, ["03"])
+    assert "A newer edition." in (tmp_path / NAME).read_text(encoding="utf-8")
+    assert not (tmp_path / "newer").exists()
+
+
+def test_settings_that_their_teacher_edited_stay_and_others_name_the_new_python(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        init(tmp_path / name, ["03"])
+    settings = tmp_path / "one" / "nbgrader_config.py"
+    mine = settings.read_text(encoding="utf-8") + "c.Exchange.root = '/srv/exchange'  # ours\n"
+    settings.write_text(mine, encoding="utf-8", newline="\r\n")
+    monkeypatch.setattr("sys.executable", "/elsewhere/python")
+    said = init(tmp_path / "one", ["03"])
+    assert settings.read_text(encoding="utf-8") == mine
+    assert any(line.startswith("nbgrader_config.py is as you left it") for line in said)
+    assert "'/elsewhere/python'" in (tmp_path / "one" / "newer" / "nbgrader_config.py").read_text(encoding="utf-8")
+    init(tmp_path / "two", ["03"])
+    assert "'/elsewhere/python'" in (tmp_path / "two" / "nbgrader_config.py").read_text(encoding="utf-8")
+
+
+def test_a_course_of_which_nothing_was_noted_counts_as_edited(tmp_path):
+    init(tmp_path, ["03"])
+    (tmp_path / ".kd_lab" / ".kd_lab.json").unlink()
+    (tmp_path / "README.md").write_bytes("Übungen\n".encode("cp1252"))
+    said = init(tmp_path, ["03"])
+    assert [line for line in said if "as you left it" in line] == [
+        "README.md is as you left it; a newer edition is in newer/README.md"
+    ]
+    assert (tmp_path / "README.md").read_bytes() == "Übungen\n".encode("cp1252")
 
 
 def test_all_lessons_by_default(tmp_path):

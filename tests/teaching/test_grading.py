@@ -33,7 +33,7 @@ def test_a_deleted_cell_of_points_comes_back():
 
 def test_a_notebook_that_cannot_be_graded_is_an_error_and_the_next_is_graded(tmp_path, monkeypatch):
     (tmp_path / ".kd_lab").mkdir()
-    (tmp_path / ".kd_lab" / "secret").write_text("secret\n")
+    (tmp_path / ".kd_lab" / "secret").write_text("secret\n", encoding="utf-8")
     monkeypatch.setattr(grading, "box_in", lambda folder: folder)
     monkeypatch.setattr(grading, "grade", lambda *_: [HALF])
     lines = [{"lesson": "55", "notebook": {}}, {"lesson": "03", "notebook": new_notebook()}]

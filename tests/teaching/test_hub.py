@@ -31,9 +31,19 @@ def test_the_hub_is_as_large_as_its_largest_lesson():
         needs(0)
 
 
+def test_the_printed_limit_is_never_below_the_need(monkeypatch):
+    """Rounded to the nearest tenth, 1.245 GiB would read 1.2, and the largest lesson would be killed."""
+    (lesson,) = [lesson for lesson in lessons_of() if lesson.number == "03"]
+    for need in (1.245, 1.2, 1.2000001, 0.96):
+        memory = (1024 * need - SERVER_MIB) / SPREAD
+        monkeypatch.setattr(type(lesson), "measured", {"seconds": 8.0, "memory_mib": memory})
+        (limit,) = re.findall(r"Limit each server to ([\d.]+) GiB", needs(40, ["03"]))
+        assert need - 1e-9 <= float(limit) < need + 0.1
+
+
 def instructions():
     """The image's file, parsed: (instruction, arguments), continued lines joined."""
-    text = re.sub(r"\\\n", " ", (HUB / "Dockerfile").read_text())
+    text = re.sub(r"\\\n", " ", (HUB / "Dockerfile").read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
 
@@ -49,7 +59,7 @@ def test_the_image_installs_the_students_package_by_the_tested_versions():
     copied = [arguments for name, arguments in instructions() if name == "COPY"]
     assert copied == ["constraints.txt /tmp/", "dist/*.whl /tmp/"]  # the sources, with their solutions, stay outside
     assert ("USER", "student") in instructions()
-    assert "was not built where it was written" in (HUB / "Dockerfile").read_text()
+    assert "was not built where it was written" in (HUB / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_one_thread_for_each_kernel():
@@ -60,8 +70,8 @@ def test_one_thread_for_each_kernel():
 
 
 def test_the_hubs_limit_holds_the_largest_lesson():
-    text = (HUB / "jupyterhub_config.py").read_text()
+    text = (HUB / "jupyterhub_config.py").read_text(encoding="utf-8")
     ast.parse(text)
     (limit,) = re.findall(r'mem_limit = "([\d.]+)G"', text)
-    kernels = [needs_of(lesson, 1).kernel_mib for lesson in lessons_of()]
-    assert float(limit) * 1024 >= max(kernels) + SERVER_MIB
+    (printed,) = re.findall(r"Limit each server to ([\d.]+) GiB", needs(40))
+    assert float(limit) >= float(printed)

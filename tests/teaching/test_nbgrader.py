@@ -129,13 +129,13 @@ def course(tmp_path_factory):
 
 
 def grades(folder):
-    with (folder / "grades.csv").open(newline="") as file:
+    with (folder / "grades.csv").open(newline="", encoding="utf-8") as file:
         return {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
 
 
 def test_what_is_released_has_no_solution_and_no_hidden_line(course):
     folder, _ = course
-    text = (folder / "release" / "03" / "03_which_kl.ipynb").read_text()
+    text = (folder / "release" / "03" / "03_which_kl.ipynb").read_text(encoding="utf-8")
     assert "SOLUTION" not in text
     assert "HIDDEN" not in text
     assert "np.subtract(teacher_logp" not in text
@@ -163,7 +163,7 @@ def test_the_feedback_says_what_was_misunderstood(course):
     folder, _ = course
 
     def said(student):
-        return (folder / "feedback" / student / "03" / "03_which_kl.html").read_text()
+        return (folder / "feedback" / student / "03" / "03_which_kl.html").read_text(encoding="utf-8")
 
     assert "the reverse KL" in said("wrong")
     assert "I do not know" in said("raises")
@@ -177,7 +177,7 @@ def test_graded_submissions_make_a_report(course, tmp_path):
     text = report(folder / "autograded", tmp_path / "report.html")
     assert "1 × direction reversed" in text
     assert "solved by: copied, right" in text
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not any(student in page for student in ("copied", "untouched", "raises"))
 
 

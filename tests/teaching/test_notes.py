@@ -16,6 +16,8 @@ It is easy.
 
 ### 10 minutes
 
+Run all first.
+
 | minutes | what | where |
 |---|---|---|
 | 4 | look | hook [1] |
@@ -55,6 +57,7 @@ def test_notes_are_read_part_by_part():
     assert (notes.title, notes.about) == ("55 · A lesson", "It is easy.")
     assert notes.goals == ("count to three",)
     assert notes.routes[0].steps == (Step(4, "look", "hook [1]"), Step(6, "talk", "Recap"))
+    assert notes.routes[0].lead == "Run all first."
     assert notes.routes[0].skip == "the rest."
     assert notes.misconceptions == (("It is so.", "It is not: [2]."),)
     assert (notes.discussions[0].question, notes.discussions[0].points) == ("Why?", 3)
@@ -76,6 +79,9 @@ def test_notes_are_read_part_by_part():
         ("### 1. A sum (4 points)", "### 1. A sum", "such as “1. Short title (4 points)”"),
         ("**Solution.** 2.", "2.", "begins with **Solution.**"),
         ("**Solution.** 2.", "**Solution.**", "begins with **Solution.**"),
+        ("Skip: the rest.", "Skip: the rest.\n\nThen talk.", "nothing reads 'Then talk.'; put it before the table"),
+        ("- count to three", "- count to three\n  or four", "in 'Goals' nothing reads 'or four'"),
+        ("- (1) a reason", "- (1) a reason\n  of any kind", "in 'Why?' nothing reads 'of any kind'"),
         ("### 1. A sum", "Choose.\n\n### 1. A sum", "'Choose.' stands before the first heading"),
     ],
 )

@@ -130,7 +130,7 @@ def pack(tmp_path_factory):
 def test_the_pack_has_every_page_and_asks_for_nothing_from_elsewhere(pack):
     pages = sorted(pack.rglob("*.html"))
     wanted = {f"{lesson.name}/{kind}.html" for lesson in WITH_NOTES for kind in KINDS}
-    wanted |= {"index.html", "syllabus_6_weeks.html", "syllabus_14_weeks.html"}
+    wanted |= {"index.html", "syllabus_6_weeks.html", "syllabus_14_weeks.html", "projects.html"}
     assert {str(page.relative_to(pack)) for page in pages} == wanted
     for page in pages:
         found = Page(page.read_text(encoding="utf-8"))
@@ -149,6 +149,7 @@ def test_solutions_are_on_their_own_pages(pack, lesson):
     for claim in material_of(lesson).claims:
         assert claim.verdict in read["slides"]
     assert all(line(shortened(goal)) in read["plan"] for goal in notes_in(lesson.folder).goals)
+    assert all(markdown(route.lead) in read["plan"] for route in notes_in(lesson.folder).routes)
     assert "$" not in re.sub(
         r"<style>.*?</style>|<script>.*?</script>|\\\(.*?\\\)", "", read["solutions"], flags=re.DOTALL
     )
@@ -198,7 +199,7 @@ def test_pages_print_to_as_many_sheets_as_they_have(browser, tmp_path):  # brows
     assert sheets["plan"] == 3  # 50 minutes; the other two routes; what students say
     assert sheets["rubrics"] == 1
     assert b"+MathJax" in (folder / "solutions.pdf").read_bytes()  # formulas were set before the page was printed
-    assert page.read_text(encoding="utf-8").count("PDF</a>") == len(KINDS) + 2
+    assert page.read_text(encoding="utf-8").count("PDF</a>") == len(KINDS) + 3
 
 
 @pytest.mark.browser

@@ -55,3 +55,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="name another folder"):
         build_wheel(tmp_path / "file")
+
+
+def test_the_tested_versions_lie_beside_the_wheel(wheel):
+    assert (wheel.parent / "constraints.txt").read_bytes() == package.CONSTRAINTS.read_bytes()
+    assert sorted(file.name for file in wheel.parent.iterdir()) == ["constraints.txt", wheel.name]

@@ -20,7 +20,9 @@ def hand_in(folder, student, outputs):
         {"cell_type": "code", "source": "", "outputs": [{"output_type": "display_data", "data": data}]}
         for data in outputs
     ]
-    (place / "03_which_kl.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}))
+    (place / "03_which_kl.ipynb").write_text(
+        json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8"
+    )
 
 
 def shown(function):
@@ -74,7 +76,7 @@ def test_names_stand_there_only_when_asked_for(submitted, tmp_path):
 
 
 def test_a_notebook_that_cannot_be_read_counts_as_not_started(submitted):
-    (submitted / "ada" / "03" / "03_which_kl.ipynb").write_text("broken")
+    (submitted / "ada" / "03" / "03_which_kl.ipynb").write_text("broken", encoding="utf-8")
     (ada, *_) = read_all(submitted)
     assert set(ada.states.values()) == {"not started"}
 

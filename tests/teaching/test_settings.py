@@ -36,7 +36,7 @@ def settings(tmp_path, monkeypatch):
 
     config = Config(lambda: Config(Config))
     scope = {"get_config": lambda: config}
-    exec((tmp_path / "nbgrader_config.py").read_text(), scope)
+    exec((tmp_path / "nbgrader_config.py").read_text(encoding="utf-8"), scope)
     return scope
 
 

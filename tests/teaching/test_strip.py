@@ -86,7 +86,7 @@ def package(tmp_path_factory):
 def test_no_line_of_a_solution_is_left_in_its_lesson(package, lesson):
     """A solution's body, as its own lines, stands in no file of the lesson's folder."""
     folder = package / "lessons" / lesson.folder.name
-    texts = [" ".join(ast.unparse(ast.parse(file.read_text())).split()) for file in folder.glob("*.py")]
+    texts = [" ".join(ast.unparse(ast.parse(file.read_text(encoding="utf-8"))).split()) for file in folder.glob("*.py")]
     for identifier, exercise in exercises_of(lesson.number).items():
         body = " ".join(
             ast.unparse(ast.parse(f"def f():\n{indented(halves(exercise.reference)[1])}").body[0].body).split()

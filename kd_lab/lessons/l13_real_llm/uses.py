@@ -80,7 +80,7 @@ def _measured_loss(vocabulary: int, width: int, positions: int, materialise: boo
     hidden.requires_grad_(True)
     gc.collect()
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: forget the peak so far
         before = _status("VmRSS")
     except OSError:
         before = None
@@ -91,7 +91,7 @@ def _measured_loss(vocabulary: int, width: int, positions: int, materialise: boo
 
 
 def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 

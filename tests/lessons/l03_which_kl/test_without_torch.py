@@ -20,7 +20,7 @@ def cells(tmp_path_factory):
     """The unsolved lesson, run in a kernel in which torch, Triton and safetensors cannot be imported."""
     folder: Path = tmp_path_factory.mktemp("without_torch")
     (folder / "sitecustomize.py").write_text(
-        "import sys\nfor name in ('torch', 'triton', 'safetensors'):\n    sys.modules[name] = None\n"
+        "import sys\nfor name in ('torch', 'triton', 'safetensors'):\n    sys.modules[name] = None\n", encoding="utf-8"
     )
     paths = os.pathsep.join(filter(None, [str(folder), str(ROOT), os.environ.get("PYTHONPATH")]))
     return execute(edition_of(LESSON, "unsolved"), LESSON, folder, environment={"PYTHONPATH": paths}).notebook

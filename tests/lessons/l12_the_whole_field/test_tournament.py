@@ -30,9 +30,9 @@ def short(monkeypatch):
 
 def test_generated_entries_play_and_are_placed(tmp_path):
     for entry in generate(5, seed=3, budget=SMALL):
-        (tmp_path / f"{entry.name}.json").write_text(json.dumps(asdict(entry)))
-    (tmp_path / "bad.json").write_text('{"name": "bad", "method": "eval"}')
-    (tmp_path / "same.json").write_text(json.dumps(asdict(generate(5, seed=3, budget=SMALL)[0])))
+        (tmp_path / f"{entry.name}.json").write_text(json.dumps(asdict(entry)), encoding="utf-8")
+    (tmp_path / "bad.json").write_text('{"name": "bad", "method": "eval"}', encoding="utf-8")
+    (tmp_path / "same.json").write_text(json.dumps(asdict(generate(5, seed=3, budget=SMALL)[0])), encoding="utf-8")
     entries, refused = entries_in(tmp_path, SMALL)
     assert len(entries) == 5
     assert [line.partition(":")[0] for line in refused] == ["bad.json", "team 1.json"]

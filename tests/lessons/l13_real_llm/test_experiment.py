@@ -18,7 +18,7 @@ def begun(folder, monkeypatch) -> Run:
     """A run whose texts are there."""
     monkeypatch.setattr(experiment, "CHECKPOINT_EVERY", 2)
     folder.mkdir(exist_ok=True)
-    (folder / "texts.json").write_text(json.dumps(texts()))
+    (folder / "texts.json").write_text(json.dumps(texts()), encoding="utf-8")
     head = about(BUDGET)
     run = Run(BUDGET, folder, folder / "results.partial", head, teacher, folder / "next.safetensors")
     run.done = experiment.resumed(run.partial, head)

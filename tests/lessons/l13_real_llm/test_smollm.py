@@ -35,9 +35,9 @@ def test_two_processes_may_convert_the_model_at_once(tmp_path) -> None:
     parts = [tmp_path / name / "whole" for name in ("first", "second")]
     for part in parts:
         part.mkdir(parents=True)
-        (part / "weights").write_text(part.parent.name)
+        (part / "weights").write_text(part.parent.name, encoding="utf-8")
         smollm._move(part, tmp_path / "model")
-    assert (tmp_path / "model" / "weights").read_text() == "first"
+    assert (tmp_path / "model" / "weights").read_text(encoding="utf-8") == "first"
     with pytest.raises(OSError, match="missing"):
         smollm._move(tmp_path / "first" / "gone", tmp_path / "missing" / "model")
 
