@@ -56,7 +56,7 @@ def distill(
     """Train `student` in place by `recipe`, with AdamW; under `torchrun` on all processes together.
 
     Args:
-        student: a language model of the library, or `HuggingFace(model, tokenizer)`.
+        student: a language model of the library, or `HuggingFace(model, tokenizer)`; it trains in fp32 or fp64.
         teacher: a model; a `TextTeacher` where text is enough, a `SparseTeacher` for `KeptLogits`, or None for labels.
         world: the texts, or the prompts from which student and teacher write.
         recipe: such as `gkd(...)` or `Recipe(name, what, how, where)`.
@@ -166,8 +166,6 @@ def _check(
         if role == "student" or isinstance(model, nn.Module):
             _check_model(role, model, world)
     recipe.fits(teacher)
-    if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
 
 
 def _check_model(role: str, model: nn.Module, world: World) -> None:

@@ -24,7 +24,7 @@ from tqdm.auto import trange
 
 from kd_lab.arguments import Count, Positive, checked
 from kd_lab.contracts import stream
-from kd_lab.methods.training import warm_up_cosine
+from kd_lab.methods.training import trainable, warm_up_cosine
 from kd_lab.models import device_of, evaluating
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World
@@ -95,7 +95,7 @@ def grpo(
     """Train `student` in place on its own texts by GRPO, with AdamW, one update per batch.
 
     Args:
-        student: a language model; it writes at temperature 1.
+        student: a language model, its trainable weights in fp32 or fp64; it writes at temperature 1.
         world: its training texts give the problems; nothing behind the prompts is read.
         reward: of whole texts, prompts included, as the world's tokenizer decodes them.
         steps, seed: updates of the weights; all chance comes from the seed.
@@ -114,9 +114,7 @@ def grpo(
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
-    own = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    if not own:
-        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
+    own = trainable(student)
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
     optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0)

@@ -40,6 +40,25 @@ class Result:
     interrupted: bool = False  # True after a KeyboardInterrupt: the history ends there and the student is usable
 
 
+def trainable(student: nn.Module) -> list[nn.Parameter]:
+    """The student's parameters that require a gradient, in its own order.
+
+    Raises:
+        ValueError: there are none, or one is narrower than fp32, where small steps of AdamW are lost to rounding.
+    """
+    own = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    if not own:
+        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
+    if narrow := [name for name, parameter in own.items() if parameter.dtype.itemsize < 4]:
+        raise ValueError(
+            f"{len(narrow)} of the student's {len(own)} trainable parameters are narrower than fp32, such as "
+            f"{narrow[0]} in {own[narrow[0]].dtype}; expected fp32 or wider, since small steps of AdamW are lost to "
+            "rounding there: write student.float(), with autocast=torch.bfloat16 in distill where both models are to "
+            "read in bf16, or freeze the student and train adapters in fp32"
+        )
+    return list(own.values())
+
+
 class NonFiniteLoss(FloatingPointError):
     """The loss or its gradient became NaN or infinite. `result` holds the student as it was before that step."""
 
@@ -97,7 +116,7 @@ class Training:
         self.student, self.recipe, self.ranks = student, recipe, Ranks.here()
         self.steps, self.seed, self.batch_size, self.accumulate = steps, seed, batch_size, accumulate
         self.learning_rate, self.schedule, self.clip, self.autocast = learning_rate, schedule, clip, autocast
-        self.own = [parameter for parameter in student.parameters() if parameter.requires_grad]
+        self.own = trainable(student)
         self.device = self.own[0].device
         self.history: dict[str, list] = {name: [] for name in COLUMNS}
 

@@ -114,3 +114,8 @@ def test_a_frozen_student_is_refused(world):
 def test_a_reward_for_each_text_is_expected(world):
     with pytest.raises(ValueError, match="one number for each"):
         grpo(small(), world, lambda texts: torch.ones(3), steps=1, progress=False)
+
+
+def test_a_student_too_narrow_for_small_steps_is_refused(world):
+    with pytest.raises(ValueError, match="narrower than fp32"):
+        grpo(small().bfloat16(), world, rewards, progress=False)
