@@ -24,7 +24,7 @@ from tqdm.auto import trange
 
 from kd_lab.arguments import Count, Positive, checked
 from kd_lab.contracts import stream
-from kd_lab.methods.training import trainable, warm_up_cosine
+from kd_lab.methods.training import Clip, trainable, warm_up_cosine
 from kd_lab.models import device_of, evaluating
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World
@@ -87,7 +87,7 @@ def grpo(
     group_size: Count = 8,
     learning_rate: Positive = 1e-3,
     schedule: Callable[[int, int], float] = warm_up_cosine,
-    clip: Positive = 1.0,
+    clip: Clip = 1.0,
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: Count = 50,
     progress: bool = True,

@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import That, checked
 from kd_lab.contracts import derive
 from kd_lab.methods.objective import Objective
 from kd_lab.methods.parallel import Ranks
 from kd_lab.methods.recipe import Recipe
 from kd_lab.worlds import Batch, World
+
+Clip = Annotated[float, That("a number above 0, or math.inf for no clipping", lambda norm: norm > 0)]
+"""The largest gradient norm that is let through. At 0 nothing would be trained, and below it the loss would climb."""
 
 WARM_UP = 0.1
 """The share of the steps over which the learning rate rises; over the rest it falls to zero along a half cosine."""

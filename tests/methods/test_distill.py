@@ -1,6 +1,7 @@
 """The training loop: it learns, repeats, survives an interrupt and stops where numbers end."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -361,6 +362,9 @@ def test_a_model_that_is_not_of_the_library_is_refused_by_name():
         ({"accumulate": 0}, "accumulate is 0"),
         ({"autocast": torch.float16}, "gradients in float16 vanish"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+        ({"clip": 0.0}, "clip is 0.0; expected a number above 0, or math.inf for no clipping"),
+        ({"clip": -1.0}, "clip is -1.0"),
+        ({"clip": float("nan")}, "clip is nan"),
     ],
 )
 def test_options_out_of_range_are_refused(options, reason):
@@ -398,3 +402,9 @@ def test_a_frozen_base_in_bf16_is_trained_by_its_adapters_in_fp32():
     run(word_level(), model)
     assert model.shift.abs().min() > 0
     assert {parameter.dtype for parameter in model.base.parameters()} == {torch.bfloat16}
+
+
+def test_an_infinite_clip_lets_every_gradient_through():
+    whole, large = (run(word_level(), clip=clip).history for clip in (math.inf, 1e9))
+    assert whole["loss"].tolist() == large["loss"].tolist()
+    assert whole["gradient_norm"].min() > 0

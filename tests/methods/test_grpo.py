@@ -99,6 +99,7 @@ def test_the_student_comes_back_in_its_mode(world):
         ({"group_size": 1}, "relative to the group"),
         ({"steps": 0}, "steps"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"clip": 0.0}, "clip is 0.0; expected a number above 0, or math.inf"),
     ],
 )
 def test_bad_settings_are_refused(world, options, words):
