@@ -221,6 +221,19 @@ def test_a_batch_must_be_shared_out_evenly(answers):
     assert answers["refused"] == (True, True)
 
 
+def with_a_folder_each(rank: int, folder: str):
+    options = {"checkpoint": f"{folder}/of rank {rank}", "checkpoint_every": 2, "steps": 2}
+    train(word_level(), **options)
+    with pytest.raises(ValueError, match=rf"holds {2 * (rank == 0)} steps for process {rank}.*all processes share"):
+        train(word_level(), **options)
+    return True
+
+
+def test_a_checkpoint_that_one_process_does_not_find_stops_both(answers):
+    """On two machines without a shared disk the one would go on from its step and the other begin anew."""
+    assert answers["a folder each"] == (True, True)
+
+
 def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(
@@ -253,6 +266,7 @@ JOBS = {
     "interrupted by callback": (interrupted_on_one, "callback"),
     "broken": (broken_on_one,),
     "refused": (refused,),
+    "a folder each": (with_a_folder_each,),
 }
 
 
