@@ -24,7 +24,7 @@ from tqdm.auto import trange
 
 from kd_lab.arguments import Count, Positive, checked
 from kd_lab.contracts import stream
-from kd_lab.methods.training import Clip, trainable, warm_up_cosine
+from kd_lab.methods.training import Clip, NonFiniteLoss, trainable, warm_up_cosine
 from kd_lab.models import device_of, evaluating
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World
@@ -42,15 +42,25 @@ def group_advantages(rewards: Float[Tensor, "*N G"]) -> Float[Tensor, "*N G"]:
     The std is that of the group itself (÷ G). An advantage is large where the reward is rare: the one right text among
     eight gets √7, and the seven wrong ones −1/√7 each.
 
+    Raises:
+        ValueError: a reward is NaN or infinite.
+
     >>> group_advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
     tensor([[ 1., -1., -1.,  1.],
             [ 0.,  0.,  0.,  0.]])
 
     Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 3.
     """
+    if (without := int((~rewards.isfinite()).sum())) > 0:
+        raise ValueError(
+            f"{without} of {rewards.numel()} rewards are NaN or infinite; expected finite numbers, since an advantage "
+            "is relative to the mean of its group: give a text that cannot be judged the reward of one that is wrong"
+        )
     centred = rewards - rewards.mean(-1, keepdim=True)
     deviation = centred.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(deviation > 1e-6, centred / deviation.clamp_min(1e-6), 0.0)
+    # the mean of equal rewards may be off by a rounding, which is no difference between them
+    mixed = (rewards != rewards[..., :1]).any(-1, keepdim=True) & (deviation > 0)
+    return torch.where(mixed, centred / deviation.where(mixed, 1.0), 0.0)
 
 
 @checked
@@ -71,7 +81,7 @@ def grpo_loss(
     Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 1, with one update per batch and β = 0; the
     mean over a text's tokens is that of Shao et al. (2024), "DeepSeekMath", arXiv:2402.03300.
     """
-    per_text = (own_logp * mask).sum(-1) / mask.sum(-1).clamp_min(1)
+    per_text = own_logp.where(mask, 0.0).sum(-1) / mask.sum(-1).clamp_min(1)
     return -(advantages.detach() * per_text).mean()
 
 
@@ -110,7 +120,9 @@ def grpo(
         (NaN where it was not asked).
 
     Raises:
-        ValueError: a group of one, which has nothing to be compared with; or rewards of another number than the texts.
+        ValueError: a group of one, which has nothing to be compared with; rewards of another number than the texts,
+            or not finite; or weights narrower than fp32.
+        NonFiniteLoss: loss or gradient is NaN or infinite; the weights and the history are those before that step.
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
@@ -126,14 +138,14 @@ def grpo(
             batch = rollout(student, world, prompts, writing, lengths=lengths)
             rewards = _rewards(reward, world, batch).view(problems, group_size)
             loss = grpo_loss(_own_logp(student, batch), group_advantages(rewards).flatten().to(device), batch.mask)
-            _update(optimizer, loss, learning_rate * schedule(step, steps), clip)
+            _update(optimizer, loss, learning_rate * schedule(step, steps), clip, history)
             tokens += int(batch.mask.sum())
             mixed = (rewards != rewards[:, :1]).any(1).float().mean().item()
             due = evaluate is not None and (step % evaluate_every == 0 or step == steps)
             row = (step, rewards.mean().item(), mixed, tokens, time.perf_counter() - start)
             for name, value in zip(COLUMNS, (*row, evaluate(student) if due else float("nan")), strict=True):
                 history[name].append(value)
-    return {name: np.array(values) for name, values in history.items()}
+    return _arrays(history)
 
 
 def _rewards(reward: Reward, world: World, batch: Batch) -> Float[Tensor, " B"]:
@@ -148,10 +160,23 @@ def _own_logp(student: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
     return logp.gather(-1, batch.targets[..., None])[..., 0]
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float) -> None:
+def _update(
+    optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float, history: dict[str, list]
+) -> None:
     optimizer.zero_grad()
     loss.backward()
-    for group in optimizer.param_groups:
-        nn.utils.clip_grad_norm_(group["params"], clip)
-        group["lr"] = learning_rate
+    (group,) = optimizer.param_groups
+    norm = nn.utils.clip_grad_norm_(group["params"], clip)
+    if not (loss.isfinite() and norm.isfinite()):
+        raise NonFiniteLoss(
+            f"GRPO stopped at step {len(history['step']) + 1}: loss {loss.item():g}, gradient norm {norm.item():g}. "
+            "Lower learning_rate, or look at the weights that the student came with. The student keeps its weights "
+            "from before this step.",
+            _arrays(history),
+        )
+    group["lr"] = learning_rate
     optimizer.step()
+
+
+def _arrays(history: dict[str, list]) -> dict[str, np.ndarray]:
+    return {name: np.array(values) for name, values in history.items()}

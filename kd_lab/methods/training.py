@@ -64,9 +64,12 @@ def trainable(student: nn.Module) -> list[nn.Parameter]:
 
 
 class NonFiniteLoss(FloatingPointError):
-    """The loss or its gradient became NaN or infinite. `result` holds the student as it was before that step."""
+    """The loss or its gradient became NaN or infinite.
 
-    def __init__(self, message: str, result: Result):
+    `result` is that of the run up to the step before: a `Result` from `distill`, the history from `grpo`.
+    """
+
+    def __init__(self, message: str, result: Result | dict[str, np.ndarray]):
         super().__init__(message)
         self.result = result
 
