@@ -122,13 +122,18 @@ def test_each_process_writes_its_own_texts_and_all_of_them_count_alike(answers):
         assert torch.equal(own, other)
 
 
-def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
+def sharded_gpt() -> GPT:
     from torch.distributed.fsdp import fully_shard
 
     student = gpt()
     for block in student.blocks:
         fully_shard(block)
     fully_shard(student)
+    return student
+
+
+def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
+    student = sharded_gpt()
     result = train(recipe, student, **options)
     return weights(student), result.history
 
@@ -211,6 +216,21 @@ def test_a_nan_on_one_process_stops_both_before_the_step(answers):
         assert all(torch.equal(a, b) for a, b in zip(got, weights(gpt()), strict=True))
 
 
+def broken_on_one_of_two_parts(rank: int, folder: str):
+    teacher = gpt(24, seed=1)
+    if rank == 1:
+        with torch.no_grad():
+            teacher.norm.weight[0] = float("nan")
+    with pytest.raises(NonFiniteLoss, match="teacher's output is NaN"):
+        distill(sharded_gpt(), teacher, WORLD, word_level(), accumulate=2, steps=1, **QUIET)
+    return True
+
+
+def test_the_reason_of_one_process_is_told_on_both(answers):
+    """The process that found it left the other in the next part, which a sharded student is read in together."""
+    assert answers["broken on one of two parts"] == (True, True)
+
+
 def refused(rank: int, folder: str):
     with pytest.raises(ValueError, match="batch_size is 7 for 2 processes"):
         train(word_level(), batch_size=7)
@@ -267,6 +287,7 @@ JOBS = {
     "broken": (broken_on_one,),
     "refused": (refused,),
     "a folder each": (with_a_folder_each,),
+    "broken on one of two parts": (broken_on_one_of_two_parts,),  # the last, so that a failure leaves nobody waiting
 }
 
 
