@@ -51,10 +51,11 @@ def group_advantages(rewards: Float[Tensor, "*N G"]) -> Float[Tensor, "*N G"]:
 
     Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 3.
     """
-    if (without := int((~rewards.isfinite()).sum())) > 0:
+    without = 0 if rewards.is_meta else int((~rewards.isfinite()).sum())
+    if without:
         raise ValueError(
-            f"{without} of {rewards.numel()} rewards are NaN or infinite; expected finite numbers, since an advantage "
-            "is relative to the mean of its group: give a text that cannot be judged the reward of one that is wrong"
+            f"rewards are NaN or infinite at {without} of {rewards.numel()} places; expected finite numbers, since an "
+            "advantage is relative to the mean of its group: give a text that cannot be judged the reward of a wrong one"
         )
     centred = rewards - rewards.mean(-1, keepdim=True)
     deviation = centred.square().mean(-1, keepdim=True).sqrt()

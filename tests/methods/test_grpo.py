@@ -39,9 +39,9 @@ def test_a_mean_that_is_off_by_a_rounding_makes_no_advantage():
 
 @pytest.mark.parametrize("reward", [torch.nan, torch.inf, -torch.inf])
 def test_a_reward_without_a_value_is_refused(world, reward):
-    with pytest.raises(ValueError, match="1 of 4 rewards are NaN or infinite"):
+    with pytest.raises(ValueError, match="NaN or infinite at 1 of 4 places"):
         group_advantages(torch.tensor([[1.0, 0.0], [reward, 1.0]]))
-    with pytest.raises(ValueError, match="128 of 128 rewards are NaN or infinite"):
+    with pytest.raises(ValueError, match="NaN or infinite at 128 of 128 places"):
         grpo(small(), world, lambda texts: torch.full((len(texts),), reward), steps=1, progress=False)
 
 
