@@ -60,7 +60,7 @@ CAPABILITIES = {  # files and lines that each has added
     "settings of trainers whose teacher is a server": (1, 100),
     "stored next-token distributions of a real LLM": (1, 140),
     "one mark at the beginning of a prompt, on both sides of the wire": (0, 44),
-    "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 79),
+    "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
