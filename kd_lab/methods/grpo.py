@@ -55,7 +55,7 @@ def group_advantages(rewards: Float[Tensor, "*N G"]) -> Float[Tensor, "*N G"]:
     if without:
         raise ValueError(
             f"rewards are NaN or infinite at {without} of {rewards.numel()} places; expected finite numbers, since an "
-            "advantage is relative to the mean of its group: give a text that cannot be judged the reward of a wrong one"
+            "advantage is relative to the mean of its group: give a text without a verdict the reward of a wrong one"
         )
     centred = rewards - rewards.mean(-1, keepdim=True)
     deviation = centred.square().mean(-1, keepdim=True).sqrt()

@@ -49,7 +49,7 @@ def test_a_gradient_without_a_value_stops_before_the_step(world):
     student = small()
     before = copy.deepcopy(student.state_dict())
     next(student.parameters()).register_hook(lambda gradient: gradient * torch.nan)
-    with pytest.raises(NonFiniteLoss, match="GRPO stopped at step 1.*gradient norm nan") as caught:
+    with pytest.raises(NonFiniteLoss, match=r"GRPO stopped at step 1.*gradient norm nan") as caught:
         grpo(student, world, rewards, steps=2, progress=False)
     assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
     assert caught.value.result["step"].tolist() == []
