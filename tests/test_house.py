@@ -114,7 +114,6 @@ UNUSED = {
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
     "kd_lab.classroom.hand_in": "called in the last cell of a graded class's edition",
-    "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
     "kd_lab.worlds.text_file": "a learner's own texts",
 }
 
