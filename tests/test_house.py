@@ -62,6 +62,7 @@ CAPABILITIES = {  # files and lines that each has added
     "one mark at the beginning of a prompt, on both sides of the wire": (0, 44),
     "texts of the teacher that one process writes for all": (0, 46),
     "an example in every recipe and loss, chunks by device, and where importance weights are bounded": (0, 73),
+    "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80
@@ -115,7 +116,6 @@ UNUSED = {
     # public name → for whom it is public
     "kd_lab.classroom.assert_solved": "called in the cells of a graded class's edition",
     "kd_lab.classroom.hand_in": "called in the last cell of a graded class's edition",
-    "kd_lab.methods.NonFiniteLoss": "for a caller to catch",
     "kd_lab.worlds.text_file": "a learner's own texts",
 }
 

@@ -33,7 +33,7 @@ def masked_mean(
             whole step, and the loss is 0.
 
     Returns:
-        The mean. Where nothing counts it is 0, with a gradient of 0, and not 0/0.
+        The mean, in fp32 at least. Where nothing counts it is 0, with a gradient of 0, and not 0/0.
 
     Raises:
         ValueError: `mask` is not boolean or has another shape than `values`; `normalizer` has several elements or is a
@@ -59,12 +59,11 @@ def reduce(
     """One loss per position, 0 where masked, to the "mean", "sum" or "none" of them; nothing is checked any more."""
     if weights is not None:
         losses = losses * weights
-    match reduction:
-        case "none":
-            return losses
-        case "sum":
-            return losses.sum()
-    return losses.sum() / denominator_of(losses, mask, normalizer)
+    if reduction == "none":
+        return losses
+    # a sum in fp16 overflows above 65,504, and one in bf16 keeps three digits
+    total = losses.sum(dtype=torch.promote_types(losses.dtype, torch.float32))
+    return total if reduction == "sum" else total / denominator_of(losses, mask, normalizer)
 
 
 def position_weights(
@@ -92,7 +91,8 @@ def position_weights(
 def denominator_of(losses: Tensor, mask: Tensor | None, normalizer: float | Tensor | None) -> float | Tensor:
     """The number by which the sum is divided for a mean."""
     if isinstance(normalizer, Tensor):
-        normalizer = normalizer.detach().reshape(()).to(losses)
+        dtype = torch.promote_types(losses.dtype, torch.float32)
+        normalizer = normalizer.detach().reshape(()).to(losses.device, dtype)
         return torch.where(normalizer == 0, torch.inf, normalizer)  # nothing counts, and 0/∞ is 0
     if normalizer is not None:
         return normalizer

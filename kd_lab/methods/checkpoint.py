@@ -50,14 +50,24 @@ class Checkpoint:
         """Bring a training that has just begun to the state of the file, if there is one.
 
         Raises:
-            ValueError: the file is of another run, or is no such file.
+            ValueError: the file is of another run, or is no such file; or the processes do not find the same steps.
         """
         if training.ranks.rank == 0:
             for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
                 shutil.rmtree(cut_short, ignore_errors=True)
-        if not self.path.exists():
-            return
-        tensors = self._read(training)
+        tensors = self._read(training) if self.path.exists() else {}
+        steps = training.ranks.gather(len(tensors.get("history.step", ())))
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f"{self.path} holds {steps[training.ranks.rank]} steps for process {training.ranks.rank}, and for all "
+                f"in their order {steps}; expected the same for each, so that all go on from one step: name a folder "
+                "on a disk that all processes share"
+            )
+        if tensors:
+            self._restore(training, tensors)
+
+    def _restore(self, training: Training, tensors: dict[str, Tensor]) -> None:
+        """Bring weights, moments, history and chance to the state that was saved, on all processes together."""
         for i, parameter in enumerate(_parameters(training)):
             if f"optimizer.{i}.step" in tensors:  # one that no gradient has reached has no moments
                 moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}

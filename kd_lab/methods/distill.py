@@ -25,7 +25,7 @@ from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.parallel import Interrupts, Ranks
 from kd_lab.methods.recipe import Recipe
-from kd_lab.methods.training import Result, Training, warm_up_cosine
+from kd_lab.methods.training import Clip, Result, Training, warm_up_cosine
 from kd_lab.models import HuggingFace, evaluating
 from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
@@ -44,7 +44,7 @@ def distill(
     accumulate: int = 1,
     learning_rate: Positive = 3e-3,
     schedule: Callable[[int, int], float] = warm_up_cosine,
-    clip: float = 1.0,
+    clip: Clip = 1.0,
     autocast: torch.dtype | None = None,
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: int = 50,
@@ -56,7 +56,7 @@ def distill(
     """Train `student` in place by `recipe`, with AdamW; under `torchrun` on all processes together.
 
     Args:
-        student: a language model of the library, or `HuggingFace(model, tokenizer)`.
+        student: a language model of the library, or `HuggingFace(model, tokenizer)`; it trains in fp32 or fp64.
         teacher: a model; a `TextTeacher` where text is enough, a `SparseTeacher` for `KeptLogits`, or None for labels.
         world: the texts, or the prompts from which student and teacher write.
         recipe: such as `gkd(...)` or `Recipe(name, what, how, where)`.
@@ -64,7 +64,7 @@ def distill(
         batch_size: texts per step, over all parts and processes.
         accumulate: forward and backward passes per step, each over its part of the texts.
         learning_rate, schedule: the peak, and the factor on it as a function of step (from 1) and steps.
-        clip: the largest gradient norm that is let through.
+        clip: the largest gradient norm that is let through; math.inf for no clipping.
         autocast: torch.bfloat16 lets both models read in it; weights, writing and losses keep their own precision.
         evaluate, evaluate_every: called with the student in eval mode after so many steps, and after the last.
         on_step: called with each row of the history.
@@ -166,8 +166,6 @@ def _check(
         if role == "student" or isinstance(model, nn.Module):
             _check_model(role, model, world)
     recipe.fits(teacher)
-    if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
 
 
 def _check_model(role: str, model: nn.Module, world: World) -> None:

@@ -24,7 +24,7 @@ from tqdm.auto import trange
 
 from kd_lab.arguments import Count, Positive, checked
 from kd_lab.contracts import stream
-from kd_lab.methods.training import warm_up_cosine
+from kd_lab.methods.training import Clip, NonFiniteLoss, trainable, warm_up_cosine
 from kd_lab.models import device_of, evaluating
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World
@@ -42,15 +42,26 @@ def group_advantages(rewards: Float[Tensor, "*N G"]) -> Float[Tensor, "*N G"]:
     The std is that of the group itself (÷ G). An advantage is large where the reward is rare: the one right text among
     eight gets √7, and the seven wrong ones −1/√7 each.
 
+    Raises:
+        ValueError: a reward is NaN or infinite.
+
     >>> group_advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
     tensor([[ 1., -1., -1.,  1.],
             [ 0.,  0.,  0.,  0.]])
 
     Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 3.
     """
+    without = 0 if rewards.is_meta else int((~rewards.isfinite()).sum())
+    if without:
+        raise ValueError(
+            f"rewards are NaN or infinite at {without} of {rewards.numel()} places; expected finite numbers, since an "
+            "advantage is relative to the mean of its group: give a text without a verdict the reward of a wrong one"
+        )
     centred = rewards - rewards.mean(-1, keepdim=True)
     deviation = centred.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(deviation > 1e-6, centred / deviation.clamp_min(1e-6), 0.0)
+    # the mean of equal rewards may be off by a rounding, which is no difference between them
+    mixed = (rewards != rewards[..., :1]).any(-1, keepdim=True) & (deviation > 0)
+    return torch.where(mixed, centred / deviation.where(mixed, 1.0), 0.0)
 
 
 @checked
@@ -71,7 +82,7 @@ def grpo_loss(
     Source: DeepSeek-AI (2025), "DeepSeek-R1", arXiv:2501.12948v1, equation 1, with one update per batch and β = 0; the
     mean over a text's tokens is that of Shao et al. (2024), "DeepSeekMath", arXiv:2402.03300.
     """
-    per_text = (own_logp * mask).sum(-1) / mask.sum(-1).clamp_min(1)
+    per_text = own_logp.where(mask, 0.0).sum(-1) / mask.sum(-1).clamp_min(1)
     return -(advantages.detach() * per_text).mean()
 
 
@@ -87,7 +98,7 @@ def grpo(
     group_size: Count = 8,
     learning_rate: Positive = 1e-3,
     schedule: Callable[[int, int], float] = warm_up_cosine,
-    clip: Positive = 1.0,
+    clip: Clip = 1.0,
     evaluate: Callable[[nn.Module], float] | None = None,
     evaluate_every: Count = 50,
     progress: bool = True,
@@ -95,7 +106,7 @@ def grpo(
     """Train `student` in place on its own texts by GRPO, with AdamW, one update per batch.
 
     Args:
-        student: a language model; it writes at temperature 1.
+        student: a language model, its trainable weights in fp32 or fp64; it writes at temperature 1.
         world: its training texts give the problems; nothing behind the prompts is read.
         reward: of whole texts, prompts included, as the world's tokenizer decodes them.
         steps, seed: updates of the weights; all chance comes from the seed.
@@ -110,13 +121,13 @@ def grpo(
         (NaN where it was not asked).
 
     Raises:
-        ValueError: a group of one, which has nothing to be compared with; or rewards of another number than the texts.
+        ValueError: a group of one, which has nothing to be compared with; rewards of another number than the texts,
+            or not finite; or weights narrower than fp32.
+        NonFiniteLoss: loss or gradient is NaN or infinite; the weights and the history are those before that step.
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
-    own = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    if not own:
-        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
+    own = trainable(student)
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
     optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0)
@@ -128,14 +139,14 @@ def grpo(
             batch = rollout(student, world, prompts, writing, lengths=lengths)
             rewards = _rewards(reward, world, batch).view(problems, group_size)
             loss = grpo_loss(_own_logp(student, batch), group_advantages(rewards).flatten().to(device), batch.mask)
-            _update(optimizer, loss, learning_rate * schedule(step, steps), clip)
+            _update(optimizer, loss, learning_rate * schedule(step, steps), clip, history)
             tokens += int(batch.mask.sum())
             mixed = (rewards != rewards[:, :1]).any(1).float().mean().item()
             due = evaluate is not None and (step % evaluate_every == 0 or step == steps)
             row = (step, rewards.mean().item(), mixed, tokens, time.perf_counter() - start)
             for name, value in zip(COLUMNS, (*row, evaluate(student) if due else float("nan")), strict=True):
                 history[name].append(value)
-    return {name: np.array(values) for name, values in history.items()}
+    return _arrays(history)
 
 
 def _rewards(reward: Reward, world: World, batch: Batch) -> Float[Tensor, " B"]:
@@ -150,10 +161,23 @@ def _own_logp(student: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
     return logp.gather(-1, batch.targets[..., None])[..., 0]
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float) -> None:
+def _update(
+    optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float, history: dict[str, list]
+) -> None:
     optimizer.zero_grad()
     loss.backward()
-    for group in optimizer.param_groups:
-        nn.utils.clip_grad_norm_(group["params"], clip)
-        group["lr"] = learning_rate
+    (group,) = optimizer.param_groups
+    norm = nn.utils.clip_grad_norm_(group["params"], clip)
+    if not (loss.isfinite() and norm.isfinite()):
+        raise NonFiniteLoss(
+            f"GRPO stopped at step {len(history['step']) + 1}: loss {loss.item():g}, gradient norm {norm.item():g}. "
+            "Lower learning_rate, or look at the weights that the student came with. The student keeps its weights "
+            "from before this step.",
+            _arrays(history),
+        )
+    group["lr"] = learning_rate
     optimizer.step()
+
+
+def _arrays(history: dict[str, list]) -> dict[str, np.ndarray]:
+    return {name: np.array(values) for name, values in history.items()}

@@ -78,20 +78,28 @@ class Objective:
             yield bound.term.weight * bound.term.how(*signals, part, normalizer=max(counts[bound.source], 1))
 
     def diagnosis(self, batches: list[Batch]) -> str:
-        """The reason of a loss or gradient that is not finite, and the fix."""
-        for bound, part in self._readings(batches):
-            with torch.no_grad(), self._precision(part):
-                student_signal, teacher_signal = bound.signal.read(part)
-            if _has_nan(student_signal):
-                return "the student's own output is NaN: lower learning_rate, or look at the weights that it came with"
-            if _has_nan(teacher_signal):
-                return "the teacher's output is NaN: look at its weights"
-            if bound.term.how(student_signal, teacher_signal, part).isinf():
-                return (
-                    f"{bound.term.how} is infinite: one side gives probability zero where the other does not; "
-                    "use JSD or skew KL, which stay finite, or a teacher without zeros"
-                )
-        return "the models' outputs are finite, and the loss or its gradient is not: lower learning_rate"
+        """The reason of a loss or gradient that is not finite, and the fix; the same on each rank.
+
+        Every part is read, after one that gives a reason too: the ranks of a sharded student can read only together.
+        """
+        own = [reason for bound, part in self._readings(batches) if (reason := self._reason(bound, part))]
+        reasons = [reason for of_rank in self.ranks.gather(own) for reason in of_rank]
+        reasons.append("the models' outputs are finite, and the loss or its gradient is not: lower learning_rate")
+        return reasons[0]
+
+    def _reason(self, bound: BoundTerm, part: Batch) -> str | None:
+        with torch.no_grad(), self._precision(part):
+            student_signal, teacher_signal = bound.signal.read(part)
+        if _has_nan(student_signal):
+            return "the student's own output is NaN: lower learning_rate, or look at the weights that it came with"
+        if _has_nan(teacher_signal):
+            return "the teacher's output is NaN: look at its weights"
+        if bound.term.how(student_signal, teacher_signal, part).isinf():
+            return (
+                f"{bound.term.how} is infinite: one side gives probability zero where the other does not; "
+                "use JSD or skew KL, which stay finite, or a teacher without zeros"
+            )
+        return None
 
     def _readings(self, batches: list[Batch]) -> Iterator[tuple[BoundTerm, Batch]]:
         for bound in self.terms:

@@ -5,18 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import That, checked
 from kd_lab.contracts import derive
 from kd_lab.methods.objective import Objective
 from kd_lab.methods.parallel import Ranks
 from kd_lab.methods.recipe import Recipe
 from kd_lab.worlds import Batch, World
+
+Clip = Annotated[float, That("a number above 0, or math.inf for no clipping", lambda norm: norm > 0)]
+"""The largest gradient norm that is let through. At 0 nothing would be trained, and below it the loss would climb."""
 
 WARM_UP = 0.1
 """The share of the steps over which the learning rate rises; over the rest it falls to zero along a half cosine."""
@@ -40,10 +44,32 @@ class Result:
     interrupted: bool = False  # True after a KeyboardInterrupt: the history ends there and the student is usable
 
 
-class NonFiniteLoss(FloatingPointError):
-    """The loss or its gradient became NaN or infinite. `result` holds the student as it was before that step."""
+def trainable(student: nn.Module) -> list[nn.Parameter]:
+    """The student's parameters that require a gradient, in its own order.
 
-    def __init__(self, message: str, result: Result):
+    Raises:
+        ValueError: there are none, or one is narrower than fp32, where small steps of AdamW are lost to rounding.
+    """
+    own = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
+    if not own:
+        raise ValueError("no parameter of the student requires a gradient; expected something to train: unfreeze it")
+    if narrow := [name for name, parameter in own.items() if parameter.dtype.itemsize < 4]:
+        raise ValueError(
+            f"{len(narrow)} of the student's {len(own)} trainable parameters are narrower than fp32, such as "
+            f"{narrow[0]} in {own[narrow[0]].dtype}; expected fp32 or wider, since small steps of AdamW are lost to "
+            "rounding there: write student.float(), with autocast=torch.bfloat16 in distill where both models are to "
+            "read in bf16, or freeze the student and train adapters in fp32"
+        )
+    return list(own.values())
+
+
+class NonFiniteLoss(FloatingPointError):
+    """The loss or its gradient became NaN or infinite.
+
+    `result` is that of the run up to the step before: a `Result` from `distill`, the history from `grpo`.
+    """
+
+    def __init__(self, message: str, result: Result | dict[str, np.ndarray]):
         super().__init__(message)
         self.result = result
 
@@ -97,7 +123,7 @@ class Training:
         self.student, self.recipe, self.ranks = student, recipe, Ranks.here()
         self.steps, self.seed, self.batch_size, self.accumulate = steps, seed, batch_size, accumulate
         self.learning_rate, self.schedule, self.clip, self.autocast = learning_rate, schedule, clip, autocast
-        self.own = [parameter for parameter in student.parameters() if parameter.requires_grad]
+        self.own = trainable(student)
         self.device = self.own[0].device
         self.history: dict[str, list] = {name: [] for name in COLUMNS}
 

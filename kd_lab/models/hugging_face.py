@@ -56,8 +56,9 @@ class HuggingFace(nn.Module):
     alone; gradient checkpointing is the model's own `gradient_checkpointing_enable()`.
 
     Rows begin in their first column. Rows that were padded on the left read the same, at the same positions, as
-    they would alone: padding ids that lead a row are not attended to. (Where the padding is also the mark that begins a
-    text, the last of them is that mark.) Padding on the right needs no care, since a causal model never looks there.
+    they would alone: padding ids that lead a row are not attended to. Where the padding is also the mark that begins a
+    text, the last of them is that mark, and in a row of nothing else, such as a text that ends at once, each column
+    reads it alone. Padding on the right needs no care, since a causal model never looks there.
 
     >>> import pytest
     >>> transformers = pytest.importorskip("transformers")
@@ -203,7 +204,7 @@ class HuggingFace(nn.Module):
                 use_cache=cache is not None,
                 output_hidden_states=return_hidden,
                 **({"logits_to_keep": 1} if last_only and self._cuts_logits else {}),
-                **_places(padding, past, new, tokens.device),
+                **_places(padding, past, tokens, self.tokenizer.begin),
             )
         except IndexError as error:
             raise ValueError(
@@ -247,12 +248,12 @@ def _bends(config: Any) -> Iterator[dict[str, float | None]]:
         yield {"logit_scale": logit_scale, "softcap": softcap}
 
 
-def _places(padding: Int[Tensor, " B"] | None, past: int, new: int, device: torch.device) -> dict[str, Tensor]:
+def _places(padding: Int[Tensor, " B"] | None, past: int, tokens: Int[Tensor, "B T"], begin: int) -> dict[str, Tensor]:
     """Attention mask and positions of rows that padding leads; nothing where none does, which is the fast path."""
     if padding is None:
         return {}
-    columns = torch.arange(past + new, device=device).expand(len(padding), -1)
-    return {
-        "attention_mask": (columns >= padding[:, None]).long(),
-        "position_ids": (columns[:, past:] - padding[:, None]).clamp_min(0),
-    }
+    columns = torch.arange(past + tokens.shape[1], device=tokens.device).expand(len(padding), -1)
+    attended = columns >= padding[:, None]
+    if past == 0:  # equal marks, all at position 0, read as one: each column answers as the mark alone would
+        attended = attended | (tokens == begin).all(1, keepdim=True)
+    return {"attention_mask": attended.long(), "position_ids": (columns[:, past:] - padding[:, None]).clamp_min(0)}

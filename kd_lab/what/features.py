@@ -50,7 +50,8 @@ class Features:
             with torch.no_grad():
                 _, teacher_hidden = teacher(batch.inputs, return_hidden=True)
             logits, student_hidden = student(batch.inputs, return_hidden=True)
-            features = student_hidden[self.student_layer].to(projector.dtype) @ projector.T
+            with torch.autocast(projector.device.type, enabled=False):  # it would multiply in half precision
+                features = student_hidden[self.student_layer].to(projector.dtype) @ projector.T
             first = ~says_something(torch.ones_like(batch.mask))[..., None]
             hint = teacher_hidden[self.teacher_layer].masked_fill(first, 0)
             return (features.masked_fill(first, 0), logits), hint

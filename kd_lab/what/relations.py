@@ -53,13 +53,16 @@ class Relations:
 
 
 def embed(hidden: Float[Tensor, "B T W"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B W"]:
-    """One vector for each text: the mean of its hidden states over the positions that count."""
+    """One vector for each text: the mean of its hidden states over the positions that count, in fp32 at least."""
+    hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
     weights = mask.to(hidden.dtype)[..., None]
     return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1)
 
 
 def relations(embeddings: Float[Tensor, "B W"]) -> tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]]:
     """Distances ‖x_i − x_j‖ in units of their mean, and cosines of the angle at x_j between x_i and x_k, as [i, j, k].
+
+    They are in fp32 at least, also under autocast: the differences of near texts have no digits left in bf16.
 
     Raises:
         ValueError: fewer than two texts came, so that nothing relates to anything.
@@ -73,11 +76,13 @@ def relations(embeddings: Float[Tensor, "B W"]) -> tuple[Float[Tensor, "B B"], F
     texts = len(embeddings)
     if texts < 2:
         raise ValueError(f"{texts} text came; expected a batch of at least two, since relations are between texts")
+    embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
     differences = embeddings[:, None] - embeddings[None]  # [i, j] = x_i − x_j
     # the clamp keeps the gradient of the root finite on the diagonal, where the difference is zero
     distances = differences.square().sum(-1).clamp_min(1e-12).sqrt()
     distances = distances * ~torch.eye(texts, dtype=torch.bool, device=embeddings.device)
     mean = distances.sum() / (texts * (texts - 1))
     directions = differences / distances.clamp_min(1e-6)[..., None]
-    angles = torch.einsum("ijw,kjw->ijk", directions, directions)
+    with torch.autocast(embeddings.device.type, enabled=False):  # it would multiply in half precision
+        angles = torch.einsum("ijw,kjw->ijk", directions, directions)
     return distances / mean.clamp_min(1e-12), angles

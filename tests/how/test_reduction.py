@@ -88,3 +88,18 @@ def test_data_parallel_gradients_are_averaged_so_the_count_is_divided_by_the_ran
 def test_a_normalizer_that_is_no_positive_number_is_refused(normalizer):
     with pytest.raises(ValueError, match="normalizer"):
         masked_mean(VALUES, MASK, normalizer)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_values_of_half_precision_are_added_and_divided_in_fp32(dtype):
+    """In fp16 the divisor of 100,000 is infinite and a sum of 70,000 too; in bf16 1001 is 1000."""
+    wide = torch.promote_types(dtype, torch.float32)
+    values = torch.ones(4, dtype=dtype, requires_grad=True)
+    loss = masked_mean(values, normalizer=torch.tensor(1e5))
+    torch.testing.assert_close(loss, torch.tensor(4e-5, dtype=wide))
+    torch.testing.assert_close(*torch.autograd.grad(loss, values), torch.full_like(values, 1e-5))
+    assert masked_mean(values, normalizer=torch.tensor(1001.0)).item() == pytest.approx(4 / 1001, rel=1e-6)
+    many = torch.full((70_000,), 1.0, dtype=dtype)
+    assert masked_mean(many).item() == 1
+    assert reduce(many, None, "sum", None).item() == 70_000
+    assert reduce(many, None, "none", None).dtype == dtype

@@ -1,6 +1,7 @@
 """The training loop: it learns, repeats, survives an interrupt and stops where numbers end."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -361,8 +362,49 @@ def test_a_model_that_is_not_of_the_library_is_refused_by_name():
         ({"accumulate": 0}, "accumulate is 0"),
         ({"autocast": torch.float16}, "gradients in float16 vanish"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+        ({"clip": 0.0}, "clip is 0.0; expected a number above 0, or math.inf for no clipping"),
+        ({"clip": -1.0}, "clip is -1.0"),
+        ({"clip": float("nan")}, "clip is nan"),
     ],
 )
 def test_options_out_of_range_are_refused(options, reason):
     with pytest.raises(ValueError, match=reason):
         run(word_level(), **options)
+
+
+# ---- the precision of the weights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_too_narrow_for_small_steps_are_refused(dtype):
+    """At a rate of 1e-5 a step is below half a unit in the last place of most weights in bf16: nothing would move."""
+    with pytest.raises(ValueError, match=rf"trainable parameters are narrower than fp32.*{dtype}.*student\.float\(\)"):
+        run(word_level(), student().to(dtype))
+    assert np.isfinite(run(word_level(), student().double()).history["loss"]).all()
+
+
+class Shifted(torch.nn.Module):
+    """A frozen model in bf16, under an adapter in fp32 that shifts its logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = student().bfloat16().requires_grad_(False)
+        self.shift = torch.nn.Parameter(torch.zeros(self.base.vocab_size))
+        self.vocab_size, self.context, self.end = self.base.vocab_size, self.base.context, self.base.end
+        self.new_cache = self.base.new_cache
+
+    def forward(self, tokens, cache=None):
+        return self.base(tokens, cache).float() + self.shift
+
+
+def test_a_frozen_base_in_bf16_is_trained_by_its_adapters_in_fp32():
+    model = Shifted()
+    run(word_level(), model)
+    assert model.shift.abs().min() > 0
+    assert {parameter.dtype for parameter in model.base.parameters()} == {torch.bfloat16}
+
+
+def test_an_infinite_clip_lets_every_gradient_through():
+    whole, large = (run(word_level(), clip=clip).history for clip in (math.inf, 1e9))
+    assert whole["loss"].tolist() == large["loss"].tolist()
+    assert whole["gradient_norm"].min() > 0

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from kd_lab.methods import group_advantages, grpo
+from kd_lab.methods import NonFiniteLoss, group_advantages, grpo
 from kd_lab.methods.grpo import grpo_loss
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.worlds import moves
@@ -32,13 +32,37 @@ def test_a_group_of_one_opinion_teaches_nothing(reward):
     assert group_advantages(torch.full((3, 8), reward)).abs().max() == 0
 
 
+def test_a_mean_that_is_off_by_a_rounding_makes_no_advantage():
+    """The mean of three times 100.2 in fp32 is another number, and its distance to each was their std, too."""
+    assert group_advantages(torch.full((1, 3), 100.2)).tolist() == [[0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("reward", [torch.nan, torch.inf, -torch.inf])
+def test_a_reward_without_a_value_is_refused(world, reward):
+    with pytest.raises(ValueError, match="NaN or infinite at 1 of 4 places"):
+        group_advantages(torch.tensor([[1.0, 0.0], [reward, 1.0]]))
+    with pytest.raises(ValueError, match="NaN or infinite at 128 of 128 places"):
+        grpo(small(), world, lambda texts: torch.full((len(texts),), reward), steps=1, progress=False)
+
+
+def test_a_gradient_without_a_value_stops_before_the_step(world):
+    student = small()
+    before = copy.deepcopy(student.state_dict())
+    next(student.parameters()).register_hook(lambda gradient: gradient * torch.nan)
+    with pytest.raises(NonFiniteLoss, match=r"GRPO stopped at step 1.*gradient norm nan") as caught:
+        grpo(student, world, rewards, steps=2, progress=False)
+    assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
+    assert caught.value.result["step"].tolist() == []
+
+
 def test_advantages_ignore_scale_and_shift_of_the_rewards():
     r = torch.tensor([[0.0, 1.0, 1.0, 5.0]])
     torch.testing.assert_close(group_advantages(r), group_advantages(3 * r - 2))
+    torch.testing.assert_close(group_advantages(r), group_advantages(1e-9 * r))
 
 
 def test_the_loss_weighs_texts_alike_and_ignores_what_was_not_written():
-    logp = torch.tensor([[-1.0, -2.0, float("-1e9")], [-3.0, 7.0, 7.0]], requires_grad=True)
+    logp = torch.tensor([[-1.0, -2.0, -torch.inf], [-3.0, 7.0, torch.nan]], requires_grad=True)
     mask = torch.tensor([[True, True, False], [True, False, False]])
     loss = grpo_loss(logp, torch.tensor([2.0, -1.0]), mask)
     assert loss.item() == pytest.approx(-(2 * -1.5 + -1 * -3.0) / 2)
@@ -99,6 +123,7 @@ def test_the_student_comes_back_in_its_mode(world):
         ({"group_size": 1}, "relative to the group"),
         ({"steps": 0}, "steps"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"clip": 0.0}, "clip is 0.0; expected a number above 0, or math.inf"),
     ],
 )
 def test_bad_settings_are_refused(world, options, words):
@@ -114,3 +139,8 @@ def test_a_frozen_student_is_refused(world):
 def test_a_reward_for_each_text_is_expected(world):
     with pytest.raises(ValueError, match="one number for each"):
         grpo(small(), world, lambda texts: torch.ones(3), steps=1, progress=False)
+
+
+def test_a_student_too_narrow_for_small_steps_is_refused(world):
+    with pytest.raises(ValueError, match="narrower than fp32"):
+        grpo(small().bfloat16(), world, rewards, progress=False)

@@ -68,3 +68,14 @@ def test_the_first_term_that_is_not_finite_gives_the_reason():
         assert reason in objective.diagnosis(objective.draw(4, CPU))
     objective = bind(THREE, gpt(0), gpt(1))
     assert "outputs are finite" in objective.diagnosis(objective.draw(4, CPU))
+
+
+def test_every_part_is_read_for_the_reason_also_after_one_that_gives_it():
+    """Parts of a sharded student are read by all ranks together, and on another rank the reason may not be there."""
+    broken, teacher, reads = gpt(1), gpt(0), []
+    with torch.no_grad():
+        broken.norm.weight[0] = float("nan")
+    teacher.register_forward_hook(lambda *call: reads.append(len(call[2])))
+    objective = bind(Recipe("one", Logits(), Divergence(), Corpus()), broken, teacher, parts=3)
+    assert "student's own output is NaN" in objective.diagnosis(objective.draw(7, CPU))
+    assert reads == [3, 3, 1]

@@ -123,13 +123,18 @@ def test_each_process_writes_its_own_texts_and_all_of_them_count_alike(answers):
         assert torch.equal(own, other)
 
 
-def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
+def sharded_gpt() -> GPT:
     from torch.distributed.fsdp import fully_shard
 
     student = gpt()
     for block in student.blocks:
         fully_shard(block)
     fully_shard(student)
+    return student
+
+
+def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
+    student = sharded_gpt()
     result = train(recipe, student, **options)
     return weights(student), result.history
 
@@ -278,6 +283,21 @@ def test_a_teacher_that_fails_on_one_process_stops_both(answers):
     assert other == [("RuntimeError", "rank 0 failed with ConnectionError: no answer"), ("KeyboardInterrupt", "")]
 
 
+def broken_on_one_of_two_parts(rank: int, folder: str):
+    teacher = gpt(24, seed=1)
+    if rank == 1:
+        with torch.no_grad():
+            teacher.norm.weight[0] = float("nan")
+    with pytest.raises(NonFiniteLoss, match="teacher's output is NaN"):
+        distill(sharded_gpt(), teacher, WORLD, word_level(), accumulate=2, steps=1, **QUIET)
+    return True
+
+
+def test_the_reason_of_one_process_is_told_on_both(answers):
+    """The process that found it left the other in the next part, which a sharded student is read in together."""
+    assert answers["broken on one of two parts"] == (True, True)
+
+
 def refused(rank: int, folder: str):
     with pytest.raises(ValueError, match="batch_size is 7 for 2 processes"):
         train(word_level(), batch_size=7)
@@ -286,6 +306,19 @@ def refused(rank: int, folder: str):
 
 def test_a_batch_must_be_shared_out_evenly(answers):
     assert answers["refused"] == (True, True)
+
+
+def with_a_folder_each(rank: int, folder: str):
+    options = {"checkpoint": f"{folder}/of rank {rank}", "checkpoint_every": 2, "steps": 2}
+    train(word_level(), **options)
+    with pytest.raises(ValueError, match=rf"holds {2 * (rank == 0)} steps for process {rank}.*all processes share"):
+        train(word_level(), **options)
+    return True
+
+
+def test_a_checkpoint_that_one_process_does_not_find_stops_both(answers):
+    """On two machines without a shared disk the one would go on from its step and the other begin anew."""
+    assert answers["a folder each"] == (True, True)
 
 
 def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
@@ -325,6 +358,8 @@ JOBS = {
     "taught by text": (taught_by_text,),
     "taught by sharded": (taught_by_sharded,),
     "failed on first": (failed_on_first,),
+    "a folder each": (with_a_folder_each,),
+    "broken on one of two parts": (broken_on_one_of_two_parts,),  # the last, so that a failure leaves nobody waiting
 }
 
 

@@ -112,6 +112,18 @@ def test_a_row_padded_on_the_left_reads_as_it_would_alone(family: str, marks: di
     assert torch.equal(texts, generate(model, rows, 8, greedy=True, cached=False))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_text_that_ends_at_once_reads_the_mark_alone(family: str) -> None:
+    """Where one id begins, ends and pads, its row may be padded on the left or on the right, and nothing tells."""
+    model, rows = wrapped(family), torch.tensor([[0, 0, 0], [0, 6, 0]])
+    alone, other, cache = model(rows[:1, :1])[0], model(rows[1:])[0], model.new_cache(2, 4)
+    for read in (model(rows), model(rows, cache)):
+        torch.testing.assert_close(read[0], alone.expand(3, -1), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(read[1], other, rtol=1e-4, atol=1e-4)
+    after = model(torch.tensor([[8], [8]]), cache)
+    torch.testing.assert_close(after[0], model(torch.tensor([[0, 8]]))[0, 1:], rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_through_rows_padded_on_the_left_are_finite() -> None:
     model = wrapped(marks={"pad_token": "<pad>"}).train()
     logits = model(torch.tensor([[1, 1, 1, 6, 7], [6, 6, 6, 6, 7]]))

@@ -107,6 +107,23 @@ def test_hints_of_the_first_position_are_zero_on_both_sides():
     assert (hint[:, 1:].norm(dim=-1) > 0).all()
 
 
+class Exact(GPT):
+    """A model that reads in fp32, under autocast too."""
+
+    def forward(self, tokens, cache=None, return_hidden=False):
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(tokens, cache, return_hidden)
+
+
+@pytest.mark.parametrize("what", [Features(), Relations()], ids=str)
+def test_what_is_read_off_hidden_states_is_made_in_fp32_under_autocast(what):
+    signal, batch = what.bind(Exact(gpt(16).config), Exact(gpt(24).config, seed=1), 0), WORLD.train[slice(0, 4)]
+    exact = signal.read(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        read = signal.read(batch)
+    torch.testing.assert_close(read, exact, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("what", [Features, Relations])
 def test_models_without_hidden_states_are_refused(what):
     with pytest.raises(ValueError, match="the teacher is a TabularModel, which has no hidden states"):

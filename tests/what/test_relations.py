@@ -56,6 +56,18 @@ def test_the_gradient_is_finite_where_texts_coincide():
     assert x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_hidden_states_of_half_precision_are_compared_in_fp32(dtype):
+    states = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    counts = torch.ones(4, 3, dtype=torch.bool)
+    got, exact = (relations(embed(hidden, counts)) for hidden in (states, states.float()))
+    torch.testing.assert_close(got, exact, rtol=0, atol=0)
+    same = torch.ones(3, 4, dtype=dtype, requires_grad=True)  # the clamp on the diagonal is 0 in fp16
+    distances, angles = relations(same)
+    (distances.sum() + angles.sum()).backward()
+    assert same.grad.isfinite().all()
+
+
 def test_padding_is_no_part_of_a_texts_embedding():
     hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
     assert embed(hidden, torch.tensor([[True, True, False]])).item() == 2.0
