@@ -1,4 +1,4 @@
-"""From a loss at every position to one number: the only place in the library that averages."""
+"""From a loss at every position to one number: the only place in the library that averages over positions."""
 
 import torch
 from jaxtyping import Bool, Float

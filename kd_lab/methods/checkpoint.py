@@ -2,7 +2,8 @@
 
 Killed at any moment, the run goes on from the last file to the same weights, bit for bit. The file holds the student's
 trainable weights and buffers, a projector's, the optimizer's moments, the history, and the streams of chance of every
-process. Dropout needs no entry, since each step seeds it anew; frozen weights and the teacher are the caller's.
+process. Dropout needs no entry, since each step seeds it anew; frozen weights and the teacher are the caller's. So are
+texts that a server wrote: a run that resumes asks for them anew, see `TeacherRollouts`.
 """
 
 import json
