@@ -140,6 +140,7 @@ main([])
     assert "03 · HOW: which KL" in done.stdout  # the course at a glance
 
 
+@pytest.mark.lesson
 def test_no_cell_before_an_exercise_of_the_package_needs_its_solution(package, tmp_path):
     """Pictures, explorers and reveals above a lesson's first exercise work before anything is solved."""
     code = """
@@ -158,7 +159,7 @@ for lesson in lessons_of():
             break
 """
     own = {"PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "TRITON_INTERPRET": "1"}
-    own["KD_LAB_PROGRESS"] = str(tmp_path / "progress.json")
+    own |= {"KD_LAB_PROGRESS": str(tmp_path / "progress.json"), "KD_LAB_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
