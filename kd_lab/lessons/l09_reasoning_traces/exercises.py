@@ -213,26 +213,26 @@ ADVANTAGES = Exercise(
 # ---- 09.3: pass@k ---------------------------------------------------------------------------------------------------
 
 
-def pass_at(right, drawn, k):
-    """The chance that k of the `drawn` texts hold one of the `right` ones: three ints -> float."""
+def pass_at(hits, drawn, k):
+    """The chance that k of the `drawn` texts hold one of the `hits`, the right ones: three ints -> float."""
     # All k wrong: choose them from the wrong ones, over all choices. comb gives 0 where there are not enough.
-    return 1 - comb(drawn - right, k) / comb(drawn, k)
+    return 1 - comb(drawn - hits, k) / comb(drawn, k)
 
 
-def pass_by_a_product(right, drawn, k):
+def pass_by_a_product(hits, drawn, k):
     """One pick after the other, without putting back."""
     all_wrong = 1.0
     for picked in range(k):
-        all_wrong *= max(drawn - right - picked, 0) / (drawn - picked)
+        all_wrong *= max(drawn - hits - picked, 0) / (drawn - picked)
     return 1 - all_wrong
 
 
-def pass_by_first_success(right, drawn, k):
+def pass_by_first_success(hits, drawn, k):
     """The chance that the first right one is at place 1, 2, … k, added up; a tensor."""
     total = torch.zeros((), dtype=torch.float64)
     for place in range(1, k + 1):
-        if drawn - place >= right - 1:
-            total += right and comb(drawn - place, right - 1) / comb(drawn, right)
+        if drawn - place >= hits - 1:
+            total += hits and comb(drawn - place, hits - 1) / comb(drawn, hits)
     return total
 
 
@@ -255,37 +255,37 @@ PASS_AT = Exercise(
             "with putting back",
             "This is 1 − (1 − c/n)^k: picks with putting back. It takes c/n for the true chance, and is too low on "
             "average for k > 1. Pick k *different* ones of the n.",
-            lambda right, drawn, k: 1 - (1 - right / drawn) ** k,
+            lambda hits, drawn, k: 1 - (1 - hits / drawn) ** k,
         ),
         Mistake(
             "k times the share",
             "This grows in proportion to k and can exceed 1: two right ones among the picks are counted twice.",
-            lambda right, drawn, k: k * right / drawn,
+            lambda hits, drawn, k: k * hits / drawn,
         ),
         Mistake(
             "k times the share, cut at 1",
             "Cutting k·c/n at 1 does not make it a chance: two right ones among the picks are still counted twice.",
-            lambda right, drawn, k: min(1.0, k * right / drawn),
+            lambda hits, drawn, k: min(1.0, k * hits / drawn),
         ),
         Mistake(
             "the chance of failing",
             "This is the chance that all k are wrong. pass@k asks for the opposite.",
-            lambda right, drawn, k: comb(drawn - right, k) / comb(drawn, k),
+            lambda hits, drawn, k: comb(drawn - hits, k) / comb(drawn, k),
         ),
         Mistake(
             "all k right",
             "This is the chance that all k picks are right. One is enough.",
-            lambda right, drawn, k: comb(right, k) / comb(drawn, k),
+            lambda hits, drawn, k: comb(hits, k) / comb(drawn, k),
         ),
         Mistake(
             "k ignored",
             "This is pass@1, the share of right texts, whatever k is.",
-            lambda right, drawn, k: right / drawn,
+            lambda hits, drawn, k: hits / drawn,
         ),
         Mistake(
             "best of all n",
             "This asks whether any of the n texts is right. Only k of them are picked.",
-            lambda right, drawn, k: float(right > 0),
+            lambda hits, drawn, k: float(hits > 0),
         ),
     ),
 )

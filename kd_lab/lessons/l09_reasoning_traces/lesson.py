@@ -317,8 +317,8 @@ from math import comb
 
 
 @exercise("09.3")
-def pass_at(right, drawn, k):
-    """The chance that k of the `drawn` texts hold one of the `right` ones: three ints -> float."""
+def pass_at(hits, drawn, k):
+    """The chance that k of the `drawn` texts hold one of the `hits`, the right ones: three ints -> float."""
     ...
 
 
