@@ -3,7 +3,8 @@
     python tests/changed.py
 
 prints folders and files for pytest. What changed is what differs from the main branch, or what is not committed. A
-change of kd_lab/how/sparse.py is tested by its doctests and by the files of tests/how that name `sparse`.
+change of kd_lab/how/sparse.py is tested by its doctests and by the files of tests/how that name `sparse`; a change of a
+lesson, or of a notebook, also by the rules for the pages of all lessons.
 """
 
 import re
@@ -11,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PAGES = ["tests/lessons/test_lesson_pages.py", "tests/lessons/test_lesson_sources.py"]
 ALWAYS = ["tests/test_house.py", "tests/test_english.py", "tests/test_init.py", "tests/test_setup_files.py"]
 
 
@@ -34,6 +36,8 @@ def mirrors_of(files: list[str]) -> list[str]:
     """
     chosen = set()
     for file in map(Path, files):
+        if file.suffix == ".ipynb" or file.parts[:2] == ("kd_lab", "lessons"):
+            chosen |= set(map(Path, PAGES))
         if file.parts[0] not in ("kd_lab", "tests") or file.suffix != ".py":
             continue
         folder = Path("tests", *file.parts[1:-1])

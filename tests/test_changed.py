@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from changed import ALWAYS, ROOT, files_naming, mirrors_of
+from changed import ALWAYS, PAGES, ROOT, files_naming, mirrors_of
 
 
 def test_a_change_is_tested_by_the_files_that_name_it():
@@ -26,9 +26,16 @@ def test_a_lesson_is_no_doctest():
     assert "kd_lab/lessons/l03_which_kl/lesson.py" not in mirrors_of(["kd_lab/lessons/l03_which_kl/lesson.py"])
 
 
+def test_a_lesson_is_read_by_the_rules_for_pages():
+    """A docstring too wide for the page had passed `make check`, and turned CI red."""
+    assert set(PAGES) <= set(mirrors_of(["kd_lab/lessons/l09_reasoning_traces/exercises.py"]))
+    assert mirrors_of(["lessons/09_reasoning_traces.ipynb"]) == [*ALWAYS, *PAGES]
+    assert not set(PAGES) & set(mirrors_of(["kd_lab/how/sparse.py"]))
+
+
 def test_words_and_gone_folders_need_no_tests_beyond_the_usual():
     assert mirrors_of(["README.md", "kd_lab/gone/file.py"]) == ALWAYS
 
 
 def test_what_always_runs_is_there():
-    assert all((ROOT / name).exists() for name in ALWAYS)
+    assert all((ROOT / name).exists() for name in ALWAYS + PAGES)

@@ -214,7 +214,7 @@ ADVANTAGES = Exercise(
 
 
 def pass_at(hits, drawn, k):
-    """The chance that k of the `drawn` texts hold one of the `hits`, the right ones: three ints -> float."""
+    """The chance that k of the `drawn` texts hold one of the `hits`: three ints -> float."""
     # All k wrong: choose them from the wrong ones, over all choices. comb gives 0 where there are not enough.
     return 1 - comb(drawn - hits, k) / comb(drawn, k)
 

@@ -318,7 +318,7 @@ from math import comb
 
 @exercise("09.3")
 def pass_at(hits, drawn, k):
-    """The chance that k of the `drawn` texts hold one of the `hits`, the right ones: three ints -> float."""
+    """The chance that k of the `drawn` texts hold one of the `hits`: three ints -> float."""
     ...
 
 
