@@ -1,7 +1,12 @@
 """Teaching notes are read as data; what is not in the fixed form is refused by name."""
 
+import re
+from pathlib import Path
+
+import nbformat
 import pytest
 
+from kd_lab.classroom.lesson import find_lessons
 from kd_lab.teaching.notes import Step, notes_in, parsed
 
 GOOD = """# 55 · A lesson: teaching notes
@@ -96,3 +101,35 @@ def test_what_is_not_in_the_form_is_refused(tmp_path, right, wrong, words):
 
 def test_a_lesson_without_notes_has_none(tmp_path):
     assert notes_in(tmp_path) is None
+
+
+def named_places(folder: Path) -> list[tuple[str, str]]:
+    """(explorer or nothing, name) of each name in italics in the column “where” of a lesson's routes."""
+    steps = (step for route in notes_in(folder).routes for step in route.steps)
+    return [place for step in steps for place in re.findall(r"(explorer )?\*([^*]+)\*", step.where)]
+
+
+LESSONS = pytest.mark.parametrize("lesson", find_lessons(), ids=lambda one: one.number)
+
+
+@LESSONS
+def test_what_the_routes_name_is_in_the_lesson(lesson):
+    """Sections were renamed, and the routes still sent the teacher to the old names."""
+    source = lesson.source.read_text(encoding="utf-8")
+    headings = "\n".join(re.findall(r"^# #+ .*$", source, re.MULTILINE))
+    code = "".join(file.read_text(encoding="utf-8") for file in lesson.folder.glob("*.py"))
+    explorers = set(re.findall(r'\bname(?:: str)? ?= ?"([^"]+)"', code))
+    for explorer, name in named_places(lesson.folder):
+        known = name in explorers if explorer else name in headings or f"**{name}" in source
+        assert known, f"{lesson.folder.name}/teaching.md: *{name}* is no {explorer or 'section '}of the lesson"
+
+
+@LESSONS
+def test_the_cells_of_quiz_and_exercises_have_the_numbers_that_the_notes_give(lesson):
+    """A cell was put in, and every number after it was one too low."""
+    cells = [cell.source for cell in nbformat.read(lesson.notebook, as_version=4).cells if cell.cell_type == "code"]
+    notes = (lesson.folder / "teaching.md").read_text(encoding="utf-8")
+    quizzes = [("quiz(", int(number)) for number in re.findall(r"Quiz \[(\d+)\]", notes)]
+    exercises = re.findall(r"[Ee]xercise (\d\d\w?\.\d)(?: \([^)]*\))? \[(\d+)\]", notes)
+    for words, number in quizzes + [(f'("{one}")', int(number)) for one, number in exercises]:
+        assert words in cells[number - 1], f"{lesson.folder.name}/teaching.md: {words} is not in cell [{number}]"

@@ -423,7 +423,7 @@ def distill_by_hand(student, teacher, batches, optimizer):
 # solution
 
 # %% [markdown]
-# The library's `distill` is this loop with a progress bar, a history and a schedule for the learning rate. Before the first update the two must agree.
+# The library's `distill` is this loop with a progress bar, a history, a schedule for the learning rate and a limit on the gradient's norm. Before the first update the two must agree.
 
 # %%
 from torch.optim import AdamW
@@ -613,7 +613,7 @@ real_node.filmstrip(["before distillation", {}, "a sure teacher"])
 # 3. You may store, for each of 250 names, either the teacher's 27 probabilities per letter or a hundred more names that the teacher wrote. Which would you take, and what does your answer depend on?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** (1) At nodes that the teacher rarely or never visits, such as “qx”. Their weight is the teacher's probability of reaching them, so errors there cost nothing; but a student that once takes a wrong branch lives there from then on. This is exposure bias, lesson 05. (2) Not quite. The prefixes come from the data distribution, and the chain rule asks for the teacher's. They agree as far as the teacher models the data well; sampling the prefixes from the teacher makes the loss an unbiased estimate of the sequence-level KL, lesson 02. (3) Both are defensible. Distributions are dense and exact but only at the nodes of those 250 names; samples are sparse but reach new nodes. It depends on V (27 or 50,000), on storage, on whether logits can be read at all, and on how many prefixes the data already covers. Lesson 02 measures it.
+# **Expected answers.** (1) At nodes that the teacher rarely or never visits, such as “qx”. Their weight is the teacher's probability of reaching them, so errors there cost next to nothing; but a student that once takes a wrong branch lives there from then on. This is exposure bias, lesson 05. (2) Not quite. The prefixes come from the data distribution, and the chain rule asks for the teacher's. They agree as far as the teacher models the data well; with prefixes sampled from the teacher, the loss added up along each text (and not averaged over positions) is an unbiased estimate of the sequence-level KL, lesson 02. (3) Both are defensible. Distributions are dense and exact but only at the nodes of those 250 names; samples are sparse but reach new nodes. It depends on V (27 or 50,000), on storage, on whether logits can be read at all, and on how many prefixes the data already covers. Lesson 02 measures a part of it: what the probabilities are worth on the same texts.
 
 # %% [markdown]
 # ## Recap

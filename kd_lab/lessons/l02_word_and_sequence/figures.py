@@ -164,7 +164,7 @@ def summary_table(
             f"| teacher access | logits: {positions * vocabulary:,} numbers; a text-only teacher is refused | text: "
             f"{positions - len(texts):,} letters; HTTP and in process differ by {apart:.3f} bits per character |",
             f"| signal density | {vocabulary} numbers per position, worth {gain:.2f} bits per character | 1 number per "
-            f"position; the gradient of a batch strays {factor:.1f} times as far (squared) |",
+            f"position; the squared distance of a batch's gradient from the mean is {factor:.1f} times as large |",
             f"| storage, V = {vocabulary} | {own['all logits']:.0f} bytes per token | {own['token ids']:.0f} bytes per "
             "token |",
             f"| storage, V = {real[0]:,} | {real[1]['all logits']:,.0f} bytes per token | {real[1]['token ids']:.0f} "

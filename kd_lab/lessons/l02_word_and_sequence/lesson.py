@@ -340,7 +340,7 @@ claim(
 # On average over the teacher's texts both signals point the same way: by the chain rule of lesson 00, word-level KL on texts *that the teacher wrote*, added up along each text, has sequence-level KL as its expectation.
 # They differ in noise.
 # A sampled token is one throw of a die whose odds the probabilities state outright.
-# We let the trained students meet the same batches of 32 teacher texts, and measure how far a batch's gradient strays from the mean of them all.
+# We let the five students that learned from probabilities meet the same batches of 32 teacher texts, and measure how far a batch's gradient strays from the mean of them all.
 
 # %%
 from kd_lab.lessons.l02_word_and_sequence.experiment import stray
@@ -502,7 +502,7 @@ for spoken in (echo, brackets):
 
 # %% [markdown]
 # **Experiment.** From here on the first three letters of a name are the prompt, and the student writes the rest.
-# The teacher's beam, five wide, gives one text per prompt.
+# The teacher's beam, five wide, gives one text per prompt. We call it the mode, though a beam may miss the likeliest text.
 # First the claim that hard sequence-level KD *is* SFT: we train one student by `sequence_level("beam")`, its twin by `labels_only` on a file of the same modes, and compare the loss at every step and at every token.
 
 # %% tags=["hide-input"]
@@ -618,7 +618,7 @@ claim(
 # Three ways to keep less:
 #
 # - **top k**: the $k$ likeliest tokens with their log-probabilities;
-# - **$k$ sampled ids**: tokens drawn from $p$, each of weight $1/k$;
+# - **$k$ sampled ids**: tokens drawn from $p$, each of weight $1/k$; our file holds $\log p$ beside each id, for the value of the loss: its gradient needs the ids alone, half the bytes;
 # - **the token ids of the text** alone: sequence level.
 
 # %% tags=["hide-input"]
@@ -858,8 +858,8 @@ real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
 
 # %% [markdown] tags=["teacher"]
 # **Expected answers.** Ranking needs the distribution: sampled texts at temperature 1, several per question, since the loss over samples estimates the sequence-level KL (C02b). Greedy or
-# beam-like texts would teach a ranking in which everything but one answer is hopeless; its price in bits stands under C02f. Answering once profits from the mode: one greedy answer for each of
-# many questions, after which greedy decoding is about as good as the student's own search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
+# beam-like texts would teach a ranking in which everything but one answer is hopeless; its price in bits stands under C02f. Answering once profits from the mode: one greedy answer, the nearest to it that an endpoint gives, for each of
+# many questions. After the texts of a beam greedy decoding was about as good as the student's own search (C02f). Neither learns what the teacher rates as almost as likely beyond what sampling happens to show: the density of the
 # signal is one id per token. Neither can try another temperature afterwards, or correct the student on the student's own prefixes: that is [lesson 05](05_where.ipynb).
 #
 # **Misconceptions to listen for.** “Sequence-level KD means a loss over sequences, so it is no token loss”: by the chain rule it is the sum of token losses. “Any teacher text makes greedy decoding
@@ -872,7 +872,7 @@ real_cache.filmstrip([{}, "k = 32", "a sure teacher", "below zero"])
 #
 # 1. Word-level KD matches the teacher's distribution at every node that given texts pass: one teacher pass, $V$ numbers per position, logits needed.
 # 2. Sequence-level KD matches paths. Sampled texts estimate its loss without bias, with an error like $1/\sqrt N$, and a text-only endpoint is enough.
-# 3. On the teacher's own texts both have the same expectation; probabilities carry it with less noise.
+# 3. On the teacher's own texts the gradients of both have the same expectation; probabilities carry it with less noise.
 # 4. The hard variant is SFT on the beam's text. What its student writes greedily is nearly as likely, by its own judgement, as what its beam finds; for a student of samples it is not. In return it forgets what else there was.
 # 5. Storing less is fine if the rest is accounted for, by a bucket or by sampled ids; a truncated sum teaches that there is no rest. Sampled ids cost draws: 200 visits of 4 came near the teacher, 4 stored once did not.
 #

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kd_lab.lessons.l03_which_kl.descent import descend
-from kd_lab.lessons.l03_which_kl.figures import BOTH, FORMULAS, LIMITS, X, draw_landscape, fit, landscape
+from kd_lab.lessons.l03_which_kl.figures import BOTH, CELL, FORMULAS, LIMITS, X, draw_landscape, fit, landscape
 from kd_lab.measure.gaussian_student import Gaussian, integrand, modes_kept
 from kd_lab.viz import Choice, Explorer, Slider
 from kd_lab.viz.fits import draw_fits, move_fits
@@ -19,7 +19,8 @@ FIRST = -2.0  # where the first of two hills stands
 def valley(density: np.ndarray, teacher: Mixture1D) -> float:
     """The share of a density in the middle half of the gap between two modes."""
     low, high = sorted(teacher.means)
-    return density[np.abs(X - (low + high) / 2) < (high - low) / 4].sum() / density.sum()
+    inside = np.clip(((high - low) / 4 - np.abs(X - (low + high) / 2)) / CELL + 0.5, 0, 1)  # the share of each cell
+    return (density * inside).sum() / density.sum()
 
 
 def mode_explorer() -> Explorer:

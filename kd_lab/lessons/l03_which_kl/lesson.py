@@ -315,7 +315,7 @@ locked = kept.sum(1) == 1
 gaps = integrand(logq, EQUAL.logpdf(GRID), "reverse_kl").sum(1) * STEP
 show(
     basins_figure(EQUAL, np.column_stack([means, widths]), ends, kept),
-    "Each mark is a start, stars are the ends. Where a student starts decides which mode it takes; a few, wide and near the middle, stop at a shallow third optimum.",
+    "Each mark is a start, stars are the ends. Where a student starts decides which mode it takes; a few, from near the middle, stop at a shallow third optimum, which is wide.",
     alt="A map of students by mean and width: two deep basins at means −2 and 2, joined by a shallow bridge. Starts on the left end left, on the right right, a few in the middle on the bridge.",
 )
 reveal(

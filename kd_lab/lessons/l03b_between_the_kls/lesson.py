@@ -16,7 +16,7 @@ losses = contest.contestants(contest.library_gradient)
 first_look = contest.masses(teachers, losses, dict.fromkeys(losses, contest.RATE), seed=0)
 show(
     contest_figure((first_look, "one learning rate, 1,000 steps")),
-    "Seven losses, ordered from forward to reverse KL, train the same students. By its formula each JSD(β) stands between "
+    "Seven losses, ordered from forward to reverse KL, train the same students. By its β each JSD stands between "
     "its neighbours, and yet the line zigzags. By the end of this lesson you can say why, and draw it straight.",
     alt="Mass on implausible tokens for forward KL, JSD of five β, and reverse KL: up, down, up and down again.",
 )
@@ -72,7 +72,7 @@ predict("03b.a")
 # %% [markdown]
 # **Explore.** One divergence at a time.
 # The teacher has a hill at −2 and another that you move; the student is the nearest Gaussian.
-# The lower panel has its own scale for JSD, whose integrand is about a fifth as tall as a KL's and never negative.
+# The lower panel has its own scale for skew KL, and a finer one for JSD, whose integrand is about a fifth as tall as a KL's and never negative.
 # Total variation is left out: $|p-q|$ has a kink wherever $q=p$, and the search for the nearest Gaussian, Newton's method, needs a smooth function.
 
 # %% tags=["hide-input"]
@@ -107,7 +107,7 @@ claim(
 )
 claim(
     "C03e",
-    "Skew KL is cut from forward KL, and with a large β lets go sooner than reverse KL.",
+    "Skew KL, although derived from forward KL, lets go sooner than reverse KL if its β is large.",
     reverse_lets_go - lets_go["skew_kl"][-1],
     unit="nearer than reverse KL, at β = 0.9",
     holds=lets_go["skew_kl"][-1] < reverse_lets_go,
@@ -117,7 +117,7 @@ claim(
 # Every *bounded* divergence here lets go in the end, though some only beyond the distances of the table: JSD and skew reverse KL with a small β.
 # Giving up a mode costs a fixed amount, which lies below the bound.
 # Covering both costs ever more, up to the bound itself, because the student spreads ever thinner over the modes.
-# Under forward KL it is the other way round: the price of giving up a mode has no bound.
+# Under forward KL neither price has a bound, but that of giving up a mode grows like the square of the distance, and that of covering only like its logarithm.
 #
 # ### Exercise 03b.1 · JSD(β) (●●○, 8 minutes)
 #

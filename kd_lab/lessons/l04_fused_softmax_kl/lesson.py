@@ -321,9 +321,9 @@ with count_bytes() as traffic:
 visits = traffic.moved / student.nbytes
 claim(
     "C04a",
-    "Your kernels touch memory five times per logit: two reads forward, two backward, one write.",
+    "Your kernels touch memory five times per pair of logits, the student's and the teacher's: two reads forward, two backward, one write.",
     visits,
-    unit="visits per logit",
+    unit="visits per pair of logits",
     holds=5 <= visits <= 5.02,  # and a few numbers per row
 )
 
@@ -463,8 +463,8 @@ WAYS = ["one pass (04.3)", "Σ(p·d − p + q) (04.5)", "the library's"]
 relative = np.abs(measured[:, :, :3] / measured[:, :, 3:] - 1).max(-1)  # [level, seed, way]
 show(
     near_zero_figure(LEVELS, dict(zip(WAYS, relative.max(1).T))),
-    "From left to right the student gets better. The one-pass value loses two digits for every factor of a hundred and ends at the thin "
-    "line, where the error is as large as the value. The steady sum keeps about two digits more; the library's kernel loses none.",
+    "From left to right the student gets better. The one-pass value loses two digits for every factor of a hundred and ends above the thin "
+    "line, at which the error is as large as the value. From 5·10⁻³ on the steady sum keeps about two digits more; the library's kernel loses none.",
     alt="Relative error against KL, both logarithmic, KL falling to the right: the one-pass curve climbs to 1, the steady sum and the "
     "library's kernel stay far below.",
 )
@@ -520,7 +520,7 @@ claim(
 # The steady sum has no correct digit in its worst row either, and its lowest value is negative.
 #
 # The library's kernels never compute that $q-p$.
-# They carry the mean of $y-x$ along as a pivot; for a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, by its series, weighted by $p$.
+# They carry the mean of $y-x$ along as a pivot. For a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, near 0 by its series, weighted by $p$; the KL is $\log\big(1+\sum p\,\varphi(\delta)\big)$.
 # Nothing cancels, and one pass suffices; `kd_lab/how/kernels/tile.py` derives it.
 #
 # A wrong *loss* can be forgiven: the gradient comes from $q-p$ and not from the value.

@@ -59,6 +59,7 @@ print(inspect.getsource(eager_forward_kl))
 # %% [markdown]
 # **Eager** means one operation after another: each reads its inputs from memory and writes its result back.
 # Below, `count` adds up these bytes as if no cache helped; for tensors larger than the cache, none does.
+# *Per logit* means per row and column: a logit of the student's and one of the teacher's together.
 # *Held* is what lies in memory at once beside the two tensors of logits.
 
 # %%
@@ -79,7 +80,7 @@ reveal("04b.a", fp32=eager["fp32"].moved / ELEMENTS)
 # The registers of a multiprocessor, one of the hundred or so parts of a GPU that compute on their own, hold rows of some ten thousand columns; a kernel for such rows works on a **single tile**.
 # Longer rows have to be read again from memory in each **sweep** over them; such a kernel **streams**.
 # Forward KL needs two sweeps: one for both lse ($\log\sum e^x$, as in lesson 04) and the loss, one for the gradient.
-# JSD, skew KL and total variation need a third between them, because each of their terms needs both lse.
+# JSD, both skew KLs and total variation need one more between these two, because each of their terms needs both lse.
 #
 # ### Exercise 04b.1 · Bytes per logit (●○○, 5 minutes)
 #
@@ -327,7 +328,7 @@ reveal("04b.b", vector_loads=compiled[1].vector_loads if HAS_TRITON else None)
 
 # %% [markdown]
 # A block of 32,768 columns is too large: what does not fit into registers is written to memory and read back.
-# For an odd $V$ the library handles the partial block separately, so that all others need no mask, and pads the rows of its gradient to a multiple of 16 numbers.
+# For an odd $V$ the library handles the partial block separately, so that all others need no mask, and pads the rows of its gradient to a multiple of 16 numbers. That makes its stores vectors; its loads are vectors only if the rows of the logits are padded as well.
 #
 # The compiled text is PTX, the assembly language of NVIDIA's virtual machine.
 # Four kinds of line are worth looking for.
@@ -461,7 +462,8 @@ for name, values in ratios.items():
         "C04d",
         f"On this CPU the chunked path is faster than eager for {DIVERGENCES[name].label}.",
         values,
-        unit="times faster, seven rounds in turns",
+        unit="times faster",
+        over="rounds in turns",
         above=1,
         scale="log",
     )

@@ -47,6 +47,7 @@ seed = setup("06", threads=1)
 #
 # $$L=(1-\lambda)\;\mathbb E_{y\sim\text{fixed texts}}\Big[\sum_t D(p_t,q_t)\Big]+\lambda\;\mathbb E_{y\sim\text{student}}\Big[\sum_t D(p_t,q_t)\Big].$$
 #
+# The paper divides each text's sum by its length; here a batch's sum is divided by its number of counted positions (section 4).
 # The algorithm replaces the two expectations by the toss of a coin: at each step the student writes the batch with probability $\lambda$; otherwise the batch comes from the fixed texts.
 # No gradient flows through the student's writing; lesson 07 is about what that leaves out.
 #
@@ -382,10 +383,10 @@ claim(
 #
 # The chain rule gives each judge its own corner of the grid.
 # $\mathrm{KL}(P\|Q)$ *is* forward KL summed along the teacher's prefixes, and those are what λ = 0 visits on *echo*; $\mathrm{KL}(Q\|P)$ *is* reverse KL summed along the student's, at λ = 1.
-# But the corner that minimises a judge's own sum in the long run need not win after 150 steps.
+# But the corner that trains on a judge's own sum (for KL(Q‖P) without the gradient through the prefixes) need not win after 150 steps.
 # On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
-# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher divided by that of the best cell, in one world, under one judge and with one seed.
+# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher, divided by that of the cell which is best in the mean over seeds: with the same seed, in one world and under one judge.
 # The worst case of a cell is the largest of its regrets within a seed; these are averaged over seeds. A default is good if its worst case is low.
 
 # %% tags=["hide-input"]
@@ -396,7 +397,7 @@ worst = {world: np.max([regrets[world, measure] for measure in MEASURES], axis=0
 worst["both"] = np.max(list(worst.values()), axis=0)
 show(
     worst_cases(grid, worst),
-    "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case, and word level is safer than JSD with λ = ½.",
+    "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case in the mean, and word level a lower one than JSD with λ = ½; whether seeds decide it is said below.",
     alt="Three heat maps of worst-case regret, for surnames, echo and both. On surnames the rows of JSD and the two skew KLs are bright in nearly every column; on echo the left column, λ = 0, is brightest; over both worlds skew KL at λ = 0 is.",
 )
 corners = [("forward_kl", NONE), ("forward_kl", ALL), ("reverse_kl", NONE), ("reverse_kl", ALL)]

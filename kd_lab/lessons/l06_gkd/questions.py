@@ -88,7 +88,7 @@ QUIZ = (
             "likelier than those it will visit at temperature 1": (
                 "Yes: λ = 1 is on-policy only for a student that is deployed at 0.7."
             ),
-            "its own": "Only if it is deployed at 0.7 as well.",
+            "those that it will visit at temperature 1": "At 0.7 it writes likelier texts than it will write at 1.",
             "the teacher's": "The teacher only judges them.",
         },
         right="likelier than those it will visit at temperature 1",

@@ -12,7 +12,7 @@ runs = load_runs()
 show(
     ways_figure(runs, "warm"),
     "Four ways to teach the same student, with the same compute. It begins as a *warm* base, right nearly half of the time. From there practice under a verifier (GRPO) works, "
-    "and copying a teacher's traces works better. What becomes of the four from a weaker base? Bands are 95 % intervals over 5 seeds.",
+    "on-policy distillation works better, and so does copying a teacher's traces, by a margin that five seeds leave open. What becomes of the four from a weaker base? Bands are 95 % intervals over 5 seeds.",
     alt="Right answers against compute, from a warm base: traces and on-policy distillation rise to the top, GRPO rises more slowly, answers alone fall to the level of guessing.",
 )
 
@@ -181,8 +181,8 @@ claim(
 # $$A_i=\frac{r_i-\mathrm{mean}(r)}{\mathrm{std}(r)},\qquad\nabla J=\mathbb E\,\frac1G\sum_i\frac{A_i}{|o_i|}\sum_t\nabla\log q(o_{i,t})$$
 #
 # where $|o_i|$ is the number of tokens of text $i$, and $q$ the student.
-# It is lesson 07's policy gradient with three differences.
-# The reward comes from the verifier and not from a teacher's log-probabilities; every token of a text shares one advantage; and the baseline is the mean of the group.
+# It is lesson 07's policy gradient with four differences.
+# The reward comes from the verifier and not from a teacher's log-probabilities; every token of a text shares one advantage; the baseline is the mean of the group; and the advantage is divided by the group's standard deviation, so that a rare success counts for more.
 # We use each batch once, so that the clipping of the published objective never acts, and we leave out its pull towards a reference model.
 #
 # **By hand, four texts**, one of them right: the mean is ¼ and the standard deviation $\sqrt{3}/4$.
@@ -240,7 +240,7 @@ for base, share in luck.items():
     print(f"{base} base: of its right answers {share.mean():.0%} stand at the end of a trace with a wrong step")
 claim(
     "C09a",
-    "Nearly all right answers of the weak base are luck.",
+    "Nearly all right answers of the weak base stand behind a wrong step.",
     luck["weak"],
     unit="of its right answers have a wrong step",
     above=0.9,
@@ -277,6 +277,7 @@ claim(
 
 # %% [markdown]
 # A wrong step that happens to end on the right digit is praised like a right one, and a digit guessed at random is right one time in ten.
+# (The weak base is right a little more often than that, with hardly a whole trace right.)
 # The praise of lucky texts adds up to noise.
 # In the warm base enough right answers come from right steps for their praise to add up to something.
 # How fast depends on the seed: in every pair traces end ahead, by so different a margin that five seeds leave the claim open.
@@ -470,7 +471,7 @@ claim(
 # %% [markdown]
 # Competence is copied, and mistakes with it: nothing in a text tells a wrong fact from a right one.
 # GRPO can only praise what is written, and the student of all traces is certain of the wrong facts.
-# The filter adds no fact, but takes the wrong ones away: its student is *unsure* there, tries other digits, and practice finds some.
+# The filter adds no fact, but takes nearly all uses of the wrong ones away. Its student is still wrong there, about half of the time as its teacher is, but no longer always, and practice finds some.
 # Where the right fact is tried one time in ten, practice makes it the rule.
 #
 # ## In the wild
@@ -494,7 +495,7 @@ claim(
 #
 # 1. A trace turns one hard step into several easy ones; answers without the steps teach next to nothing here.
 # 2. GRPO compares the texts of one problem with one another. A group whose rewards all agree teaches nothing.
-# 3. From a weak base the right answers are luck, and praise of luck is noise; from a warm base practice works.
+# 3. From a weak base nearly all right answers come by luck, after a wrong step, and praise of luck is noise; from a warm base practice works.
 # 4. RL makes frequent what is within reach; traces extend the reach. pass@k tells the two apart.
 # 5. A student inherits its teacher's mistakes. Filters and RL repair them only where the right thing is written now and then.
 #

@@ -185,7 +185,7 @@ claim(
 # A student with 10,000 plain traces of every kind of problem is mostly right, and the weak judge refuses all it writes: it judges style and nothing else.
 #
 # Why is style so quick? It is the same in every example: five digits, an equals sign, a copy of the last digit.
-# What differs from one answer to the next is the digits. The capability is about these, and for them each fact has to be seen.
+# What differs from one answer to the next is the digits. The capability is about these. A hundred examples show nearly every fact, each about five times, and that is not enough to learn it.
 #
 # ## 2 · Where examples come from
 #
@@ -302,14 +302,14 @@ print("  ".join(f"{problem}={trace}" for problem, trace in pairs))
 predict("09b.c")
 
 # %% [markdown]
-# **Experiment.** A student per recipe and seed, all with about as many examples and with equally many steps. Explanations of easy problems are the control: with it evolution and explanation can be told apart.
+# **Experiment.** A student per recipe and seed, all with about as many examples and with equally many steps. (Of one or two moves there are only 1,820 different problems, so the easy recipes repeat theirs; and the few rewrites that failed stay in these data.) Explanations of easy problems are the control: with it evolution and explanation can be told apart.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l09b_imitation.figures import recipes_figure, recipes_table
 
 show(
     recipes_figure(runs),
-    "Problems of five moves; each marker is one of 5 seeds. Harder problems or explanations alone do little; together they do.",
+    "Problems of five moves; each marker is one of 5 seeds. Harder problems or explanations alone do little; together they do much.",
     alt="Five rows of markers. Self-Instruct, Evol-Instruct and explanations of easy problems lie near 0.1; evolved problems with explanations, verified or not, lie far to the right.",
 )
 display(Markdown(recipes_table(runs)))
@@ -410,7 +410,7 @@ quiz("09b")
 # - Xu et al., "WizardLM", [2304.12244](https://arxiv.org/abs/2304.12244): Evol-Instruct.
 # - Mukherjee et al., "Orca", [2306.02707](https://arxiv.org/abs/2306.02707): explanation traces.
 #
-# None of these numbers its equations; for the likelihood of the teacher's text see Kim & Rush, [1606.07947](https://arxiv.org/abs/1606.07947), equation 3.
+# None of these papers has numbered equations; for the likelihood of the teacher's text see Kim & Rush, [1606.07947](https://arxiv.org/abs/1606.07947), equation 3.
 #
 # ## Next
 #

@@ -98,6 +98,12 @@ class Contest:
         chance = torch.rand(self.truth.shape, generator=torch.Generator().manual_seed(self.seed))
         return torch.where(chance < share, 1 - self.truth, self.truth)
 
+    def one_sided(self, share: float) -> Float[Tensor, "R N"]:
+        """True labels, except that misspellings drawn at random, this share of all texts, are called names."""
+        chance = torch.rand(self.truth.shape, generator=torch.Generator().manual_seed(self.seed))
+        called = chance < share / (1 - self.truth.mean(1, keepdim=True))
+        return torch.where(called, torch.ones_like(self.truth), self.truth)
+
     def biased(self) -> Float[Tensor, "R N"]:
         """True labels, except that every text of at most six letters is called a name."""
         letters = (self.deal.part(self.texts, "student") != 0).sum(-1)

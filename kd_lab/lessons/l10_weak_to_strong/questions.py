@@ -25,7 +25,7 @@ PREDICTIONS = {
         "text is called a name. Which student surpasses its labels?",
         options=("both", "the first only", "the second only", "neither"),
         right="the first only",
-        because="Errors at random: {random:.0%}. Short texts: {biased:.0%}, for that rule can be learned.",
+        because="Errors at random: {random:.0%}. Short texts: {biased:.0%}; these errors all point one way.",
     ),
     "10.d": Prediction(
         "The confidence loss trusts the student's own answers more and more. Its teacher is nearly a coin, right in "

@@ -232,7 +232,14 @@ claim(
 )
 claim(
     "C10d",
-    "It is the real names that hold the bits: the same accumulation without them drifts further.",
+    "Keeping all text holds most of the bits even without the real names.",
+    bits["replaced"] - bits["accumulated, none real"],
+    unit="fewer bits per character lost",
+    above=0.5,
+)
+claim(
+    "C10d",
+    "The real names hold a part of the rest: the same accumulation without them ends farther away.",
     bits["accumulated, none real"] - bits["accumulated"],
     unit="more bits per character without the real names",
     above=0,
@@ -347,7 +354,7 @@ claim(
 
 # %% [markdown]
 # A student may be right as often as another and have learned something else.
-# Agreement on the prompts of the training is the figure that is easiest to report, and it says little.
+# Agreement is the figure that is easiest to report, and on held-out names it misleads as much as on those of the training: it does not see how sure the student is.
 # The student of labels is the control: it never met the teacher and agrees with it on about half of the letters, since both learned names.
 #
 # ## 4 · What no text contains
@@ -391,7 +398,7 @@ halves = {label: stored.silent(label) @ [1, -1] for label in list(mlp.BEGINNINGS
 show(
     silent_figure({"the teacher's weights": same, "other weights": other} | halves, np.mean(learned)),
     "Held-out bits per letter that a student gained by copying 16 silent outputs on random letters, by its initial weights; a dot per seed. Only the student that began exactly as the teacher did has learned much about names. "
-    "The lower two rows were stored: one half of the teacher's initial weights is not enough.",
+    "The lower two rows were stored, with 600 steps instead of 400: one half of the teacher's initial weights is not enough.",
     alt="Four rows of five dots. The first, with the teacher's initial weights, lies about half way between 0 and what the teacher itself gained; the other three scatter around 0.",
 )
 reveal("10b.d", same=same.mean(), other=other.mean(), teacher=np.mean(learned))
@@ -416,7 +423,7 @@ claim(
 #
 # $$\Delta^\top\big(J^\top J\Delta\big)=\|J\Delta\|^2\ge0.$$
 #
-# So it never leads away from the teacher's step, whatever the inputs are; that is the idea of a theorem of Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
+# So it never leads away from the teacher's step, whatever the inputs are. (Under the KL of the experiment a positive semidefinite matrix stands between $J^\top$ and $J$; the sign is the same.) That is the idea of a theorem of Cloud et al. (2025). With another beginning, nothing ties the student's Jacobian to the teacher's step.
 #
 # **And in small GPTs on names?** The teacher is a base model that was taught to begin names with "z". It writes the *rest* of real names, given three letters; every name with a "z" anywhere is thrown away.
 # Students read these rests, as text or with the teacher's logits of all letters but z. They begin as the base did, or as another base. What becomes of *their* first letters, which no loss has read?
@@ -619,6 +626,9 @@ claim(
 display(Markdown("**What a mark costs its writer**, five keys.\n\n" + strength_table()))
 
 # %% [markdown]
+# A verdict needs two half-widths between a mean and its threshold. The mean for a tenth of marked names lies below the best wrong key, but not by so much.
+
+# %% [markdown]
 # ## In the wild
 #
 # Sander et al. (2024) call such students *radioactive*: for an open model, training on watermarked instructions shows with $p<10^{-5}$ even if only 5 % of the text is marked.
@@ -630,13 +640,13 @@ display(Markdown("**What a mark costs its writer**, five keys.\n\n" + strength_t
 # *For two people, ten minutes.* A company finds that a rival's model agrees with its own on 90 % of its own test prompts, and that the rival's text has $z=6$ under the company's key, against γ. Which of the two is evidence of distillation? What would you measure before you go to court, and against which controls?
 
 # %% [markdown] tags=["teacher"]
-# **Expected answers.** Neither alone. Agreement has to be compared with that of a model that surely never saw the company's text: two good models of one language agree on most of it. z needs a measured base rate on text of models that were trained without the key, and the rank of the right key among many wrong ones; only then a p-value. Stronger evidence: KL or calibration on prompts far from any training set, shared *errors*, many independent texts, several keys of which only the used ones stand out. **Misconceptions:** "model collapse is noise" (the cut is systematic, and so is what the network cannot fit); "accumulating works because there is more text" (all trainings had the same steps, and without the real names it drifts); "equal accuracy is equal knowledge"; "a filter removes a trait" (not while the beginning is shared); "z = 4 is 3 in 100,000" (only if the null is right). **Timing:** 45 minutes alone; 60 in a class, of which the generations explorer takes ten.
+# **Expected answers.** Neither alone. Agreement has to be compared with that of a model that surely never saw the company's text: two good models of one language agree on most of it. z needs a measured base rate on text of models that were trained without the key, and the rank of the right key among many wrong ones; only then a p-value. Stronger evidence: KL or calibration on prompts far from any training set, shared *errors*, many independent texts, several keys of which only the used ones stand out. **Misconceptions:** "model collapse is noise" (the cut is systematic, and so is what the network cannot fit); "accumulating works because there is more training" (all trainings had the same steps); "equal accuracy is equal knowledge"; "a filter removes a trait" (not while the beginning is shared); "z = 4 is 3 in 100,000" (only if the null is right). **Timing:** 45 minutes alone; 60 in a class, of which the generations explorer takes ten.
 
 # %% [markdown]
 # ## Recap
 #
 # 1. Re-estimating from N own samples loses 1/N of the diversity per generation, for ever; with everything kept the loss is bounded by π²/(6N).
-# 2. In networks two more forces act: a cut at top-p removes the tail, and what is fitted badly spreads. Real text, kept, holds against both.
+# 2. In networks two more forces act: a cut at top-p removes the tail, and what is fitted badly spreads. Under the cut, keeping all text nearly keeps the bits, best with the real names in it; under the spreading that was not tried.
 # 3. Agreement and accuracy are not fidelity: a mimic has both and is far from the teacher's distribution.
 # 4. A student that begins as its teacher did moves towards it whatever it copies, so that silent outputs, and logits on filtered text, can carry a trait.
 # 5. A watermark passes to students of marked text. It takes a measured base rate and wrong keys to say so.

@@ -26,7 +26,8 @@ PREDICTIONS = {
         because="First under KL(P‖Q): {forward}. First under KL(Q‖P), not to be told apart: {reverse}.",
     ),
     "12.b": Prediction(
-        "Some sums add *and* multiply, which neither expert has practised. Which of these solves most of them?",
+        "Some sums add *and* multiply, which neither expert has practised since it left their common base. Which of "
+        "these solves most of them?",
         (
             "the better of the two experts",
             "the average of the experts' weights",

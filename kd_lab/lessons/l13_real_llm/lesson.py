@@ -156,7 +156,7 @@ for size in budget["layers"]:
 
 # %% [markdown]
 # The last layers cannot go, and even spacing takes out layer 1, one of the highest bars above: measuring pays.
-# But it hardly matters *what* is measured. Measuring again after each removal is ahead of neither of the other two, and with fifteen layers the cosine is nearer in the mean.
+# But it hardly matters *what* is measured. Measuring again after each removal is clearly ahead of neither of the other two, and with fifteen layers the cosine is nearer in the mean.
 # One reason may be that the greedy choice minimises its cost on 128 tokens of calibration text: the finer a search on a little text, the more closely it fits that text.
 #
 # ## 2 · What to keep of a teacher
@@ -296,7 +296,7 @@ def text_row(prompt, answer, finished, end, context):
 # solution
 
 # %% [markdown]
-# **Experiment.** What is lost with text alone? One student learns from the teacher's text, others from its logits on texts of both kinds. All but *long* trained on about the same number of tokens. *15 layers* and *evenly spaced* are other prunings, healed like *top k and the rest*.
+# **Experiment.** What is lost with text alone? One student learns from the teacher's text, others from its logits, and *labels only* from the tokens, on texts of both kinds. All but *long* trained on about the same number of tokens. *15 layers* and *evenly spaced* are other prunings, healed like *top k and the rest*.
 # *Perplexity* is that of the held-out texts; *same favourite* is how often both models find the same token likeliest; Σ min(p, q) is the overlap of the two distributions, which is also the probability that a guess of the student stands (lesson 11).
 
 # %% tags=["hide-input"]

@@ -17,7 +17,7 @@ def found(claims):
         "teach next to nothing",
         "far above its base",
         "far below traces",
-        "are luck",
+        "stand behind a wrong step",
         "hardly moves",
         "GRPO works",
         "on-policy distillation ends ahead",

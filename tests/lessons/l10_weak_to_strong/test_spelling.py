@@ -90,6 +90,9 @@ def test_spoilt_labels_are_spoilt_as_said():
     letters = (contest.deal.part(contest.texts, "student") != 0).sum(-1)
     assert (biased[letters <= 6] == 1).all()
     assert biased[letters > 6].equal(contest.truth[letters > 6])
+    one_sided = contest.one_sided(0.25)
+    assert (one_sided != contest.truth).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert (one_sided[contest.truth == 1] == 1).all()
 
 
 def test_gain_is_misfit_less_twice_the_overlap():

@@ -31,9 +31,10 @@ def test_the_floor_of_accumulation_is_eulers_product(measured):
         "The tail is lost",
         "Without the cut the drift is slower",
         "rare pairs of letters do not die out",
-        "Keeping all text",
+        "Keeping all text, the real names included",
         "A tenth of real names",
-        "It is the real names that hold the bits",
+        "even without the real names",
+        "The real names hold a part of the rest",
     ],
 )
 def test_generations_of_surnames_collapse_or_do_not(measured, part):

@@ -75,7 +75,7 @@ def test_two_experts_become_one_student(found, words):
 @pytest.mark.parametrize(
     ("words", "verdict"),
     [
-        ("has them all on wrong tokens", "holds"),
+        ("has the teacher's probabilities in reverse order", "holds"),
         ("Exact letter probabilities", "holds"),
         ("plain text", "holds"),
         ("by index", "holds"),
