@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from torchrun import SECONDS, torchrun
 
 from kd_lab.lessons.l13_real_llm import smollm
 from kd_lab.lessons.l13_real_llm.at_scale import STORED, distance, stored_summary
@@ -17,23 +18,24 @@ pytest.importorskip("transformers", reason="transformers is not installed: make 
 MODULE = "kd_lab.lessons.l13_real_llm.at_scale"
 
 
-TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+def one_process() -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", MODULE], capture_output=True, text=True, env=environment, timeout=SECONDS
+    )
 
 
-def run(*launcher: str, options: tuple[str, ...] = ()) -> tuple[int, list[float]]:
+def printed(done: subprocess.CompletedProcess[str]) -> tuple[int, list[float]]:
     """Processes, and the numbers of the output: losses at both ends, the two held-out losses, and on several processes
     the distances of their gradients from those of one.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, "-m", MODULE, *options]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     return int(done.stdout.split()[0]), [float(number) for number in re.findall(r"\d+\.\d+(?:e[+-]\d+)?", done.stdout)]
 
 
 @pytest.fixture(scope="module")
 def alone() -> tuple[int, list[float]]:
-    return run()
+    return printed(one_process())
 
 
 def test_one_process_learns(alone) -> None:
@@ -44,7 +46,7 @@ def test_one_process_learns(alone) -> None:
 
 
 def test_two_processes_are_one(alone) -> None:
-    size, numbers = run(*TWO)
+    size, numbers = printed(torchrun("-m", MODULE))
     assert size == 2
     assert numbers[:4] == pytest.approx(alone[1], rel=2e-3)
     assert numbers[3] == pytest.approx(numbers[2], rel=1e-4)
@@ -55,7 +57,7 @@ def test_two_processes_are_one(alone) -> None:
 @pytest.mark.real
 @pytest.mark.skipif(smollm.weights_file() is None, reason=smollm.REMEDY)
 def test_two_processes_have_the_gradient_of_one_on_smollm_itself() -> None:
-    size, (*losses, data_parallel, vocabulary_parallel) = run(*TWO, options=("--smollm", "2"))
+    size, (*losses, data_parallel, vocabulary_parallel) = printed(torchrun("-m", MODULE, "--smollm", "2"))
     assert size == 2
     assert len(losses) == 4
     assert data_parallel < 1e-6
