@@ -4,7 +4,8 @@ import ipaddress
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from kd_lab.contracts import derive
 if TYPE_CHECKING:
     import openai
 
-PROMPTS_PER_REQUEST = 64
+TEXTS_PER_REQUEST = 64
 MOST_BYTES = 1 << 24  # of one answer
 TRY_AGAIN = {408, 409, 429}  # and all from 500 on: the server may answer later
 LONGEST_PAUSE = 8.0  # seconds between two tries
@@ -44,7 +45,7 @@ class TextTeacher:
     base_url: str
     model: str = "teacher"  # the name under which the server knows the model
     api_key: str = "none"  # a local server asks for none, and the client insists on a string
-    timeout: float = 20.0  # seconds for one request of up to 64 prompts, from its first byte to the answer's last
+    timeout: float = 20.0  # seconds for one request of up to 64 texts, from its first byte to the answer's last
     retries: int = 2  # further tries after a time-out, a refused connection, a 429 or a 5xx, with growing pauses
     stop: tuple[str, ...] = ()  # up to four strings that end a text; the server leaves them out
     clean: Callable[[str], str] | None = None  # from what came to what the student learns, such as str.lower
@@ -65,22 +66,33 @@ class TextTeacher:
             raise ValueError(f'stop is {self.stop!r}; expected a tuple of up to four strings, such as ("\\n",)')
 
     def complete(
-        self, prompts: Sequence[str], max_tokens: int, temperature: float = 1.0, seed: int | None = None
+        self,
+        prompts: Sequence[str],
+        max_tokens: int | Sequence[int],
+        temperature: float = 1.0,
+        seed: int | None = None,
     ) -> list[str]:
         """The texts of `completions`, which takes the same arguments."""
         return [written.text for written in self.completions(prompts, max_tokens, temperature, seed)]
 
     @checked
     def completions(
-        self, prompts: Sequence[str], max_tokens: int, temperature: float = 1.0, seed: int | None = None
+        self,
+        prompts: Sequence[str],
+        max_tokens: int | Sequence[int],
+        temperature: float = 1.0,
+        seed: int | None = None,
     ) -> list[Completion]:
         """Continue each prompt.
 
         Args:
             prompts: texts, one per wanted continuation.
-            max_tokens: the longest continuation, in the server's tokens.
+            max_tokens: the longest continuation, in the server's tokens: one number for all, or one per prompt.
             temperature: 0 is greedy.
-            seed: makes sampling repeatable where the server supports it.
+            seed: makes sampling repeatable where the server supports it. Many servers begin each prompt of a request
+                with the request's seed, and would write equal texts behind equal prompts. These are therefore asked as
+                `n` texts of one prompt, and one request after the other where the server knows no `n`. Different
+                prompts of one request may still share their random numbers.
 
         Returns:
             The continuations in the order of the prompts, without the prompts.
@@ -93,35 +105,60 @@ class TextTeacher:
 
         if isinstance(prompts, str) or not all(isinstance(prompt, str) for prompt in prompts):
             raise ValueError(f"prompts is {prompts!r:.80}; expected a list of strings; write [prompt] for a single one")
+        most = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
+        if len(most) != len(prompts):
+            raise ValueError(
+                f"max_tokens has {len(most)} numbers for {len(prompts)} prompts; expected one number, or one per prompt"
+            )
         # a proxy would look for this machine's servers on its own
         direct = _is_loopback(urlsplit(self.base_url).hostname or "")
         http_client = openai.DefaultHttpxClient(trust_env=not direct, follow_redirects=False, timeout=self.timeout)
-        written: list[Completion] = []
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=0, http_client=http_client
         ) as client:
-            for start in range(0, len(prompts), PROMPTS_PER_REQUEST):
+            written = self._written(client, prompts, most, temperature, seed)
+        return [written[row] for row in range(len(prompts))]
+
+    def _written(
+        self,
+        client: "openai.OpenAI",
+        prompts: Sequence[str],
+        max_tokens: Sequence[int],
+        temperature: float,
+        seed: int | None,
+    ) -> dict[int, Completion]:
+        """Each row's text, request by request."""
+        written: dict[int, Completion] = {}
+        for rows in _requests(prompts, max_tokens, apart=seed is not None and temperature > 0):
+            while rows[0]:  # as long as there are copies that have no text
                 request = {
                     "model": self.model,
-                    "prompt": list(prompts[start : start + PROMPTS_PER_REQUEST]),
-                    "max_tokens": max_tokens,
+                    "prompt": [prompts[copies[0]] for copies in rows],
+                    "max_tokens": max_tokens[rows[0][0]],
                     "temperature": temperature,
                     # a seed of its own for each request, in the 31 bits that every server takes
-                    "seed": None if seed is None else derive(seed, f"request {start}") % 2**31,
+                    "seed": None if seed is None else derive(seed, f"request {len(written)}") % 2**31,
                 }
+                request |= {"n": len(rows[0])} if len(rows[0]) > 1 else {}
                 request |= {"stop": list(self.stop)} if self.stop else {}
-                for attempt in range(self.retries + 1):
-                    failure = self._try(client, request, written)
-                    if failure is None:
-                        break
-                    if attempt < self.retries:
-                        time.sleep(min(0.5 * 2**attempt, LONGEST_PAUSE))
-                else:
-                    raise failure
+                texts = self._ask(client, request)
+                each = len(texts) // len(rows)
+                written |= zip((row for copies in rows for row in copies[:each]), texts, strict=True)
+                rows = [copies[each:] for copies in rows]
         return written
 
-    def _try(self, client: "openai.OpenAI", request: dict[str, Any], written: list[Completion]) -> Exception | None:
-        """Ask once and append what was written; return the error of a failure that another try may get past."""
+    def _ask(self, client: "openai.OpenAI", request: dict[str, Any]) -> list[Completion]:
+        """The answer to a request, after as many tries as it takes."""
+        for attempt in range(self.retries + 1):
+            answer = self._try(client, request)
+            if not isinstance(answer, Exception):
+                return answer
+            if attempt < self.retries:
+                time.sleep(min(0.5 * 2**attempt, LONGEST_PAUSE))
+        raise answer
+
+    def _try(self, client: "openai.OpenAI", request: dict[str, Any]) -> list[Completion] | Exception:
+        """Ask once; return the error of a failure that another try may get past."""
         import openai
 
         tries = f"{self.retries + 1} times"
@@ -150,10 +187,9 @@ class TextTeacher:
                 "look into the server's log"
             )
         try:
-            written += _completions_in(answer, len(request["prompt"]))
+            return _completions_in(answer, len(request["prompt"]), request.get("n", 1))
         except ValueError as error:
             raise ValueError(f"{self.base_url} returned {error}; is this a /completions route?") from error
-        return None
 
     def _refused(self, error: "openai.APIStatusError", request: dict[str, Any]) -> str:
         if error.status_code < 400:
@@ -163,8 +199,25 @@ class TextTeacher:
             )
         return (
             f"{self.base_url} refused the request with HTTP {error.status_code}: {error.message:.300}; it was asked "
-            f"for model {self.model!r}, {len(request['prompt'])} prompts, max_tokens {request['max_tokens']}"
+            f"for model {self.model!r}, {len(request['prompt'])} prompts, max_tokens {request['max_tokens']}, "
+            f"n {request.get('n', 1)}"
         )
+
+
+def _requests(prompts: Sequence[str], max_tokens: Sequence[int], apart: bool) -> Iterator[list[list[int]]]:
+    """The rows that are asked together: a list for each prompt of a request, all of one length.
+
+    They share their `max_tokens`. With `apart`, the rows of equal prompts stand in one list, as copies.
+    """
+    for most in sorted(set(max_tokens)):
+        rows = [row for row, own in enumerate(max_tokens) if own == most]
+        for start in range(0, len(rows), TEXTS_PER_REQUEST):
+            copies, by_number = defaultdict(list), defaultdict(list)
+            for row in rows[start : start + TEXTS_PER_REQUEST]:
+                copies[prompts[row] if apart else row].append(row)
+            for same in copies.values():
+                by_number[len(same)].append(same)
+            yield from by_number.values()
 
 
 def _is_address(url: str) -> bool:
@@ -213,14 +266,14 @@ def _read(client: "openai.OpenAI", request: dict[str, Any]) -> bytes:
     return bytes(content)
 
 
-def _completions_in(answer: bytes, count: int) -> list[Completion]:
-    """The texts of an answer in the order of the prompts.
+def _completions_in(answer: bytes, prompts: int, copies: int) -> list[Completion]:
+    """The texts of an answer in the order of the prompts, the same number for each, 1 … `copies`.
 
     Raises:
         ValueError: the answer is not one text per prompt; the message continues "… returned".
     """
     if len(answer) > MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES} bytes for {count} prompts")
+        raise ValueError(f"more than {MOST_BYTES} bytes for {prompts} prompts")
     try:
         content = json.loads(answer)
     except (ValueError, RecursionError) as error:
@@ -228,8 +281,10 @@ def _completions_in(answer: bytes, count: int) -> list[Completion]:
     choices = content.get("choices") if isinstance(content, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError(f"JSON without a list of choices, {answer[:40]!r}")
-    if len(choices) != count:
-        raise ValueError(f"{len(choices)} texts for {count} prompts; expected one per prompt")
+    count = len(choices)
+    if count % prompts or not 1 <= count // prompts <= copies:
+        expected = "one" if copies == 1 else f"{copies}, or one,"
+        raise ValueError(f"{count} texts for {prompts} prompts; expected {expected} per prompt")
     by_index = {index: choice for choice in choices if type(index := choice.get("index")) is int}
     if by_index.keys() != set(range(count)):
         indices = [choice.get("index") for choice in choices]

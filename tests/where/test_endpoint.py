@@ -1,6 +1,7 @@
 """A teacher behind HTTP: the client against the local server, against silence, and against servers that misbehave."""
 
 import json
+import random
 import socket
 import threading
 import time
@@ -185,6 +186,69 @@ def test_an_answer_with_the_wrong_number_of_texts_is_refused():
 def test_an_endpoint_cannot_search(url):
     with pytest.raises(ValueError, match='decode is "beam" and the teacher answers in text only'):
         teacher_texts(TextTeacher(url), WORLD, TeacherRollouts(size=4, decode="beam"), seed=0)
+
+
+@contextmanager
+def seeding_each_prompt(knows_n: bool = True):
+    """A server that begins every prompt of a request with the request's seed, as vLLM does; copies have seeds of their
+    own where it knows `n`."""
+
+    def answer(handler, count):
+        request, written = requests[-1], []
+        for prompt in request["prompt"]:
+            for copy in range(request.get("n", 1) if knows_n else 1):
+                draws = random.Random(f"{prompt} {request['seed'] + copy}")
+                written.append("".join(draws.choices("abcdefgh", k=request["max_tokens"])))
+        reply(handler, 200, texts(0) | {"choices": [{"index": i, "text": text} for i, text in enumerate(written)]})
+
+    with impostor(answer) as (base, requests):
+        yield base, requests
+
+
+@pytest.mark.parametrize("knows_n", [True, False])
+@pytest.mark.parametrize(
+    "prompts", [[""] * 150, ["a", "b", "a", "c", "b", "a"] * 25, [f"{i % 70}" for i in range(150)]]
+)
+def test_equal_prompts_get_texts_of_their_own_from_a_server_that_seeds_each_prompt(prompts, knows_n):
+    with seeding_each_prompt(knows_n) as (base, requests):
+        first, again, other = (TextTeacher(base).complete(prompts, 20, seed=seed) for seed in (1, 1, 2))
+    assert len(set(first)) == len(prompts)
+    assert first == again
+    assert not set(first) & set(other)
+    assert all(len(set(request["prompt"])) == len(request["prompt"]) for request in requests)
+
+
+def test_a_set_of_free_texts_is_no_set_of_copies():
+    with seeding_each_prompt() as (base, requests):
+        batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=256), seed=0)
+    assert len(batch.tokens.unique(dim=0)) == 256
+    assert [(request["prompt"], request["n"]) for request in requests] == [([""], 64)] * 4
+
+
+def test_copies_stand_behind_their_own_prompts():
+    def answer(handler, count):
+        asked = [prompt for prompt in requests[-1]["prompt"] for _ in range(requests[-1].get("n", 1))]
+        reply(handler, 200, with_choices(*({"index": i, "text": prompt} for i, prompt in enumerate(asked))))
+
+    prompts = [f"{i * i % 23}" for i in range(200)]
+    with impostor(answer) as (base, requests):
+        assert TextTeacher(base).complete(prompts, 4, seed=0) == prompts
+
+
+def test_greedy_texts_are_asked_without_copies():
+    """A server may refuse several greedy texts of one prompt, and they are equal whatever the seed."""
+    with impostor(lambda handler, count: reply(handler, 200, texts(3))) as (base, requests):
+        TextTeacher(base).complete(["a"] * 3, 4, temperature=0, seed=0)
+    assert [request["prompt"] for request in requests] == [["a"] * 3]
+    assert "n" not in requests[0]
+
+
+def test_each_prompt_may_have_a_longest_text_of_its_own():
+    with seeding_each_prompt() as (base, _):
+        written = TextTeacher(base).complete(["a", "b", "a", "c"], [3, 5, 7, 3], seed=0)
+        assert [len(text) for text in written] == [3, 5, 7, 3]
+        with pytest.raises(ValueError, match="max_tokens has 1 numbers for 2 prompts"):
+            TextTeacher(base).complete(["a", "b"], [3], seed=0)
 
 
 # ---- servers that lie ------------------------------------------------------------------------------------------------
