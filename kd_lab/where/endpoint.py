@@ -1,32 +1,24 @@
 """A teacher that returns text and nothing else, behind an endpoint that speaks the OpenAI completions format."""
 
 import ipaddress
-import json
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kd_lab.arguments import checked
 from kd_lab.contracts import derive
+from kd_lab.where.completion import Completion, completions_in, read_answer, within
 
 if TYPE_CHECKING:
     import openai
 
 TEXTS_PER_REQUEST = 64
-MOST_BYTES = 1 << 24  # of one answer
 TRY_AGAIN = {408, 409, 429}  # and all from 500 on: the server may answer later
 LONGEST_PAUSE = 8.0  # seconds between two tries
-
-
-class Completion(NamedTuple):
-    """The server's text behind a prompt."""
-
-    text: str
-    finished: bool  # False where the server cut it off at `max_tokens`
 
 
 @checked
@@ -163,7 +155,7 @@ class TextTeacher:
 
         tries = f"{self.retries + 1} times"
         try:
-            answer = _within(self.timeout, lambda: _read(client, request))
+            answer = within(self.timeout, lambda: read_answer(client, request))
         except (TimeoutError, openai.APITimeoutError):
             return ConnectionError(
                 f"{self.base_url} gave no answer within {self.timeout} s, {tries}; "
@@ -187,7 +179,7 @@ class TextTeacher:
                 "look into the server's log"
             )
         try:
-            return _completions_in(answer, len(request["prompt"]), request.get("n", 1))
+            return completions_in(answer, len(request["prompt"]), request.get("n", 1))
         except ValueError as error:
             raise ValueError(f"{self.base_url} returned {error}; is this a /completions route?") from error
 
@@ -233,63 +225,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
-    """The result of `work`; TimeoutError after `seconds`, however often it is fed a byte."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.extend((work(), None))
-        except BaseException as error:  # raised again where the caller waits
-            outcome.extend((b"", error))
-
-    worker = threading.Thread(target=run, daemon=True)  # left behind where it hangs: closing the client ends it
-    worker.start()
-    worker.join(seconds)
-    if not outcome:
-        raise TimeoutError
-    answer, error = outcome
-    if error is not None:
-        raise error
-    return answer
-
-
-def _read(client: "openai.OpenAI", request: dict[str, Any]) -> bytes:
-    with client.completions.with_streaming_response.create(**request) as answer:
-        content = bytearray()
-        for part in answer.iter_bytes():
-            content += part
-            if len(content) > MOST_BYTES:
-                break
-    return bytes(content)
-
-
-def _completions_in(answer: bytes, prompts: int, copies: int) -> list[Completion]:
-    """The texts of an answer in the order of the prompts, the same number for each, 1 … `copies`.
-
-    Raises:
-        ValueError: the answer is not one text per prompt; the message continues "… returned".
-    """
-    if len(answer) > MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES} bytes for {prompts} prompts")
-    try:
-        content = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON but {answer[:40]!r}") from error
-    choices = content.get("choices") if isinstance(content, dict) else None
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise ValueError(f"JSON without a list of choices, {answer[:40]!r}")
-    count = len(choices)
-    if count % prompts or not 1 <= count // prompts <= copies:
-        expected = "one" if copies == 1 else f"{copies}, or one,"
-        raise ValueError(f"{count} texts for {prompts} prompts; expected {expected} per prompt")
-    by_index = {index: choice for choice in choices if type(index := choice.get("index")) is int}
-    if by_index.keys() != set(range(count)):
-        indices = [choice.get("index") for choice in choices]
-        raise ValueError(f"texts with the indices {indices!r:.80}; expected each of 0 to {count - 1} once")
-    texts = [by_index[i].get("text") for i in range(count)]
-    if strange := [text for text in texts if not isinstance(text, str)]:
-        raise ValueError(f"{strange[0]!r:.80} as a text; expected a string")
-    return [Completion(text, by_index[i].get("finish_reason") != "length") for i, text in enumerate(texts)]

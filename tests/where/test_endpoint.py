@@ -390,6 +390,23 @@ def test_a_short_text_that_was_cut_off_teaches_no_end():
     assert whole.mask.sum() == 3
 
 
+@pytest.mark.parametrize(
+    ("reason", "finished"),
+    [
+        *[
+            (reason, False)
+            for reason in ("length", "content_filter", "abort", "error", "tool_calls", "timeout", ["stop"])
+        ],
+        *[(reason, True) for reason in (None, "", "stop", "eos", "eos_token", "stop_sequence")],
+    ],
+)
+def test_only_a_text_that_ended_teaches_its_end(reason, finished):
+    with impostor(answers("ab", reason=reason)) as (base, _):
+        batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+        assert TextTeacher(base).completions([""], 2) == [("ab", finished)]
+    assert batch.mask.sum() == 2 + finished
+
+
 def test_stop_ends_a_text(url):
     plain, stopped = TextTeacher(url, model="names"), TextTeacher(url, model="names", stop=("e", "a"))
     for text, short in zip(*(t.complete(["b"] * 64, 11, seed=3) for t in (plain, stopped)), strict=True):
