@@ -63,6 +63,7 @@ CAPABILITIES = {  # files and lines that each has added
     "texts of the teacher that one process writes for all": (0, 46),
     "an example in every recipe and loss, chunks by device, and where importance weights are bounded": (0, 73),
     "one answer of a text teacher in a module of its own": (1, 13),
+    "texts that a failing call keeps, and the pauses that a server asks for": (0, 52),
     "texts that differ behind equal prompts, whatever the server does with a seed": (0, 56),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }

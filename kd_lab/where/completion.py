@@ -2,7 +2,9 @@
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def read_answer(client: "openai.OpenAI", request: dict[str, Any]) -> bytes:
             if len(content) > MOST_BYTES:
                 break
     return bytes(content)
+
+
+def pause_wanted(headers: Mapping[str, str]) -> float:
+    """Seconds until a server wants to be asked again, by its Retry-After; 0 where it names no time to come."""
+    given = headers.get("retry-after", "")
+    try:
+        seconds = float(given)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(given).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return seconds if seconds > 0 else 0.0
 
 
 def completions_in(answer: bytes, prompts: int, copies: int) -> list[Completion]:

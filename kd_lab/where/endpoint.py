@@ -1,24 +1,26 @@
 """A teacher that returns text and nothing else, behind an endpoint that speaks the OpenAI completions format."""
 
 import ipaddress
+import json
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kd_lab.arguments import checked
 from kd_lab.contracts import derive
-from kd_lab.where.completion import Completion, completions_in, read_answer, within
+from kd_lab.where.completion import Completion, completions_in, pause_wanted, read_answer, within
 
 if TYPE_CHECKING:
     import openai
 
 TEXTS_PER_REQUEST = 64
 TRY_AGAIN = {408, 409, 429}  # and all from 500 on: the server may answer later
-LONGEST_PAUSE = 8.0  # seconds between two tries
+LONGEST_PAUSE = 8.0  # seconds between two tries, where the server asks for none
+LONGEST_WAIT = 60.0  # seconds that a server may ask for
 
 
 @checked
@@ -30,6 +32,8 @@ class TextTeacher:
     Args of the constructor: `base_url` ends where `/completions` begins (usually in `/v1`). A server on this machine is
     asked directly, past any proxy, and no redirect is followed.
 
+    A call that fails or is interrupted loses no text: this object keeps those that came, and the same call goes on.
+
     >>> TextTeacher("http://127.0.0.1:8000/v1", model="surnames").timeout
     20.0
     """
@@ -38,11 +42,13 @@ class TextTeacher:
     model: str = "teacher"  # the name under which the server knows the model
     api_key: str = "none"  # a local server asks for none, and the client insists on a string
     timeout: float = 20.0  # seconds for one request of up to 64 texts, from its first byte to the answer's last
-    retries: int = 2  # further tries after a time-out, a refused connection, a 429 or a 5xx, with growing pauses
+    retries: int = 2  # further tries after a time-out, a refused connection, a 429 or a 5xx, with growing pauses, or
+    # those that the server asks for (Retry-After) if they take no more than a minute
     stop: tuple[str, ...] = ()  # up to four strings that end a text; the server leaves them out
     clean: Callable[[str], str] | None = None  # from what came to what the student learns, such as str.lower
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_kept", {})  # request → answers; no field, for it does not tell two teachers apart
         if not _is_address(self.base_url):
             raise ValueError(
                 f"base_url is {self.base_url!r}; expected http:// or https://, a host and a path, such as "
@@ -90,7 +96,7 @@ class TextTeacher:
             The continuations in the order of the prompts, without the prompts.
 
         Raises:
-            ConnectionError: no usable answer came after all tries.
+            ConnectionError: no usable answer came after all tries, or the server asks for a long pause.
             ValueError: the server refused the request, or answered with something else than one text per prompt.
         """
         import openai  # takes a second, and only a teacher of this kind needs it
@@ -108,7 +114,12 @@ class TextTeacher:
         with openai.OpenAI(
             base_url=self.base_url, api_key=self.api_key, timeout=self.timeout, max_retries=0, http_client=http_client
         ) as client:
-            written = self._written(client, prompts, most, temperature, seed)
+            came: list[tuple[str, list[Completion]]] = []
+            try:
+                written = self._written(client, prompts, most, temperature, seed, came)
+            except BaseException as error:
+                self._keep(came, error, len(prompts))
+                raise
         return [written[row] for row in range(len(prompts))]
 
     def _written(
@@ -118,8 +129,9 @@ class TextTeacher:
         max_tokens: Sequence[int],
         temperature: float,
         seed: int | None,
+        came: list[tuple[str, list[Completion]]],
     ) -> dict[int, Completion]:
-        """Each row's text, request by request."""
+        """Each row's text, request by request; `came` gets each request with its answer."""
         written: dict[int, Completion] = {}
         for rows in _requests(prompts, max_tokens, apart=seed is not None and temperature > 0):
             while rows[0]:  # as long as there are copies that have no text
@@ -133,49 +145,64 @@ class TextTeacher:
                 }
                 request |= {"n": len(rows[0])} if len(rows[0]) > 1 else {}
                 request |= {"stop": list(self.stop)} if self.stop else {}
-                texts = self._ask(client, request)
+                key = json.dumps(request, sort_keys=True)
+                texts, *others = self._kept.pop(key, ()) or [self._ask(client, request)]
+                self._kept.update({key: others} if others else {})
+                came.append((key, texts))
                 each = len(texts) // len(rows)
                 written |= zip((row for copies in rows for row in copies[:each]), texts, strict=True)
                 rows = [copies[each:] for copies in rows]
         return written
 
+    def _keep(self, came: list[tuple[str, list[Completion]]], error: BaseException, wanted: int) -> None:
+        """Keep the answers of a call that ends in this error, and let the error say so."""
+        for key, texts in came:
+            self._kept.setdefault(key, []).append(texts)
+        if came:
+            number = sum(len(texts) for _, texts in came)
+            error.add_note(f"{number} of {wanted} texts had come. This TextTeacher keeps them for the same call.")
+
     def _ask(self, client: "openai.OpenAI", request: dict[str, Any]) -> list[Completion]:
         """The answer to a request, after as many tries as it takes."""
         for attempt in range(self.retries + 1):
-            answer = self._try(client, request)
-            if not isinstance(answer, Exception):
+            answer = self._try(client, request, attempt + 1)
+            if not isinstance(answer, _Failure):
                 return answer
-            if attempt < self.retries:
-                time.sleep(min(0.5 * 2**attempt, LONGEST_PAUSE))
-        raise answer
+            if attempt == self.retries or answer.wait > LONGEST_WAIT:
+                break
+            time.sleep(max(answer.wait, min(0.5 * 2**attempt, LONGEST_PAUSE)))
+        raise ConnectionError(answer.why)
 
-    def _try(self, client: "openai.OpenAI", request: dict[str, Any]) -> list[Completion] | Exception:
-        """Ask once; return the error of a failure that another try may get past."""
+    def _try(self, client: "openai.OpenAI", request: dict[str, Any], tries: int) -> "list[Completion] | _Failure":
+        """Ask once."""
         import openai
 
-        tries = f"{self.retries + 1} times"
         try:
             answer = within(self.timeout, lambda: read_answer(client, request))
         except (TimeoutError, openai.APITimeoutError):
-            return ConnectionError(
-                f"{self.base_url} gave no answer within {self.timeout} s, {tries}; "
+            return _Failure(
+                f"{self.base_url} gave no answer within {self.timeout} s, {tries} times; "
                 "the server is overloaded or hangs: raise timeout, or ask for fewer or shorter texts"
             )
         except openai.APIStatusError as error:
             if error.status_code in TRY_AGAIN or error.status_code >= 500:
-                return ConnectionError(
-                    f"{self.base_url} failed with HTTP {error.status_code} {tries}: {error.message:.300}; "
-                    "wait and ask again if it is busy, else look into the server's log"
+                wait = pause_wanted(error.response.headers)
+                return _Failure(
+                    f"{self.base_url} failed with HTTP {error.status_code} {tries} times: {error.message:.300}; "
+                    + (f"it asks for a pause of {wait:.0f} s; " if wait else "")
+                    + "wait and ask again if it is busy, else look into the server's log",
+                    wait,
                 )
             raise ValueError(self._refused(error, request)) from error
         except openai.OpenAIError as error:  # APIConnectionError, with the transport's own error as its cause
-            return ConnectionError(
-                f"no server answers at {self.base_url} after {self.retries + 1} tries ({error.__cause__ or error}); "
-                "start it (kd_lab.models.serve for a kd_lab model) or correct base_url, which usually ends in /v1"
+            return _Failure(
+                f"no server answers at {self.base_url} after {tries} tries "
+                f"({error.__cause__ or error}); start it (kd_lab.models.serve for a kd_lab model) or correct base_url, "
+                "which usually ends in /v1"
             )
         except Exception as error:  # the answer broke off or cannot be unpacked: the transport's errors, and zlib's
-            return ConnectionError(
-                f"{self.base_url} answered with what cannot be read ({type(error).__name__}: {error}), {tries}; "
+            return _Failure(
+                f"{self.base_url} answered with what cannot be read ({type(error).__name__}: {error}), {tries} times; "
                 "look into the server's log"
             )
         try:
@@ -194,6 +221,13 @@ class TextTeacher:
             f"for model {self.model!r}, {len(request['prompt'])} prompts, max_tokens {request['max_tokens']}, "
             f"n {request.get('n', 1)}"
         )
+
+
+class _Failure(NamedTuple):
+    """The end of a try that another may get past."""
+
+    why: str
+    wait: float = 0.0  # seconds that the server asks for
 
 
 def _requests(prompts: Sequence[str], max_tokens: Sequence[int], apart: bool) -> Iterator[list[list[int]]]:

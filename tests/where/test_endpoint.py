@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,8 +14,9 @@ import torch
 
 from kd_lab.methods import distill, sequence_level
 from kd_lab.models import GPT, GPTConfig, generate, serve
+from kd_lab.models.fingerprint import fingerprint
 from kd_lab.where import TeacherRollouts, TextTeacher, teacher_texts
-from kd_lab.worlds import surnames
+from kd_lab.worlds import Batch, World, surnames
 
 WORLD = surnames(top=500)
 SHAPE = GPTConfig(vocab_size=len(WORLD.vocabulary), context=WORLD.context, layers=1, heads=2, width=16)
@@ -249,6 +251,115 @@ def test_each_prompt_may_have_a_longest_text_of_its_own():
         assert [len(text) for text in written] == [3, 5, 7, 3]
         with pytest.raises(ValueError, match="max_tokens has 1 numbers for 2 prompts"):
             TextTeacher(base).complete(["a", "b"], [3], seed=0)
+
+
+# ---- texts that were paid for ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def failing_at(calls: set[int], fail):
+    """A server that writes each text but once, and treats these of its requests as `fail(handler)` says."""
+    written = iter(range(10**6))
+
+    def answer(handler, count):
+        if count in calls:
+            fail(handler)
+            return
+        asked = requests[-1]
+        number = len(asked["prompt"]) * asked.get("n", 1)
+        reply(handler, 200, with_choices(*({"index": i, "text": f"text {next(written)}"} for i in range(number))))
+
+    with impostor(answer) as (base, requests):
+        yield base, requests
+
+
+def busy(handler):
+    reply(handler, 429, {"error": {"message": "too many requests"}})
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_a_call_that_fails_loses_no_text_and_goes_on(seed):
+    with failing_at({3, 5}, busy) as (base, requests):
+        teacher = TextTeacher(base, retries=0)
+        for had in (128, 192):
+            with pytest.raises(ConnectionError, match="HTTP 429") as caught:
+                teacher.complete([""] * 300, 5, seed=seed)
+            assert f"{had} of 300 texts had come" in caught.value.__notes__[0]
+        written = teacher.complete([""] * 300, 5, seed=seed)
+        assert sorted(written) == sorted(f"text {i}" for i in range(300))
+        assert len(requests) == 5 + 2
+        fresh = teacher.complete([""] * 300, 5, seed=seed)  # a call that has ended is no call that failed
+        assert not set(fresh) & set(written)
+
+
+def test_a_set_of_teacher_texts_goes_on_where_it_failed():
+    """Prompts of several lengths are one call, so that those of the first lengths are not paid for twice."""
+    tokens = WORLD.train.tokens[:30]
+    begun = Batch.from_tokens(tokens, torch.arange(30) % 2 + 2, end=WORLD.vocabulary.end)
+    world = World("begun", WORLD.vocabulary, begun, WORLD.held_out)
+    with failing_at({2}, busy) as (base, requests):
+        teacher = TextTeacher(base, retries=0, clean=lambda text: "a" * (1 + int(text.split()[1]) % 5))
+        with pytest.raises(ConnectionError, match="HTTP 429"):
+            teacher_texts(teacher, world, TeacherRollouts(size=40), seed=0)
+        asked = len(requests)
+        assert len(teacher_texts(teacher, world, TeacherRollouts(size=40), seed=0)) == 40
+    first = [request for request in requests[:asked] if request is not requests[1]]
+    assert all(request not in requests[asked:] for request in first)
+
+
+def test_what_is_kept_tells_no_two_teachers_apart():
+    with failing_at({2}, busy) as (base, _):
+        teacher, other = TextTeacher(base, retries=0), TextTeacher(base, retries=0)
+        before = fingerprint(teacher)
+        with pytest.raises(ConnectionError):
+            teacher.complete([""] * 100, 5, seed=0)
+        assert teacher == other
+        assert repr(teacher) == repr(other)
+        assert fingerprint(teacher) == before  # else a training that failed would be kept under another name
+
+
+def retry_after(value: str):
+    def answer(handler, count):
+        if count > 1:
+            reply(handler, 200, texts(1))
+            return
+        handler.send_response(429)
+        handler.send_header("Retry-After", value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("value", "pause"),
+    [("7", 7), ("0.25", 0.5), ("0", 0.5), ("-3", 0.5), ("soon", 0.5), ("nan", 0.5), ("", 0.5),
+     ("Sun, 06 Nov 1994 08:49:37 GMT", 0.5)],
+)  # fmt: skip
+def test_the_pause_is_the_one_that_the_server_asks_for(value, pause, monkeypatch):
+    slept = []
+    monkeypatch.setattr("kd_lab.where.endpoint.time.sleep", slept.append)
+    with impostor(retry_after(value)) as (base, _):
+        assert TextTeacher(base, retries=1).complete(["a"], 2) == ["a"]
+    assert slept == [pause]
+
+
+def test_a_pause_may_be_a_time_of_day(monkeypatch):
+    slept = []
+    monkeypatch.setattr("kd_lab.where.endpoint.time.sleep", slept.append)
+    with impostor(retry_after(formatdate(time.time() + 40, usegmt=True))) as (base, _):
+        assert TextTeacher(base, retries=1).complete(["a"], 2) == ["a"]
+    assert 20 < slept[0] <= 40
+
+
+@pytest.mark.parametrize("value", ["3600", "inf"])
+def test_nobody_waits_an_hour_in_silence(value):
+    with (
+        impostor(retry_after(value)) as (base, requests),
+        pytest.raises(ConnectionError, match=rf"HTTP 429 1 times.* a pause of {value} s"),
+    ):
+        TextTeacher(base, retries=5).complete(["a"], 2)
+    assert len(requests) == 1
 
 
 # ---- servers that lie ------------------------------------------------------------------------------------------------
