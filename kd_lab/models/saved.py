@@ -112,7 +112,7 @@ def trained(
     Args:
         name: a word or two for the file and the messages.
         build: makes the untrained model; it runs every time, so it should be quick.
-        train: trains that model in place; its return value is ignored.
+        train: trains that model in place. What it returns is read for one thing: `interrupted`, as `distill` says it.
         key: all else that the result depends on: the world or batch, steps, recipe.
 
     Returns:
@@ -120,6 +120,7 @@ def trained(
 
     Raises:
         ValueError: `train` or `key` holds something that has no stable hash.
+        KeyboardInterrupt: the training was interrupted, also where `train` returns it; half a training is not kept.
 
     A damaged file is said to be damaged, and the model is trained again in its place.
     """
@@ -132,7 +133,8 @@ def trained(
             return model.eval()
         except ValueError as error:
             print(f"Training {name} again, since what was cached cannot be used: {error}")
-    train(model)
+    if getattr(train(model), "interrupted", False):
+        raise KeyboardInterrupt
     weights = {key: weight.detach().cpu().contiguous() for key, weight in model.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
