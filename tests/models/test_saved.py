@@ -1,6 +1,8 @@
 """Files of weights: what is written is read back, what is damaged says so, what was trained is trained once."""
 
 import json
+import signal
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 from types import SimpleNamespace
@@ -247,6 +249,21 @@ def test_a_full_disk_leaves_neither_a_part_nor_a_broken_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_an_interrupt_that_a_training_catches_ends_it_all_the_same(cache, sent):
+    """A function that calls `distill` and returns nothing."""
+
+    def train(model):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT) if sent else None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) if sent else nullcontext():
+        trained("toy", partial(GPT, SHAPE), train, key=sent)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (cache.exists() and len(list(cache.iterdir()))) == (not sent)
 
 
 def test_a_distillation_that_was_stopped_is_made_anew(cache):
