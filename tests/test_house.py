@@ -66,6 +66,7 @@ CAPABILITIES = {  # files and lines that each has added
     "texts that a failing call keeps, and the pauses that a server asks for": (0, 52),
     "trainings that were stopped are kept nowhere, whoever caught the interrupt": (0, 37),
     "continuations that keep their first space": (0, 28),
+    "answers of a cached teacher for each precision": (0, 5),
     "texts that differ behind equal prompts, whatever the server does with a seed": (0, 56),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }
