@@ -67,6 +67,7 @@ CAPABILITIES = {  # files and lines that each has added
     "trainings that were stopped are kept nowhere, whoever caught the interrupt": (0, 37),
     "continuations that keep their first space": (0, 28),
     "answers of a cached teacher for each precision": (0, 5),
+    "batches of which nothing counts, and scores that are no numbers, are refused everywhere": (0, 46),
     "texts that differ behind equal prompts, whatever the server does with a seed": (0, 56),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }
