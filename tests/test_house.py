@@ -62,6 +62,13 @@ CAPABILITIES = {  # files and lines that each has added
     "one mark at the beginning of a prompt, on both sides of the wire": (0, 44),
     "texts of the teacher that one process writes for all": (0, 46),
     "an example in every recipe and loss, chunks by device, and where importance weights are bounded": (0, 73),
+    "one answer of a text teacher in a module of its own": (1, 13),
+    "texts that a failing call keeps, and the pauses that a server asks for": (0, 52),
+    "trainings that were stopped are kept nowhere, whoever caught the interrupt": (0, 37),
+    "continuations that keep their first space": (0, 28),
+    "answers of a cached teacher for each precision": (0, 5),
+    "batches of which nothing counts, and scores that are no numbers, are refused everywhere": (0, 46),
+    "texts that differ behind equal prompts, whatever the server does with a seed": (0, 56),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
 }
 FILE_LINES, KERNEL_LINES = 300, 400

@@ -49,6 +49,35 @@ def chat_tokenizer(writes: bool, adds: str = "") -> transformers.PreTrainedToken
     return tokenizer
 
 
+WORDS = ("▁The", "▁capital", "▁is", "▁Paris", ".")
+
+
+def word_tokenizer(decoder: str, begins: bool = True) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of words that carry the space before them, as SentencePiece has them: 11 tokens.
+
+    Its decoder is "metaspace", as in newer conversions, or "strip", that of Llama 2 and of Mistral 7B. Both leave out
+    the first space of a text. With `begins` it puts <begin> before a text, as theirs do.
+    """
+    ids = {token: i for i, token in enumerate((*MARKS, *WORDS))}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token="<end>"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [tokenizers.pre_tokenizers.Metaspace(), tokenizers.pre_tokenizers.Punctuation("isolated")]
+    )
+    parts = tokenizers.decoders
+    backend.decoder = {
+        "metaspace": parts.Metaspace(),
+        "strip": parts.Sequence([parts.Replace("▁", " "), parts.ByteFallback(), parts.Fuse(), parts.Strip(" ", 1, 0)]),
+    }[decoder]
+    backend.add_special_tokens(list(MARKS))
+    if begins:
+        backend.post_processor = tokenizers.processors.TemplateProcessing(
+            single="<begin> $A", special_tokens=[("<begin>", MARKS.index("<begin>"))]
+        )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<end>", bos_token="<begin>", pad_token="<pad>"
+    )
+
+
 def tiny_model(family: str = "llama", vocab_size: int = 15, width: int = 16, seed: int = 0, **options) -> nn.Module:
     """Two blocks of random weights, large enough that tokens and positions matter to the logits."""
     shape = {

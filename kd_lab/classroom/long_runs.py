@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from kd_lab.models.saved import uninterrupted
+
 
 def head(command: str, **settings: Any) -> dict[str, Any]:
     """The head of a stored file: the command that makes it, the day, the versions, and the settings of all runs.
@@ -111,7 +113,8 @@ def complete(
     with tqdm(left, desc="runs", total=len(left) + len(pieces), initial=len(pieces)) as bar:
         for cell in left:
             bar.set_postfix_str(name(cell))
-            pieces.append(run(cell))
+            with uninterrupted():
+                pieces.append(run(cell))
             keep(partial, pieces[-1])
             bar.update()
     runs = joined(pieces)

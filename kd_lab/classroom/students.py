@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import nn
 from tqdm.auto import tqdm
 
-from kd_lab.methods import distill
+from kd_lab.methods import Result, distill
 from kd_lab.models import trained
 
 
@@ -30,11 +30,11 @@ class _Kept(nn.Module):
         self.register_buffer("curve", torch.full((steps,), torch.nan, dtype=torch.float64))
 
 
-def _train(kept: _Kept, **options: Any) -> None:
+def _train(kept: _Kept, **options: Any) -> Result:
     result = distill(kept.student, progress=False, **options)
-    if result.interrupted:  # half a training is kept nowhere
-        raise KeyboardInterrupt
-    kept.curve.copy_(torch.from_numpy(result.history["evaluation"]))
+    curve = torch.from_numpy(result.history["evaluation"])
+    kept.curve[: len(curve)] = curve
+    return result
 
 
 def teach(name: str, student: nn.Module, *, steps: int, **options: Any) -> Taught:

@@ -13,6 +13,7 @@ from math import prod
 from torch import nn
 
 from kd_lab.arguments import checked
+from kd_lab.compress.quantize.model import QuantizedModel
 from kd_lab.compress.quantize.rounding import Group, Scheme
 from kd_lab.models import GPTConfig
 
@@ -131,7 +132,7 @@ def bits_per_parameter(config: GPTConfig, bits: int, group: Group = 32) -> float
 
 @checked
 def token_cost(
-    model: nn.Module | GPTConfig,
+    model: nn.Module | GPTConfig | QuantizedModel,
     *,
     bits: float | None = None,
     batch_size: int = 1,
@@ -145,9 +146,9 @@ def token_cost(
     `length` keys and as many values: 2 · layers · H · F · length multiply-adds.
 
     Args:
-        model: a GPT, anything with its `config`, or the config alone.
-        bits: per stored parameter, scales included, on average; by default the model's `bits_per_weight`, or the width
-            of its floating-point numbers.
+        model: a GPT, another module with its `config`, a `QuantizedModel`, or the config alone.
+        bits: per stored parameter, scales included, on average; by default as the model is stored: of a quantized one
+            codes, scales, zero points and norms, else the width of its floating-point numbers.
         batch_size: texts that are written at once.
         length: tokens in the cache; by default half the context, the average over a full text.
         skipped: share of the blocks' multiplications that a kernel skips, such as zeros. An ordinary dense kernel
@@ -182,14 +183,14 @@ def token_cost(
     return Cost(parameters, bits, multiplied / parameters, cache_traffic, batch_size, config.layers)
 
 
-def _bits_of(model: nn.Module | GPTConfig) -> float:
+def _bits_of(model: nn.Module | GPTConfig | QuantizedModel) -> float:
     if isinstance(model, GPTConfig):
         raise ValueError("a config says nothing of how its weights are stored; pass bits, such as bits=16")
-    stored = getattr(model, "bits_per_weight", None)
-    if stored is not None:
-        return float(stored)
-    weights = list(model.parameters())
-    return 8 * sum(w.numel() * w.element_size() for w in weights) / sum(w.numel() for w in weights)
+    quantized = isinstance(model, QuantizedModel)
+    codes = list(model.matrices.values()) if quantized else []
+    weights = list(model.rest.values() if quantized else model.parameters())
+    stored = sum(matrix.stored_bits for matrix in codes) + 8 * sum(w.numel() * w.element_size() for w in weights)
+    return stored / (sum(matrix.codes.numel() for matrix in codes) + sum(w.numel() for w in weights))
 
 
 @checked

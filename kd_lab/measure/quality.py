@@ -23,18 +23,21 @@ def calibration_error(model: Model, batch: Batch, bins: int = 10) -> float:
     Returns:
         A number between 0 and 1; 0 where tokens predicted with 70 % are right 70 times in 100.
 
+    Raises:
+        ValueError: there is no bin, or no position of the batch counts.
+
     Source: Guo et al. (2017), arXiv:1706.04599, equation 3.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}; expected at least 1")
-    logp = next_token_logp(model, batch.inputs)
+    counted, logp = batch.counted(), next_token_logp(model, batch.inputs)
     batch = batch.to(logp.device)
     largest, predicted = logp[batch.mask].max(-1)
     confidence, right = largest.exp(), (predicted == batch.targets[batch.mask]).double()
     index = (confidence * bins).long().clamp_max(bins - 1)
     excess = torch.zeros(bins, dtype=torch.float64, device=right.device)
     excess = excess.index_add(0, index, right - confidence.double())
-    return (excess.abs().sum() / len(right)).item()
+    return (excess.abs().sum() / counted).item()
 
 
 @checked
@@ -59,11 +62,9 @@ def agreement(student: Model, teacher: Model, batch: Batch) -> float:
 
     Source: Stanton et al. (2021), arXiv:2106.05945.
     """
-    mask = batch.mask
-    if not mask.any():
-        raise ValueError(f"none of the {mask.numel()} positions counts; expected a batch with prefixes to compare at")
+    mask, counted = batch.mask, batch.counted()
     likeliest = [next_token_logp(model, batch.inputs).argmax(-1).to(mask.device)[mask] for model in (student, teacher)]
-    return (likeliest[0] == likeliest[1]).double().mean().item()
+    return int((likeliest[0] == likeliest[1]).sum()) / counted
 
 
 @checked
@@ -140,10 +141,7 @@ def bits_per_character(model: Model, batch: Batch) -> float:
     Raises:
         ValueError: no position of the batch counts.
     """
-    counted = int(batch.mask.sum())
-    if not counted:
-        raise ValueError(f"none of the {batch.mask.numel()} positions counts; expected a batch with text to predict")
-    nats = 0.0
+    counted, nats = batch.counted(), 0.0
     rows = min(ROWS_PER_PASS, max(1, NUMBERS_PER_PASS // (model.vocab_size * batch.mask.shape[1])))
     for start in range(0, len(batch), rows):
         part = batch[slice(start, start + rows)]

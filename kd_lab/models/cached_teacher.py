@@ -12,6 +12,7 @@ from kd_lab.arguments import checked
 from kd_lab.contracts import Cache, LanguageModel
 from kd_lab.models.reading import device_of, evaluating
 
+Key = tuple[bytes, torch.dtype | None]  # a row of tokens, and the precision of autocast where it was read under it
 Answer = tuple[Tensor, ...]  # the logits of one row, [T, V], then its hidden states, [T, W] each, where they were asked
 
 
@@ -23,7 +24,8 @@ class CachedTeacher(nn.Module):
     students of one teacher. Texts that a student writes anew are rarely seen twice. One row of T positions takes
     T·V numbers, so a real vocabulary fills a memory fast; `sparse_softmax_kl` distils from the top of them alone.
 
-    Weights must not change while it remembers them. All further attributes (`vocab_size`, `context`, `end`, `config`,
+    Weights must not change while it remembers them. A row that is read under `torch.autocast` is remembered for that
+    precision alone. All further attributes (`vocab_size`, `context`, `end`, `config`,
     `head`, …) are the model's own.
 
     >>> from kd_lab.models import TabularModel
@@ -53,7 +55,7 @@ class CachedTeacher(nn.Module):
         except RuntimeError as error:
             raise ValueError(f'device is {device!r}; expected one of torch, such as "cpu" or "cuda"') from error
         self.told: dict[bytes, Answer] = {}
-        self._kept: dict[bytes, Answer] = {}
+        self._kept: dict[Key, Answer] = {}
         self._rows_read, self._bytes, self._full = 0, 0, False
 
     def __getattr__(self, name: str) -> Any:
@@ -112,8 +114,9 @@ class CachedTeacher(nn.Module):
         if cache is not None:
             with evaluating(self.model):
                 return self.model(tokens.to(device_of(self.model)), cache=cache).to(tokens.device)
-        keys = _keys(tokens)
-        answers = {key: self.told.get(key) or self._kept.get(key) for key in keys}
+        keys, device = _keys(tokens), device_of(self.model).type
+        precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        answers = {key: self.told.get(key) or self._kept.get((key, precision)) for key in keys}
         if return_hidden and any(key in self.told and len(self.told[key]) == 1 for key in answers):
             raise ValueError("a row was told without hidden states and they are wanted; expected tell(…, hidden=…)")
         wanted, most = (2, None) if return_hidden else (1, 1)
@@ -122,7 +125,7 @@ class CachedTeacher(nn.Module):
             read = self._read(tokens[list(unknown.values())], return_hidden)
             for row, key in enumerate(unknown):
                 answers[key] = self._row(row, *read)
-                self._keep(key, answers[key])
+                self._keep((key, precision), answers[key])
         rows = [answers[key][:most] for key in keys]
         parts = [torch.stack(part).to(tokens.device) for part in zip(*rows, strict=True)]
         return (parts[0], parts[1:]) if return_hidden else parts[0]
@@ -140,7 +143,7 @@ class CachedTeacher(nn.Module):
         # a copy, since a view would keep the whole batch
         return tuple(part[row].detach().to(self.device, copy=True) for part in parts)
 
-    def _keep(self, key: bytes, answer: Answer) -> None:
+    def _keep(self, key: Key, answer: Answer) -> None:
         more = _bytes(answer) - _bytes(self._kept.get(key, ()))
         if self._bytes + more <= self.most_bytes:
             self._kept[key] = answer
@@ -156,7 +159,7 @@ class CachedTeacher(nn.Module):
 
 
 def _keys(tokens: Int[Tensor, "B T"]) -> list[bytes]:
-    return [row.tobytes() for row in tokens.cpu().numpy()]
+    return [row.tobytes() for row in tokens.long().cpu().numpy()]  # of one type, so that equal bytes are equal ids
 
 
 def _bytes(answer: Answer) -> int:

@@ -80,10 +80,25 @@ class HuggingFaceTokenizer:
 
         A chat template's own beginning thus stays, and that of a free text goes.
         """
-        ids = list(ids)
+        return self._text(list(ids)[self._marks(ids) :])
+
+    def continuation(self, prompt: Sequence[int], ids: Sequence[int]) -> str:
+        """The text that these ids add to the text of a prompt, without the end and the padding after them.
+
+        Decoders in the manner of SentencePiece leave out the space before the first token of a text, which inside a
+        text parts two words. Both are therefore decoded together. An empty prompt has no text, and takes no space.
+        """
+        bare, ids = list(prompt)[self._marks(prompt) :], self._inside(list(ids))
+        before, whole = self._text(bare), self._text([*bare, *ids])
+        return whole.removeprefix(before) if whole.startswith(before) else self._text(ids)
+
+    def _marks(self, prompt: Sequence[int]) -> int:
+        """The number of marks at the beginning of a prompt that are not part of its text, 0 or 1."""
         own = self.backend("a")["input_ids"][:1] == [self.begin]
-        bare = ids[1:] if ids[:1] == [self.begin] and (own or len(ids) == 1) else ids
-        return self.backend.decode(bare, clean_up_tokenization_spaces=False)
+        return int(list(prompt[:1]) == [self.begin] and (own or len(prompt) == 1))
+
+    def _text(self, ids: list[int]) -> str:
+        return self.backend.decode(ids, clean_up_tokenization_spaces=False)
 
     def _once(self, ids: list[int]) -> list[int]:
         """Without the first of two marks of the beginning: one is the tokenizer's, the other the text's own."""
@@ -102,7 +117,7 @@ class HuggingFaceTokenizer:
 
     def decode(self, tokens: Int[Tensor, "B T"]) -> list[str]:
         """Ids to texts, without the marks and the padding around them. Marks inside, as between turns, stay."""
-        return [self.backend.decode(self._inside(row), clean_up_tokenization_spaces=False) for row in tokens.tolist()]
+        return [self._text(self._inside(row)) for row in tokens.tolist()]
 
     def _inside(self, row: list[int]) -> list[int]:
         first, last = 0, len(row)
@@ -215,6 +230,13 @@ def prompt_text(tokenizer: Tokenizer, ids: Int[Tensor, " P"]) -> str:
     """The text whose `prompt_ids` these are."""
     if isinstance(tokenizer, HuggingFaceTokenizer):
         return tokenizer.prompt_text(ids.tolist())
+    return tokenizer.decode(ids[None])[0]
+
+
+def continuation_text(tokenizer: Tokenizer, prompt: Int[Tensor, " P"], ids: Int[Tensor, " T"]) -> str:
+    """The text that a model wrote as `ids` behind a prompt, up to its end."""
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        return tokenizer.continuation(prompt.tolist(), ids.tolist())
     return tokenizer.decode(ids[None])[0]
 
 

@@ -3,8 +3,11 @@
 import hashlib
 import json
 import re
+import signal
+import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -112,7 +115,8 @@ def trained(
     Args:
         name: a word or two for the file and the messages.
         build: makes the untrained model; it runs every time, so it should be quick.
-        train: trains that model in place; its return value is ignored.
+        train: trains that model in place. Only one thing of what it returns is read: `interrupted`, as in the result of
+            `distill`.
         key: all else that the result depends on: the world or batch, steps, recipe.
 
     Returns:
@@ -120,6 +124,7 @@ def trained(
 
     Raises:
         ValueError: `train` or `key` holds something that has no stable hash.
+        KeyboardInterrupt: the training was interrupted, also where `train` caught that; half a training is not kept.
 
     A damaged file is said to be damaged, and the model is trained again in its place.
     """
@@ -132,7 +137,9 @@ def trained(
             return model.eval()
         except ValueError as error:
             print(f"Training {name} again, since what was cached cannot be used: {error}")
-    train(model)
+    with uninterrupted():
+        if getattr(train(model), "interrupted", False):
+            raise KeyboardInterrupt
     weights = {key: weight.detach().cpu().contiguous() for key, weight in model.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +151,34 @@ def trained(
             stacklevel=2,
         )
     return model.eval()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A block whose result is whole, or not there: Ctrl-C inside it ends it, at the latest where it would have ended.
+
+    `distill` catches Ctrl-C and returns, and the code behind it would take half a training for a whole one.
+
+    Raises:
+        KeyboardInterrupt: it came while the block ran.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # Ctrl-C comes to another thread, or to none
+        return
+    came = []
+
+    def note(*signalled: object) -> None:
+        came.append(signalled)
+        before(*signalled)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def sealed(weights: Mapping[str, Tensor], about: Mapping[str, object]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from kd_lab.arguments import checked
 from kd_lab.contracts import LanguageModel, Tokenizer
 from kd_lab.models.generate import generate
-from kd_lab.models.hugging_face_tokenizer import prompt_ids
+from kd_lab.models.hugging_face_tokenizer import continuation_text, prompt_ids
 from kd_lab.models.reading import device_of
 
 MOST_PROMPTS = 256
@@ -260,7 +260,7 @@ def _complete(
         ids = row[start : start + max_tokens]
         ends = (ids == model.end).nonzero()
         completion_tokens += int(ends[0]) + 1 if len(ends) else len(ids)
-        text = tokenizer.decode(ids[None])[0]
+        text = continuation_text(tokenizer, row[:start], ids)
         stopped = min((text.partition(mark)[0] for mark in stop), key=len, default=text)
         reason, text = "stop" if len(ends) or len(stopped) < len(text) else "length", stopped
         choices.append({"index": index, "text": text, "finish_reason": reason, "logprobs": None})

@@ -127,9 +127,7 @@ def watermark_z(batch: Batch, green: Bool[Tensor, "V V"], base: float = 0.5) -> 
 
     Source: Kirchenbauer et al. (2023), arXiv:2301.10226, the one-proportion z-test.
     """
-    counted = int(batch.mask.sum())
-    if not counted:
-        raise ValueError(f"none of the {batch.mask.numel()} positions counts; expected a batch with text to score")
+    counted = batch.counted()
     if not 0 < base < 1:
         raise ValueError(f"base is {base}; expected the share of green tokens in unmarked text, strictly in 0 … 1")
     hits = int(green.to(batch.tokens.device)[batch.inputs, batch.targets][batch.mask].sum())

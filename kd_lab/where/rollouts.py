@@ -195,26 +195,25 @@ def _through_text(
     tokens, shared = torch.full((len(prompts), width), tokenizer.pad), lengths.clone()
     cut = torch.full((len(prompts),), width)  # from this column on nothing was written and nothing ended
     unusable: dict[int, ValueError] = {}
-    for length in lengths.unique().tolist():  # so that each text has room up to the last column, and no more
-        rows = (lengths == length).nonzero().flatten().tolist()
-        asked = [beginnings[row] for row in rows]
-        endings = teacher.completions(asked, max_tokens=width - length, temperature=temperature, seed=seed)
-        for row, (ending, finished) in zip(rows, endings, strict=True):
-            ending = ending if teacher.clean is None else teacher.clean(ending)
-            try:
-                alone, whole = (prompt_ids(tokenizer, text) for text in (beginnings[row], beginnings[row] + ending))
-            except ValueError as error:  # symbols that the world does not have
-                unusable[row] = error
-                continue
-            whole = torch.cat([whole, whole.new_tensor([tokenizer.end])])
-            # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
-            most = min(len(alone), len(whole) - 1)
-            kept = int((alone[:most] == whole[:most]).int().cumprod(0).sum())
-            shared[row] = max(length - len(alone) + kept, 1)  # encoding may begin a prompt that had no beginning
-            whole = whole if finished else whole[:-1]  # what the server cut off must not teach to end there
-            text = torch.cat([prompts[row, : shared[row]], whole[kept:]])[:width]
-            tokens[row, : len(text)] = text
-            cut[row] = width if finished else len(text)
+    room = (width - lengths).tolist()  # so that each text reaches to the last column, and no further
+    endings = teacher.completions(beginnings, max_tokens=room, temperature=temperature, seed=seed)
+    for row, (ending, finished) in enumerate(endings):
+        length = int(lengths[row])
+        ending = ending if teacher.clean is None else teacher.clean(ending)
+        try:
+            alone, whole = (prompt_ids(tokenizer, text) for text in (beginnings[row], beginnings[row] + ending))
+        except ValueError as error:  # symbols that the world does not have
+            unusable[row] = error
+            continue
+        whole = torch.cat([whole, whole.new_tensor([tokenizer.end])])
+        # the ids of the whole need not begin with all of the prompt's: from the first that differs on, all counts
+        most = min(len(alone), len(whole) - 1)
+        kept = int((alone[:most] == whole[:most]).int().cumprod(0).sum())
+        shared[row] = max(length - len(alone) + kept, 1)  # encoding may begin a prompt that had no beginning
+        whole = whole if finished else whole[:-1]  # what the server cut off must not teach to end there
+        text = torch.cat([prompts[row, : shared[row]], whole[kept:]])[:width]
+        tokens[row, : len(text)] = text
+        cut[row] = width if finished else len(text)
     texts = Batch.from_tokens(tokens, shared, end=tokenizer.end, pad=tokenizer.pad)
     mask = texts.mask & (torch.arange(1, width) < cut[:, None])
     mask[list(unusable)] = False

@@ -101,6 +101,19 @@ class Batch:
     def targets(self) -> Int[Tensor, "B T"]:
         return self.tokens[:, 1:]
 
+    def counted(self) -> int:
+        """The number of positions that count.
+
+        Raises:
+            ValueError: there is none, so that a mean over them is no number.
+        """
+        if not (number := int(self.mask.sum())):
+            raise ValueError(
+                f"none of the {self.mask.numel()} positions counts; expected a batch with text: its mask is True where "
+                "a position counts"
+            )
+        return number
+
     @property
     def prompt_lengths(self) -> Int[Tensor, " B"]:
         """The leading ids of each row that are given: all before the first target that counts.

@@ -59,10 +59,15 @@ def test_bytes_are_those_on_disk_but_for_the_header(tmp_path):
     assert token_cost(model.half()).bits == 16
 
 
-def test_a_model_that_says_how_it_is_stored_is_believed():
-    model = GPT(SHAPES[0])
-    model.bits_per_weight = 4.5
-    assert token_cost(model).bits == 4.5
+@pytest.mark.parametrize(("bits", "group", "symmetric"), [(4, 32, True), (3, 5, False), (8, "tensor", True)])
+def test_a_quantized_model_costs_what_its_file_takes(tmp_path, bits, group, symmetric):
+    quantized = round_to_nearest(GPT(SHAPES[0]), bits, group, symmetric)
+    save_quantized(quantized, tmp_path / "q.safetensors")
+    cost = token_cost(quantized)
+    assert 0 < (tmp_path / "q.safetensors").stat().st_size - cost.bytes < 1500  # the header
+    if symmetric:
+        assert cost.bits == pytest.approx(bits_per_parameter(SHAPES[0], bits, group))
+    assert token_cost(quantized, bits=16) == token_cost(SHAPES[0], bits=16)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,6 +1,7 @@
 """Exposure bias, calibration and diversity: by hand where that is possible, sampled against exact elsewhere."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from kd_lab.measure import (
     agreement,
+    bits_per_character,
     calibration_error,
     conditionals,
     distinct,
@@ -123,10 +125,13 @@ def test_agreement_counts_equal_maxima_at_counted_positions_only():
     assert agreement(one, other, batch) == pytest.approx(2 / 3)  # alike at the first letter, apart at the second
 
 
-def test_agreement_needs_something_to_count():
+@pytest.mark.parametrize(
+    "measure", [partial(agreement, TEACHER), calibration_error, bits_per_character], ids=["agreement", "ece", "bits"]
+)
+def test_a_measure_needs_something_to_count(measure):
     batch = Batch(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="none of the 2 positions counts"):
-        agreement(TEACHER, TEACHER, batch)
+        measure(TEACHER, batch)
 
 
 def test_a_performance_gap_is_recovered_between_nothing_and_all():

@@ -22,7 +22,7 @@ from kd_lab.methods.parallel import Ranks, bind_part
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what import Heads, Logits, Sequences
 from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher
-from kd_lab.where.endpoint import Completion
+from kd_lab.where.completion import Completion
 from kd_lab.worlds import Batch, language
 
 pytestmark = pytest.mark.skipif(not dist.is_available(), reason="this build of torch has no torch.distributed")

@@ -94,6 +94,29 @@ def test_its_fingerprint_does_not_depend_on_what_it_has_read_so_far():
     assert fingerprint(teacher) == before
 
 
+def test_each_precision_is_remembered_for_itself(model):
+    """A run in bfloat16 leaves nothing to the next one in float32, nor the other way round."""
+    teacher, alone = CachedTeacher(model), copy.deepcopy(model).eval()
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = teacher(TOKENS)
+            assert torch.equal(rounded, alone(TOKENS))
+        exact = teacher(TOKENS)
+        torch.testing.assert_close(exact, alone(TOKENS))
+        assert not torch.equal(exact, rounded.float())
+    assert teacher.rows_read == 2 * 2
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(teacher.tell(TOKENS, exact)(TOKENS), exact)  # what it was told needs no reading
+
+
+def test_ids_of_another_width_are_other_bytes_and_the_same_row(model):
+    teacher = CachedTeacher(model)
+    short = teacher(torch.tensor([[1]]))
+    assert teacher(torch.tensor([[1, 0]], dtype=torch.int32)).shape == (1, 2, 7)  # eight bytes, as the row before it
+    assert torch.equal(teacher(torch.tensor([[1]], dtype=torch.int32)), short)
+    assert teacher.rows_read == 2
+
+
 def test_a_negative_memory_is_refused(model):
     with pytest.raises(ValueError, match="most_bytes is -1"):
         CachedTeacher(model, most_bytes=-1)

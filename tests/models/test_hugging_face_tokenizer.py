@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from kd_lab.contracts import Tokenizer
-from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer, prompt_ids, prompt_text
+from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer, continuation_text, prompt_ids, prompt_text
 from kd_lab.worlds import Batch, Vocabulary
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
 
-from tiny_transformers import chat_tokenizer, tiny_tokenizer
+from tiny_transformers import chat_tokenizer, tiny_tokenizer, word_tokenizer
 
 PAD, BEGIN, END = 1, 2, 0
 CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
@@ -174,3 +174,36 @@ def test_two_tokenizers_are_the_same_or_differ_in_something_that_has_a_name() ->
     assert "differ at id 15, which is None for the one and 'i' for the other" in one.difference(longer)
     assert "end texts with the ids 0 and 5" in one.difference(HuggingFaceTokenizer(tiny_tokenizer(), end=5))
     assert "the other a Vocabulary" in one.difference(Vocabulary(".abcdefgh"))
+
+
+# ---- the first space -------------------------------------------------------------------------------------------------
+
+THE, CAPITAL, IS, PARIS, STOP = 6, 7, 8, 9, 10
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("decoder", ["metaspace", "strip"])
+@pytest.mark.parametrize(
+    ("prompt", "ids", "text"),
+    [
+        ("The capital is", [PARIS, STOP, END, END], " Paris."),
+        ("The capital is", [STOP], "."),
+        ("The capital is", [END], ""),
+        ("The capital is", [], ""),
+        ("", [PARIS, THE, END, PAD], "Paris The"),
+    ],
+)
+def test_a_continuation_keeps_the_space_that_parts_it_from_its_prompt(prompt, ids, text, decoder, begins) -> None:
+    tokenizer = HuggingFaceTokenizer(word_tokenizer(decoder, begins))
+    read = prompt_ids(tokenizer, prompt)
+    assert continuation_text(tokenizer, read, torch.tensor(ids, dtype=torch.long)) == text
+    written = [i for i in ids if i not in (END, PAD)]
+    assert tokenizer.ids(prompt + text) == [*tokenizer.ids(prompt), *written]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_a_continuation_of_letters_is_what_it_is_alone(marks) -> None:
+    tokenizer = HuggingFaceTokenizer(tiny_tokenizer(**marks))
+    for prompt in ("ab", "", "a "):
+        read = prompt_ids(tokenizer, prompt)
+        assert continuation_text(tokenizer, read, torch.tensor([14, 8, END, END])) == " c"

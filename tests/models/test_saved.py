@@ -1,16 +1,21 @@
 """Files of weights: what is written is read back, what is damaged says so, what was trained is trained once."""
 
 import json
+import signal
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save, save_file
 
+from kd_lab.methods import distill, labels_only
 from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
 from kd_lab.models.files import cache_folder, write_file
 from kd_lab.models.saved import checksum, facts, sealed
+from kd_lab.worlds import surnames
 
 SHAPE = GPTConfig(vocab_size=5, context=4, layers=1, heads=1, width=8)
 
@@ -191,10 +196,17 @@ def test_a_damaged_cache_is_trained_again_and_says_so(cache, capsys):
     assert not capsys.readouterr().out
 
 
-def test_an_interrupted_training_leaves_nothing(cache):
-    def interrupted(model):
-        raise KeyboardInterrupt
+def raised(model):
+    raise KeyboardInterrupt
 
+
+def returned(model):
+    """As `distill` ends where Ctrl-C is pressed: it returns."""
+    return SimpleNamespace(interrupted=True)
+
+
+@pytest.mark.parametrize("interrupted", [raised, returned])
+def test_an_interrupted_training_leaves_nothing(cache, interrupted):
     with pytest.raises(KeyboardInterrupt):
         trained("toy", partial(GPT, SHAPE), interrupted)
     assert not cache.exists() or not list(cache.iterdir())
@@ -237,3 +249,36 @@ def test_a_full_disk_leaves_neither_a_part_nor_a_broken_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_an_interrupt_that_a_training_catches_ends_it_all_the_same(cache, sent):
+    """A function that calls `distill` and returns nothing."""
+
+    def train(model):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT) if sent else None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) if sent else nullcontext():
+        trained("toy", partial(GPT, SHAPE), train, key=sent)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (cache.exists() and len(list(cache.iterdir()))) == (not sent)
+
+
+def test_a_distillation_that_was_stopped_is_made_anew(cache):
+    """The plainest use, with Ctrl-C at the second step: `distill` returns there, and the student is not kept."""
+    world = surnames(top=200)
+    shape = GPTConfig(vocab_size=len(world.vocabulary), context=world.context, layers=1, heads=1, width=8)
+
+    def press(row):
+        if row["step"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(
+            "student",
+            partial(GPT, shape),
+            lambda model: distill(model, None, world, labels_only(), steps=4, progress=False, on_step=press),
+        )
+    assert not cache.exists() or not list(cache.iterdir())

@@ -9,9 +9,11 @@ import urllib.request
 
 import openai
 import pytest
+import torch
 
 from kd_lab.models import GPT, GPTConfig, HuggingFace, serve, serving
-from kd_lab.where import TextTeacher
+from kd_lab.models.hugging_face_tokenizer import prompt_ids
+from kd_lab.where import TeacherRollouts, TextTeacher, teacher_texts
 from kd_lab.worlds import surnames
 
 WORLD = surnames(top=500)
@@ -213,3 +215,22 @@ def test_a_chat_is_read_with_one_mark_at_its_beginning(writes, adds, monkeypatch
     assert read == [[[begins, *prompt] if writes or "begin" in adds else prompt]]
     trained = tokenizer.world([(chat, "b")], ["c"]).train
     assert trained.tokens[0, : int(trained.prompt_lengths[0])].tolist() == read[0][0]
+
+
+@pytest.mark.parametrize("decoder", ["metaspace", "strip"])
+def test_a_word_crosses_the_wire_with_the_space_before_it(decoder, monkeypatch):
+    """The student reads the tokens that the teacher wrote, and not "The capital isParis"."""
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+    from tiny_transformers import tiny_model, word_tokenizer
+
+    model = HuggingFace(tiny_model(vocab_size=11), word_tokenizer(decoder)).eval()
+    paris, end = model.tokenizer.ids("Paris")[0], model.end
+    answer = torch.tensor([[paris, end]])
+    monkeypatch.setattr(serving, "generate", lambda model, given, *_, **__: torch.cat([given, answer], 1))
+    world = model.tokenizer.world([("The capital is", "The The")], ["Paris"])
+    with serve(model, model.tokenizer) as url:
+        teacher = TextTeacher(url, retries=0)
+        assert teacher.complete(["The capital is"], max_tokens=2) == [" Paris"]
+        texts = teacher_texts(teacher, world, TeacherRollouts(size=1), seed=0)
+    prompt = prompt_ids(model.tokenizer, "The capital is").tolist()
+    assert texts.tokens[0, : len(prompt) + 2].tolist() == [*prompt, paris, end]

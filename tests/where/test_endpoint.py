@@ -1,10 +1,12 @@
 """A teacher behind HTTP: the client against the local server, against silence, and against servers that misbehave."""
 
 import json
+import random
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -12,8 +14,9 @@ import torch
 
 from kd_lab.methods import distill, sequence_level
 from kd_lab.models import GPT, GPTConfig, generate, serve
+from kd_lab.models.fingerprint import fingerprint
 from kd_lab.where import TeacherRollouts, TextTeacher, teacher_texts
-from kd_lab.worlds import surnames
+from kd_lab.worlds import Batch, World, surnames
 
 WORLD = surnames(top=500)
 SHAPE = GPTConfig(vocab_size=len(WORLD.vocabulary), context=WORLD.context, layers=1, heads=2, width=16)
@@ -187,6 +190,178 @@ def test_an_endpoint_cannot_search(url):
         teacher_texts(TextTeacher(url), WORLD, TeacherRollouts(size=4, decode="beam"), seed=0)
 
 
+@contextmanager
+def seeding_each_prompt(knows_n: bool = True):
+    """A server that begins every prompt of a request with the request's seed, as vLLM does; copies have seeds of their
+    own where it knows `n`."""
+
+    def answer(handler, count):
+        request, written = requests[-1], []
+        for prompt in request["prompt"]:
+            for copy in range(request.get("n", 1) if knows_n else 1):
+                draws = random.Random(f"{prompt} {request['seed'] + copy}")
+                written.append("".join(draws.choices("abcdefgh", k=request["max_tokens"])))
+        reply(handler, 200, texts(0) | {"choices": [{"index": i, "text": text} for i, text in enumerate(written)]})
+
+    with impostor(answer) as (base, requests):
+        yield base, requests
+
+
+@pytest.mark.parametrize("knows_n", [True, False])
+@pytest.mark.parametrize(
+    "prompts", [[""] * 150, ["a", "b", "a", "c", "b", "a"] * 25, [f"{i % 70}" for i in range(150)]]
+)
+def test_equal_prompts_get_texts_of_their_own_from_a_server_that_seeds_each_prompt(prompts, knows_n):
+    with seeding_each_prompt(knows_n) as (base, requests):
+        first, again, other = (TextTeacher(base).complete(prompts, 20, seed=seed) for seed in (1, 1, 2))
+    assert len(set(first)) == len(prompts)
+    assert first == again
+    assert not set(first) & set(other)
+    assert all(len(set(request["prompt"])) == len(request["prompt"]) for request in requests)
+
+
+def test_a_set_of_free_texts_is_no_set_of_copies():
+    with seeding_each_prompt() as (base, requests):
+        batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=256), seed=0)
+    assert len(batch.tokens.unique(dim=0)) == 256
+    assert [(request["prompt"], request["n"]) for request in requests] == [([""], 64)] * 4
+
+
+def test_copies_stand_behind_their_own_prompts():
+    def answer(handler, count):
+        asked = [prompt for prompt in requests[-1]["prompt"] for _ in range(requests[-1].get("n", 1))]
+        reply(handler, 200, with_choices(*({"index": i, "text": prompt} for i, prompt in enumerate(asked))))
+
+    prompts = [f"{i * i % 23}" for i in range(200)]
+    with impostor(answer) as (base, requests):
+        assert TextTeacher(base).complete(prompts, 4, seed=0) == prompts
+
+
+def test_greedy_texts_are_asked_without_copies():
+    """A server may refuse several greedy texts of one prompt, and they are equal whatever the seed."""
+    with impostor(lambda handler, count: reply(handler, 200, texts(3))) as (base, requests):
+        TextTeacher(base).complete(["a"] * 3, 4, temperature=0, seed=0)
+    assert [request["prompt"] for request in requests] == [["a"] * 3]
+    assert "n" not in requests[0]
+
+
+def test_each_prompt_may_have_a_longest_text_of_its_own():
+    with seeding_each_prompt() as (base, _):
+        written = TextTeacher(base).complete(["a", "b", "a", "c"], [3, 5, 7, 3], seed=0)
+        assert [len(text) for text in written] == [3, 5, 7, 3]
+        with pytest.raises(ValueError, match="max_tokens has 1 numbers for 2 prompts"):
+            TextTeacher(base).complete(["a", "b"], [3], seed=0)
+
+
+# ---- texts that were paid for ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def failing_at(calls: set[int], fail):
+    """A server that writes each text but once, and treats these of its requests as `fail(handler)` says."""
+    written = iter(range(10**6))
+
+    def answer(handler, count):
+        if count in calls:
+            fail(handler)
+            return
+        asked = requests[-1]
+        number = len(asked["prompt"]) * asked.get("n", 1)
+        reply(handler, 200, with_choices(*({"index": i, "text": f"text {next(written)}"} for i in range(number))))
+
+    with impostor(answer) as (base, requests):
+        yield base, requests
+
+
+def busy(handler):
+    reply(handler, 429, {"error": {"message": "too many requests"}})
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_a_call_that_fails_loses_no_text_and_goes_on(seed):
+    with failing_at({3, 5}, busy) as (base, requests):
+        teacher = TextTeacher(base, retries=0)
+        for had in (128, 192):
+            with pytest.raises(ConnectionError, match="HTTP 429") as caught:
+                teacher.complete([""] * 300, 5, seed=seed)
+            assert f"{had} of 300 texts had come" in caught.value.__notes__[0]
+        written = teacher.complete([""] * 300, 5, seed=seed)
+        assert sorted(written) == sorted(f"text {i}" for i in range(300))
+        assert len(requests) == 5 + 2
+        fresh = teacher.complete([""] * 300, 5, seed=seed)  # a call that has ended is no call that failed
+        assert not set(fresh) & set(written)
+
+
+def test_a_set_of_teacher_texts_goes_on_where_it_failed():
+    """Prompts of several lengths are one call, so that those of the first lengths are not paid for twice."""
+    tokens = WORLD.train.tokens[:30]
+    begun = Batch.from_tokens(tokens, torch.arange(30) % 2 + 2, end=WORLD.vocabulary.end)
+    world = World("begun", WORLD.vocabulary, begun, WORLD.held_out)
+    with failing_at({2}, busy) as (base, requests):
+        teacher = TextTeacher(base, retries=0, clean=lambda text: "a" * (1 + int(text.split()[1]) % 5))
+        with pytest.raises(ConnectionError, match="HTTP 429"):
+            teacher_texts(teacher, world, TeacherRollouts(size=40), seed=0)
+        asked = len(requests)
+        assert len(teacher_texts(teacher, world, TeacherRollouts(size=40), seed=0)) == 40
+    first = [request for request in requests[:asked] if request is not requests[1]]
+    assert all(request not in requests[asked:] for request in first)
+
+
+def test_what_is_kept_tells_no_two_teachers_apart():
+    with failing_at({2}, busy) as (base, _):
+        teacher, other = TextTeacher(base, retries=0), TextTeacher(base, retries=0)
+        before = fingerprint(teacher)
+        with pytest.raises(ConnectionError):
+            teacher.complete([""] * 100, 5, seed=0)
+        assert teacher == other
+        assert repr(teacher) == repr(other)
+        assert fingerprint(teacher) == before  # else a training that failed would be kept under another name
+
+
+def retry_after(value: str):
+    def answer(handler, count):
+        if count > 1:
+            reply(handler, 200, texts(1))
+            return
+        handler.send_response(429)
+        handler.send_header("Retry-After", value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("value", "pause"),
+    [("7", 7), ("0.25", 0.5), ("0", 0.5), ("-3", 0.5), ("soon", 0.5), ("nan", 0.5), ("", 0.5),
+     ("Sun, 06 Nov 1994 08:49:37 GMT", 0.5)],
+)  # fmt: skip
+def test_the_pause_is_the_one_that_the_server_asks_for(value, pause, monkeypatch):
+    slept = []
+    monkeypatch.setattr("kd_lab.where.endpoint.time.sleep", slept.append)
+    with impostor(retry_after(value)) as (base, _):
+        assert TextTeacher(base, retries=1).complete(["a"], 2) == ["a"]
+    assert slept == [pause]
+
+
+def test_a_pause_may_be_a_time_of_day(monkeypatch):
+    slept = []
+    monkeypatch.setattr("kd_lab.where.endpoint.time.sleep", slept.append)
+    with impostor(retry_after(formatdate(time.time() + 40, usegmt=True))) as (base, _):
+        assert TextTeacher(base, retries=1).complete(["a"], 2) == ["a"]
+    assert 20 < slept[0] <= 40
+
+
+@pytest.mark.parametrize("value", ["3600", "inf"])
+def test_nobody_waits_an_hour_in_silence(value):
+    with (
+        impostor(retry_after(value)) as (base, requests),
+        pytest.raises(ConnectionError, match=rf"HTTP 429 1 times.* a pause of {value} s"),
+    ):
+        TextTeacher(base, retries=5).complete(["a"], 2)
+    assert len(requests) == 1
+
+
 # ---- servers that lie ------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +499,23 @@ def test_a_short_text_that_was_cut_off_teaches_no_end():
         whole = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
     assert cut.mask.sum() == 2
     assert whole.mask.sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "finished"),
+    [
+        *[
+            (reason, False)
+            for reason in ("length", "content_filter", "abort", "error", "tool_calls", "timeout", ["stop"])
+        ],
+        *[(reason, True) for reason in (None, "", "stop", "eos", "eos_token", "stop_sequence")],
+    ],
+)
+def test_only_a_text_that_ended_teaches_its_end(reason, finished):
+    with impostor(answers("ab", reason=reason)) as (base, _):
+        batch = teacher_texts(TextTeacher(base), WORLD, TeacherRollouts(size=1), seed=0)
+        assert TextTeacher(base).completions([""], 2) == [("ab", finished)]
+    assert batch.mask.sum() == 2 + finished
 
 
 def test_stop_ends_a_text(url):

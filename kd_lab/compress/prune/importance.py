@@ -3,6 +3,7 @@
 Scores are compared within one criterion only: their units differ.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -28,6 +29,19 @@ def prunable(model: GPT) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in layers.items() if name.startswith("blocks.")}
 
 
+def check_scores(scores: Mapping[str, Tensor]) -> None:
+    """Refuse scores by which nothing can be ranked: beside a NaN, weights would be dropped in the order of their rows.
+
+    Raises:
+        ValueError: a score is no number.
+    """
+    if strange := [name for name, score in scores.items() if score.isnan().any()]:
+        raise ValueError(
+            f"scores of {strange[0]} hold NaN; expected numbers to rank by: score on finite weights and on texts of "
+            "which something counts"
+        )
+
+
 @checked
 def magnitude(model: GPT) -> dict[str, Tensor]:
     """|w| of every weight. It needs no data and ignores the input that the weight multiplies.
@@ -45,8 +59,12 @@ def wanda(model: GPT, batch: Batch) -> dict[str, Tensor]:
     A small weight on a large input can matter more than a large weight on a small one. Sun et al. compare the weights
     of one output with one another: `unstructured_masks(…, scope="row")`.
 
+    Raises:
+        ValueError: no position of the batch counts, and all weights would be worth nothing.
+
     Source: Sun et al. (2023), arXiv:2306.11695, equation 1.
     """
+    batch.counted()  # refuses a batch of which nothing counts
     squares, batch = {}, batch.to(device_of(model))
 
     def listen(name: str):
@@ -78,7 +96,7 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
         pieces: gradients to take, each on its own share of the texts.
 
     Raises:
-        ValueError: fewer texts than pieces.
+        ValueError: fewer texts than pieces, or a piece of which nothing counts.
 
     Source: Molchanov et al. (2019), arXiv:1906.10771, section 3.
     """
@@ -86,10 +104,16 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
         raise ValueError(
             f"pieces is {pieces} for {len(batch)} texts; expected 1 … {len(batch)}: at least one text per piece"
         )
+    shares = torch.arange(len(batch)).tensor_split(pieces)  # `chunk` may make fewer
+    if empty := [number for number, rows in enumerate(shares) if not batch.mask[rows].any()]:
+        raise ValueError(
+            f"no position counts in {len(empty)} of {pieces} pieces, the first of them piece {empty[0]}; expected "
+            "text in each, since its loss is a mean: leave out the texts of which nothing counts, or take fewer pieces"
+        )
     weights = {name: layer.weight for name, layer in prunable(model).items()}
     scores = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     with evaluating(model):
-        for rows in torch.arange(len(batch)).chunk(pieces):
+        for rows in shares:
             piece = batch[rows].to(device_of(model))
             loss = cross_entropy(model(piece.inputs)[piece.mask], piece.targets[piece.mask])
             gradients = torch.autograd.grad(loss, list(weights.values()))
@@ -103,8 +127,12 @@ def taylor(model: GPT, batch: Batch, pieces: int = 8) -> dict[str, Tensor]:
 def block_influence(model: GPT, batch: Batch) -> Float[Tensor, " layers"]:
     """1 − cos(residual stream before a block, after it), the mean over counted positions, for each block.
 
+    Raises:
+        ValueError: no position of the batch counts.
+
     Source: Men et al. (2024), arXiv:2403.03853, the block influence.
     """
+    batch.counted()  # refuses a batch of which nothing counts
     batch = batch.to(device_of(model))
     with evaluating(model):
         _, after = model(batch.inputs, return_hidden=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kd_lab.arguments import checked
-from kd_lab.compress.prune.importance import prunable
+from kd_lab.compress.prune.importance import check_scores, prunable
 from kd_lab.compress.prune.unstructured import Scores
 from kd_lab.models import GPT
 
@@ -32,6 +32,7 @@ def _check_complete(model: GPT, scores: Scores) -> None:
                 f"scores of {name} have shape {came}; expected {tuple(layer.weight.shape)}, one for each weight, as "
                 "prune.magnitude(model) makes them"
             )
+    check_scores({name: scores[name] for name in prunable(model)})
 
 
 @checked
@@ -85,7 +86,7 @@ def select_structures(
         layer_importance: ranks the layers; by default `layer_scores`.
 
     Raises:
-        ValueError: more are to stay than there are, or none.
+        ValueError: more are to stay than there are, or none, or a score is no number.
     """
     config = model.config
     for name, wanted, there in (
@@ -96,6 +97,7 @@ def select_structures(
         if wanted is not None and not 1 <= wanted <= there:
             raise ValueError(f"{name} is {wanted}; expected 1 … {there}, the number that the model has")
     ranking = layer_scores(model, scores) if layer_importance is None else layer_importance
+    check_scores({"layers": ranking})
     kept = _top(ranking, layers or config.layers)
     return Structures(
         kept,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from kd_lab.arguments import checked
-from kd_lab.compress.prune.importance import prunable
+from kd_lab.compress.prune.importance import check_scores, prunable
 from kd_lab.models import GPT
 
 Scores = Mapping[str, Float[Tensor, "_ _"]]
@@ -31,7 +31,7 @@ def unstructured_masks(scores: Scores, sparsity: float, scope: str = "global") -
             output ("row").
 
     Raises:
-        ValueError: sparsity or scope is out of range.
+        ValueError: sparsity or scope is out of range, or a score is no number.
 
     >>> unstructured_masks({"w": torch.tensor([[1.0, 4.0], [3.0, 2.0]])}, 0.5)["w"].int().tolist()
     [[0, 1], [1, 0]]
@@ -40,6 +40,7 @@ def unstructured_masks(scores: Scores, sparsity: float, scope: str = "global") -
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity is {sparsity}; expected the share of weights to drop, at least 0 and below 1")
+    check_scores(scores)
     match scope:
         case "global":
             together = torch.cat([score.flatten() for score in scores.values()])

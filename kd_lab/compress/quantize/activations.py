@@ -77,8 +77,7 @@ def calibrate(
     """
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile is {percentile}; expected more than 0 and at most 100, where 100 clips nothing")
-    if not batch.mask.any():
-        raise ValueError("no position of the batch counts; expected texts to calibrate on")
+    batch.counted()  # refuses a batch of which nothing counts
     ranges = {}
     for name, rows in layer_inputs(model, batch).items():
         sizes = rows.abs() if per == "channel" else rows.abs().reshape(-1, 1)

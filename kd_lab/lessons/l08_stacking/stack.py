@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from kd_lab.compress import prune, quantize
-from kd_lab.methods import Recipe, distill, word_level
+from kd_lab.methods import Recipe, Result, distill, word_level
 from kd_lab.models import GPT, GPTConfig, load_model, save_model, trained
 from kd_lab.worlds import Batch, World
 
@@ -70,9 +70,9 @@ def train(
     world: World,
     teacher: GPT | None,
     steps: int | None = None,
-) -> None:
+) -> Result:
     """Train a student in place by a recipe, with the steps and the learning rate of its kind."""
-    result = distill(
+    return distill(
         student,
         teacher,
         world,
@@ -82,8 +82,6 @@ def train(
         learning_rate=LEARNING_RATE[kind],
         progress=False,
     )
-    if result.interrupted:  # half a training is kept nowhere
-        raise KeyboardInterrupt
 
 
 def student(recipe: Recipe, seed: int, world: World, teacher: GPT | None) -> GPT:

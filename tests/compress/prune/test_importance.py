@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from kd_lab.compress.prune import block_influence, magnitude, prunable, taylor, wanda
+from kd_lab.worlds import Batch
 
 
 def test_magnitude_is_the_size_of_the_weight_and_covers_the_blocks_alone(model):
@@ -62,3 +63,30 @@ def test_a_layer_that_writes_nothing_has_no_influence(model, batch):
     influence = block_influence(model, batch)
     assert influence[1].abs() < 1e-12
     assert (influence[[0, 2]] > 1e-3).all()
+
+
+@pytest.mark.parametrize("score", [wanda, taylor, block_influence])
+def test_texts_of_which_nothing_counts_are_refused(score, model, batch):
+    """Scores of such texts are NaN or all alike, and pruning would drop weights in the order of their rows."""
+    nothing = Batch(batch.tokens, torch.zeros_like(batch.mask))
+    with pytest.raises(ValueError, match=r"positions counts|no position counts in 8 of 8 pieces"):
+        score(model, nothing)
+
+
+def test_each_piece_needs_a_position_that_counts(model, batch):
+    mask = batch.mask.clone()
+    mask[4:6] = False
+    with pytest.raises(ValueError, match="no position counts in 1 of 8 pieces, the first of them piece 2"):
+        taylor(model, Batch(batch.tokens, mask))
+    assert all(score.isfinite().all() for score in taylor(model, Batch(batch.tokens, mask), pieces=4).values())
+
+
+def test_a_number_of_pieces_that_does_not_divide_the_texts_is_taken_as_it_is(model, batch):
+    """The mean over seven pieces of 16 texts: three or two texts in each."""
+    name, scores = "blocks.1.expand.weight", taylor(model, batch, pieces=7)
+    weight, squares = model.get_parameter(name), []
+    for rows in torch.arange(16).split([3, 3, 2, 2, 2, 2, 2]):
+        piece = batch[rows]
+        loss = F.cross_entropy(model(piece.inputs)[piece.mask], piece.targets[piece.mask])
+        squares.append((weight * torch.autograd.grad(loss, weight)[0]).square().detach())
+    torch.testing.assert_close(scores[name], torch.stack(squares).mean(0))

@@ -104,3 +104,12 @@ def test_a_choice_that_does_not_fit_is_refused(model, keep):
         mask_structures(model, Structures(keep.layers, ((1, 0), (0, 1)), keep.channels))
     with pytest.raises(ValueError, match="2 layers stay and 1 rows of heads"):
         remove_structures(model, Structures(keep.layers, keep.heads[:1], keep.channels))
+
+
+def test_no_structure_is_ranked_by_what_is_no_number(model):
+    scores = magnitude(model)
+    with pytest.raises(ValueError, match="scores of layers hold NaN"):
+        select_structures(model, scores, layers=2, layer_importance=torch.tensor([1.0, torch.nan, 2.0]))
+    scores["blocks.1.expand.weight"][0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"scores of blocks\.1\.expand\.weight hold NaN"):
+        select_structures(model, scores, heads=2)

@@ -91,3 +91,10 @@ def test_compressed_rows_hold_the_nonzero_weights_and_multiply_alike(model):
 def test_a_matrix_without_numbers_has_no_rows_to_compress():
     with pytest.raises(ValueError, match="meta device, which holds no numbers"):
         to_csr(torch.zeros(2, 3, device="meta"))
+
+
+@pytest.mark.parametrize("scope", ["global", "layer", "row"])
+def test_nothing_is_ranked_by_what_is_no_number(scope):
+    scores = {"a": torch.ones(2, 2), "b": torch.tensor([[1.0, torch.nan]])}
+    with pytest.raises(ValueError, match="scores of b hold NaN"):
+        unstructured_masks(scores, 0.5, scope)
