@@ -20,7 +20,7 @@ def test_a_launcher_that_takes_too_long_ends_its_workers(tmp_path):
     script = tmp_path / "sleeper.py"
     script.write_text(
         "import os, pathlib, time\n"
-        "pathlib.Path(os.environ['PIDS'], os.environ['RANK']).write_text(str(os.getpid()), encoding="utf-8")\n"
+        "pathlib.Path(os.environ['PIDS'], os.environ['RANK']).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n",
         encoding="utf-8",
     )
