@@ -74,9 +74,7 @@ def files_of(course: Path, lessons: Sequence[Lesson]) -> Iterator[tuple[str, str
 
     Nothing goes to release/, where nbgrader would take it for its own and skip it.
     """
-    name = course.resolve().name
-    facts = {"python": repr(sys.executable), "name": name, "name_in_python": repr(name)}
-    facts["course_in_python"] = repr(str(course.resolve()))
+    facts = {"python": repr(sys.executable), "name": course.resolve().name}
     for template in sorted(TEMPLATES.glob("*.template")):
         yield template.stem, Template(template.read_text(encoding="utf-8")).substitute(facts)
     yield ".gitignore", f"{OWN}/\ngradebook.db\n"

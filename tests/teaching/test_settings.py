@@ -1,5 +1,6 @@
 """The settings that a course writes for nbgrader, run with stand-ins for nbgrader's own classes."""
 
+import shutil
 import subprocess
 import sys
 import types
@@ -8,6 +9,7 @@ from collections import defaultdict
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from traitlets.config import PyFileConfigLoader
 
 from kd_lab.teaching.assignment import marked
 from kd_lab.teaching.course import init
@@ -17,15 +19,20 @@ CLASSES += ["OverwriteCells", "OverwriteKernelspec", "SaveAutoGrades"]
 
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
-    """The names in nbgrader_config.py after it ran, `c` being what it configured."""
-    init(tmp_path, ["03"])
+def stand_ins(monkeypatch):
+    """Modules of nbgrader's names, with what the settings take from them."""
     package, module = types.ModuleType("nbgrader"), types.ModuleType("nbgrader.preprocessors")
     for name in CLASSES:
         setattr(module, name, type(name, (), {}))
     monkeypatch.setitem(sys.modules, "nbgrader", package)
     monkeypatch.setitem(sys.modules, "nbgrader.preprocessors", module)
     monkeypatch.setenv("PATH", "")  # which the settings extend
+
+
+@pytest.fixture
+def settings(tmp_path, stand_ins):
+    """The names in nbgrader_config.py after it ran, `c` being what it configured."""
+    init(tmp_path, ["03"])
 
     class Config(defaultdict):
         def __getattr__(self, name):
@@ -35,8 +42,9 @@ def settings(tmp_path, monkeypatch):
             self[name] = value
 
     config = Config(lambda: Config(Config))
-    scope = {"get_config": lambda: config}
-    exec((tmp_path / "nbgrader_config.py").read_text(encoding="utf-8"), scope)
+    file = tmp_path / "nbgrader_config.py"
+    scope = {"get_config": lambda: config, "__file__": str(file)}
+    exec(file.read_text(encoding="utf-8"), scope)
     return scope
 
 
@@ -50,6 +58,15 @@ def test_no_grade_comes_from_a_kernel_and_late_messages_end_no_run(settings):
         assert kind.startup_timeout >= 120
     assert config.Execute.raise_on_iopub_timeout is False
     assert config.ClearSolutions.code_stub == {"python": "..."}
+
+
+def test_a_copied_course_works_on_its_own_folder(tmp_path, stand_ins):
+    """As nbgrader reads them. The root and the name of last term's course would overwrite its grades."""
+    init(tmp_path / "kl2026", ["03"])
+    shutil.copytree(tmp_path / "kl2026", tmp_path / "kl2027")
+    for name in ("kl2026", "kl2027"):
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(tmp_path / name)).load_config()
+        assert config.CourseDirectory == {"root": str((tmp_path / name).resolve()), "course_id": name}
 
 
 def test_copies_and_damaged_marks_lose_their_mark(settings):
