@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -96,19 +97,43 @@ def lay(course: Path, name: str, text: str, laid: dict[str, str]) -> str | None:
         A line to print, or None where there is nothing to say.
     """
     file, edition = course / name, fingerprint(name, text)
-    there = fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
-    beside = f"{NEWER}/{name}"
+    there = fingerprint_of(course, name, name)
     if there is not None and there not in (edition, laid.get(name)):
-        if edition in (laid.get(name), laid.get(beside)):  # nothing that the teacher has not seen
-            return None
-        put(course / beside, text)
-        laid[beside] = edition
-        return f"{name} is as you left it; a newer edition is in {beside}"
+        return lay_beside(course, name, text, laid)
     laid[name] = edition
     if there == edition:
         return None
     put(file, text)
     return f"{name} is now the newer edition; you had not edited it" if there is not None else None
+
+
+def lay_beside(course: Path, name: str, text: str, laid: dict[str, str]) -> str | None:
+    """The same for a file that its teacher edited: into newer/ or, where that was edited too, newer-2/, and so on."""
+    edition, edited = fingerprint(name, text), [name]
+    if edition in [known for key, known in laid.items() if key == name or key.endswith(f"/{name}")]:
+        return None  # nothing that the teacher has not seen
+    for place in places():
+        beside = f"{place}/{name}"
+        if fingerprint_of(course, name, beside) in (None, edition, laid.get(beside)):
+            break
+        edited.append(beside)
+    put(course / beside, text)
+    laid[beside] = edition
+    left = f"{' and '.join(edited)} are as you left them" if len(edited) > 1 else f"{name} is as you left it"
+    return f"{left}; a newer edition is in {beside}"
+
+
+def places() -> Iterator[str]:
+    """newer, newer-2, newer-3, …"""
+    yield NEWER
+    for number in count(2):
+        yield f"{NEWER}-{number}"
+
+
+def fingerprint_of(course: Path, name: str, where: str) -> str | None:
+    """What the file `where` of a course says as an edition of `name`; None where there is none."""
+    file = course / where
+    return fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
 
 
 def put(file: Path, text: str) -> None:

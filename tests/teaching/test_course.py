@@ -4,6 +4,7 @@ import ast
 import os
 import shutil
 import sys
+from functools import partial
 
 import nbformat
 import pytest
@@ -85,10 +86,32 @@ def test_an_assignment_that_its_teacher_edited_is_never_overwritten(tmp_path, mo
 NAME = "source/03/03_which_kl.ipynb"
 
 
-def newer_assignment_of(lesson):
+def newer_assignment_of(lesson, text="A newer edition."):
     notebook = assignment_of(lesson)
-    notebook.cells.append(nbformat.v4.new_markdown_cell("A newer edition."))
+    notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     return notebook
+
+
+def test_a_newer_edition_that_its_teacher_edited_too_is_never_overwritten(tmp_path, monkeypatch):
+    """A teacher merges in newer/ and means to copy the result over the own file."""
+    init(tmp_path, ["03"])
+    edit(tmp_path / NAME, with_a_word)
+
+    def said_of(text):
+        monkeypatch.setattr(course, "assignment_of", partial(newer_assignment_of, text=text))
+        return [line for line in init(tmp_path, ["03"]) if "03_which_kl" in line]
+
+    said_of("The second edition.")
+    edit(tmp_path / "newer" / NAME, with_a_word)
+    merged = (tmp_path / "newer" / NAME).read_bytes()
+    assert said_of("The second edition.") == []
+    for text in ("The third edition.", "The fourth edition."):  # over the third, which nobody edited
+        assert said_of(text) == [f"{NAME} and newer/{NAME} are as you left them; a newer edition is in newer-2/{NAME}"]
+        assert (tmp_path / "newer" / NAME).read_bytes() == merged
+        assert text in (tmp_path / "newer-2" / NAME).read_text(encoding="utf-8")
+    assert not (tmp_path / "newer-3").exists()
+    shutil.rmtree(tmp_path / "newer")
+    assert said_of("The fourth edition.") == []  # seen, if elsewhere
 
 
 def run_once(notebook):
