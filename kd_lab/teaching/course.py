@@ -27,6 +27,12 @@ from kd_lab.teaching.grading import OWN
 TEMPLATES = Path(__file__).parent / "course"
 NEWER = "newer"
 
+IGNORED = (
+    *(f"{OWN}/", f"{NEWER}*/", "submitted/", "autograded/", "feedback/", "downloaded/", "solution/"),
+    *(".ipynb_checkpoints/", "gradebook.db*", "grades.csv", "students.csv", "report.html", ".nbgrader.log"),
+)
+"""What Git leaves out of a course: names, grades, the secret, and solutions outside `source/`."""
+
 
 def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     """Lay out a course, or renew one: what its teacher edited stays, and so does all that nbgrader made.
@@ -78,7 +84,7 @@ def files_of(course: Path, lessons: Sequence[Lesson]) -> Iterator[tuple[str, str
     facts = {"python": repr(sys.executable), "name": course.resolve().name}
     for template in sorted(TEMPLATES.glob("*.template")):
         yield template.stem, Template(template.read_text(encoding="utf-8")).substitute(facts)
-    yield ".gitignore", f"{OWN}/\ngradebook.db\n"
+    yield ".gitignore", "\n".join([*IGNORED, ""])
     for lesson in lessons:
         notebook = nbformat.writes(assignment_of(lesson)).rstrip("\n") + "\n"
         yield f"source/{lesson.number}/{lesson.notebook.name}", notebook

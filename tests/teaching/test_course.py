@@ -3,6 +3,7 @@
 import ast
 import os
 import shutil
+import subprocess
 import sys
 from functools import partial
 
@@ -161,6 +162,28 @@ def test_all_lessons_by_default(tmp_path):
     for lesson in lessons_of():
         notebook = nbformat.read(tmp_path / "source" / lesson.number / lesson.notebook.name, as_version=4)
         nbformat.validate(notebook)
+
+
+MADE = [  # by nbgrader, its teacher and us: names, grades, solutions
+    *("submitted/ada/03/03_which_kl.ipynb", "autograded/ada/03/03_which_kl.ipynb", "feedback/ada/03/03_which_kl.html"),
+    *("downloaded/03/archive/ada.zip", "solution/03/03_which_kl.ipynb", "gradebook.db", "gradebook.db.2026-11-30"),
+    *("grades.csv", "students.csv", "report.html", ".nbgrader.log", "newer/source/03/x.ipynb", "newer-2/README.md"),
+    *(".kd_lab/secret", "source/03/.ipynb_checkpoints/03_which_kl-checkpoint.ipynb"),
+]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_adds_no_name_no_grade_and_no_newer_solution(tmp_path):
+    init(tmp_path, ["03"])
+    for name in MADE:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True, text=True)
+    git(["git", "init", "-q"])
+    git(["git", "add", "-A"])
+    added = git(["git", "ls-files"]).stdout.split()
+    assert added == [".gitignore", "README.md", "nbgrader_config.py", NAME]
 
 
 def test_what_is_wrong_is_said(tmp_path):
