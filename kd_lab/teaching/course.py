@@ -39,7 +39,7 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
 
     Args:
         course: its folder.
-        numbers: of the lessons, such as ["03"]; all by default.
+        numbers: of the lessons, such as ["03"]; by default those that the course has, or all where it has none yet.
 
     Returns:
         Lines that say what was written.
@@ -47,7 +47,7 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     Raises:
         ValueError: there is no such lesson, or the folder cannot be written.
     """
-    chosen = chosen_lessons(numbers)
+    chosen = chosen_lessons(numbers or numbers_in(course))
     try:
         (course / OWN).mkdir(parents=True, exist_ok=True)
         secret = course / OWN / "secret"
@@ -66,6 +66,11 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
         *renewed,
         f"{course / OWN / 'secret'} decides the cases of the grades; keep it, and show it to nobody",
     ]
+
+
+def numbers_in(course: Path) -> list[str]:
+    """The lessons that a course has."""
+    return [lesson.number for lesson in lessons_of() if (course / "source" / lesson.number).is_dir()]
 
 
 def chosen_lessons(numbers: Sequence[str]) -> list[Lesson]:

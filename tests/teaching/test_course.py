@@ -186,6 +186,22 @@ def test_git_adds_no_name_no_grade_and_no_newer_solution(tmp_path):
     assert added == [".gitignore", "README.md", "nbgrader_config.py", NAME]
 
 
+def lessons_in(folder):
+    return {file.name for file in (folder / "source").iterdir()}
+
+
+def test_without_numbers_a_course_is_renewed_in_the_lessons_that_it_has(tmp_path, monkeypatch):
+    init(tmp_path, ["03"])
+    (tmp_path / "source" / "our_own").mkdir()
+    monkeypatch.setattr(course, "assignment_of", newer_assignment_of)
+    lines = init(tmp_path)
+    assert f"{NAME} is now the newer edition; you had not edited it" in lines
+    assert "lessons 03: sources with solutions under source/" in lines
+    assert lessons_in(tmp_path) == {"03", "our_own"}
+    init(tmp_path, ["03b"])
+    assert lessons_in(tmp_path) == {"03", "03b", "our_own"}
+
+
 def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match="there is no lesson 55; expected some of 00"):
         init(tmp_path, ["55"])
