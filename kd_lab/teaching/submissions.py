@@ -38,30 +38,58 @@ def read_all(folder: Path) -> list[Submission]:
         ValueError: there is none.
     """
     names = {lesson.notebook.name: lesson.number for lesson in lessons_of()}
-    files = [file for file in sorted(folder.glob("*/*/*.ipynb")) if file.name in names]
+    files = submissions_in(folder)
     if not files:
-        raise ValueError(
-            f"{str(folder)!r} holds no submission; expected STUDENT/NN/NN_name.ipynb under it, as in nbgrader's folder "
-            "submitted/"
-        )
+        expected = "expected STUDENT/NN/NN_name.ipynb under it, as in nbgrader's folder submitted/"
+        raise ValueError("\n".join([f"{str(folder)!r} holds no submission; {expected}", *not_read(folder)]))
     return [read(file, names[file.name]) for file in files]
 
 
+def submissions_in(folder: Path) -> list[Path]:
+    names = {lesson.notebook.name for lesson in lessons_of()}
+    return [file for file in sorted(folder.glob("*/*/*.ipynb")) if file.name in names]
+
+
+def not_read(folder: Path) -> list[str]:
+    """A line for each further notebook under a folder: one of another name, such as "03_which_kl (1).ipynb"."""
+    others = set(folder.rglob("*.ipynb")) - set(submissions_in(folder))
+    return [
+        f"not read: {file.relative_to(folder).as_posix()}"
+        for file in sorted(others)
+        if ".ipynb_checkpoints" not in file.parts
+    ]
+
+
+def is_graded(folder: Path) -> bool:
+    """Whether this is nbgrader's folder autograded/, whose states are grades and whose notebooks show nothing else."""
+    return folder.resolve().name == "autograded"
+
+
 def read(file: Path, lesson: str) -> Submission:
-    """One notebook; what cannot be read counts as not started."""
+    """One notebook; what cannot be read counts as not started.
+
+    Grading clears the outputs of a notebook: the answers of a graded one are read where it was handed in.
+    """
     one = Submission(file.parts[-3], lesson)
     known = exercises_of(lesson)
-    try:
-        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-        carried = [output["data"] for cell in cells for output in cell.get("outputs", ()) if "data" in output]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        carried = []
-    for data in carried:
+    for data in carried(file):
         note(one, data.get(EXERCISE_MIME), known)
         collect(one, data.get(ANSWERS_MIME), known)
+    if is_graded(folder := file.parents[2]):
+        for data in carried(folder.resolve().with_name("submitted").joinpath(*file.parts[-3:])):
+            collect(one, data.get(ANSWERS_MIME), known)
     for identifier in known:
         one.states.setdefault(identifier, "not started")
     return one
+
+
+def carried(file: Path) -> list[dict[str, Any]]:
+    """What the outputs of a notebook carry; nothing where it cannot be read."""
+    try:
+        cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
+        return [output["data"] for cell in cells for output in cell.get("outputs", ()) if "data" in output]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def note(one: Submission, said: Any, known: dict[str, Any]) -> None:
