@@ -87,19 +87,20 @@ def carried(file: Path) -> list[dict[str, Any]]:
     """What the outputs of a notebook carry; nothing where it cannot be read."""
     try:
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
-        return [output["data"] for cell in cells for output in cell.get("outputs", ()) if "data" in output]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        given = [output.get("data") for cell in cells for output in cell.get("outputs", ())]
+        return [data for data in given if isinstance(data, dict)]
+    except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 
 def note(one: Submission, said: Any, known: dict[str, Any]) -> None:
     """The state that one output carries; the last of an exercise counts."""
-    if not isinstance(said, dict) or said.get("id") not in known:
+    if not isinstance(said, dict) or said.get("id") not in list(known):  # a list asks for no hash
         return
     state = AS.get(str(said.get("state")), str(said.get("state")))
     one.states[said["id"]] = state if state in STATES else "not there yet"
     name = said.get("mistake")
-    if name in {mistake.name for mistake in known[said["id"]].mistakes}:
+    if name in [mistake.name for mistake in known[said["id"]].mistakes]:
         one.mistakes.setdefault(said["id"], set()).add(name)
 
 
@@ -114,7 +115,7 @@ def collect(one: Submission, said: Any, known: dict[str, Any]) -> None:
             one.answers[key] = chosen
     for identifier, names in mistakes.items() if isinstance(mistakes, dict) else ():
         if identifier in known and isinstance(names, list):
-            right = {mistake.name for mistake in known[identifier].mistakes}
+            right = [mistake.name for mistake in known[identifier].mistakes]
             one.mistakes.setdefault(identifier, set()).update(name for name in names if name in right)
 
 

@@ -120,6 +120,22 @@ def test_a_notebook_that_cannot_be_read_counts_as_not_started(submitted):
     assert set(ada.states.values()) == {"not started"}
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "text",
+        {EXERCISE_MIME: {"id": ["03.1"]}},
+        {EXERCISE_MIME: {"id": "03.1", "state": "wrong", "mistake": ["direction reversed"]}},
+        {ANSWERS_MIME: {"lesson": "03", "answers": {"03.quiz.1": ["a"]}, "mistakes": {"03.1": [["b"]]}}},
+    ],
+)
+def test_no_student_ends_the_report_of_a_class(submitted, tmp_path, forged):
+    hand_in(submitted, "emil", [forged])
+    text = report(submitted, tmp_path / "page.html")
+    assert "solved by: ada, cleo" in text
+    assert "2 × direction reversed" in text
+
+
 def test_a_folder_without_submissions_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"STUDENT/NN/NN_name\.ipynb"):
         report(tmp_path, tmp_path / "page.html")
