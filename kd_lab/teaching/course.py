@@ -31,7 +31,7 @@ IGNORED = (
     *(f"{OWN}/", f"{NEWER}*/", "submitted/", "autograded/", "feedback/", "downloaded/", "solution/"),
     *(".ipynb_checkpoints/", "gradebook.db*", "grades.csv", "students.csv", "report.html", ".nbgrader.log"),
 )
-"""What Git leaves out of a course: names, grades, the secret, and solutions outside `source/`."""
+"""The parts of a course that Git leaves out: names, grades, the secret, and solutions outside `source/`."""
 
 
 def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
@@ -142,7 +142,7 @@ def places() -> Iterator[str]:
 
 
 def fingerprint_of(course: Path, name: str, where: str) -> str | None:
-    """What the file `where` of a course says as an edition of `name`; None where there is none."""
+    """The fingerprint of the file `where` in a course, an edition of `name`; None where there is none."""
     file = course / where
     return fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
 

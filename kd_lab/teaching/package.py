@@ -49,7 +49,7 @@ def build_wheel(folder: Path) -> Path:
             new = Path(place) / f"kd_lab-{version}-py3-none-any.whl"
             pack(root, describe(root, version, said), new)
             wheel = new.replace(folder / new.name)
-        for other in set(folder.glob(f"kd_lab-*+{LOCAL}*.whl")) - {wheel}:  # whoever takes "the wheel" takes this one
+        for other in set(folder.glob(f"kd_lab-*+{LOCAL}*.whl")) - {wheel}:  # a script that takes *.whl takes this one
             other.unlink()
         if CONSTRAINTS.exists():
             with contextlib.suppress(shutil.SameFileError):

@@ -84,7 +84,7 @@ def read(file: Path, lesson: str) -> Submission:
 
 
 def carried(file: Path) -> list[dict[str, Any]]:
-    """What the outputs of a notebook carry; nothing where it cannot be read."""
+    """The data of a notebook's outputs; none where it cannot be read."""
     try:
         cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
         given = [output.get("data") for cell in cells for output in cell.get("outputs", ())]
