@@ -51,13 +51,28 @@ def submissions_in(folder: Path) -> list[Path]:
 
 
 def not_read(folder: Path) -> list[str]:
-    """A line for each further notebook under a folder: one of another name, such as "03_which_kl (1).ipynb"."""
-    others = set(folder.rglob("*.ipynb")) - set(submissions_in(folder))
-    return [
-        f"not read: {file.relative_to(folder).as_posix()}"
-        for file in sorted(others)
-        if ".ipynb_checkpoints" not in file.parts
-    ]
+    """A line for each further notebook under a folder: one of another name, such as "03_which_kl (1).ipynb".
+
+    Of autograded/ also a line for each notebook of a graded assignment that was handed in and is not there.
+    """
+    read = submissions_in(folder)
+    lines = [f"not read: {name}" for name in notebooks_in(folder) if folder / name not in read]
+    if is_graded(folder):
+        assignments = {file.parts[-2] for file in read}
+        handed_in = [name for name in notebooks_in(submitted_beside(folder)) if Path(name).parent.name in assignments]
+        lines += [f"not graded: {name}" for name in handed_in if not (folder / name).exists()]
+    return lines
+
+
+def notebooks_in(folder: Path) -> list[str]:
+    """The notebooks under a folder, such as "ada/03/03_which_kl.ipynb"; no checkpoint of JupyterLab's."""
+    files = [file for file in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts]
+    return sorted(file.relative_to(folder).as_posix() for file in files)
+
+
+def submitted_beside(folder: Path) -> Path:
+    """nbgrader's folder submitted/ of the course whose folder autograded/ this is."""
+    return folder.resolve().with_name("submitted")
 
 
 def is_graded(folder: Path) -> bool:
@@ -76,7 +91,7 @@ def read(file: Path, lesson: str) -> Submission:
         note(one, data.get(EXERCISE_MIME), known)
         collect(one, data.get(ANSWERS_MIME), known)
     if is_graded(folder := file.parents[2]):
-        for data in carried(folder.resolve().with_name("submitted").joinpath(*file.parts[-3:])):
+        for data in carried(submitted_beside(folder).joinpath(*file.parts[-3:])):
             collect(one, data.get(ANSWERS_MIME), known)
     for identifier in known:
         one.states.setdefault(identifier, "not started")

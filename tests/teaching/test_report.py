@@ -65,7 +65,13 @@ def test_a_graded_folder_shows_the_grades_and_the_answers_that_were_handed_in(su
     course.mkdir()
     shutil.move(submitted / "cleo", course / "submitted" / "cleo")
     hand_in(course / "autograded", "cleo", [shown(reversed_kl)])  # the fresh cases found what hers did not
+    for name in ("03/03_which_kl (1).ipynb", "03b/03b_between_the_kls.ipynb"):  # nbgrader skips one; 03b comes later
+        (late := course / "submitted" / "emil" / name).parent.mkdir(parents=True)
+        late.touch()
     text = report(course / "autograded", tmp_path / "page.html")
+    assert [line for line in text.splitlines() if line.startswith("not ")] == [
+        "not graded: emil/03/03_which_kl (1).ipynb"
+    ]
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "03.1  1 not there yet"
     for said in (text, page):
@@ -74,6 +80,7 @@ def test_a_graded_folder_shows_the_grades_and_the_answers_that_were_handed_in(su
     text = report(course / "submitted", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "03.1  1 right"
+    assert "not read: emil/03/03_which_kl (1).ipynb" in text
     for said in (text, page):
         assert "States as each student last ran the cells, not as graded." in said
 
