@@ -10,6 +10,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from kd_lab.classroom.lesson import ROOT
+from kd_lab.teaching.box import fingerprint
 from kd_lab.teaching.strip import strip
 
 LOCAL = "class"
@@ -44,7 +45,7 @@ def build_wheel(folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             root = Path(place) / "root"
             strip(root)
-            version = f"{installed.version}+{LOCAL}.g{fingerprint(root, metadata)}"
+            version = version_of(root, metadata, installed.version)
             said = metadata.replace(f"\nVersion: {installed.version}\n", f"\nVersion: {version}\n")
             new = Path(place) / f"kd_lab-{version}-py3-none-any.whl"
             pack(root, describe(root, version, said), new)
@@ -59,15 +60,13 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def fingerprint(root: Path, metadata: str) -> str:
-    """Eight digits of a hash of what a wheel holds.
+def version_of(root: Path, metadata: str, installed: str) -> str:
+    """The version of a wheel, with eight digits of a hash of what it holds.
 
-    A letter has to stand before them in a version: of digits alone pip would strike the zeros at their head.
+    A letter stands before them: of digits alone pip would strike the zeros at their head.
     """
-    digest = hashlib.sha256(metadata.encode())
-    for file in sorted(file for file in root.rglob("*") if file.is_file()):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:8]
+    content = hashlib.sha256(f"{fingerprint(root)}\n{metadata}".encode()).hexdigest()
+    return f"{installed}+{LOCAL}.g{content[:8]}"
 
 
 def describe(root: Path, version: str, metadata: str) -> Path:
