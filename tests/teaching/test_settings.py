@@ -19,20 +19,15 @@ CLASSES += ["OverwriteCells", "OverwriteKernelspec", "SaveAutoGrades"]
 
 
 @pytest.fixture
-def stand_ins(monkeypatch):
-    """Modules of nbgrader's names, with what the settings take from them."""
+def settings(tmp_path, monkeypatch):
+    """The names in nbgrader_config.py after it ran, `c` being what it configured."""
+    init(tmp_path, ["03"])
     package, module = types.ModuleType("nbgrader"), types.ModuleType("nbgrader.preprocessors")
     for name in CLASSES:
         setattr(module, name, type(name, (), {}))
     monkeypatch.setitem(sys.modules, "nbgrader", package)
     monkeypatch.setitem(sys.modules, "nbgrader.preprocessors", module)
     monkeypatch.setenv("PATH", "")  # which the settings extend
-
-
-@pytest.fixture
-def settings(tmp_path, stand_ins):
-    """The names in nbgrader_config.py after it ran, `c` being what it configured."""
-    init(tmp_path, ["03"])
 
     class Config(defaultdict):
         def __getattr__(self, name):
@@ -58,15 +53,6 @@ def test_no_grade_comes_from_a_kernel_and_late_messages_end_no_run(settings):
         assert kind.startup_timeout >= 120
     assert config.Execute.raise_on_iopub_timeout is False
     assert config.ClearSolutions.code_stub == {"python": "..."}
-
-
-def test_a_copied_course_works_on_its_own_folder(tmp_path, stand_ins):
-    """As nbgrader reads them. The root and the name of last term's course would overwrite its grades."""
-    init(tmp_path / "kl2026", ["03"])
-    shutil.copytree(tmp_path / "kl2026", tmp_path / "kl2027")
-    for name in ("kl2026", "kl2027"):
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(tmp_path / name)).load_config()
-        assert config.CourseDirectory == {"root": str((tmp_path / name).resolve()), "course_id": name}
 
 
 def test_copies_and_damaged_marks_lose_their_mark(settings):
@@ -104,3 +90,13 @@ def test_a_judge_that_ends_is_an_error(settings, monkeypatch):
     with pytest.raises((RuntimeError, BrokenPipeError)):
         settings["Judge"].ask({"lesson": "03", "notebook": {}})
     assert started[0][1:5] == ["-m", "kd_lab", "class", "grade"]
+
+
+@pytest.mark.usefixtures("settings")  # for its stand-ins
+def test_a_copied_course_works_on_its_own_folder(tmp_path):
+    """Read by the loader that nbgrader uses. The root and the name of last term's course would overwrite its grades."""
+    init(tmp_path / "kl2026", ["03"])
+    shutil.copytree(tmp_path / "kl2026", tmp_path / "kl2027")
+    for name in ("kl2026", "kl2027"):
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(tmp_path / name)).load_config()
+        assert config.CourseDirectory == {"root": str((tmp_path / name).resolve()), "course_id": name}
