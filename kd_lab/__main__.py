@@ -33,7 +33,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> None:
     from kd_lab.classroom.lesson import lessons_of
     from kd_lab.classroom.overview import cache_line, clear_cache, overview
     from kd_lab.classroom.progress import answers, summary
+    from kd_lab.classroom.terminal import print_in_any_encoding
 
+    print_in_any_encoding()
     program = "kd-lab" if Path(sys.argv[0]).stem == "kd-lab" else "python -m kd_lab"
     if options.command == "lab":
         open_lab(options.lesson, options.dir, rest)

@@ -1,5 +1,7 @@
 """`python -m kd_lab` and `kd-lab`."""
 
+import json
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -7,6 +9,7 @@ from importlib import metadata
 import pytest
 
 from kd_lab.__main__ import main
+from kd_lab.classroom.handed_in import ANSWERS_MIME
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,20 @@ def test_without_the_course_it_says_what_to_install():
     assert done.returncode == 1
     assert "extra [course]" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_redirected_table_is_whole_where_the_encoding_has_no_greek(tmp_path):
+    """On Windows what a command writes to a file is in a code page."""
+    mistakes = {"lesson": "01", "answers": {}, "mistakes": {"01.1": ["no τ²"]}}
+    output = {"output_type": "display_data", "data": {ANSWERS_MIME: mistakes}}
+    file = tmp_path / "ada" / "01" / "01_what.ipynb"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"cells": [{"outputs": [output]}]}), encoding="utf-8")
+    command = [sys.executable, "-m", "kd_lab", "class", "report", str(tmp_path), "--out", str(tmp_path / "page.html")]
+    own = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, env=own, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "1 × no ?²" in done.stdout.decode("cp1252")
 
 
 def test_the_script_is_this_function():

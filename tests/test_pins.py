@@ -40,7 +40,7 @@ def resolve(system, python):
     command = [UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--only-binary", ":all:",
                "--python-platform", SYSTEMS[system], "--python-version", python,
                "--extra", "test", "--extra", "trainers",
-               "--constraint", "constraints.txt", "pyproject.toml"]  # fmt: skip
+               "--constraint", "constraints.txt", "pyproject.toml", "tests/teaching/nbgrader.txt"]  # fmt: skip
     system_of_a_mac = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=system_of_a_mac

@@ -99,6 +99,17 @@ def test_a_teacher_and_the_hub_install_the_same_nbgrader():
     assert ranges[0] == ranges[1] == ["nbgrader>=0.9.5,<0.10"]
 
 
+def test_the_nbgrader_that_is_tested_is_the_one_that_constraints_install():
+    """A teacher and the hub install it through constraints.txt, the tests from a list of their own."""
+    lines = (ROOT / "tests" / "teaching" / "nbgrader.txt").read_text(encoding="utf-8").splitlines()
+    tested = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert len(tested) > 90
+    for one in tested:
+        pinned = CONSTRAINTS.get(one.name.lower().replace("_", "-"))
+        assert pinned is not None, f"{one} is tested, and constraints.txt does not hold it"
+        assert pinned.specifier == one.specifier, one
+
+
 @pytest.mark.parametrize("name", ["README.md", GIVEN])
 def test_teachers_are_told_to_activate_before_their_first_command(name):
     """After `make lab` the commands are in .venv/bin, which no shell looks into."""

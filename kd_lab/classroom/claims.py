@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from kd_lab.classroom.build import BuildError, execute
 from kd_lab.classroom.claim import CLAIM_MIME, Claim
 from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons
+from kd_lab.classroom.terminal import print_in_any_encoding
 
 
 def claims_in(notebook: NotebookNode) -> list[Claim]:
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
     parser.add_argument("--run", action="store_true", help="run the lessons now instead of reading the built notebooks")
     options = parser.parse_args(arguments)
+    print_in_any_encoding()
     try:
         lessons = find_lessons(options.root, options.lessons)
         print(table((lesson.number, claim) for lesson in lessons for claim in claims_of(lesson, options.run)))

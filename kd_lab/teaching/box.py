@@ -54,11 +54,13 @@ def box_in(folder: Path) -> Path:
     return box
 
 
-def fingerprint() -> str:
-    """A hash of the package's source."""
+def fingerprint(folder: Path = PACKAGE) -> str:
+    """A hash of all files under a folder, data and weights included, but for those that Python compiles."""
     digest = hashlib.sha256()
-    for file in sorted(PACKAGE.rglob("*.py")):
-        digest.update(str(file.relative_to(PACKAGE)).encode() + file.read_bytes())
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        name = file.relative_to(folder)
+        if "__pycache__" not in name.parts:
+            digest.update(name.as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -26,13 +27,19 @@ from kd_lab.teaching.grading import OWN
 TEMPLATES = Path(__file__).parent / "course"
 NEWER = "newer"
 
+IGNORED = (
+    *(f"{OWN}/", f"{NEWER}*/", "submitted/", "autograded/", "feedback/", "downloaded/", "solution/"),
+    *(".ipynb_checkpoints/", "gradebook.db*", "grades.csv", "students.csv", "report.html", ".nbgrader.log"),
+)
+"""The parts of a course that Git leaves out: names, grades, the secret, and solutions outside `source/`."""
+
 
 def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     """Lay out a course, or renew one: what its teacher edited stays, and so does all that nbgrader made.
 
     Args:
         course: its folder.
-        numbers: of the lessons, such as ["03"]; all by default.
+        numbers: of the lessons, such as ["03"]; by default those that the course has, or all where it has none yet.
 
     Returns:
         Lines that say what was written.
@@ -40,7 +47,7 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     Raises:
         ValueError: there is no such lesson, or the folder cannot be written.
     """
-    chosen = chosen_lessons(numbers)
+    chosen = chosen_lessons(numbers or numbers_in(course))
     try:
         (course / OWN).mkdir(parents=True, exist_ok=True)
         secret = course / OWN / "secret"
@@ -61,6 +68,11 @@ def init(course: Path, numbers: Sequence[str] = ()) -> list[str]:
     ]
 
 
+def numbers_in(course: Path) -> list[str]:
+    """The lessons that a course has."""
+    return [lesson.number for lesson in lessons_of() if (course / "source" / lesson.number).is_dir()]
+
+
 def chosen_lessons(numbers: Sequence[str]) -> list[Lesson]:
     lessons = lessons_of()
     if unknown := set(numbers) - {lesson.number for lesson in lessons}:
@@ -74,12 +86,10 @@ def files_of(course: Path, lessons: Sequence[Lesson]) -> Iterator[tuple[str, str
 
     Nothing goes to release/, where nbgrader would take it for its own and skip it.
     """
-    name = course.resolve().name
-    facts = {"python": repr(sys.executable), "name": name, "name_in_python": repr(name)}
-    facts["course_in_python"] = repr(str(course.resolve()))
+    facts = {"python": repr(sys.executable), "name": course.resolve().name}
     for template in sorted(TEMPLATES.glob("*.template")):
         yield template.stem, Template(template.read_text(encoding="utf-8")).substitute(facts)
-    yield ".gitignore", f"{OWN}/\ngradebook.db\n"
+    yield ".gitignore", "\n".join([*IGNORED, ""])
     for lesson in lessons:
         notebook = nbformat.writes(assignment_of(lesson)).rstrip("\n") + "\n"
         yield f"source/{lesson.number}/{lesson.notebook.name}", notebook
@@ -98,19 +108,43 @@ def lay(course: Path, name: str, text: str, laid: dict[str, str]) -> str | None:
         A line to print, or None where there is nothing to say.
     """
     file, edition = course / name, fingerprint(name, text)
-    there = fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
-    beside = f"{NEWER}/{name}"
+    there = fingerprint_of(course, name, name)
     if there is not None and there not in (edition, laid.get(name)):
-        if edition in (laid.get(name), laid.get(beside)):  # nothing that the teacher has not seen
-            return None
-        put(course / beside, text)
-        laid[beside] = edition
-        return f"{name} is as you left it; a newer edition is in {beside}"
+        return lay_beside(course, name, text, laid)
     laid[name] = edition
     if there == edition:
         return None
     put(file, text)
     return f"{name} is now the newer edition; you had not edited it" if there is not None else None
+
+
+def lay_beside(course: Path, name: str, text: str, laid: dict[str, str]) -> str | None:
+    """The same for a file that its teacher edited: into newer/ or, where that was edited too, newer-2/, and so on."""
+    edition, edited = fingerprint(name, text), [name]
+    if edition in [known for key, known in laid.items() if key == name or key.endswith(f"/{name}")]:
+        return None  # nothing that the teacher has not seen
+    for place in places():
+        beside = f"{place}/{name}"
+        if fingerprint_of(course, name, beside) in (None, edition, laid.get(beside)):
+            break
+        edited.append(beside)
+    put(course / beside, text)
+    laid[beside] = edition
+    left = f"{' and '.join(edited)} are as you left them" if len(edited) > 1 else f"{name} is as you left it"
+    return f"{left}; a newer edition is in {beside}"
+
+
+def places() -> Iterator[str]:
+    """newer, newer-2, newer-3, …"""
+    yield NEWER
+    for number in count(2):
+        yield f"{NEWER}-{number}"
+
+
+def fingerprint_of(course: Path, name: str, where: str) -> str | None:
+    """The fingerprint of the file `where` in a course, an edition of `name`; None where there is none."""
+    file = course / where
+    return fingerprint(name, file.read_text(encoding="utf-8", errors="replace")) if file.exists() else None
 
 
 def put(file: Path, text: str) -> None:

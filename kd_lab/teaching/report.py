@@ -12,7 +12,16 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from kd_lab.models.saved import write_file
-from kd_lab.teaching.submissions import STATES, Submission, counted_mistakes, counted_states, options_of, read_all
+from kd_lab.teaching.submissions import (
+    STATES,
+    Submission,
+    counted_mistakes,
+    counted_states,
+    is_graded,
+    not_read,
+    options_of,
+    read_all,
+)
 
 COLOURS = {"right": "#1b7837", "partly right": "#7fbf7b", "not there yet": "#b35806", "not started": "#cccccc"}
 HATCHES = {"right": "", "partly right": "///", "not there yet": "...", "not started": ""}
@@ -22,22 +31,26 @@ STYLE = (
     "border-bottom: 1px solid #ccc} td.n {text-align: right}"
 )
 
+GRADED = "States as graded; answers and earlier mistakes from submitted/."
+AS_LAST_RUN = "States as each student last ran the cells, not as graded."
+
 
 def report(submitted: Path, page: Path, names: bool = False) -> str:
     """Read submissions, write the page, and return the table as text, with names: it stays in the terminal.
 
     Args:
-        submitted: nbgrader's folder submitted/ or autograded/.
+        submitted: nbgrader's folder submitted/, or autograded/ for the states as graded.
         page: the file to write.
         names: whether the page names students as well.
 
     Raises:
         ValueError: there are no submissions.
     """
-    submissions = read_all(submitted)
-    write_file(page, page_of(submissions, names).encode())
+    submissions, basis = read_all(submitted), GRADED if is_graded(submitted) else AS_LAST_RUN
+    write_file(page, page_of(submissions, names, basis).encode())
     said = "with names: keep it to yourself" if names else "without a name"
-    return f"{table(submissions)}\n\n{page.resolve()}  pictures, {said}"
+    lines = [table(submissions), "", *not_read(submitted), basis, f"{page.resolve()}  pictures, {said}"]
+    return "\n".join(lines)
 
 
 def identifiers(submissions: Sequence[Submission]) -> list[str]:
@@ -62,11 +75,12 @@ def table(submissions: Sequence[Submission]) -> str:
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 
-def page_of(submissions: Sequence[Submission], names: bool) -> str:
-    """The page as HTML."""
+def page_of(submissions: Sequence[Submission], names: bool, basis: str) -> str:
+    """The page as HTML; `basis` says where its states come from."""
     lessons = sorted({one.lesson for one in submissions})
     students = len({one.student for one in submissions})
-    parts = [f"<h1>Exercises and misconceptions</h1><p>{students} students, lessons {', '.join(lessons)}.</p>"]
+    said = f"{students} students, lessons {', '.join(lessons)}. {basis}"
+    parts = [f"<h1>Exercises and misconceptions</h1><p>{said}</p>"]
     parts.append(picture(states_figure(submissions), states_in_words(submissions)))
     for identifier in identifiers(submissions):
         if mistakes := counted_mistakes(submissions, identifier):

@@ -29,6 +29,22 @@ def test_a_box_is_made_once_and_anew_where_the_package_changed(tmp_path, monkeyp
     assert not first.exists()
 
 
+def test_changed_data_make_another_box(tmp_path):
+    """Cases may read weights and stored results: a box with the old ones would grade by them."""
+    for name in ("cases.py", "data/names.tsv", "weights.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1", encoding="utf-8")
+    before = box.fingerprint(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "cases.cpython-311.pyc").touch()
+    assert box.fingerprint(tmp_path) == before
+    prints = {before}
+    for name in ("cases.py", "data/names.tsv", "weights.safetensors"):
+        (tmp_path / name).write_text("2", encoding="utf-8")
+        prints.add(box.fingerprint(tmp_path))
+    assert len(prints) == 4
+
+
 def test_only_plain_files_with_objects_are_replies(tmp_path):
     (tmp_path / "good.json").write_text('{"answers": []}', encoding="utf-8")
     (tmp_path / "list.json").write_text("[]", encoding="utf-8")

@@ -3,7 +3,9 @@
 import ast
 import os
 import shutil
+import subprocess
 import sys
+from functools import partial
 
 import nbformat
 import pytest
@@ -85,10 +87,32 @@ def test_an_assignment_that_its_teacher_edited_is_never_overwritten(tmp_path, mo
 NAME = "source/03/03_which_kl.ipynb"
 
 
-def newer_assignment_of(lesson):
+def newer_assignment_of(lesson, text="A newer edition."):
     notebook = assignment_of(lesson)
-    notebook.cells.append(nbformat.v4.new_markdown_cell("A newer edition."))
+    notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     return notebook
+
+
+def test_a_newer_edition_that_its_teacher_edited_too_is_never_overwritten(tmp_path, monkeypatch):
+    """A teacher merges in newer/ and means to copy the result over the own file."""
+    init(tmp_path, ["03"])
+    edit(tmp_path / NAME, with_a_word)
+
+    def said_of(text):
+        monkeypatch.setattr(course, "assignment_of", partial(newer_assignment_of, text=text))
+        return [line for line in init(tmp_path, ["03"]) if "03_which_kl" in line]
+
+    said_of("The second edition.")
+    edit(tmp_path / "newer" / NAME, with_a_word)
+    merged = (tmp_path / "newer" / NAME).read_bytes()
+    assert said_of("The second edition.") == []
+    for text in ("The third edition.", "The fourth edition."):  # over the third, which nobody edited
+        assert said_of(text) == [f"{NAME} and newer/{NAME} are as you left them; a newer edition is in newer-2/{NAME}"]
+        assert (tmp_path / "newer" / NAME).read_bytes() == merged
+        assert text in (tmp_path / "newer-2" / NAME).read_text(encoding="utf-8")
+    assert not (tmp_path / "newer-3").exists()
+    shutil.rmtree(tmp_path / "newer")
+    assert said_of("The fourth edition.") == []  # seen, if elsewhere
 
 
 def run_once(notebook):
@@ -138,6 +162,44 @@ def test_all_lessons_by_default(tmp_path):
     for lesson in lessons_of():
         notebook = nbformat.read(tmp_path / "source" / lesson.number / lesson.notebook.name, as_version=4)
         nbformat.validate(notebook)
+
+
+MADE = [  # by nbgrader, its teacher and us: names, grades, solutions
+    *("submitted/ada/03/03_which_kl.ipynb", "autograded/ada/03/03_which_kl.ipynb", "feedback/ada/03/03_which_kl.html"),
+    *("downloaded/03/archive/ada.zip", "solution/03/03_which_kl.ipynb", "gradebook.db", "gradebook.db.2026-11-30"),
+    *("grades.csv", "students.csv", "report.html", ".nbgrader.log", "newer/source/03/x.ipynb", "newer-2/README.md"),
+    *(".kd_lab/secret", "source/03/.ipynb_checkpoints/03_which_kl-checkpoint.ipynb"),
+]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_adds_no_name_no_grade_and_no_newer_solution(tmp_path):
+    init(tmp_path, ["03"])
+    for name in MADE:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True, text=True)
+    git(["git", "init", "-q"])
+    git(["git", "add", "-A"])
+    added = git(["git", "ls-files"]).stdout.split()
+    assert added == [".gitignore", "README.md", "nbgrader_config.py", NAME]
+
+
+def lessons_in(folder):
+    return {file.name for file in (folder / "source").iterdir()}
+
+
+def test_without_numbers_a_course_is_renewed_in_the_lessons_that_it_has(tmp_path, monkeypatch):
+    init(tmp_path, ["03"])
+    (tmp_path / "source" / "our_own").mkdir()
+    monkeypatch.setattr(course, "assignment_of", newer_assignment_of)
+    lines = init(tmp_path)
+    assert f"{NAME} is now the newer edition; you had not edited it" in lines
+    assert "lessons 03: sources with solutions under source/" in lines
+    assert lessons_in(tmp_path) == {"03", "our_own"}
+    init(tmp_path, ["03b"])
+    assert lessons_in(tmp_path) == {"03", "03b", "our_own"}
 
 
 def test_what_is_wrong_is_said(tmp_path):

@@ -1,5 +1,6 @@
 """The settings that a course writes for nbgrader, run with stand-ins for nbgrader's own classes."""
 
+import shutil
 import subprocess
 import sys
 import types
@@ -8,6 +9,7 @@ from collections import defaultdict
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from traitlets.config import PyFileConfigLoader
 
 from kd_lab.teaching.assignment import marked
 from kd_lab.teaching.course import init
@@ -35,8 +37,9 @@ def settings(tmp_path, monkeypatch):
             self[name] = value
 
     config = Config(lambda: Config(Config))
-    scope = {"get_config": lambda: config}
-    exec((tmp_path / "nbgrader_config.py").read_text(encoding="utf-8"), scope)
+    file = tmp_path / "nbgrader_config.py"
+    scope = {"get_config": lambda: config, "__file__": str(file)}
+    exec(file.read_text(encoding="utf-8"), scope)
     return scope
 
 
@@ -87,3 +90,13 @@ def test_a_judge_that_ends_is_an_error(settings, monkeypatch):
     with pytest.raises((RuntimeError, BrokenPipeError)):
         settings["Judge"].ask({"lesson": "03", "notebook": {}})
     assert started[0][1:5] == ["-m", "kd_lab", "class", "grade"]
+
+
+@pytest.mark.usefixtures("settings")  # for its stand-ins
+def test_a_copied_course_works_on_its_own_folder(tmp_path):
+    """Read by the loader that nbgrader uses. The root and the name of last term's course would overwrite its grades."""
+    init(tmp_path / "kl2026", ["03"])
+    shutil.copytree(tmp_path / "kl2026", tmp_path / "kl2027")
+    for name in ("kl2026", "kl2027"):
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(tmp_path / name)).load_config()
+        assert config.CourseDirectory == {"root": str((tmp_path / name).resolve()), "course_id": name}
