@@ -161,7 +161,8 @@ def needed_by(chosen: int, statements: Sequence[ast.stmt]) -> tuple[list[int], s
     A name that is bound before the function counts as it is there; one bound only later, as it is then. An import that
     binds none of them is left out, since it may fail where this runs; one of all names of a module might bind some.
     """
-    binds = [bound(node) for node in statements]
+    imported = {name for node in statements if isinstance(node, ast.Import | ast.ImportFrom) for name in bound(node)}
+    binds = [bound(node) | (called_on(node) - imported) for node in statements]
     found = {index for index, node in enumerate(statements[:chosen]) if is_future(node) or imports_all(node)}
     seen = set(binds[chosen])
     ahead = [*reads(without_decorator(statements[chosen]))]
@@ -234,10 +235,24 @@ def bound(node: ast.stmt) -> set[str]:
     names = {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return names
-    for one in ast.walk(node):
-        if isinstance(one, ast.Attribute | ast.Subscript) and isinstance(one.ctx, ast.Store):
-            while isinstance(one, ast.Attribute | ast.Subscript):
-                one = one.value
-            if isinstance(one, ast.Name):
-                names.add(one.id)
-    return names
+    parts = (one for one in ast.walk(node) if isinstance(one, ast.Attribute | ast.Subscript))
+    return names | {root_of(one) for one in parts if isinstance(one.ctx, ast.Store)}
+
+
+def called_on(node: ast.stmt) -> set[str]:
+    """The names of which a statement calls a method and drops what it returns, so that it may change them.
+
+    >>> called_on(parse("for k in range(3):\\n    powers.append(base ** k)")[0])
+    {'powers'}
+    """
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return set()
+    calls = [one.value for one in ast.walk(node) if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    return {root_of(one.func) for one in calls if isinstance(one.func, ast.Attribute)} - {""}
+
+
+def root_of(node: ast.expr) -> str:
+    """The name whose part, of whatever depth, an expression is; "" where it is part of no name."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -102,6 +102,17 @@ def test_what_a_notebook_binds_is_found_where_it_is_bound(cell):
     assert scope["f"](3) == -2
 
 
+def test_what_a_method_puts_into_a_needed_name_comes_along_and_a_call_on_a_module_does_not():
+    cells = [
+        "import math\nK = 0\npowers = []\nmath.nonsense()\nother = []",
+        "for k in range(3):\n    powers.append(2**k)",
+    ]
+    cells += ["other.append(1 / 0)", ANSWER.replace("g(x)", "math.floor(powers[x])")]
+    scope = {}
+    exec(slice_of(cells, "03.1").source, scope)
+    assert scope["f"](2) == 4
+
+
 def test_a_name_of_pythons_own_that_is_bound_anew_counts_as_bound():
     scope = {}
     cells = ["sum = abs\nK = 1", ANSWER.replace("g(x)", "sum(x)"), "abs = None\nsum = None"]
