@@ -7,12 +7,10 @@ from collections import defaultdict
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 
-from kd_lab.classroom.diagnosis import exercises_of
-from kd_lab.classroom.lesson import lessons_of
-from kd_lab.teaching.assignment import marked
-from kd_lab.teaching.course import init
+from kd_lab.teaching.assignment import marked, points_of
+from kd_lab.teaching.course import chosen_lessons, init
 
 CLASSES = ["AssignLatePenalties", "CheckCellMetadata", "ClearOutput", "LimitOutput", "NbGraderPreprocessor"]
 CLASSES += ["OverwriteCells", "OverwriteKernelspec", "SaveAutoGrades"]
@@ -63,11 +61,14 @@ def test_no_grade_comes_from_a_kernel_and_late_messages_end_no_run(settings):
 
 def test_an_assignment_with_tests_that_nothing_runs_is_not_made(settings):
     """Whoever graded it would give the points of these cells to everybody."""
-    lessons = [marked(identifier, 5) for lesson in lessons_of() for identifier in exercises_of(lesson.number)]
+    lessons = [marked(identifier, 5) for lesson in chosen_lessons([]) for identifier in points_of(lesson)]
     answer = marked("03.1", None)
     manual = marked("03.1", 5) | {"grade_id": "words", "solution": True, "locked": False}
     notebook = new_notebook(
-        cells=[new_markdown_cell("x"), *(new_code_cell("x", metadata={"nbgrader": mark}) for mark in lessons)]
+        cells=[
+            nbformat.v4.new_markdown_cell("x"),
+            *(new_code_cell("x", metadata={"nbgrader": mark}) for mark in lessons),
+        ]
     )
     notebook.cells += [new_code_cell("x", metadata={"nbgrader": mark}) for mark in (answer, manual)]
     assert settings["Tests"]().preprocess(notebook, {})[0] is notebook
