@@ -86,7 +86,7 @@ def graded(cell: NotebookNode, points: dict[str, int]) -> list[NotebookNode]:
     return [answer, test]
 
 
-def marked(identifier: str, points: int | None) -> dict[str, Any]:
+def marked(identifier: str, points: float | None) -> dict[str, Any]:
     """nbgrader's metadata, schema 3: a cell that a student fills in, or the locked cell that carries its points."""
     mark = {
         "schema_version": 3,

@@ -1,8 +1,10 @@
 """A process that runs a stranger's function: it reads no file but the libraries', writes only in one folder, and stays.
 
 On Linux from 5.13 the kernel enforces which files can be read and written (Landlock) and, from 6.7, that no connection
-is opened. Everywhere Python's audit hooks refuse other processes, connections, foreign code and files; they bind code
-that is written in Python, not a machine-code exploit. A class that is out to attack is graded in a container.
+is opened. Everywhere Python's audit hooks refuse other processes, connections, foreign code and files. They see what
+goes through Python: a library that opens a file by itself passes them by, as one line of torch does
+(`torch.from_file`), and so does machine code. Where the kernel enforces nothing, on macOS and on Windows, only a
+container that runs Linux keeps the solutions from a class that is out for them.
 """
 
 import ctypes
@@ -77,7 +79,7 @@ def confine(readable: Sequence[Path], writable: Path) -> str:
         writable: the one folder that may be written as well.
 
     Returns:
-        "kernel" where the system enforces it, else "hooks": Python alone does.
+        "kernel" where the system enforces it, else "hooks": Python alone does, for what goes through Python.
     """
     limit_memory()
     enforced = landlock(readable, writable)

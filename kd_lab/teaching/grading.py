@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nbformat import NotebookNode, from_dict
+from nbformat import NotebookNode, from_dict, read
 from nbformat.v4 import new_code_cell, new_output
 
+from kd_lab.classroom.answers import in_words
+from kd_lab.classroom.diagnosis import exercises_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import Lesson, lessons_of
 from kd_lab.classroom.panel import Panel
-from kd_lab.teaching.assignment import grade_id, marked, points_of
+from kd_lab.teaching.assignment import grade_id, marked
 from kd_lab.teaching.box import box_in
 from kd_lab.teaching.judge import Verdict, grade
 
@@ -41,43 +43,89 @@ def secret_of(course: Path) -> str:
 def graded_notebook(notebook: NotebookNode, lesson: Lesson, course: Path) -> NotebookNode:
     """A submission with its grades as the outputs of its graded cells. No cell of it is run in a kernel.
 
+    The points are those of the cell, which nbgrader takes from the gradebook: a teacher may have changed them.
+
     Args:
         notebook: as it was handed in; changed in place.
         lesson: that it answers.
         course: the folder of the course.
+
+    Raises:
+        ValueError: points hang on a cell that only a kernel could grade.
     """
+    refuse_tests(notebook, lesson)
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     verdicts = grade(sources, lesson, secret_of(course), box_in(course / OWN), [course])
-    points = points_of(lesson)
+    points = points_in(course, lesson)
     for verdict in verdicts:
-        cell = cell_of(notebook, verdict.identifier, points[verdict.identifier])
-        cell.outputs = outputs_of(verdict, points[verdict.identifier])
-        cell.execution_count = 1
+        cell = cell_of(notebook, verdict.identifier, points.get(grade_id(verdict.identifier)))
+        if cell is not None:
+            cell.outputs = outputs_of(verdict, float(cell.metadata.nbgrader.points))
+            cell.execution_count = 1
     return notebook
 
 
-def cell_of(notebook: NotebookNode, identifier: str, points: int) -> NotebookNode:
-    """The cell that carries the points of an exercise; a new one at the end where a student deleted it."""
-    for cell in notebook.cells:
-        mark = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "code" and mark.get("grade") and mark.get("grade_id") == grade_id(identifier):
+def marks_of(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
+    """The code cells that carry points and no answer, each with nbgrader's mark on it."""
+    found = [(cell, cell.metadata.get("nbgrader", {})) for cell in notebook.cells if cell.cell_type == "code"]
+    return [(cell, mark) for cell, mark in found if mark.get("grade") and not mark.get("solution")]
+
+
+def refuse_tests(notebook: NotebookNode, lesson: Lesson) -> None:
+    """Refuse a cell of points that no exercise has: nothing runs it, and nbgrader takes a silent cell for a right one.
+
+    Raises:
+        ValueError: there is one.
+    """
+    exercises = list(exercises_of(lesson.number))
+    judged = {grade_id(identifier) for identifier in exercises}
+    for _, mark in marks_of(notebook):
+        if mark.get("grade_id") not in judged:
+            raise ValueError(
+                f"the cell {mark.get('grade_id')!r} holds autograder tests for {mark.get('points')} points, and "
+                f"nothing runs them: the judge grades {in_words(exercises)} and no other cell; make it a manually "
+                "graded cell in source/, or take it out there, and run nbgrader generate_assignment again"
+            )
+
+
+def points_in(course: Path, lesson: Lesson) -> dict[str, float]:
+    """The points of the cells that the class has received, by grade_id; else of those in the teacher's source."""
+    for folder in ("release", "source"):
+        for file in sorted((course / folder).glob(f"*/{lesson.notebook.name}")):
+            return {mark["grade_id"]: float(mark["points"]) for _, mark in marks_of(read(file, as_version=4))}
+    return {}
+
+
+def cell_of(notebook: NotebookNode, identifier: str, points: float | None) -> NotebookNode | None:
+    """The cell that carries the points of an exercise; a new one at the end where a student deleted it.
+
+    Args:
+        notebook: as it was handed in.
+        identifier: of the exercise.
+        points: of the cell that the class has received; None where the teacher took the exercise out, and the
+            gradebook knows no such cell.
+    """
+    for cell, mark in marks_of(notebook):
+        if mark.get("grade_id") == grade_id(identifier):
             return cell
+    if points is None:
+        return None
     source = "# This cell was missing from the submission."
     notebook.cells.append(new_code_cell(source, metadata={"nbgrader": marked(identifier, points)}))
     return notebook.cells[-1]
 
 
-def outputs_of(verdict: Verdict, points: int) -> list[NotebookNode]:
-    """A panel for people, and the number that nbgrader reads."""
-    earned = round(verdict.share * points, 2)
-    heading = f"Exercise {verdict.identifier}: {verdict.state}, {earned:g} of {points} points"
+def outputs_of(verdict: Verdict, points: float) -> list[NotebookNode]:
+    """A panel for people, and the number that nbgrader reads, which may not be above the points."""
+    earned = points if verdict.share == 1 else min(points, round(verdict.share * points, 2))
+    heading = f"Exercise {verdict.identifier}: {verdict.state}, {earned:g} of {points:g} points"
     data: dict[str, Any] = {"id": verdict.identifier, "state": verdict.state}
     data |= {"mistake": verdict.mistake} if verdict.mistake else {}
     tone = "good" if verdict.share == 1 else "attention"
     panel = Panel(heading, (verdict.message,), tone=tone, data={EXERCISE_MIME: data})
     return [
         new_output("display_data", data=panel._repr_mimebundle_()),
-        new_output("execute_result", data={"text/plain": f"{earned:g}"}, execution_count=1),
+        new_output("execute_result", data={"text/plain": repr(earned)}, execution_count=1),
     ]
 
 

@@ -7,11 +7,14 @@ import ast
 import builtins
 import re
 import symtable
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MAGIC = re.compile(r"^\s*[%!?].*$", re.MULTILINE)
-"""Lines that IPython alone understands."""
+from IPython.core.inputtransformer2 import TransformerManager
+
+NO_CODE = re.compile(r"\A(?:[ \t]*(?:%%.*)?(?:\n|\Z))+")
+"""The lines before a cell's code: blank ones, and magics such as %%time that hold for all of it."""
 
 
 class NotThere(Exception):
@@ -30,7 +33,7 @@ class Slice:
     source: str  # all that has to run before it can be called, the function last
 
 
-def slice_of(cells: Sequence[str], identifier: str) -> Slice:
+def slice_of(cells: Sequence[str], identifier: str, narrow: bool = True) -> Slice:
     """Cut the answer to an exercise out of the code cells of a notebook.
 
     Where several cells answer it, the last counts that has a body: so a copied cell is found, and an untouched one
@@ -39,6 +42,7 @@ def slice_of(cells: Sequence[str], identifier: str) -> Slice:
     Args:
         cells: the source of each code cell, in their order.
         identifier: of the exercise, such as "03.1".
+        narrow: whether an import of several names keeps only those that are read.
 
     Raises:
         NotThere: no cell answers it, or only one that Python cannot read.
@@ -53,25 +57,61 @@ def slice_of(cells: Sequence[str], identifier: str) -> Slice:
     chosen = None
     for cell in cells:
         try:
-            parsed = ast.parse(MAGIC.sub("", cell)).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            parsed = parse(cell)
+        except Exception as error:  # a parser also stops with other errors than SyntaxError
             if asks(cell, identifier):
                 broken = error
             continue
         for node in parsed:
-            if answers(node, identifier):
-                if is_open(node):
-                    untouched = True
-                    continue
-                chosen = len(statements)
-            statements.append(node)
+            answer, flaw = answers(node, identifier), flaw_of(node)
+            if answer and flaw is None and is_open(node):
+                untouched = True
+            elif flaw is None:
+                chosen = len(statements) if answer else chosen
+                statements.append(node)
+            elif answer:
+                broken = flaw
     if chosen is None:
         raise missing(broken, untouched)
     function = statements[chosen]
     assert isinstance(function, ast.FunctionDef)
-    needed = needed_by(chosen, statements)
-    lines = [ast.unparse(without_decorator(statements[index])) for index in [*needed, chosen]]
-    return Slice(function.name, "\n".join(lines))
+    needed, names = needed_by(chosen, statements)
+    kept = [narrowed(statements[index], names) if narrow else statements[index] for index in needed]
+    lines = [ast.unparse(without_decorator(node)) for node in [*kept, function]]
+    return Slice(function.name, "\n".join(sorted(lines, key=lambda line: not line.startswith(FUTURE))))
+
+
+FUTURE = "from __future__ import"
+"""An import that Python reads before all else."""
+
+
+def parse(cell: str) -> list[ast.stmt]:
+    """The statements of a cell, where IPython's own lines, such as `%time`, may stand between them.
+
+    They are looked for only where Python cannot read the cell: a line of Python may begin with an operator.
+
+    >>> [ast.unparse(node) for node in parse("%matplotlib inline\\nrest = (first\\n    % size)")][1]
+    'rest = first % size'
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(cell).body
+        except SyntaxError:
+            code = NO_CODE.sub(lambda lines: "#\n" * lines[0].count("\n"), cell)  # as many lines, which errors count
+            return ast.parse(TransformerManager().transform_cell(code)).body
+
+
+def flaw_of(node: ast.stmt) -> Exception | None:
+    """The error with which Python compiles a statement that it can parse, such as a `nonlocal` at its top."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(ast.Module([node], []), "<cell>", "exec", dont_inherit=True)
+            reads(node)
+        except Exception as error:
+            return error
+    return None
 
 
 def missing(broken: Exception | None, untouched: bool) -> NotThere:
@@ -115,33 +155,64 @@ def without_decorator(node: ast.stmt) -> ast.stmt:
     return node
 
 
-def needed_by(chosen: int, statements: Sequence[ast.stmt]) -> list[int]:
-    """The statements that bind what a function reads, and what they read in turn, in their order.
+def needed_by(chosen: int, statements: Sequence[ast.stmt]) -> tuple[list[int], set[str]]:
+    """The statements that bind what a function reads, and what they read in turn, in their order; and all these names.
 
-    A name that is bound before the function counts as it is there; one bound only later, as it is then. Imports of
-    other packages are always kept.
+    A name that is bound before the function counts as it is there; one bound only later, as it is then. An import that
+    binds none of them is left out, since it may fail where this runs; one of all names of a module might bind some.
     """
-    found = {index for index, node in enumerate(statements[:chosen]) if imports_others(node)}
-    seen = set(bound(statements[chosen]))
+    imported = {name for node in statements if isinstance(node, ast.Import | ast.ImportFrom) for name in bound(node)}
+    binds = [bound(node) | (called_on(node) - imported) for node in statements]
+    found = {index for index, node in enumerate(statements[:chosen]) if is_future(node) or imports_all(node)}
+    seen = set(binds[chosen])
     ahead = [*reads(without_decorator(statements[chosen]))]
     while ahead:
         name = ahead.pop()
-        if name in seen or hasattr(builtins, name):
+        if name in seen:
             continue
         seen.add(name)
-        binding = [index for index, node in enumerate(statements) if index != chosen and name in bound(node)]
+        binding = [index for index, names in enumerate(binds) if index != chosen and name in names]
         before = [index for index in binding if index < chosen]
-        for index in before or binding:
+        for index in before or ([] if hasattr(builtins, name) else binding):
             if index not in found:
                 found.add(index)
                 ahead += reads(without_decorator(statements[index]))
-    return sorted(found)
+    return sorted(found), seen
 
 
-def imports_others(node: ast.stmt) -> bool:
-    modules = [given.name for given in node.names] if isinstance(node, ast.Import) else []
-    modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-    return bool(modules) and all(module.partition(".")[0] != "kd_lab" for module in modules)
+def is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def imports_all(node: ast.stmt) -> bool:
+    """Whether a statement imports all names of a module other than the course's own."""
+    return (
+        isinstance(node, ast.ImportFrom)
+        and [given.name for given in node.names] == ["*"]
+        and (node.module or "").partition(".")[0] != "kd_lab"
+    )
+
+
+def narrowed(node: ast.stmt, names: set[str]) -> ast.stmt:
+    """An import without the names that nothing reads, since they may not be there; any other statement as it is.
+
+    >>> ast.unparse(narrowed(parse("import numpy as np, pandas as pd")[0], {"np"}))
+    'import numpy as np'
+    """
+    if imports_all(node):
+        (attempt,) = parse("try:\n    pass\nexcept Exception:\n    pass")
+        assert isinstance(attempt, ast.Try)
+        attempt.body = [node]
+        return attempt
+    if isinstance(node, ast.Import):
+        return ast.Import(read_of(node.names, names))
+    if isinstance(node, ast.ImportFrom) and not is_future(node):
+        return ast.ImportFrom(node.module, read_of(node.names, names), node.level)
+    return node
+
+
+def read_of(given: Iterable[ast.alias], names: set[str]) -> list[ast.alias]:
+    return [one for one in given if (one.asname or one.name).partition(".")[0] in names]
 
 
 def reads(node: ast.stmt) -> set[str]:
@@ -160,15 +231,28 @@ def reads(node: ast.stmt) -> set[str]:
 
 def bound(node: ast.stmt) -> set[str]:
     """The names that a statement binds, or changes a part of."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {(given.asname or given.name).partition(".")[0] for given in node.names}
-    names = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name | ast.Attribute | ast.Subscript) and isinstance(one.ctx, ast.Store):
-            while isinstance(one, ast.Attribute | ast.Subscript):
-                one = one.value
-            if isinstance(one, ast.Name):
-                names.add(one.id)
-    return names
+    symbols = symtable.symtable(ast.unparse(node), "<cell>", "exec").get_symbols()
+    names = {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return names
+    parts = (one for one in ast.walk(node) if isinstance(one, ast.Attribute | ast.Subscript))
+    return names | {root_of(one) for one in parts if isinstance(one.ctx, ast.Store)}
+
+
+def called_on(node: ast.stmt) -> set[str]:
+    """The names of which a statement calls a method and drops what it returns, so that it may change them.
+
+    >>> called_on(parse("for k in range(3):\\n    powers.append(base ** k)")[0])
+    {'powers'}
+    """
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return set()
+    calls = [one.value for one in ast.walk(node) if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    return {root_of(one.func) for one in calls if isinstance(one.func, ast.Attribute)} - {""}
+
+
+def root_of(node: ast.expr) -> str:
+    """The name whose part, of whatever depth, an expression is; "" where it is part of no name."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

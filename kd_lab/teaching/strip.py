@@ -137,6 +137,9 @@ def without_solutions(source: str, also: Iterable[str] = ()) -> str:
             tree.body[tree.body.index(homes[name])] = homes[name] = standing_in(homes[name])
     needed = reached({"EXERCISES", *also}, homes)
     tree.body = [node for node in tree.body if not defined(node) or defined(node) & needed or is_dunder(node)]
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):  # a line of the library may hold an answer beside a need
+            node.names = [one for one in node.names if (one.asname or one.name).partition(".")[0] in needed]
     return ast.unparse(behind_the_docstring(tree, SUPPORT))
 
 

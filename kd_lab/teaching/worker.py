@@ -8,6 +8,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -76,8 +77,11 @@ SUBMISSION = "<submission>"
 DATA = ("worlds/data", "models/weights")
 """The folders of the box that hold texts and weights, and no code."""
 
-LIBRARY = ("worlds", "models", "what", "how", "where", "methods", "measure", "compress")
+LIBRARY = ("worlds", "models", "what", "how", "where", "methods", "measure", "compress", "lessons", "viz")
 """The parts of the package in which an answer could be found ready-made."""
+
+
+PLACE = ("__file__", "__loader__", "__package__", "__path__", "__spec__")
 
 
 def register(source: str) -> None:
@@ -97,13 +101,58 @@ def load(names: list[str]) -> None:
 
 
 def hide(allowed: set[str]) -> None:
-    """Take the library's modules out of sight, but for those that a lesson uses; what holds on to them still works."""
-    for name in [name for name in sys.modules if name.startswith("kd_lab.") and name.split(".")[1] in LIBRARY]:
-        if not any(f"{one}.".startswith(f"{name}.") or f"{name}.".startswith(f"{one}.") for one in allowed):
-            parent, _, child = name.rpartition(".")
-            del sys.modules[name]
-            if parent in sys.modules:
-                vars(sys.modules[parent]).pop(child, None)
+    """Take the library out of sight, but for the names that a lesson puts into one's hands.
+
+    In the place of a module that holds such names, or modules with them, stands one that holds nothing else. What holds
+    on to the modules themselves still works.
+    """
+    import kd_lab
+
+    given = {name: named(name) for name in allowed}
+    names = [name for name in sys.modules if is_library(name)]
+    shown = {name: shell_of(name) for name in names if any(one.startswith(f"{name}.") for one in allowed)}
+    shown |= {name: value for name, value in given.items() if sys.modules.get(name) is value}
+    for name in names:
+        del sys.modules[name]
+        vars(kd_lab).pop(name.split(".")[1], None)
+    sys.modules.update(shown)
+    for name, value in (shown | given).items():
+        module, _, child = name.rpartition(".")
+        setattr(sys.modules[module], child, value)
+
+
+def shell_of(name: str) -> ModuleType:
+    """A module of this name that holds nothing but where it lies, from which a package reads its data."""
+    shell = ModuleType(name)
+    vars(shell).update({one: value for one, value in vars(sys.modules[name]).items() if one in PLACE})
+    return shell
+
+
+def named(name: str) -> Any:
+    """The module `kd_lab.worlds` for "kd_lab.worlds", the class of `from kd_lab.worlds import Batch` for the longer."""
+    module, _, child = name.rpartition(".")
+    return getattr(import_module(module), child)
+
+
+def is_library(name: str) -> bool:
+    return name.startswith("kd_lab.") and name.split(".")[1] in LIBRARY
+
+
+def prepared(request: dict[str, Any]) -> dict[str, Any]:
+    """The exercises, with all that they and their answers need of the library loaded and out of sight.
+
+    Behind it the box itself need not be read.
+    """
+    from kd_lab.classroom.diagnosis import exercises_of
+    from kd_lab.teaching import draws  # noqa: F401  `answer` needs it
+
+    exercises = exercises_of(request["lesson"])
+    for one in request["answers"].values():
+        load(one["library"])
+        for case in exercises[one["exercise"]].cases:
+            case.inputs()  # loads what torch loads late, such as the compiler that an optimizer asks for
+    hide({name for one in request["answers"].values() for name in one["library"]})
+    return exercises
 
 
 def main(box: str, scratch: str) -> None:
@@ -115,17 +164,9 @@ def main(box: str, scratch: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from kd_lab.classroom.diagnosis import exercises_of
-    from kd_lab.teaching import draws  # noqa: F401  `answer` needs it
     from kd_lab.teaching.confine import confine, places
 
-    exercises = exercises_of(request["lesson"])
-    for one in request["answers"].values():
-        load(one["library"])
-        for case in exercises[one["exercise"]].cases:
-            case.inputs()  # loads what torch loads late, such as the compiler that an optimizer asks for
-    # From here on the box itself cannot be read: what the exercises and their answers need of the library is loaded.
-    hide({name for one in request["answers"].values() for name in one["library"]})
+    exercises = prepared(request)
     data = [Path(box).resolve() / "kd_lab" / one for one in DATA]
     confinement = confine([*places(Path(one) for one in (*request["forbidden"], box)), *data], folder)
     (folder / "ready").touch()

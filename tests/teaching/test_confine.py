@@ -82,6 +82,20 @@ def test_a_folder_is_left_out_of_those_that_hold_it(tmp_path):
     assert around(tmp_path / "a", {tmp_path / "a"}) == []
 
 
+def test_its_own_account_says_what_pythons_hooks_do_not_see():
+    """`torch.from_file` opens a file without an audit event."""
+    code = """
+import sys, torch
+sys.addaudithook(lambda event, arguments: event == "open" and print("seen", arguments[0]))
+print(torch.from_file(sys.argv[1], size=8, dtype=torch.uint8).shape, flush=True)
+"""
+    command = [sys.executable, "-c", code, __file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "torch.Size([8])" in done.stdout
+    assert f"seen {__file__}" not in done.stdout
+    assert "torch.from_file" in confine.__doc__
+
+
 def test_a_teacher_reads_from_which_kernels_on_it_holds(tmp_path):
     """The README of a course says what this module's own account says."""
     said = (Path(confine.__file__).parent / "course" / "README.md.template").read_text(encoding="utf-8")

@@ -48,6 +48,9 @@ ANSWERS = {  # body → share of the points
     ),
 }
 
+PAST_PYTHON = "the file read past Python"
+"""The cheat that Python's hooks do not see: the kernel alone stops it."""
+
 CHEATS = {
     "the solution asked by its name": """
         from kd_lab.classroom.diagnosis import find_exercise
@@ -87,7 +90,7 @@ CHEATS = {
         scope = {{}}
         exec(text, scope)
         return scope["forward_kl"](student_logp, teacher_logp)""",
-    "the file read past Python": f"""
+    PAST_PYTHON: f"""
         import torch
         path = {str(SOLUTIONS)!r}
         text = bytes(torch.from_file(path, size={SOLUTIONS.stat().st_size}, dtype=torch.uint8))
@@ -195,6 +198,7 @@ def verdicts(box):
     for name, reply in run(box, "03", requests, [PACKAGE]).items():
         one = verdict("03.1", exercise, draws, reply)
         found[name] = (one.share, one.state, one.message)
+        found["confinement"] = reply.get("confinement", found.get("confinement"))
     return found
 
 
@@ -205,6 +209,10 @@ def test_answers_earn_what_they_are_worth(verdicts, name):
 
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheats_earn_nothing(verdicts, name):
+    if name == PAST_PYTHON and verdicts["confinement"] == "hooks":
+        pytest.skip(
+            "no kernel enforces which files are read here (Landlock, Linux 5.13), and torch opens this one in C++"
+        )
     share, state, said = verdicts[name]
     assert share == 0, said
     assert state not in ("right", "partly right")
@@ -224,7 +232,7 @@ def test_feedback_names_what_happened(verdicts):
     assert "does not need" in verdicts["the file of the solutions read"][2]
 
 
-@pytest.mark.parametrize("number", ["03", "04b", "10b"])
+@pytest.mark.parametrize("number", ["02", "03", "04b", "10b"])
 def test_the_solved_edition_earns_all_points_and_the_open_one_none(box, number):
     (lesson,) = find_lessons(numbers=[number])
     for edition, share in (("solved", 1.0), ("unsolved", 0.0)):

@@ -1,4 +1,4 @@
-"""The real nbgrader: an assignment made and released, eight submissions graded, feedback written, grades exported."""
+"""The real nbgrader: an assignment made and released, ten submissions graded, feedback written, grades exported."""
 
 import csv
 import hashlib
@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell
 
 from kd_lab.classroom.lesson import edition_of, exercise_of, find_lessons
+from kd_lab.teaching.assignment import grade_id, marked
 from kd_lab.teaching.course import init
 from kd_lab.teaching.report import report
 
@@ -27,17 +29,22 @@ RAISES = "    raise ValueError('I do not know')"
 ENDLESS = "    while True:\n        pass"
 BROKEN = "    return (np.exp(teacher_logp) *"
 
+CHANGED = 4
+"""The points that the teacher gives 03.1, in place of its 8."""
+
 POINTS = {
-    "right": 23,
+    "right": 15 + CHANGED,
     "wrong": 15,
     "half": None,
     "raises": 15,
     "endless": 15,
     "untouched": 0,
-    "copied": 23,
+    "copied": 15 + CHANGED,
     "broken": 15,
+    "without_a_cell_of_points": 15 + CHANGED,
+    "with_a_mark_of_their_own": 15 + CHANGED,
 }
-"""What each student should earn of 8 + 5 + 10; all but "untouched" solve 03.2 and 03.3."""
+"""What each student should earn of 4 + 5 + 10; all but "untouched" solve 03.2 and 03.3."""
 
 
 def environment():
@@ -66,7 +73,7 @@ def absent(reason):
     pytest.skip(reason)
 
 
-def nbgrader(binaries, course, *arguments):
+def nbgrader(binaries, course, *arguments, succeeds=True):
     """One command of nbgrader in the course."""
     own = {
         "JUPYTER_CONFIG_DIR": str(course / "none"),
@@ -75,7 +82,7 @@ def nbgrader(binaries, course, *arguments):
     }
     command = [str(binaries / "nbgrader"), *arguments]
     done = subprocess.run(command, cwd=course, env=os.environ | own, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode == 0) is succeeds, done.stderr[-3000:]
     return done.stderr
 
 
@@ -105,7 +112,26 @@ def submission(released, solved, student):
         notebook.cells.insert(notebook.cells.index(cells["03.1"]) + 1, copy)
     else:
         cells["03.1"].source = solved["03.1"].source
+    if student == "without_a_cell_of_points":
+        notebook.cells.remove(points_of(notebook, "03.1"))
+    elif student == "with_a_mark_of_their_own":
+        notebook.cells.append(new_code_cell("1", metadata={"nbgrader": marked("03.1", 50) | {"grade_id": "more"}}))
     return notebook
+
+
+def points_of(notebook, identifier):
+    """The cell with the points of an exercise."""
+    (cell,) = (
+        one for one in notebook.cells if one.metadata.get("nbgrader", {}).get("grade_id") == grade_id(identifier)
+    )
+    return cell
+
+
+def change(file, action):
+    """Edit a notebook of the teacher's."""
+    notebook = nbformat.read(file, as_version=4)
+    action(notebook)
+    nbformat.write(notebook, file)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +140,8 @@ def course(tmp_path_factory):
     binaries = environment()
     folder = tmp_path_factory.mktemp("classes") / "course"
     init(folder, ["03"])
+    source = folder / "source" / "03" / "03_which_kl.ipynb"
+    change(source, lambda notebook: points_of(notebook, "03.1").metadata.nbgrader.update(points=CHANGED))
     nbgrader(binaries, folder, "generate_assignment", "03")
     (lesson,) = find_lessons(numbers=["03"])
     solved = exercise_cells(edition_of(lesson, "solved"))
@@ -145,11 +173,11 @@ def test_what_is_released_has_no_solution_and_no_hidden_line(course):
 def test_every_submission_has_the_points_that_it_earned(course):
     folder, _ = course
     found = grades(folder)
-    assert {full for _, full in found.values()} == {23}
+    assert {full for _, full in found.values()} == {15 + CHANGED}
     for student, points in POINTS.items():
         if points is not None:
             assert found[student][0] == points, student
-    assert found["half"][0] == pytest.approx(15 + 8 * 2 / 5)  # of four cases and the check
+    assert found["half"][0] == pytest.approx(15 + CHANGED * 2 / 5)  # of four cases and the check
 
 
 def test_no_kernel_was_asked_and_none_was_late(course):
@@ -176,9 +204,22 @@ def test_graded_submissions_make_a_report(course, tmp_path):
     folder, _ = course
     text = report(folder / "autograded", tmp_path / "report.html")
     assert "1 × direction reversed" in text
-    assert "solved by: copied, right" in text
+    assert "solved by: copied, right, " in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not any(student in page for student in ("copied", "untouched", "raises"))
+
+
+def test_an_assignment_with_tests_that_nothing_would_run_is_not_made(tmp_path):
+    """nbgrader would give their points to everybody."""
+    init(tmp_path, ["03"])
+    mark = marked("03.1", 5) | {"grade_id": "my-test"}
+    source = tmp_path / "source" / "03" / "03_which_kl.ipynb"
+    change(source, lambda notebook: notebook.cells.append(new_code_cell("assert 0", metadata={"nbgrader": mark})))
+    log = nbgrader(environment(), tmp_path, "generate_assignment", "03", succeeds=False)
+    assert "'my-test' holds autograder tests" in log
+    assert not (tmp_path / "release" / "03").exists()
+    change(source, lambda notebook: notebook.cells[-1].metadata.nbgrader.update(solution=True, locked=False))
+    nbgrader(environment(), tmp_path, "generate_assignment", "03")
 
 
 def test_without_the_courses_settings_nobody_earns_a_point(course, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from traitlets.config import PyFileConfigLoader
 
-from kd_lab.teaching.assignment import marked
-from kd_lab.teaching.course import init
+from kd_lab.teaching.assignment import marked, points_of
+from kd_lab.teaching.course import chosen_lessons, init
 
 CLASSES = ["AssignLatePenalties", "CheckCellMetadata", "ClearOutput", "LimitOutput", "NbGraderPreprocessor"]
 CLASSES += ["OverwriteCells", "OverwriteKernelspec", "SaveAutoGrades"]
@@ -25,8 +25,11 @@ def settings(tmp_path, monkeypatch):
     package, module = types.ModuleType("nbgrader"), types.ModuleType("nbgrader.preprocessors")
     for name in CLASSES:
         setattr(module, name, type(name, (), {}))
-    monkeypatch.setitem(sys.modules, "nbgrader", package)
-    monkeypatch.setitem(sys.modules, "nbgrader.preprocessors", module)
+    converters = types.ModuleType("nbgrader.converters")
+    default = types.SimpleNamespace(default=lambda: [module.ClearOutput, module.CheckCellMetadata])
+    converters.GenerateAssignment = types.SimpleNamespace(preprocessors=default)
+    for one in (package, module, converters):
+        monkeypatch.setitem(sys.modules, one.__name__, one)
     monkeypatch.setenv("PATH", "")  # which the settings extend
 
     class Config(defaultdict):
@@ -53,6 +56,28 @@ def test_no_grade_comes_from_a_kernel_and_late_messages_end_no_run(settings):
         assert kind.startup_timeout >= 120
     assert config.Execute.raise_on_iopub_timeout is False
     assert config.ClearSolutions.code_stub == {"python": "..."}
+    names = [one.__name__ for one in config.Autograde.sanitize_preprocessors]
+    assert names.index("OverwriteCells") < len(names) - 1 - names[::-1].index("Marks")  # which takes names off
+    names = [one.__name__ for one in config.GenerateAssignment.preprocessors]
+    assert names == ["Tests", "ClearOutput", "CheckCellMetadata"]
+
+
+def test_an_assignment_with_tests_that_nothing_runs_is_not_made(settings):
+    """Whoever graded it would give the points of these cells to everybody."""
+    lessons = [marked(identifier, 5) for lesson in chosen_lessons([]) for identifier in points_of(lesson)]
+    answer = marked("03.1", None)
+    manual = marked("03.1", 5) | {"grade_id": "words", "solution": True, "locked": False}
+    notebook = new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("x"),
+            *(new_code_cell("x", metadata={"nbgrader": mark}) for mark in lessons),
+        ]
+    )
+    notebook.cells += [new_code_cell("x", metadata={"nbgrader": mark}) for mark in (answer, manual)]
+    assert settings["Tests"]().preprocess(notebook, {})[0] is notebook
+    notebook.cells.append(new_code_cell("x", metadata={"nbgrader": marked("03.1", 5) | {"grade_id": "cell-4ab1"}}))
+    with pytest.raises(ValueError, match="'cell-4ab1' holds autograder tests"):
+        settings["Tests"]().preprocess(notebook, {})
 
 
 def test_copies_and_damaged_marks_lose_their_mark(settings):

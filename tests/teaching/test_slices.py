@@ -52,6 +52,103 @@ def test_what_is_not_there_is_told_apart(cells, state):
     assert absent.value.state == state
 
 
+IMPORTS = [
+    "import pandas_that_nobody_has as pd",
+    "import math, pandas_that_nobody_has as pd",
+    "from pandas_that_nobody_has import *",
+    "from math import pi, name_that_it_has_not",
+    "from kd_lab.how import jsd\nimport math, kd_lab.how.losses",
+    "%%time\nimport math\nfrom __future__ import annotations",
+    "x = 1\nfrom __future__ import annotations\nfrom math import *",
+]
+
+
+@pytest.mark.parametrize("cell", IMPORTS)
+def test_an_import_that_the_answer_does_not_need_costs_nothing(cell):
+    found = slice_of(
+        ["import math\nfrom math import sqrt", cell, "def g(x):\n    return math.sqrt(x)\nK = 1", ANSWER], "03.1"
+    )
+    assert "kd_lab" not in found.source
+    scope = {}
+    exec(compile(found.source, "<slice>", "exec", dont_inherit=True), scope)
+    assert scope[found.name](4) == 3
+
+
+def test_an_import_that_the_answer_needs_is_one_of_what_it_needs_or_an_error():
+    with pytest.raises(ModuleNotFoundError):
+        exec(slice_of(["import pandas_that_nobody_has as g\nK = 1", ANSWER], "03.1").source, {})
+    scope = {}
+    exec(slice_of(["from operator import *\ng, K = neg, 1", ANSWER], "03.1").source, scope)
+    assert scope["f"](3) == -2
+    both = ["from kd_lab.how import forward_kl as g, jsd\nK = 1", ANSWER]
+    assert "jsd" not in slice_of(both, "03.1").source
+    assert "jsd" in slice_of(both, "03.1", narrow=False).source
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "try:\n    import nonsense_that_nobody_has as g\nexcept ImportError:\n    from operator import neg as g",
+        "if True:\n    def g(x):\n        return -x",
+        "%%time\nfrom operator import neg as g",
+        "from operator import neg as g\n\n%time g(1)\ng?",
+        "from operator import neg as g\nfor _ in range(2):\n    %time g(1)",
+        "from operator import neg as g\ndef broken(x):\n    nonlocal x",
+    ],
+)
+def test_what_a_notebook_binds_is_found_where_it_is_bound(cell):
+    scope = {}
+    exec(slice_of([cell, "K = 1", ANSWER], "03.1").source, scope)
+    assert scope["f"](3) == -2
+
+
+def test_what_a_method_puts_into_a_needed_name_comes_along_and_a_call_on_a_module_does_not():
+    cells = [
+        "import math\nK = 0\npowers = []\nmath.nonsense()\nother = []",
+        "for k in range(3):\n    powers.append(2**k)",
+    ]
+    cells += ["other.append(1 / 0)", ANSWER.replace("g(x)", "math.floor(powers[x])")]
+    scope = {}
+    exec(slice_of(cells, "03.1").source, scope)
+    assert scope["f"](2) == 4
+
+
+def test_a_name_of_pythons_own_that_is_bound_anew_counts_as_bound():
+    scope = {}
+    cells = ["sum = abs\nK = 1", ANSWER.replace("g(x)", "sum(x)"), "abs = None\nsum = None"]
+    exec(slice_of(cells, "03.1").source, scope)
+    assert scope["f"](-3) == 4
+
+
+@pytest.mark.parametrize("before", ["", "%matplotlib inline\n", "%%time\n\n"])
+def test_a_line_that_begins_with_an_operator_is_no_magic(before):
+    body = "index = (\n        x\n        % 4\n    )\n    return index"
+    scope = {}
+    exec(slice_of([before + ANSWER.replace("return g(x) + K", body)], "03.1").source, scope)
+    assert scope["f"](6) == 2
+
+
+FLAWS = {
+    "nonlocal g": 3,
+    "g(x)\n    global g": 4,
+    "break": 3,
+    "def h(x, x):\n        return 0": 3,
+    "return " + "-" * 3000 + "x": None,
+}
+
+
+@pytest.mark.parametrize("body", FLAWS)
+def test_what_python_parses_and_does_not_compile_is_a_syntax_error_of_its_own_exercise(body):
+    broken = ANSWER.replace("03.1", "03.2").replace("return g(x) + K", body)
+    cells = ["g = abs; K = 0", f"\n%time 1\n{broken}", ANSWER]
+    with pytest.raises(NotThere) as absent:
+        slice_of(cells, "03.2")
+    assert absent.value.state == "syntax error"
+    if FLAWS[body]:
+        assert f"line {FLAWS[body] + 2}:" in str(absent.value)
+    assert "g(x) + K" in slice_of(cells, "03.1").source
+
+
 def test_other_decorators_stay():
     found = slice_of(["import functools", ANSWER.replace("def f", "@functools.cache\ndef f"), "g, K = abs, 0"], "03.1")
     assert "@functools.cache" in found.source

@@ -15,6 +15,8 @@ from kd_lab.teaching.strip import answers_of, strip, without_solutions, without_
 SOURCE = '''"""Exercises."""
 import numpy as np
 from kd_lab.classroom.diagnosis import Case, Exercise, Mistake, Misconception
+from library import doubled, three as needed
+import library.answers, library.also as two
 
 def double(x):
     """Twice x."""
@@ -38,7 +40,7 @@ def as_the_solution(candidate):
         raise Misconception("no")
 
 EXERCISES = {
-    "97.1": Exercise(reference=double, explanation="A secret.", cases=(Case("x", lambda: (THREE,)),),
+    "97.1": Exercise(reference=double, explanation="A secret.", cases=(Case("x", lambda: (needed * THREE,)),),
                      unusual=(added,), check=is_even, mistakes=(Mistake("thrice", "No.", scaled),)),
     "97.2": Exercise(reference=scaled, explanation="", cases=(), mistakes=(), check=as_the_solution),
 }
@@ -54,6 +56,8 @@ def test_solutions_become_stand_ins_and_what_they_alone_need_goes():
     for secret in ("TWO", "A secret", "x + x", "thrice"):
         assert secret not in text
     assert "THREE = 3" in text  # a case needs it
+    assert "from library import three as needed\n" in text  # the name beside it may be the library's own answer
+    assert "import library" not in text
 
 
 def test_what_other_files_import_stays():
