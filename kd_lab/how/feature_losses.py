@@ -11,7 +11,7 @@ from torch.nn.functional import smooth_l1_loss
 from kd_lab.arguments import checked
 from kd_lab.contracts import Kind
 from kd_lab.how.losses import NegativeLogLikelihood
-from kd_lab.how.reduction import masked_mean
+from kd_lab.how.reduction import denominator_of, masked_mean
 from kd_lab.worlds import Batch
 
 
@@ -90,5 +90,5 @@ class RelationalHuber:
         gap = self.distance_weight * smooth_l1_loss(distances, teacher_distances)
         gap = gap + self.angle_weight * smooth_l1_loss(angles, teacher_angles)
         if normalizer is not None:
-            gap = gap * (batch.mask.sum() / normalizer)
+            gap = gap * (batch.mask.sum() / denominator_of(gap, batch.mask, normalizer))
         return gap + self.label_weight * NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)

@@ -45,6 +45,12 @@ def test_relations_of_a_part_count_by_its_share_of_the_positions():
     assert how((zeros, LOGITS), far, BATCH, normalizer=12).item() == pytest.approx(alone.item() * 3 / 12)
 
 
+def test_a_step_in_which_nothing_counts_has_no_relations():
+    nothing = Batch(BATCH.tokens, torch.zeros_like(BATCH.mask))
+    ours, theirs = ((torch.full((2, 2), size), torch.zeros(2, 2, 2)) for size in (0.0, 1.0))
+    assert RelationalHuber()((ours, LOGITS), theirs, nothing, normalizer=nothing.mask.sum()).item() == 0
+
+
 @pytest.mark.parametrize("how", [SquaredError, RelationalHuber])
 def test_labels_are_read_unless_their_weight_is_nought(how):
     assert how().reads_labels
