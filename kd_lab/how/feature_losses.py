@@ -47,8 +47,10 @@ class SquaredError:
         """The loss per counted position: nats of likelihood, and squared units of the teacher's features."""
         features, logits = student
         dtype = torch.promote_types(features.dtype, torch.float32)  # a sum of squares has no digits left in bf16
-        distance = (features.to(dtype) - teacher_features.to(dtype)).square().sum(-1) / 2
-        hint = masked_mean(distance, batch.mask, normalizer)
+        gap = (features.to(dtype) - teacher_features.to(dtype)).where(
+            batch.mask[..., None], 0.0
+        )  # NaN·0 is no gradient
+        hint = masked_mean(gap.square().sum(-1) / 2, batch.mask, normalizer)
         labels = NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
         return self.weight * hint + self.label_weight * labels
 
