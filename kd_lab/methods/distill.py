@@ -5,7 +5,8 @@
 >>> from kd_lab.worlds import language
 >>> spoken = language("brackets")
 >>> world, teacher = spoken.world(rows=64, seed=0), TabularModel(spoken.logp)
->>> student = GPT(GPTConfig(vocab_size=len(spoken.vocabulary), context=world.context, layers=1, heads=1, width=8))
+>>> sizes = {"vocab_size": len(world.vocabulary), "context": world.context, "end": world.vocabulary.end}
+>>> student = GPT(GPTConfig(**sizes, layers=1, heads=1, width=8))
 >>> result = distill(student, teacher, world, word_level(), steps=3, progress=False)
 >>> result.history["step"]
 array([1, 2, 3])
@@ -25,8 +26,8 @@ from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.parallel import Interrupts, Ranks
 from kd_lab.methods.recipe import Recipe
-from kd_lab.methods.training import Clip, Result, Training, warm_up_cosine
-from kd_lab.models import HuggingFace, evaluating
+from kd_lab.methods.training import Clip, Result, Training, check_model, warm_up_cosine
+from kd_lab.models import evaluating
 from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
 
@@ -164,27 +165,5 @@ def _check(
         )
     for role, model in (("student", student), ("teacher", teacher)):
         if role == "student" or isinstance(model, nn.Module):
-            _check_model(role, model, world)
+            check_model(role, model, world)
     recipe.fits(teacher)
-
-
-def _check_model(role: str, model: nn.Module, world: World) -> None:
-    missing = [name for name in ("vocab_size", "context", "new_cache") if not hasattr(model, name)]
-    if missing:
-        raise ValueError(
-            f"the {role} is a {type(model).__name__} without {', '.join(missing)}; expected a language model of the "
-            "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
-            "module inside a DistributedDataParallel, since distill adds up the gradients itself"
-        )
-    if isinstance(model, HuggingFace):
-        model.check_tokenizer(world.vocabulary, role)
-    if model.vocab_size != len(world.vocabulary):
-        raise ValueError(
-            f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "
-            f"{len(world.vocabulary)}; expected the same ids on both: build it with vocab_size=len(world.vocabulary)"
-        )
-    if model.context < world.context:
-        raise ValueError(
-            f"the {role} reads {model.context} tokens and the texts of {world.name} have up to {world.context}; "
-            "expected a context at least as long: build the model with context=world.context"
-        )

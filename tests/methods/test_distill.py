@@ -181,6 +181,10 @@ def test_what_does_not_fit_is_refused_before_anything_moves():
     short = GPT(dataclasses.replace(student().config, context=2))
     with pytest.raises(ValueError, match="the student reads 2 tokens"):
         run(word_level(), short)
+    other_end = GPT(dataclasses.replace(student().config, end=1))
+    for pair in ((other_end, teacher()), (student(), other_end)):
+        with pytest.raises(ValueError, match=r"ends a text with the id 1 and .* end with 0.*end=world.vocabulary.end"):
+            distill(*pair, WORLD, word_level(), steps=1, progress=False)
     with pytest.raises(ValueError, match="no parameter of the student"):
         run(word_level(), student().requires_grad_(False))
 
