@@ -133,9 +133,10 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
         return where.between(*(bind_part(side, world, student, teacher, seed, ranks) for side in where.sides), seed)
     if where.written_by == "student":
         source = where.bind(world, student, teacher, derive(seed, f"rank {ranks.rank}"))
+        mixed_in = getattr(where, "teacher_mix", 0) and isinstance(teacher, nn.Module)
 
         def draw(batch_size: int):
-            with gathered(student):
+            with gathered(student), gathered(teacher) if mixed_in else nullcontext():
                 return source(batch_size)
 
         return Source(draw, source.chance)
