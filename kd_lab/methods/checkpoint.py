@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from kd_lab.methods.parallel import is_sharded
 from kd_lab.methods.training import COLUMNS, Training
 from kd_lab.models.files import write_file
+from kd_lab.models.fingerprint import fingerprint
 
-FORMAT = "kd_lab training run 1"
+FORMAT = "kd_lab training run 2"
+EARLIER = "kd_lab training run 1"  # did not write all of the recipe down
 
 
 class Checkpoint:
@@ -43,7 +45,7 @@ class Checkpoint:
             tensors |= {f"chance.{rank}.{i}": state for i, state in enumerate(states)}
         if training.ranks.rank == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            about = {"format": FORMAT, "run": json.dumps(_description(training))}
+            about = {"format": FORMAT, "run": json.dumps(self.run)}
             write_file(self.path, save(tensors, metadata=about))
 
     @torch.no_grad()
@@ -51,12 +53,14 @@ class Checkpoint:
         """Bring a training that has just begun to the state of the file, if there is one.
 
         Raises:
-            ValueError: the file is of another run, or is no such file; or the processes do not find the same steps.
+            ValueError: the file is of another run, or is no such file; the processes do not find the same steps; or the
+                recipe holds something that cannot be told apart from another.
         """
+        self.run = _description(training)
         if training.ranks.rank == 0:
             for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
                 shutil.rmtree(cut_short, ignore_errors=True)
-        tensors = self._read(training) if self.path.exists() else {}
+        tensors = self._read() if self.path.exists() else {}
         steps = training.ranks.gather(len(tensors.get("history.step", ())))
         if len(set(steps)) > 1:
             raise ValueError(
@@ -81,19 +85,24 @@ class Checkpoint:
         for i, generator in enumerate(training.objective.chance):
             generator.set_state(tensors[f"chance.{training.ranks.rank}.{i}"])
 
-    def _read(self, training: Training) -> dict[str, Tensor]:
+    def _read(self) -> dict[str, Tensor]:
         try:
             with safe_open(self.path, framework="pt") as file:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a mapping
         except SafetensorError as error:
             raise ValueError(f"{self.path} cannot be read ({error}); delete it to begin anew") from error
+        if about.get("format") == EARLIER:
+            raise ValueError(
+                f"{self.path} is of an earlier version, which did not write down every option of the recipe; expected "
+                "a run of this one: delete the file to begin anew, or finish the run with the version that began it"
+            )
         if about.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no run of distill; expected another folder, or one that is empty")
-        saved, wanted = json.loads(about["run"]), _description(training)
-        other = {name for name in saved | wanted if saved.get(name) != wanted.get(name)}
+        saved, wanted = json.loads(about["run"]), self.run
+        other = {name for name in saved | wanted if name != "said" and saved.get(name) != wanted.get(name)}
         if other:
-            there, here = ({name: run.get(name) for name in sorted(other)} for run in (saved, wanted))
+            there, here = ({name: (run | run["said"]).get(name) for name in sorted(other)} for run in (saved, wanted))
             raise ValueError(
                 f"{self.path} holds a run with {there}, and this one has {here}; expected the same run: take another "
                 "folder, or delete the file to begin anew"
@@ -104,13 +113,29 @@ class Checkpoint:
 def _description(training: Training) -> dict[str, object]:
     """The facts that two halves of one run share."""
     names = ("steps", "seed", "batch_size", "accumulate", "learning_rate", "clip")
+    recipe, world = training.recipe, training.world
+    factors = [float(training.schedule(step, training.steps)) for step in range(1, training.steps + 1)]
+    texts = f"{world.name}, {len(world.train)} texts"
+    try:
+        parts = fingerprint((recipe.name, recipe.terms))
+    except ValueError as error:
+        raise ValueError(f"a checkpoint cannot tell {recipe.name} from another recipe: {error}") from error
     return {name: getattr(training, name) for name in names} | {
-        "recipe": str(training.recipe),
-        "schedule": getattr(training.schedule, "__qualname__", type(training.schedule).__qualname__),
+        "recipe": parts,
+        "world": fingerprint((texts, world.train[:64], world.train[-64:])),  # all would take long where they are many
+        "schedule": fingerprint(factors),
+        "said": {"recipe": repr(recipe), "world": texts, "schedule": _said(factors)},  # for people alone
         "autocast": str(training.autocast),
         "processes": training.ranks.size,
         "shapes": [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()],
     }
+
+
+def _said(factors: list[float]) -> str:
+    """Five of a schedule's factors, from the first to the last, and the hash of all."""
+    last = len(factors) - 1
+    chosen = ", ".join(f"{factors[round(last * part / 4)]:g}" for part in range(5))
+    return f"{chosen} ({fingerprint(factors)})"
 
 
 def _weights(training: Training) -> dict[str, Tensor]:
