@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 import torch.distributed as dist
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kd_lab.methods.parallel import is_sharded
+from kd_lab.methods.parallel import Ranks, is_sharded
 from kd_lab.methods.training import COLUMNS, Training
 from kd_lab.models.files import write_file
 from kd_lab.models.fingerprint import fingerprint
@@ -36,6 +37,25 @@ class Checkpoint:
             raise ValueError(f"checkpoint is {named!r}; expected the name of a folder, or of one that can be made")
         self.path = Path(named) / "run.safetensors"
 
+    def make(self, ranks: Ranks, device: torch.device) -> None:
+        """Make the folder, and try whether a file can be written there, before anything is trained or paid for.
+
+        Raises:
+            ValueError: it cannot; on the processes beside the first, which writes, a RuntimeError with its words.
+        """
+
+        def attempt() -> None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=self.path.parent).close()
+            except OSError as error:
+                raise ValueError(
+                    f"checkpoint is {str(self.path.parent)!r}, where no file can be written ({error}); expected a "
+                    "folder of your own on a disk that is not full"
+                ) from error
+
+        ranks.from_first(attempt, device)
+
     def save(self, training: Training) -> None:
         """Write the state after the last complete step: all of it or none."""
         tensors = {name: _whole(tensor) for name, tensor in _state(training).items()}
@@ -44,7 +64,6 @@ class Checkpoint:
         for rank, states in enumerate(streams):
             tensors |= {f"chance.{rank}.{i}": state for i, state in enumerate(states)}
         if training.ranks.rank == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             about = {"format": FORMAT, "run": json.dumps(self.run)}
             write_file(self.path, save(tensors, metadata=about))
 

@@ -12,6 +12,7 @@
 array([1, 2, 3])
 """
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -70,14 +71,15 @@ def distill(
         evaluate, evaluate_every: called with the student in eval mode after so many steps, and after the last.
         on_step: called with each row of the history.
         checkpoint, checkpoint_every: a folder for the state of the run after so many steps. The same call goes on from
-            there, to the same weights bit for bit.
+            there, to the same weights bit for bit. It is also written when `evaluate` or `on_step` fails.
         progress: show a bar.
 
     Returns:
         The history. Ctrl-C (or the stop button) is no error: the run returns early, and the student keeps its weights.
 
     Raises:
-        ValueError: student, teacher, world and recipe do not fit together, or a number is out of range.
+        ValueError: student, teacher, world and recipe do not fit together, a number is out of range, or the checkpoint
+            cannot be written or is of another run.
         NonFiniteLoss: loss or gradient is NaN or infinite; says at which step and where it came from.
     """
     positive = {"steps": steps, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
@@ -87,6 +89,8 @@ def distill(
     breaks = _Breaks(evaluate, evaluate_every, on_step, kept, checkpoint_every)
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
+            if kept is not None:
+                kept.make(training.ranks, training.device)
             training.begin(teacher, world)
             _train(training, breaks, progress and training.ranks.rank == 0)
         return training.result()
@@ -105,15 +109,34 @@ class _Breaks:
     checkpoint_every: int
 
     def __call__(self, training: Training, interrupts: Interrupts) -> None:
+        """Call back and save: also where a callback fails, after which its error goes on."""
+        failure = None
         with interrupts.held():
-            if self.evaluate is not None and _due(training, self.evaluate_every):
-                training.student.eval()
-                training.history["evaluation"][-1] = float(self.evaluate(training.student))
-            if self.on_step is not None and training.ranks.rank == 0:
-                self.on_step({name: values[-1] for name, values in training.history.items()})
-        interrupts.settle()
-        if self.checkpoint is not None and _due(training, self.checkpoint_every):
+            try:
+                self._call_back(training)
+            except Exception as error:
+                failure = error
+        failed = interrupts.settle(failure is not None)
+        if self.checkpoint is not None and (failed or _due(training, self.checkpoint_every)):
             self.checkpoint.save(training)
+        if failure is not None:
+            raise failure
+        if failed:
+            raise RuntimeError(f"evaluate or on_step failed on another process after step {training.done}")
+
+    def _call_back(self, training: Training) -> None:
+        if self._evaluates(training):
+            training.student.eval()
+            training.history["evaluation"][-1] = float(self.evaluate(training.student))
+        if self.on_step is not None and training.ranks.rank == 0:
+            self.on_step({name: values[-1] for name, values in training.history.items()})
+
+    def _evaluates(self, training: Training) -> bool:
+        return self.evaluate is not None and _due(training, self.evaluate_every)
+
+    def is_behind(self, training: Training) -> bool:
+        """Whether the last step of a run that goes on is still without its evaluation, which failed before."""
+        return training.done > 0 and self._evaluates(training) and math.isnan(training.history["evaluation"][-1])
 
 
 def _due(training: Training, every: int) -> bool:
@@ -127,6 +150,8 @@ def _train(training: Training, breaks: _Breaks, progress: bool) -> None:
     bar = tqdm(total=training.steps, initial=training.done, desc=training.recipe.name, leave=False,
                disable=not progress)  # fmt: skip
     with bar, Interrupts(training.ranks, training.device) as interrupts:
+        if breaks.is_behind(training):
+            breaks(training, interrupts)
         while training.done < training.steps:
             training.step()
             bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)

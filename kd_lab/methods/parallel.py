@@ -198,11 +198,15 @@ class Interrupts:
                 raise
             self.came = True
 
-    def settle(self) -> None:
-        """Stop every process if one was interrupted.
+    def settle(self, failed: bool = False) -> bool:
+        """Whether any process has failed. If none has and one was interrupted, every process stops.
 
         Raises:
             KeyboardInterrupt: on every rank.
         """
-        if self.ranks.size > 1 and self.ranks.sum(torch.tensor(int(self.came), device=self.device)):
+        if self.ranks.size == 1:
+            return failed
+        failures, interrupts = self.ranks.sum(torch.tensor([failed, self.came], dtype=torch.int, device=self.device))
+        if interrupts and not failures:
             raise KeyboardInterrupt
+        return bool(failures)

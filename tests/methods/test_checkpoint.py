@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from kd_lab.how import Divergence, NegativeLogLikelihood
-from kd_lab.methods import Recipe, Term, distill, fitnets, minillm, rkd, word_level
+from kd_lab.methods import Recipe, Term, distill, fitnets, minillm, rkd, sequence_level, word_level
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what import Logits, Sequences
-from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher
 from kd_lab.worlds import language
 
 SPOKEN = language("echo")
@@ -196,3 +196,45 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
     for name in ("", "a\0b", tmp_path / "file"):
         with pytest.raises(ValueError, match=r"checkpoint is .*; expected the name of a folder"):
             run(word_level(), name)
+
+
+class Paid(TextTeacher):
+    def completions(self, prompts, max_tokens, temperature=1.0, seed=None):
+        raise AssertionError("asked before it was known that the run can be kept")
+
+
+@pytest.mark.parametrize("folder", ["file/below", "full"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_paid_for(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    if folder == "full":
+        monkeypatch.setattr("kd_lab.methods.checkpoint.TemporaryFile", full_disk)
+    teacher = Paid("http://127.0.0.1:8000/v1")
+    with pytest.raises(ValueError, match=r"where no file can be written \(.*; expected a folder of your own"):
+        distill(gpt(), teacher, WORLD, sequence_level(decode="sample"), checkpoint=tmp_path / folder, progress=False)
+
+
+def full_disk(**_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("callback", ["evaluate", "on_step"])
+def test_a_callback_that_fails_loses_no_step(callback, tmp_path):
+    """The state is that after its step; the same call with a callback that works evaluates what is missing."""
+
+    def fail(_):
+        if (file := tmp_path / "now").exists():
+            raise OSError("no such evaluation")
+        file.touch()
+        return 1.0
+
+    every = {"evaluate_every": 3, "checkpoint_every": 100}
+    whole, weights = run(word_level(), None, evaluate=lambda _: 1.0, **every)
+    given = {"evaluate": lambda _: 1.0} | {callback: fail}
+    with pytest.raises(OSError, match="no such evaluation"):
+        run(word_level(), tmp_path, **given, **every)
+    steps = []
+    second, resumed = run(word_level(), tmp_path, evaluate=lambda _: 1.0, on_step=steps.append, **every)
+    assert [row["step"] for row in steps] == list(range(6 if callback == "evaluate" else 3, 10))
+    assert_same_weights(resumed, weights)
+    for name in ("loss", "evaluation"):
+        torch.testing.assert_close(*(torch.tensor(one.history[name]) for one in (second, whole)), equal_nan=True)

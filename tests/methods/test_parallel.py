@@ -193,6 +193,30 @@ def test_an_interrupt_on_one_process_stops_both(way, answers):
     assert answers[f"interrupted by {way}"] == ((True, [1, 2], True),) * 2
 
 
+def failed_on_one(rank: int, setting: str, folder: str):
+    """`evaluate` fails on the second process alone, after the third step."""
+
+    def fail(student):
+        if rank == 1:
+            raise LookupError("on one")
+        return 0.0
+
+    folder, train_one = f"{folder}/failed {setting}", {"whole": trained_alike, "sharded": sharded}[setting]
+    options = {"steps": 4, "checkpoint": folder, "checkpoint_every": 100}
+    with pytest.raises(LookupError if rank == 1 else RuntimeError) as caught:
+        train_one(rank, word_level(), options | {"evaluate": fail, "evaluate_every": 3})
+    _, history = train_one(rank, word_level(), options)
+    return str(caught.value), history["step"].tolist(), Path(folder).exists()
+
+
+@pytest.mark.parametrize("setting", ["whole", "sharded"])
+def test_a_callback_that_fails_on_one_process_stops_both_after_a_checkpoint(setting, answers):
+    said, steps, exists = zip(*answers[f"failed on one, {setting}"], strict=True)
+    assert said == ("evaluate or on_step failed on another process after step 3", "on one")
+    assert steps == ([1, 2, 3, 4],) * 2
+    assert exists == (True, True)
+
+
 @dataclasses.dataclass(frozen=True)
 class NaNOnOne(Divergence):
     rank: int = 0
@@ -361,6 +385,8 @@ JOBS = {
     "resumed sharded": (resumed, "sharded"),
     "interrupted by signal": (interrupted_on_one, "signal"),
     "interrupted by callback": (interrupted_on_one, "callback"),
+    "failed on one, whole": (failed_on_one, "whole"),
+    "failed on one, sharded": (failed_on_one, "sharded"),
     "broken": (broken_on_one,),
     "refused": (refused,),
     "taught by text": (taught_by_text,),
