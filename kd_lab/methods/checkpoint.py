@@ -18,10 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kd_lab.methods.parallel import Ranks, is_sharded
+from kd_lab.methods.parallel import is_sharded
 from kd_lab.methods.training import COLUMNS, Training
 from kd_lab.models.files import write_file
 from kd_lab.models.fingerprint import fingerprint
+from kd_lab.worlds import World
 
 FORMAT = "kd_lab training run 2"
 EARLIER = "kd_lab training run 1"  # did not write all of the recipe down
@@ -37,12 +38,14 @@ class Checkpoint:
             raise ValueError(f"checkpoint is {named!r}; expected the name of a folder, or of one that can be made")
         self.path = Path(named) / "run.safetensors"
 
-    def make(self, ranks: Ranks, device: torch.device) -> None:
-        """Make the folder, and try whether a file can be written there, before anything is trained or paid for.
+    def begin(self, training: Training, world: World) -> None:
+        """Make the folder, and try whether this run can be kept there, before anything is trained or paid for.
 
         Raises:
-            ValueError: it cannot; on the processes beside the first, which writes, a RuntimeError with its words.
+            ValueError: no file can be written there; it holds another run, or no such file; or the recipe cannot be
+                told apart from another. On the processes beside the first it is a RuntimeError with its words.
         """
+        self.run = _description(training, world)
 
         def attempt() -> None:
             try:
@@ -53,8 +56,9 @@ class Checkpoint:
                     f"checkpoint is {str(self.path.parent)!r}, where no file can be written ({error}); expected a "
                     "folder of your own on a disk that is not full"
                 ) from error
+            self._read(tensors=False)
 
-        ranks.from_first(attempt, device)
+        training.ranks.from_first(attempt, training.device)
 
     def save(self, training: Training) -> None:
         """Write the state after the last complete step: all of it or none."""
@@ -72,14 +76,13 @@ class Checkpoint:
         """Bring a training that has just begun to the state of the file, if there is one.
 
         Raises:
-            ValueError: the file is of another run, or is no such file; the processes do not find the same steps; or the
-                recipe holds something that cannot be told apart from another.
+            ValueError: the file is of another run, or is no such file; or the processes do not find the same steps.
         """
-        self.run = _description(training)
+        self.run["shapes"] = [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()]
         if training.ranks.rank == 0:
             for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
                 shutil.rmtree(cut_short, ignore_errors=True)
-        tensors = self._read() if self.path.exists() else {}
+        tensors = self._read()
         steps = training.ranks.gather(len(tensors.get("history.step", ())))
         if len(set(steps)) > 1:
             raise ValueError(
@@ -104,11 +107,14 @@ class Checkpoint:
         for i, generator in enumerate(training.objective.chance):
             generator.set_state(tensors[f"chance.{training.ranks.rank}.{i}"])
 
-    def _read(self) -> dict[str, Tensor]:
+    def _read(self, tensors: bool = True) -> dict[str, Tensor]:
+        """The file's tensors, if there is a file and they are wanted, once it is known to be of this run."""
+        if not self.path.exists():
+            return {}
         try:
             with safe_open(self.path, framework="pt") as file:
                 about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a mapping
+                found = {name: file.get_tensor(name) for name in file.keys() if tensors}  # noqa: SIM118 — not a mapping
         except SafetensorError as error:
             raise ValueError(f"{self.path} cannot be read ({error}); delete it to begin anew") from error
         if about.get("format") == EARLIER:
@@ -119,20 +125,20 @@ class Checkpoint:
         if about.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no run of distill; expected another folder, or one that is empty")
         saved, wanted = json.loads(about["run"]), self.run
-        other = {name for name in saved | wanted if name != "said" and saved.get(name) != wanted.get(name)}
+        other = {name for name in wanted if name != "said" and saved.get(name) != wanted[name]}
         if other:
             there, here = ({name: (run | run["said"]).get(name) for name in sorted(other)} for run in (saved, wanted))
             raise ValueError(
                 f"{self.path} holds a run with {there}, and this one has {here}; expected the same run: take another "
                 "folder, or delete the file to begin anew"
             )
-        return tensors
+        return found
 
 
-def _description(training: Training) -> dict[str, object]:
-    """The facts that two halves of one run share."""
+def _description(training: Training, world: World) -> dict[str, object]:
+    """The facts that two halves of one run share, as far as they are known before anything is bound."""
     names = ("steps", "seed", "batch_size", "accumulate", "learning_rate", "clip")
-    recipe, world = training.recipe, training.world
+    recipe = training.recipe
     factors = [float(training.schedule(step, training.steps)) for step in range(1, training.steps + 1)]
     texts = f"{world.name}, {len(world.train)} texts"
     try:
@@ -146,7 +152,6 @@ def _description(training: Training) -> dict[str, object]:
         "said": {"recipe": repr(recipe), "world": texts, "schedule": _said(factors)},  # for people alone
         "autocast": str(training.autocast),
         "processes": training.ranks.size,
-        "shapes": [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()],
     }
 
 

@@ -90,7 +90,7 @@ def distill(
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
             if kept is not None:
-                kept.make(training.ranks, training.device)
+                kept.begin(training, world)
             training.begin(teacher, world)
             _train(training, breaks, progress and training.ranks.rank == 0)
         return training.result()

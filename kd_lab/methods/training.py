@@ -163,7 +163,6 @@ class Training:
 
     def begin(self, teacher: object, world: World) -> None:
         """Bind the recipe, for which a teacher may have to write its texts, and make the optimizer."""
-        self.world = world
         self.ranks.share_weights(self.student)
         self.objective = Objective.bind(
             self.recipe, self.student, teacher, world, self.seed, self.ranks,

@@ -213,6 +213,12 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_paid_for(
         distill(gpt(), teacher, WORLD, sequence_level(decode="sample"), checkpoint=tmp_path / folder, progress=False)
 
 
+def test_a_folder_of_another_run_is_refused_before_anything_is_paid_for(tmp_path):
+    run(word_level(), tmp_path)
+    with pytest.raises(ValueError, match="holds a run with"):
+        distill(gpt(), Paid("http://127.0.0.1:8000/v1"), WORLD, sequence_level(decode="sample"), checkpoint=tmp_path)
+
+
 def full_disk(**_):
     raise OSError(28, "No space left on device")
 
