@@ -184,7 +184,7 @@ class Training:
             NonFiniteLoss: the weights are as before; on several ranks it is raised on each.
         """
         start, step, ranks = time.perf_counter(), self.done + 1, self.ranks
-        batches = self.objective.draw(self.batch_size, self.device)
+        batches = self._drawn(step)
         counts = ranks.sum(torch.stack([batch.mask.sum() for batch in batches])).tolist()
         self.student.train()
         self.optimizer.zero_grad()
@@ -206,6 +206,18 @@ class Training:
         row = (step, loss.item(), tokens + sum(counts), seconds, norm.item(), float("nan"))
         for name, value in zip(COLUMNS, row, strict=True):
             self.history[name].append(value)
+
+    def _drawn(self, step: int) -> list[Batch]:
+        try:
+            return self.objective.draw(self.batch_size, self.device)
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):  # of torch.multinomial
+                raise
+            raise NonFiniteLoss(
+                f"{self.recipe.name} stopped at step {step}: the probabilities with which its text is written are NaN "
+                "or infinite: lower learning_rate, or look at the weights that the models came with",
+                self.result(),
+            ) from error
 
     def _backward(self, batches: list[Batch], counts: list[int]) -> Float[Tensor, ""]:
         total = torch.zeros((), device=self.device)

@@ -17,6 +17,8 @@ from kd_lab.methods import (
     distill,
     hinton,
     labels_only,
+    minillm,
+    on_policy,
     sequence_level,
     word_level,
 )
@@ -155,6 +157,20 @@ def test_a_nan_in_the_student_stops_before_the_step_and_says_where():
     assert len(caught.value.result.history["loss"]) == 0
     for old, new in zip(before, model.parameters(), strict=True):
         assert torch.equal(old.nan_to_num(), new.nan_to_num())
+
+
+@pytest.mark.parametrize("recipe", [on_policy(), minillm()], ids=lambda recipe: recipe.name)
+def test_a_student_that_diverges_and_then_writes_keeps_its_history(recipe):
+    """Its probabilities are NaN before any loss is: they are drawn from first."""
+    model = student()
+
+    def diverge(row):
+        if row["step"] == 2:
+            model.norm.weight.data[0] = float("nan")
+
+    with pytest.raises(NonFiniteLoss, match=r"stopped at step 3: .*text is written.*lower learning_rate") as caught:
+        run(recipe, model, on_step=diverge)
+    assert caught.value.result.history["step"].tolist() == [1, 2]
 
 
 def test_a_nan_in_the_teacher_is_told_apart():
