@@ -63,6 +63,7 @@ CAPABILITIES = {  # files and lines that each has added
     "texts of the teacher that one process writes for all": (0, 46),
     "an example in every recipe and loss, chunks by device, and where importance weights are bounded": (0, 73),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
+    "runs known by all that they are made of, kept where a callback fails; models that end elsewhere": (0, 115),
 }
 FILE_LINES, KERNEL_LINES = 300, 400
 FUNCTION_LINES, EXPLORER_LINES = 60, 80

@@ -89,10 +89,7 @@ def distill(
     breaks = _Breaks(evaluate, evaluate_every, on_step, kept, checkpoint_every)
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
-            if kept is not None:
-                kept.begin(training, world)
-            training.begin(teacher, world)
-            _train(training, breaks, progress and training.ranks.rank == 0)
+            _train(training, teacher, world, breaks, progress and training.ranks.rank == 0)
         return training.result()
     except KeyboardInterrupt:
         return training.result(interrupted=training.done < steps)
@@ -143,8 +140,11 @@ def _due(training: Training, every: int) -> bool:
     return training.done % every == 0 or training.done == training.steps
 
 
-def _train(training: Training, breaks: _Breaks, progress: bool) -> None:
+def _train(training: Training, teacher: object, world: World, breaks: _Breaks, progress: bool) -> None:
     """Steps until the last, after those that a checkpoint holds."""
+    if breaks.checkpoint is not None:
+        breaks.checkpoint.begin(training, world)
+    training.begin(teacher, world)
     if breaks.checkpoint is not None:
         breaks.checkpoint.load(training)
     bar = tqdm(total=training.steps, initial=training.done, desc=training.recipe.name, leave=False,

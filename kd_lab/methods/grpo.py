@@ -128,10 +128,9 @@ def grpo(
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
     check_model("student", student, world)
-    own = trainable(student)
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
-    optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trainable(student), lr=learning_rate, weight_decay=0.0)
     history, tokens, start = {name: [] for name in COLUMNS}, 0, time.perf_counter()
     with evaluating(student):
         for step in trange(1, steps + 1, desc="GRPO", leave=False, disable=not progress):
