@@ -102,8 +102,10 @@ def check_positions(mask: Tensor | None, positions: torch.Size, device: torch.de
     return mask.to(device)
 
 
-def check_weights(weights: Tensor | None, student_logits: Tensor) -> Tensor | None:
+def check_weights(weights: Tensor | None, student_logits: Tensor, mask: Tensor | None) -> Tensor | None:
     """Refuse factors that do not fit the positions; return them on their device, in the dtype of the losses.
+
+    Where a position does not count they are 0: 0 times the ratio of two paddings, which may be NaN, is not 0.
 
     Raises:
         ValueError: they are not floating point or have another shape.
@@ -116,7 +118,8 @@ def check_weights(weights: Tensor | None, student_logits: Tensor) -> Tensor | No
             f"weights has dtype {weights.dtype} and shape {tuple(weights.shape)}; expected floating point numbers, "
             f"{tuple(positions)}, one factor for each position; what does not count at all goes into mask"
         )
-    return weights.detach().to(student_logits.device, torch.promote_types(student_logits.dtype, torch.float32))
+    weights = weights.detach().to(student_logits.device, torch.promote_types(student_logits.dtype, torch.float32))
+    return weights if mask is None else weights.masked_fill(~mask, 0)
 
 
 def check_labels(

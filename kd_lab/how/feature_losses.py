@@ -11,7 +11,7 @@ from torch.nn.functional import smooth_l1_loss
 from kd_lab.arguments import checked
 from kd_lab.contracts import Kind
 from kd_lab.how.losses import NegativeLogLikelihood
-from kd_lab.how.reduction import masked_mean
+from kd_lab.how.reduction import denominator_of, masked_mean
 from kd_lab.worlds import Batch
 
 
@@ -47,8 +47,10 @@ class SquaredError:
         """The loss per counted position: nats of likelihood, and squared units of the teacher's features."""
         features, logits = student
         dtype = torch.promote_types(features.dtype, torch.float32)  # a sum of squares has no digits left in bf16
-        distance = (features.to(dtype) - teacher_features.to(dtype)).square().sum(-1) / 2
-        hint = masked_mean(distance, batch.mask, normalizer)
+        gap = (features.to(dtype) - teacher_features.to(dtype)).where(
+            batch.mask[..., None], 0.0
+        )  # NaN·0 is no gradient
+        hint = masked_mean(gap.square().sum(-1) / 2, batch.mask, normalizer)
         labels = NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
         return self.weight * hint + self.label_weight * labels
 
@@ -90,5 +92,5 @@ class RelationalHuber:
         gap = self.distance_weight * smooth_l1_loss(distances, teacher_distances)
         gap = gap + self.angle_weight * smooth_l1_loss(angles, teacher_angles)
         if normalizer is not None:
-            gap = gap * (batch.mask.sum() / normalizer)
+            gap = gap * (batch.mask.sum() / denominator_of(gap, batch.mask, normalizer))
         return gap + self.label_weight * NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)

@@ -122,6 +122,8 @@ class _Chunk(torch.autograd.Function):
         losses = chunk_loss(x, y, loss, weight, gradient, scratch)
         losses = losses.view(positions) if rows is None else _spread(losses, rows, positions)
         denominator = 1 if reduction != "mean" else denominator_of(losses, mask, normalizer)
+        if isinstance(normalizer, Tensor):  # an infinite one, of a step in which nothing counts, is in the factors
+            denominator = denominator.nan_to_num(posinf=1)
         ctx.options, ctx.kept = options, (gradient, rows, denominator)
         return reduce(losses, mask, reduction, normalizer, weights)
 

@@ -90,7 +90,7 @@ def linear_softmax_kl(
     _check_heads(student, teacher)
     mask = check_positions(mask, student_hidden.shape[:-1], student_hidden.device)
     labels, mask = check_labels(labels, label_weight, ignore_index, mask, student_hidden, len(student_weight))
-    weights = check_weights(weights, student_hidden)
+    weights = check_weights(weights, student_hidden, mask)
     positions, device = student_hidden.shape[:-1], student_hidden.device
     factors = position_weights(positions, mask, reduction, normalizer, weights, device)
     gap = {"divergence": divergence, "beta": beta, "temperature": temperature, "scale_by_t2": scale_by_t2}

@@ -126,7 +126,7 @@ def _evaluate(
     check_pair(student, teacher)
     mask = check_positions(mask, student.shape[:-1], student.device)
     labels, mask = check_labels(labels, label_weight, ignore_index, mask, student, student.shape[-1])
-    weights = check_weights(weights, student)
+    weights = check_weights(weights, student, mask)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     per_position = choose_backend(backend, student.device, dtype, student.numel())
     if per_position is few_softmax_kl:

@@ -83,7 +83,7 @@ def sparse_softmax_kl(
     check_options(divergence, beta, temperature, reduction, normalizer)
     check_tail(tail, divergence)
     mask = _check_student(student_logits, mask, backend)
-    weights = check_weights(weights, student_logits)
+    weights = check_weights(weights, student_logits, mask)
     check_layout(teacher_ids, teacher_logp, tail_logp, student_logits.shape[:-1])
     ids = checked_ids(teacher_ids, teacher_logp, tail_logp, mask, student_logits.shape[-1], tail)
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logp.dtype), torch.float32)

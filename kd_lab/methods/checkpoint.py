@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 import torch.distributed as dist
@@ -20,8 +21,11 @@ from torch import Tensor, nn
 from kd_lab.methods.parallel import is_sharded
 from kd_lab.methods.training import COLUMNS, Training
 from kd_lab.models.files import write_file
+from kd_lab.models.fingerprint import fingerprint
+from kd_lab.worlds import World
 
-FORMAT = "kd_lab training run 1"
+FORMAT = "kd_lab training run 2"
+EARLIER = "kd_lab training run 1"  # did not write all of the recipe down
 
 
 class Checkpoint:
@@ -34,6 +38,28 @@ class Checkpoint:
             raise ValueError(f"checkpoint is {named!r}; expected the name of a folder, or of one that can be made")
         self.path = Path(named) / "run.safetensors"
 
+    def begin(self, training: Training, world: World) -> None:
+        """Make the folder, and try whether this run can be kept there, before anything is trained or paid for.
+
+        Raises:
+            ValueError: no file can be written there; it holds another run, or no such file; or the recipe cannot be
+                told apart from another. On the processes beside the first it is a RuntimeError with its words.
+        """
+        self.run = _description(training, world)
+
+        def attempt() -> None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=self.path.parent).close()
+            except OSError as error:
+                raise ValueError(
+                    f"checkpoint is {str(self.path.parent)!r}, where no file can be written ({error}); expected a "
+                    "folder of your own on a disk that is not full"
+                ) from error
+            self._read(tensors=False)
+
+        training.ranks.from_first(attempt, training.device)
+
     def save(self, training: Training) -> None:
         """Write the state after the last complete step: all of it or none."""
         tensors = {name: _whole(tensor) for name, tensor in _state(training).items()}
@@ -42,8 +68,7 @@ class Checkpoint:
         for rank, states in enumerate(streams):
             tensors |= {f"chance.{rank}.{i}": state for i, state in enumerate(states)}
         if training.ranks.rank == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            about = {"format": FORMAT, "run": json.dumps(_description(training))}
+            about = {"format": FORMAT, "run": json.dumps(self.run)}
             write_file(self.path, save(tensors, metadata=about))
 
     @torch.no_grad()
@@ -53,10 +78,11 @@ class Checkpoint:
         Raises:
             ValueError: the file is of another run, or is no such file; or the processes do not find the same steps.
         """
+        self.run["shapes"] = [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()]
         if training.ranks.rank == 0:
             for cut_short in self.path.parent.glob(f".{self.path.name}-*"):  # a write that was killed; see whole_file
                 shutil.rmtree(cut_short, ignore_errors=True)
-        tensors = self._read(training) if self.path.exists() else {}
+        tensors = self._read()
         steps = training.ranks.gather(len(tensors.get("history.step", ())))
         if len(set(steps)) > 1:
             raise ValueError(
@@ -81,36 +107,59 @@ class Checkpoint:
         for i, generator in enumerate(training.objective.chance):
             generator.set_state(tensors[f"chance.{training.ranks.rank}.{i}"])
 
-    def _read(self, training: Training) -> dict[str, Tensor]:
+    def _read(self, tensors: bool = True) -> dict[str, Tensor]:
+        """The file's tensors, if there is a file and they are wanted, once it is known to be of this run."""
+        if not self.path.exists():
+            return {}
         try:
             with safe_open(self.path, framework="pt") as file:
                 about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a mapping
+                found = {name: file.get_tensor(name) for name in file.keys() if tensors}  # noqa: SIM118 — not a mapping
         except SafetensorError as error:
             raise ValueError(f"{self.path} cannot be read ({error}); delete it to begin anew") from error
+        if about.get("format") == EARLIER:
+            raise ValueError(
+                f"{self.path} is of an earlier version, which did not write down every option of the recipe; expected "
+                "a run of this one: delete the file to begin anew, or finish the run with the version that began it"
+            )
         if about.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no run of distill; expected another folder, or one that is empty")
-        saved, wanted = json.loads(about["run"]), _description(training)
-        other = {name for name in saved | wanted if saved.get(name) != wanted.get(name)}
+        saved, wanted = json.loads(about["run"]), self.run
+        other = {name for name in wanted if name != "said" and saved.get(name) != wanted[name]}
         if other:
-            there, here = ({name: run.get(name) for name in sorted(other)} for run in (saved, wanted))
+            there, here = ({name: (run | run["said"]).get(name) for name in sorted(other)} for run in (saved, wanted))
             raise ValueError(
                 f"{self.path} holds a run with {there}, and this one has {here}; expected the same run: take another "
                 "folder, or delete the file to begin anew"
             )
-        return tensors
+        return found
 
 
-def _description(training: Training) -> dict[str, object]:
-    """The facts that two halves of one run share."""
+def _description(training: Training, world: World) -> dict[str, object]:
+    """The facts that two halves of one run share, as far as they are known before anything is bound."""
     names = ("steps", "seed", "batch_size", "accumulate", "learning_rate", "clip")
+    recipe = training.recipe
+    factors = [float(training.schedule(step, training.steps)) for step in range(1, training.steps + 1)]
+    texts = f"{world.name}, {len(world.train)} texts"
+    try:
+        parts = fingerprint((recipe.name, recipe.terms))
+    except ValueError as error:
+        raise ValueError(f"a checkpoint cannot tell {recipe.name} from another recipe: {error}") from error
     return {name: getattr(training, name) for name in names} | {
-        "recipe": str(training.recipe),
-        "schedule": getattr(training.schedule, "__qualname__", type(training.schedule).__qualname__),
+        "recipe": parts,
+        "world": fingerprint((texts, world.train[:64], world.train[-64:])),  # all would take long where they are many
+        "schedule": fingerprint(factors),
+        "said": {"recipe": repr(recipe), "world": texts, "schedule": _said(factors)},  # for people alone
         "autocast": str(training.autocast),
         "processes": training.ranks.size,
-        "shapes": [f"{name} {list(tensor.shape)}" for name, tensor in _weights(training).items()],
     }
+
+
+def _said(factors: list[float]) -> str:
+    """Five of a schedule's factors, from the first to the last, and the hash of all."""
+    last = len(factors) - 1
+    chosen = ", ".join(f"{factors[round(last * part / 4)]:g}" for part in range(5))
+    return f"{chosen} ({fingerprint(factors)})"
 
 
 def _weights(training: Training) -> dict[str, Tensor]:

@@ -5,12 +5,14 @@
 >>> from kd_lab.worlds import language
 >>> spoken = language("brackets")
 >>> world, teacher = spoken.world(rows=64, seed=0), TabularModel(spoken.logp)
->>> student = GPT(GPTConfig(vocab_size=len(spoken.vocabulary), context=world.context, layers=1, heads=1, width=8))
+>>> sizes = {"vocab_size": len(world.vocabulary), "context": world.context, "end": world.vocabulary.end}
+>>> student = GPT(GPTConfig(**sizes, layers=1, heads=1, width=8))
 >>> result = distill(student, teacher, world, word_level(), steps=3, progress=False)
 >>> result.history["step"]
 array([1, 2, 3])
 """
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,8 +27,8 @@ from kd_lab.how import SparseTeacher
 from kd_lab.methods.checkpoint import Checkpoint
 from kd_lab.methods.parallel import Interrupts, Ranks
 from kd_lab.methods.recipe import Recipe
-from kd_lab.methods.training import Clip, Result, Training, warm_up_cosine
-from kd_lab.models import HuggingFace, evaluating
+from kd_lab.methods.training import Clip, Result, Training, check_model, warm_up_cosine
+from kd_lab.models import evaluating
 from kd_lab.where import TextTeacher
 from kd_lab.worlds import World
 
@@ -69,14 +71,15 @@ def distill(
         evaluate, evaluate_every: called with the student in eval mode after so many steps, and after the last.
         on_step: called with each row of the history.
         checkpoint, checkpoint_every: a folder for the state of the run after so many steps. The same call goes on from
-            there, to the same weights bit for bit.
+            there, to the same weights bit for bit. It is also written when `evaluate` or `on_step` fails.
         progress: show a bar.
 
     Returns:
         The history. Ctrl-C (or the stop button) is no error: the run returns early, and the student keeps its weights.
 
     Raises:
-        ValueError: student, teacher, world and recipe do not fit together, or a number is out of range.
+        ValueError: student, teacher, world and recipe do not fit together, a number is out of range, or the checkpoint
+            cannot be written or is of another run.
         NonFiniteLoss: loss or gradient is NaN or infinite; says at which step and where it came from.
     """
     positive = {"steps": steps, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
@@ -86,8 +89,7 @@ def distill(
     breaks = _Breaks(evaluate, evaluate_every, on_step, kept, checkpoint_every)
     try:
         with evaluating(student), evaluating(teacher) if isinstance(teacher, nn.Module) else nullcontext():
-            training.begin(teacher, world)
-            _train(training, breaks, progress and training.ranks.rank == 0)
+            _train(training, teacher, world, breaks, progress and training.ranks.rank == 0)
         return training.result()
     except KeyboardInterrupt:
         return training.result(interrupted=training.done < steps)
@@ -104,28 +106,52 @@ class _Breaks:
     checkpoint_every: int
 
     def __call__(self, training: Training, interrupts: Interrupts) -> None:
+        """Call back and save: also where a callback fails, after which its error goes on."""
+        failure = None
         with interrupts.held():
-            if self.evaluate is not None and _due(training, self.evaluate_every):
-                training.student.eval()
-                training.history["evaluation"][-1] = float(self.evaluate(training.student))
-            if self.on_step is not None and training.ranks.rank == 0:
-                self.on_step({name: values[-1] for name, values in training.history.items()})
-        interrupts.settle()
-        if self.checkpoint is not None and _due(training, self.checkpoint_every):
+            try:
+                self._call_back(training)
+            except Exception as error:
+                failure = error
+        failed = interrupts.settle(failure is not None)
+        if self.checkpoint is not None and (failed or _due(training, self.checkpoint_every)):
             self.checkpoint.save(training)
+        if failure is not None:
+            raise failure
+        if failed:
+            raise RuntimeError(f"evaluate or on_step failed on another process after step {training.done}")
+
+    def _call_back(self, training: Training) -> None:
+        if self._evaluates(training):
+            training.student.eval()
+            training.history["evaluation"][-1] = float(self.evaluate(training.student))
+        if self.on_step is not None and training.ranks.rank == 0:
+            self.on_step({name: values[-1] for name, values in training.history.items()})
+
+    def _evaluates(self, training: Training) -> bool:
+        return self.evaluate is not None and _due(training, self.evaluate_every)
+
+    def is_behind(self, training: Training) -> bool:
+        """Whether the last step of a run that goes on is still without its evaluation, which failed before."""
+        return training.done > 0 and self._evaluates(training) and math.isnan(training.history["evaluation"][-1])
 
 
 def _due(training: Training, every: int) -> bool:
     return training.done % every == 0 or training.done == training.steps
 
 
-def _train(training: Training, breaks: _Breaks, progress: bool) -> None:
+def _train(training: Training, teacher: object, world: World, breaks: _Breaks, progress: bool) -> None:
     """Steps until the last, after those that a checkpoint holds."""
+    if breaks.checkpoint is not None:
+        breaks.checkpoint.begin(training, world)
+    training.begin(teacher, world)
     if breaks.checkpoint is not None:
         breaks.checkpoint.load(training)
     bar = tqdm(total=training.steps, initial=training.done, desc=training.recipe.name, leave=False,
                disable=not progress)  # fmt: skip
     with bar, Interrupts(training.ranks, training.device) as interrupts:
+        if breaks.is_behind(training):
+            breaks(training, interrupts)
         while training.done < training.steps:
             training.step()
             bar.set_postfix_str(f"loss {training.history['loss'][-1]:.3f}", refresh=False)
@@ -164,27 +190,5 @@ def _check(
         )
     for role, model in (("student", student), ("teacher", teacher)):
         if role == "student" or isinstance(model, nn.Module):
-            _check_model(role, model, world)
+            check_model(role, model, world)
     recipe.fits(teacher)
-
-
-def _check_model(role: str, model: nn.Module, world: World) -> None:
-    missing = [name for name in ("vocab_size", "context", "new_cache") if not hasattr(model, name)]
-    if missing:
-        raise ValueError(
-            f"the {role} is a {type(model).__name__} without {', '.join(missing)}; expected a language model of the "
-            "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
-            "module inside a DistributedDataParallel, since distill adds up the gradients itself"
-        )
-    if isinstance(model, HuggingFace):
-        model.check_tokenizer(world.vocabulary, role)
-    if model.vocab_size != len(world.vocabulary):
-        raise ValueError(
-            f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "
-            f"{len(world.vocabulary)}; expected the same ids on both: build it with vocab_size=len(world.vocabulary)"
-        )
-    if model.context < world.context:
-        raise ValueError(
-            f"the {role} reads {model.context} tokens and the texts of {world.name} have up to {world.context}; "
-            "expected a context at least as long: build the model with context=world.context"
-        )

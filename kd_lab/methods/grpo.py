@@ -24,7 +24,7 @@ from tqdm.auto import trange
 
 from kd_lab.arguments import Count, Positive, checked
 from kd_lab.contracts import stream
-from kd_lab.methods.training import Clip, NonFiniteLoss, trainable, warm_up_cosine
+from kd_lab.methods.training import Clip, NonFiniteLoss, check_model, trainable, warm_up_cosine
 from kd_lab.models import device_of, evaluating
 from kd_lab.where import rollout
 from kd_lab.worlds import Batch, World
@@ -121,16 +121,16 @@ def grpo(
         (NaN where it was not asked).
 
     Raises:
-        ValueError: a group of one, which has nothing to be compared with; rewards of another number than the texts,
-            or not finite; or weights narrower than fp32.
+        ValueError: student and world do not fit together; a group of one, which has nothing to be compared with;
+            rewards of another number than the texts, or not finite; or weights narrower than fp32.
         NonFiniteLoss: loss or gradient is NaN or infinite; the weights and the history are those before that step.
     """
     if group_size < 2:
         raise ValueError(f"group_size is {group_size}; expected at least 2: an advantage is relative to the group")
-    own = trainable(student)
+    check_model("student", student, world)
     device = device_of(student)
     drawing, writing = stream(seed, "problems"), stream(seed, "student writes", device)
-    optimizer = torch.optim.AdamW(own, lr=learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trainable(student), lr=learning_rate, weight_decay=0.0)
     history, tokens, start = {name: [] for name in COLUMNS}, 0, time.perf_counter()
     with evaluating(student):
         for step in trange(1, steps + 1, desc="GRPO", leave=False, disable=not progress):

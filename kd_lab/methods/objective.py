@@ -94,7 +94,10 @@ class Objective:
             return "the student's own output is NaN: lower learning_rate, or look at the weights that it came with"
         if _has_nan(teacher_signal):
             return "the teacher's output is NaN: look at its weights"
-        if bound.term.how(student_signal, teacher_signal, part).isinf():
+        loss = bound.term.how(student_signal, teacher_signal, part)
+        if loss.isnan():
+            return "an output is infinite, and their loss NaN: lower learning_rate, or look at both models' weights"
+        if loss.isinf():
             return (
                 f"{bound.term.how} is infinite: one side gives probability zero where the other does not; "
                 "use JSD or skew KL, which stay finite, or a teacher without zeros"

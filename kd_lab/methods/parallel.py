@@ -133,9 +133,10 @@ def bind_part(where: Where, world: World, student: nn.Module, teacher: object, s
         return where.between(*(bind_part(side, world, student, teacher, seed, ranks) for side in where.sides), seed)
     if where.written_by == "student":
         source = where.bind(world, student, teacher, derive(seed, f"rank {ranks.rank}"))
+        mixed_in = getattr(where, "teacher_mix", 0) and isinstance(teacher, nn.Module)
 
         def draw(batch_size: int):
-            with gathered(student):
+            with gathered(student), gathered(teacher) if mixed_in else nullcontext():
                 return source(batch_size)
 
         return Source(draw, source.chance)
@@ -197,11 +198,15 @@ class Interrupts:
                 raise
             self.came = True
 
-    def settle(self) -> None:
-        """Stop every process if one was interrupted.
+    def settle(self, failed: bool = False) -> bool:
+        """Whether any process has failed. If none has and one was interrupted, every process stops.
 
         Raises:
             KeyboardInterrupt: on every rank.
         """
-        if self.ranks.size > 1 and self.ranks.sum(torch.tensor(int(self.came), device=self.device)):
+        if self.ranks.size == 1:
+            return failed
+        failures, interrupts = self.ranks.sum(torch.tensor([failed, self.came], dtype=torch.int, device=self.device))
+        if interrupts and not failures:
             raise KeyboardInterrupt
+        return bool(failures)

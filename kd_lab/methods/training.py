@@ -17,6 +17,7 @@ from kd_lab.contracts import derive
 from kd_lab.methods.objective import Objective
 from kd_lab.methods.parallel import Ranks
 from kd_lab.methods.recipe import Recipe
+from kd_lab.models import HuggingFace
 from kd_lab.worlds import Batch, World
 
 Clip = Annotated[float, That("a number above 0, or math.inf for no clipping", lambda norm: norm > 0)]
@@ -61,6 +62,39 @@ def trainable(student: nn.Module) -> list[nn.Parameter]:
             "read in bf16, or freeze the student and train adapters in fp32"
         )
     return list(own.values())
+
+
+def check_model(role: str, model: nn.Module, world: World) -> None:
+    """Refuse a model that does not read and write the world's texts.
+
+    Raises:
+        ValueError: it is no language model of the library, or its ids, context or end mark are not the world's.
+    """
+    missing = [name for name in ("vocab_size", "context", "end", "new_cache") if not hasattr(model, name)]
+    if missing:
+        raise ValueError(
+            f"the {role} is a {type(model).__name__} without {', '.join(missing)}; expected a language model of the "
+            "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
+            "module inside a DistributedDataParallel, since distill adds up the gradients itself"
+        )
+    if isinstance(model, HuggingFace):
+        model.check_tokenizer(world.vocabulary, role)
+    if model.vocab_size != len(world.vocabulary):
+        raise ValueError(
+            f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "
+            f"{len(world.vocabulary)}; expected the same ids on both: build it with vocab_size=len(world.vocabulary)"
+        )
+    if model.context < world.context:
+        raise ValueError(
+            f"the {role} reads {model.context} tokens and the texts of {world.name} have up to {world.context}; "
+            "expected a context at least as long: build the model with context=world.context"
+        )
+    if model.end != world.vocabulary.end:
+        raise ValueError(
+            f"the {role} ends a text with the id {model.end} and the texts of {world.name} end with "
+            f"{world.vocabulary.end}; expected the same, or what it writes ends at another token, or nowhere: build it "
+            "with end=world.vocabulary.end"
+        )
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -150,7 +184,7 @@ class Training:
             NonFiniteLoss: the weights are as before; on several ranks it is raised on each.
         """
         start, step, ranks = time.perf_counter(), self.done + 1, self.ranks
-        batches = self.objective.draw(self.batch_size, self.device)
+        batches = self._drawn(step)
         counts = ranks.sum(torch.stack([batch.mask.sum() for batch in batches])).tolist()
         self.student.train()
         self.optimizer.zero_grad()
@@ -172,6 +206,18 @@ class Training:
         row = (step, loss.item(), tokens + sum(counts), seconds, norm.item(), float("nan"))
         for name, value in zip(COLUMNS, row, strict=True):
             self.history[name].append(value)
+
+    def _drawn(self, step: int) -> list[Batch]:
+        try:
+            return self.objective.draw(self.batch_size, self.device)
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):  # of torch.multinomial
+                raise
+            raise NonFiniteLoss(
+                f"{self.recipe.name} stopped at step {step}: the probabilities with which its text is written are NaN "
+                "or infinite: lower learning_rate, or look at the weights that the models came with",
+                self.result(),
+            ) from error
 
     def _backward(self, batches: list[Batch], counts: list[int]) -> Float[Tensor, ""]:
         total = torch.zeros((), device=self.device)

@@ -55,8 +55,7 @@ class Relations:
 def embed(hidden: Float[Tensor, "B T W"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B W"]:
     """One vector for each text: the mean of its hidden states over the positions that count, in fp32 at least."""
     hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-    weights = mask.to(hidden.dtype)[..., None]
-    return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1)
+    return hidden.where(mask[..., None], 0.0).sum(1) / mask.to(hidden.dtype).sum(1, keepdim=True).clamp_min(1)
 
 
 def relations(embeddings: Float[Tensor, "B W"]) -> tuple[Float[Tensor, "B B"], Float[Tensor, "B B B"]]:

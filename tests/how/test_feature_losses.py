@@ -20,6 +20,16 @@ def test_the_hint_is_half_the_squared_distance_per_counted_position():
     torch.testing.assert_close(SquaredError(0.1, label_weight=0.0)((FEATURES, LOGITS), HINT, BATCH), 0.1 * hint)
 
 
+def test_a_hint_without_a_value_matters_nowhere_that_does_not_count():
+    ours, wanted = (FEATURES.clone().requires_grad_() for _ in range(2))
+    how = SquaredError(label_weight=0.0)
+    loss = how((ours, LOGITS), HINT.masked_fill(~BATCH.mask[..., None], torch.nan), BATCH)
+    expected = how((wanted, LOGITS), HINT, BATCH)
+    assert loss == expected
+    (got,), (right,) = torch.autograd.grad(loss, ours), torch.autograd.grad(expected, wanted)
+    assert torch.equal(got, right)
+
+
 def test_relations_are_averaged_over_pairs_and_triplets():
     ours = (torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double(), torch.zeros(2, 2, 2).double())
     theirs = (torch.tensor([[0.0, 0.5], [0.5, 0.0]]).double(), torch.full((2, 2, 2), 3.0).double())
@@ -43,6 +53,12 @@ def test_relations_of_a_part_count_by_its_share_of_the_positions():
     how = RelationalHuber(label_weight=0.0)
     alone = how((zeros, LOGITS), far, BATCH)
     assert how((zeros, LOGITS), far, BATCH, normalizer=12).item() == pytest.approx(alone.item() * 3 / 12)
+
+
+def test_a_step_in_which_nothing_counts_has_no_relations():
+    nothing = Batch(BATCH.tokens, torch.zeros_like(BATCH.mask))
+    ours, theirs = ((torch.full((2, 2), size), torch.zeros(2, 2, 2)) for size in (0.0, 1.0))
+    assert RelationalHuber()((ours, LOGITS), theirs, nothing, normalizer=nothing.mask.sum()).item() == 0
 
 
 @pytest.mark.parametrize("how", [SquaredError, RelationalHuber])

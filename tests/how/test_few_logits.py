@@ -91,3 +91,17 @@ def test_what_is_infinite_is_left_to_the_formula(divergence):
     torch.testing.assert_close(value.double(), exact_value, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-7)
     assert gradient[5].eq(0).all()
+
+
+@every_divergence
+@pytest.mark.parametrize("backend", ["auto", "reference", "chunked"])
+@pytest.mark.parametrize("rows", [2**13 // 32, 2**13 // 32 + 1, 2**17 // 32, 2**17 // 32 + 1])
+def test_a_normalizer_of_zero_makes_value_and_gradient_zero(divergence, backend, rows):
+    """On both sides of the sizes at which another path takes over. Nothing counts in the step: 0, and not 0/0."""
+    student, teacher = pair(rows, 32)
+    nothing = torch.zeros(rows)
+    given = {"divergence": divergence, "weights": nothing, "normalizer": nothing.sum(), "backend": backend}
+    for upstream in (1.0, 0.3):
+        value, gradient = value_and_gradient(student, teacher, upstream=upstream, **given)
+        assert value == 0
+        assert gradient.eq(0).all()

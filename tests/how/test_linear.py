@@ -237,6 +237,10 @@ def test_weights_are_factors_without_a_gradient():
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
     for got, wanted in zip(*(torch.autograd.grad(x, student) for x in (loss, expected)), strict=True):
         close(got, wanted, 1e-5)
+    for backend in ("auto", "reference"):  # NaN where nothing counts
+        loss = fused(student, teacher, **options | {"weights": weights.masked_fill(~MASK, torch.nan)}, backend=backend)
+        torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+        assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(loss, student))
 
 
 def test_torch_func_takes_its_gradient():

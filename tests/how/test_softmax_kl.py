@@ -519,6 +519,23 @@ def test_weights_multiply_positions_and_the_mean_still_counts_them(divergence, b
     agree(got, (loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]))
 
 
+@every_divergence
+@every_backend
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_weights_that_are_no_numbers_matter_nowhere_that_does_not_count(divergence, backend, reduction):
+    """Importance ratios of paddings are 0/0 or infinite; the position may be masked, or its label be ignored."""
+    mask, labels = torch.tensor([True, False, True, True]), torch.tensor([0, 0, -100, 0])
+    student, teacher = pair(4, 13)
+    options = {"divergence": divergence, "reduction": reduction, "mask": mask, "labels": labels}
+    for path in (backend, "auto"):
+        results = []
+        for nothing in (0.0, torch.nan, torch.inf):
+            weights = torch.tensor([2.0, nothing, nothing, 2.0])
+            results.append(value_and_gradient(student, teacher, weights=weights, backend=path, **options))
+        for got in results[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(got, results[0], strict=True))
+
+
 def test_a_position_of_weight_0_has_its_gradient_if_another_upstream_comes():
     """The gradient is made for what is expected, and here nothing was; a factor cannot bring it back."""
     student, teacher = pair(3, 90)

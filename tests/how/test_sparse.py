@@ -331,6 +331,13 @@ def test_weights_are_factors_on_the_losses_and_torch_func_takes_its_gradient(tai
     losses = sparse_teacher_kl(student, cache, **options, reduction="none")
     weighted = sparse_teacher_kl(student, cache, **options, weights=weights)
     torch.testing.assert_close(weighted, (weights * losses).mean())
+    masked = options | {
+        "mask": torch.tensor([True, True, False, True]),
+        "weights": weights.masked_fill(weights < 0, torch.nan),
+    }
+    value, gradient = value_and_gradient(student, cache, **masked)
+    torch.testing.assert_close(value, (weights.clamp_min(0) * losses).sum() / 3)
+    assert gradient.isfinite().all()
     got = torch.func.grad(lambda logits: sparse_teacher_kl(logits, cache, **options))(student)
     torch.testing.assert_close(got, value_and_gradient(student, cache, **options)[1], rtol=1e-4, atol=1e-6)
 

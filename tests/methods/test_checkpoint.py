@@ -4,16 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from kd_lab.how import Divergence, NegativeLogLikelihood
-from kd_lab.methods import Recipe, Term, distill, fitnets, minillm, word_level
+from kd_lab.methods import Recipe, Term, distill, fitnets, minillm, rkd, sequence_level, word_level
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what import Logits, Sequences
-from kd_lab.where import Corpus, Mixture, TeacherRollouts
+from kd_lab.where import Corpus, Mixture, StudentRollouts, TeacherRollouts, TextTeacher
 from kd_lab.worlds import language
 
 SPOKEN = language("echo")
@@ -114,10 +116,78 @@ def test_another_run_is_not_gone_on_with(tmp_path):
     run(word_level(), tmp_path)
     with pytest.raises(ValueError, match=r"holds a run with {'seed': 0}, and this one has {'seed': 1}"):
         run(word_level(), tmp_path, seed=1)
-    with pytest.raises(ValueError, match="'recipe': 'MiniLLM"):
+    with pytest.raises(ValueError, match=r"'recipe': \"Recipe\(name='MiniLLM"):
         run(minillm(), tmp_path)
     (tmp_path / "run.safetensors").write_bytes(b"no such thing")
     with pytest.raises(ValueError, match=r"cannot be read .*delete it"):
+        run(word_level(), tmp_path)
+
+
+def of(what=None, how=None, where=None) -> Recipe:
+    return Recipe("one", what or Logits(), how or Divergence(), where or Corpus())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (minillm(), minillm(single_step=False)),
+        (minillm(), minillm(length_norm=False)),
+        (minillm(), minillm(importance="sequence")),
+        (fitnets(), fitnets(teacher_layer=0)),
+        (rkd(), rkd(distance_weight=1.0)),
+        (of(where=TeacherRollouts(size=32)), of(where=TeacherRollouts(size=16))),
+        (of(where=Mixture(0.5)), of(where=Mixture(0.5, otherwise=TeacherRollouts(size=32)))),
+        (of(where=Mixture(0.5)), of(where=Mixture(0.5, temperature=0.5))),
+        (of(where=StudentRollouts()), of(where=StudentRollouts(temperature=0.5))),
+        (of(how=Divergence(temperature=2.0)), of(how=Divergence(temperature=2.0 + 1e-9))),
+    ],
+    ids=repr,
+)
+def test_an_option_that_the_name_of_a_recipe_leaves_out_makes_another_run(one, other, tmp_path):
+    run(one, tmp_path, steps=1)
+    with pytest.raises(ValueError, match=r"holds a run with {'recipe': .*, and this one has {'recipe': "):
+        run(other, tmp_path, steps=1)
+    run(one, tmp_path, steps=1)
+
+
+def test_other_texts_make_another_run(tmp_path):
+    run(word_level(), tmp_path, steps=1)
+    other = SPOKEN.world(rows=64, seed=1)
+    with pytest.raises(ValueError, match=r"holds a run with {'world': 'echo, 64 texts'}"):
+        distill(gpt(dropout=0.2), gpt(24, seed=1), other, word_level(), steps=1, batch_size=8, checkpoint=tmp_path)
+
+
+def test_a_recipe_that_cannot_be_told_from_another_is_refused(tmp_path):
+    @dataclass(frozen=True)
+    class Drawn(Divergence):
+        chance: torch.Generator | None = None
+
+    recipe = of(how=Drawn(chance=torch.Generator()))
+    with pytest.raises(ValueError, match="cannot tell one from another recipe: a Generator has no stable hash"):
+        run(recipe, tmp_path)
+    run(recipe, None, steps=1)
+
+
+def test_schedules_are_told_apart_by_their_factors(tmp_path):
+    def falling(rate: float):
+        return lambda step, steps: rate**step
+
+    run(word_level(), tmp_path, steps=4, schedule=falling(0.5))
+    for other in (falling(0.25), partial(pow_of, 0.25)):
+        with pytest.raises(ValueError, match=r"'schedule': '0.5, .*0.0625 \(.*'schedule': '0.25, "):
+            run(word_level(), tmp_path, steps=4, schedule=other)
+    run(word_level(), tmp_path, steps=4, schedule=partial(pow_of, 0.5))  # the same numbers by another function
+
+
+def pow_of(rate: float, step: int, steps: int) -> float:
+    return rate**step
+
+
+def test_a_file_of_an_earlier_version_says_so(tmp_path):
+    run(word_level(), tmp_path)
+    file = tmp_path / "run.safetensors"
+    file.write_bytes(file.read_bytes().replace(b"training run 2", b"training run 1"))
+    with pytest.raises(ValueError, match=r"is of an earlier version.*delete the file"):
         run(word_level(), tmp_path)
 
 
@@ -126,3 +196,51 @@ def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
     for name in ("", "a\0b", tmp_path / "file"):
         with pytest.raises(ValueError, match=r"checkpoint is .*; expected the name of a folder"):
             run(word_level(), name)
+
+
+class Paid(TextTeacher):
+    def completions(self, prompts, max_tokens, temperature=1.0, seed=None):
+        raise AssertionError("asked before it was known that the run can be kept")
+
+
+@pytest.mark.parametrize("folder", ["file/below", "full"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_paid_for(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    if folder == "full":
+        monkeypatch.setattr("kd_lab.methods.checkpoint.TemporaryFile", full_disk)
+    teacher = Paid("http://127.0.0.1:8000/v1")
+    with pytest.raises(ValueError, match=r"where no file can be written \(.*; expected a folder of your own"):
+        distill(gpt(), teacher, WORLD, sequence_level(decode="sample"), checkpoint=tmp_path / folder, progress=False)
+
+
+def test_a_folder_of_another_run_is_refused_before_anything_is_paid_for(tmp_path):
+    run(word_level(), tmp_path)
+    with pytest.raises(ValueError, match="holds a run with"):
+        distill(gpt(), Paid("http://127.0.0.1:8000/v1"), WORLD, sequence_level(decode="sample"), checkpoint=tmp_path)
+
+
+def full_disk(**_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("callback", ["evaluate", "on_step"])
+def test_a_callback_that_fails_loses_no_step(callback, tmp_path):
+    """The state is that after its step; the same call with a callback that works evaluates what is missing."""
+
+    def fail(_):
+        if (file := tmp_path / "now").exists():
+            raise OSError("no such evaluation")
+        file.touch()
+        return 1.0
+
+    every = {"evaluate_every": 3, "checkpoint_every": 100}
+    whole, weights = run(word_level(), None, evaluate=lambda _: 1.0, **every)
+    given = {"evaluate": lambda _: 1.0} | {callback: fail}
+    with pytest.raises(OSError, match="no such evaluation"):
+        run(word_level(), tmp_path, **given, **every)
+    steps = []
+    second, resumed = run(word_level(), tmp_path, evaluate=lambda _: 1.0, on_step=steps.append, **every)
+    assert [row["step"] for row in steps] == list(range(6 if callback == "evaluate" else 3, 10))
+    assert_same_weights(resumed, weights)
+    for name in ("loss", "evaluation"):
+        torch.testing.assert_close(*(torch.tensor(one.history[name]) for one in (second, whole)), equal_nan=True)

@@ -17,6 +17,8 @@ from kd_lab.methods import (
     distill,
     hinton,
     labels_only,
+    minillm,
+    on_policy,
     sequence_level,
     word_level,
 )
@@ -157,6 +159,20 @@ def test_a_nan_in_the_student_stops_before_the_step_and_says_where():
         assert torch.equal(old.nan_to_num(), new.nan_to_num())
 
 
+@pytest.mark.parametrize("recipe", [on_policy(), minillm()], ids=lambda recipe: recipe.name)
+def test_a_student_that_diverges_and_then_writes_keeps_its_history(recipe):
+    """Its probabilities are NaN before any loss is: they are drawn from first."""
+    model = student()
+
+    def diverge(row):
+        if row["step"] == 2:
+            model.norm.weight.data[0] = float("nan")
+
+    with pytest.raises(NonFiniteLoss, match=r"stopped at step 3: .*text is written.*lower learning_rate") as caught:
+        run(recipe, model, on_step=diverge)
+    assert caught.value.result.history["step"].tolist() == [1, 2]
+
+
 def test_a_nan_in_the_teacher_is_told_apart():
     broken = teacher()
     with torch.no_grad():
@@ -181,6 +197,10 @@ def test_what_does_not_fit_is_refused_before_anything_moves():
     short = GPT(dataclasses.replace(student().config, context=2))
     with pytest.raises(ValueError, match="the student reads 2 tokens"):
         run(word_level(), short)
+    other_end = GPT(dataclasses.replace(student().config, end=1))
+    for pair in ((other_end, teacher()), (student(), other_end)):
+        with pytest.raises(ValueError, match=r"ends a text with the id 1 and .* end with 0.*end=world.vocabulary.end"):
+            distill(*pair, WORLD, word_level(), steps=1, progress=False)
     with pytest.raises(ValueError, match="no parameter of the student"):
         run(word_level(), student().requires_grad_(False))
 

@@ -1,6 +1,7 @@
 """GRPO: advantages by hand, the gradient, and a student that learns from a verifier alone."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -129,6 +130,22 @@ def test_the_student_comes_back_in_its_mode(world):
 def test_bad_settings_are_refused(world, options, words):
     with pytest.raises(ValueError, match=words):
         grpo(small(), world, rewards, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ({"vocab_size": 27}, "the student has a vocabulary of 27"),
+        ({"context": 3}, "the student reads 3 tokens"),
+        ({"end": 1}, "the student ends a text with the id 1"),
+    ],
+)
+def test_a_student_of_another_world_is_refused(world, shape, words):
+    student = GPT(dataclasses.replace(small().config, **shape))
+    with pytest.raises(ValueError, match=words):
+        grpo(student, world, rewards, steps=1, progress=False)
+    with pytest.raises(ValueError, match="the student is a Linear without"):
+        grpo(torch.nn.Linear(2, 2), world, rewards, steps=1, progress=False)
 
 
 def test_a_frozen_student_is_refused(world):

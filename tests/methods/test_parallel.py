@@ -123,14 +123,14 @@ def test_each_process_writes_its_own_texts_and_all_of_them_count_alike(answers):
         assert torch.equal(own, other)
 
 
-def sharded_gpt() -> GPT:
+def sharded_gpt(width: int = 16, seed: int = 0) -> GPT:
     from torch.distributed.fsdp import fully_shard
 
-    student = gpt()
-    for block in student.blocks:
+    model = gpt(width, seed)
+    for block in model.blocks:
         fully_shard(block)
-    fully_shard(student)
-    return student
+    fully_shard(model)
+    return model
 
 
 def sharded(rank: int, recipe: Recipe, options: dict, folder: str = ""):
@@ -193,6 +193,30 @@ def test_an_interrupt_on_one_process_stops_both(way, answers):
     assert answers[f"interrupted by {way}"] == ((True, [1, 2], True),) * 2
 
 
+def failed_on_one(rank: int, setting: str, folder: str):
+    """`evaluate` fails on the second process alone, after the third step."""
+
+    def fail(student):
+        if rank == 1:
+            raise LookupError("on one")
+        return 0.0
+
+    folder, train_one = f"{folder}/failed {setting}", {"whole": trained_alike, "sharded": sharded}[setting]
+    options = {"steps": 4, "checkpoint": folder, "checkpoint_every": 100}
+    with pytest.raises(LookupError if rank == 1 else RuntimeError) as caught:
+        train_one(rank, word_level(), options | {"evaluate": fail, "evaluate_every": 3})
+    _, history = train_one(rank, word_level(), options)
+    return str(caught.value), history["step"].tolist(), Path(folder).exists()
+
+
+@pytest.mark.parametrize("setting", ["whole", "sharded"])
+def test_a_callback_that_fails_on_one_process_stops_both_after_a_checkpoint(setting, answers):
+    said, steps, exists = zip(*answers[f"failed on one, {setting}"], strict=True)
+    assert said == ("evaluate or on_step failed on another process after step 3", "on one")
+    assert steps == ([1, 2, 3, 4],) * 2
+    assert exists == (True, True)
+
+
 @dataclasses.dataclass(frozen=True)
 class NaNOnOne(Divergence):
     rank: int = 0
@@ -248,18 +272,29 @@ def test_one_process_asks_for_the_teachers_texts_and_all_have_them(answers):
 
 
 def taught_by_sharded(rank: int, folder: str):
-    from torch.distributed.fsdp import fully_shard
-
-    teacher = gpt(24, seed=1)
-    for block in teacher.blocks:
-        fully_shard(block)
-    fully_shard(teacher)
+    teacher = sharded_gpt(24, seed=1)
     return bind_part(TeacherRollouts(size=16), WORLD, gpt(), teacher, 0, Ranks.here())(4).tokens
 
 
 def test_a_sharded_teacher_writes_whole(answers):
     alone = bind_part(TeacherRollouts(size=16), WORLD, gpt(), gpt(24, seed=1), 0, Ranks())(8).tokens
     assert torch.equal(torch.stack(answers["taught by sharded"], 1).flatten(0, 1), alone)
+
+
+def written_with(rank: int, sharded: bool, folder: str):
+    """One text per batch, so that the ranks' texts end at different steps."""
+    teacher = sharded_gpt(24, seed=1) if sharded else gpt(24, seed=1)
+    source = bind_part(StudentRollouts(teacher_mix=0.5), WORLD, gpt(), teacher, 0, Ranks.here())
+    return [source(1) for _ in range(8)]
+
+
+def test_a_sharded_teacher_has_a_hand_in_the_students_texts(answers):
+    for ours, wanted in zip(answers["written with sharded"], answers["written with whole"], strict=True):
+        for text, expected in zip(ours, wanted, strict=True):
+            assert torch.equal(text.tokens, expected.tokens)
+            torch.testing.assert_close(text.drawn_logp, expected.drawn_logp)
+    lengths = [[int(text.mask.sum()) for text in texts] for texts in answers["written with whole"]]
+    assert any(one != other for one, other in zip(*lengths, strict=True)), "no rank would have waited for another"
 
 
 def failed_on_first(rank: int, folder: str):
@@ -350,10 +385,14 @@ JOBS = {
     "resumed sharded": (resumed, "sharded"),
     "interrupted by signal": (interrupted_on_one, "signal"),
     "interrupted by callback": (interrupted_on_one, "callback"),
+    "failed on one, whole": (failed_on_one, "whole"),
+    "failed on one, sharded": (failed_on_one, "sharded"),
     "broken": (broken_on_one,),
     "refused": (refused,),
     "taught by text": (taught_by_text,),
     "taught by sharded": (taught_by_sharded,),
+    "written with whole": (written_with, False),
+    "written with sharded": (written_with, True),
     "failed on first": (failed_on_first,),
     "a folder each": (with_a_folder_each,),
     "broken on one of two parts": (broken_on_one_of_two_parts,),  # the last, so that a failure leaves nobody waiting

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kd_lab.how import Divergence
-from kd_lab.methods import Recipe, distill
+from kd_lab.methods import NonFiniteLoss, Recipe, distill
 from kd_lab.models import GPT, GPTConfig, HuggingFace
 from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 from kd_lab.what import Heads, Logits
@@ -53,6 +53,23 @@ def test_a_head_that_is_no_plain_product_is_refused() -> None:
     student.model.lm_head.register_forward_hook(lambda head, inputs, logits: 3 * torch.tanh(logits / 3))
     with pytest.raises(ValueError, match=r"LlamaForCausalLM are not its last hidden state times its head.*Logits\(\)"):
         Heads().bind(student, teacher, seed=0).read(batch())
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(torch.nan, "the student's own output is NaN"), (torch.inf, "an output is infinite")]
+)
+def test_a_run_that_diverges_ends_in_its_own_error_with_its_history(value: float, reason: str) -> None:
+    student, teacher = pair("llama")
+    world = HuggingFaceTokenizer(tiny_tokenizer()).world(["abc", ("a", "bcd"), ("hg", "")], ["h"])
+
+    def diverge(row: dict[str, float]) -> None:
+        if row["step"] == 2:
+            student.model.model.norm.weight.data.fill_(value)
+
+    recipe = Recipe("word level", Heads(), Divergence(), Corpus())
+    with pytest.raises(NonFiniteLoss, match=reason) as caught:
+        distill(student, teacher, world, recipe, steps=4, batch_size=3, on_step=diverge, progress=False)
+    assert caught.value.result.history["step"].tolist() == [1, 2]
 
 
 def test_an_adapter_on_the_head_is_refused_also_while_it_is_still_zero() -> None:

@@ -41,6 +41,13 @@ def test_rkd_moves_the_students_relations_towards_the_teachers():
     assert gap(trained(rkd())) < 0.7 * gap(trained(labels_only()))
 
 
+def test_what_stands_at_a_position_that_does_not_count_is_not_read():
+    states = torch.ones(2, 3, 4).index_fill(1, torch.tensor([2]), torch.nan).requires_grad_()
+    embedded = embed(states, torch.tensor([[True, True, False]]).expand(2, 3))
+    assert torch.equal(embedded, torch.ones(2, 4))
+    assert torch.autograd.grad(embedded.sum(), states)[0].isfinite().all()
+
+
 def test_relations_do_not_know_scale_shift_or_rotation():
     x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rotation = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64))[0]
