@@ -5,7 +5,6 @@ import importlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
+from torchrun import torchrun
 
 from kd_lab.contracts import Source
 from kd_lab.how import Divergence, NegativeLogLikelihood
@@ -366,9 +366,7 @@ def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
         "torch.distributed.destroy_process_group()\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, timeout=300)
+    done = torchrun(str(script), PYTHONPATH=os.pathsep.join([str(Path(__file__).parent), *sys.path]))
     # the return code is left alone: gloo may abort a process that has nothing left to do while it takes itself apart
     # not stdout, where two processes interleave
     losses = [path.read_text(encoding="utf-8") for path in sorted(tmp_path.glob("?.txt"))]
