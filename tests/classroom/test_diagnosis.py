@@ -164,6 +164,29 @@ def test_unsolved_bodies_are_not_started():
             diagnose(EXERCISE, unsolved)
 
 
+def test_only_a_line_that_says_not_implemented_is_not_started():
+    """torch raises NotImplementedError too, for a mistake that the learner has to hear of."""
+
+    def of_torch(values, weights):
+        return values.long().softmax(-1)
+
+    def module_of_torch(values, weights):
+        return torch.nn.Module()(values)
+
+    def own(values, weights):
+        return unwritten(values)
+
+    def unwritten(values):
+        raise NotImplementedError("to do")
+
+    for broken, line in ((of_torch, "values.long().softmax(-1)"), (module_of_torch, "torch.nn.Module()(values)")):
+        message = diagnose(EXERCISE, broken).message
+        assert message.startswith("It stops with NotImplementedError: ")
+        assert f"at the line `return {line}`" in message
+    with pytest.raises(NotStarted):
+        diagnose(EXERCISE, own)
+
+
 def test_a_constant_is_an_answer_and_not_an_empty_body():
     def constant(values, weights):
         """Documented."""
@@ -262,8 +285,13 @@ def test_a_kernel_without_a_body_is_not_started_and_one_that_breaks_is_told_its_
     def broken(source, out):
         out[7] = source
 
-    with pytest.raises(NotStarted):
-        diagnose(KERNEL_EXERCISE, unsolved)
+    @Launched
+    def raising(source, out):
+        raise NotImplementedError
+
+    for open_kernel in (unsolved, raising):
+        with pytest.raises(NotStarted):
+            diagnose(KERNEL_EXERCISE, open_kernel)
     assert "at the line `out[7] = source`" in diagnose(KERNEL_EXERCISE, broken).message
 
 
