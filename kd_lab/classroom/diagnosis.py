@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_lab.classroom.answers import brief, close, difference, finite
+from kd_lab.classroom.answers import brief, close, difference, finite, unchanged
 from kd_lab.classroom.guard import Endless, contained, time_limit
 from kd_lab.classroom.parts import part_of
 from kd_lab.classroom.recorded import Replay
@@ -145,10 +145,12 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
         message = mistake.message if mistake else difference(got, expected, exercise.tolerance, exercise.entries)
         raise Misconception(message, answers, mistake.name if mistake else "")
     for name, before, after in zip(names, untouched, inputs, strict=False):
-        if isinstance(before, Tensor | np.ndarray) and not close(after, before, 0.0):
+        if not unchanged(before, after):
+            kinds = ((Tensor, "tensor"), (np.ndarray, "array"), (object, type(before).__name__))
+            kind = next(kind for form, kind in kinds if isinstance(before, form))
             raise Misconception(
                 f"The value is right, but the argument {name} is changed on the way, and the caller "
-                "still needs it. Work on a new tensor instead of in place.",
+                f"still needs it. Work on a new {kind} instead of in place.",
                 (*example, f"afterwards {name} = {brief(after)}"),
             )
 

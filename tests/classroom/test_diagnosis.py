@@ -1,5 +1,6 @@
 import signal
 import time
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -124,6 +125,65 @@ def test_what_no_mistake_explains_is_still_diagnosed(wrong, part):
     found = diagnose(EXERCISE, wrong)
     assert part in found.message
     assert found.example[0] == "case: two numbers"
+
+
+@dataclass
+class Page:
+    letters: str
+    counts: torch.Tensor
+
+
+def total(numbers, words, table, page, extras):
+    return sum(numbers)
+
+
+LISTS = Exercise(
+    total,
+    "",
+    (
+        Case(
+            "two numbers",
+            lambda: ([1, 2], ["a", [torch.ones(2)]], {"k": [1.0]}, Page("a", torch.ones(1)), [lambda: 1, object()]),
+        ),
+    ),
+    (),
+)
+
+
+def changes_numbers(numbers, words, table, page, extras):
+    numbers += [0]
+    return sum(numbers)
+
+
+def changes_words(numbers, words, table, page, extras):
+    words[1][0].zero_()
+    return sum(numbers)
+
+
+def changes_table(numbers, words, table, page, extras):
+    table["new"] = table["k"]
+    return sum(numbers)
+
+
+def changes_page(numbers, words, table, page, extras):
+    page.counts.zero_()
+    return sum(numbers)
+
+
+@pytest.mark.parametrize("changes", [changes_numbers, changes_words, changes_table, changes_page])
+def test_an_answer_that_changes_a_list_a_dict_or_what_they_hold_is_told_so(changes):
+    name = changes.__name__.removeprefix("changes_")
+    kind = {"numbers": "list", "words": "list", "table": "dict", "page": "Page"}[name]
+    found = diagnose(LISTS, changes)
+    assert f"the argument {name} is changed on the way" in found.message
+    assert f"Work on a new {kind}" in found.message
+    assert found.example[-1].startswith(f"afterwards {name} = ")
+
+
+def test_arguments_that_nothing_changed_are_equal_to_themselves():
+    assert diagnose(LISTS, total) is None
+    nan = Exercise(total, "", (Case("a NaN", lambda: ([1, 2], [float("nan")], {}, Page("", torch.ones(0)), ())),), ())
+    assert diagnose(nan, total) is None
 
 
 def test_a_crash_points_at_the_learners_line():
