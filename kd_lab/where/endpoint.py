@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ class TextTeacher:
 
     base_url: str
     model: str = "teacher"  # the name under which the server knows the model
-    api_key: str = "none"  # a local server asks for none, and the client insists on a string
+    api_key: str = field(default="none", repr=False)  # a local server asks for none, and the client insists on a string
     timeout: float = 20.0  # seconds for one request of up to 64 prompts, from its first byte to the answer's last
     retries: int = 2  # further tries after a time-out, a refused connection, a 429 or a 5xx, with growing pauses
     stop: tuple[str, ...] = ()  # up to four strings that end a text; the server leaves them out
