@@ -40,6 +40,7 @@ from kd_lab.classroom.lesson import (
 from kd_lab.classroom.minutes import minutes_of, minutes_on_card
 from kd_lab.classroom.setup import available_cores
 from kd_lab.classroom.tidy import keep_timings, plain, tidy
+from kd_lab.models.files import write_file
 
 TIMEOUT = 600  # seconds for one cell: far beyond any lesson's budget, short enough that a hung build ends
 
@@ -187,14 +188,14 @@ def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
         "source": lesson.fingerprint,
     }
     text = json.dumps(entry, indent=2, sort_keys=True) + "\n"
-    (lesson.folder / "measured.json").write_text(text, encoding="utf-8")
+    write_file(lesson.folder / "measured.json", text.encode())
     return entry
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
+    write_file(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
 
 
 def build_edition(lesson: Lesson, edition: Edition, folder: Path) -> Path:

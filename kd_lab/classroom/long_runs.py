@@ -74,7 +74,7 @@ def pieces_in(path: Path) -> tuple[dict[str, Any], list[Any]]:
             found.append(json.loads(line))
         except ValueError as error:
             raise ValueError(
-                f"line {number} of {path} is no JSON: {error}; expected a run on each line: mend or delete that line, "
+                f"line {number} of {path} is no JSON: {error}; expected a run on each line: fix or delete that line, "
                 "or delete the file to begin anew"
             ) from error
     with contextlib.suppress(ValueError):

@@ -90,7 +90,7 @@ def _add(news: Callable[[dict[str, str]], dict[str, str]]) -> None:
 
 
 def _read_or_move_aside(place: Path) -> dict[str, str]:
-    """The answers in a file. Of a damaged one someone may yet mend the lines, so it gets another name."""
+    """The answers in a file. Of a damaged one someone may yet fix the lines, so it gets another name."""
     try:
         return _read(place)
     except FileNotFoundError:

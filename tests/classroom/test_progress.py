@@ -27,7 +27,7 @@ def test_an_answer_is_kept_and_replaced(place):
 
 @pytest.mark.parametrize("damaged", [b"{", b"[1, 2]", b"\0", b"\xff", b"[" * 100_000], ids=lambda one: repr(one[:6]))
 def test_a_damaged_file_counts_as_empty_and_is_moved_aside(place, damaged):
-    """What can be mended by hand is not written over: a course of answers may stand in it."""
+    """What can be fixed by hand is not written over: a course of answers may stand in it."""
     place.parent.mkdir()
     for name in ("progress.json.damaged", "progress.json.damaged-2"):
         place.write_bytes(damaged)
