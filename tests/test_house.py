@@ -33,6 +33,7 @@ LIBRARY = (
 LIBRARY_FILES, LIBRARY_LINES = 80, 9_500
 CAPABILITIES = {  # files and lines that each has added
     "one way of checking arguments for all public names, from their annotations": (2, 520),
+    "batches whose mask is not of their targets, and steps of what is no problem, are refused": (0, 23),
     "text teachers that are believed in nothing, and a server that outlives bad callers": (0, 260),
     "Hugging Face models and their tokenizers": (2, 400),
     "heads that are never materialised in a recipe, with the scales and caps of their families": (1, 92),

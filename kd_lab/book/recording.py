@@ -19,7 +19,7 @@ from PIL import Image
 from kd_lab.classroom.build import execute
 from kd_lab.classroom.lesson import Lesson, edition_of
 from kd_lab.classroom.questions import asked
-from kd_lab.models.files import cache_folder
+from kd_lab.models.files import cache_folder, write_file
 from kd_lab.viz.controls import Choice, Control, Slider
 from kd_lab.viz.explorer import EXPLORERS, Explorer
 from kd_lab.viz.picture import pixels
@@ -42,7 +42,7 @@ def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
     Args:
         lesson: which.
         folder: where recordings are kept, one folder per lesson and state of its folder, so that a build that was
-            stopped goes on where it was.
+            stopped goes on where it was. After a change of the library, delete it: a recording does not see that.
 
     Raises:
         BuildError: a cell of the lesson failed.
@@ -59,10 +59,18 @@ def recording_of(lesson: Lesson, folder: Path) -> dict[str, Any]:
 
 
 def state_of(lesson: Lesson) -> str:
-    """Changes whenever the lesson's text, its explorers or its stored results do. Its measured seconds do not count."""
-    files = sorted(file for file in lesson.folder.iterdir() if file.suffix in (".py", ".json"))
-    contents = (f"{file.name}\n".encode() + file.read_bytes() for file in files if file.name != "measured.json")
-    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
+    """Changes whenever a file does that the lesson may read: its text, its explorers, its stored results and weights.
+
+    Its measured seconds and its teaching notes do not count, nor what Python and Jupyter keep for themselves. A change
+    elsewhere in kd_lab is not seen.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(lesson.folder.rglob("*")):
+        inner = file.relative_to(lesson.folder)
+        own = any(part.startswith((".", "__pycache__")) for part in inner.parts)
+        if file.is_file() and not own and inner.as_posix() not in ("measured.json", "teaching.md"):
+            digest.update(f"{inner.as_posix()}\n{file.stat().st_size}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def record(folder: str | Path) -> None:
@@ -78,7 +86,7 @@ def record(folder: str | Path) -> None:
         for name, one in asked.items()
     }
     text = json.dumps({"explorers": explorers, "predictions": predictions}, ensure_ascii=False, indent=1)
-    (place / FILE).write_text(text + "\n", encoding="utf-8")
+    write_file(place / FILE, (text + "\n").encode())  # the last, and whole: with it the recording is done
 
 
 def record_explorer(explorer: Explorer, pictures: dict[str, bytes]) -> dict[str, Any]:

@@ -27,10 +27,20 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from kd_lab.classroom.copies import fingerprint, fingerprint_of
-from kd_lab.classroom.lesson import ROOT, Edition, Lesson, edition_of, exercise_of, find_lessons, with_card
+from kd_lab.classroom.lesson import (
+    ROOT,
+    Edition,
+    Lesson,
+    edition_of,
+    exercise_function,
+    exercise_of,
+    find_lessons,
+    with_card,
+)
 from kd_lab.classroom.minutes import minutes_of, minutes_on_card
 from kd_lab.classroom.setup import available_cores
 from kd_lab.classroom.tidy import keep_timings, plain, tidy
+from kd_lab.models.files import write_file
 
 TIMEOUT = 600  # seconds for one cell: far beyond any lesson's budget, short enough that a hung build ends
 
@@ -156,12 +166,17 @@ def answered_exercises(lesson: Lesson) -> list[str]:
 
 
 def is_open(source: str) -> bool:
-    """Whether a cell still holds a line `...`; one that does not parse holds someone's work."""
+    """Whether the function under `@exercise` is still to be written: its body is `...` alone, or still assigns it.
+
+    Dots elsewhere are somebody's code, such as `rows[..., 0]`. A cell that does not parse holds someone's work.
+    """
     try:
-        nodes = ast.walk(ast.parse(source))
-    except SyntaxError:
+        body = exercise_function(source).body
+    except (SyntaxError, ValueError):
         return False
-    return any(isinstance(node, ast.Constant) and node.value is ... for node in nodes)
+    lines = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+    bound = [one.value for one in lines if isinstance(one, ast.Assign)]
+    return not lines or any(isinstance(value, ast.Constant) and value.value is ... for value in bound)
 
 
 def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
@@ -173,14 +188,14 @@ def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
         "source": lesson.fingerprint,
     }
     text = json.dumps(entry, indent=2, sort_keys=True) + "\n"
-    (lesson.folder / "measured.json").write_text(text, encoding="utf-8")
+    write_file(lesson.folder / "measured.json", text.encode())
     return entry
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
+    write_file(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
 
 
 def build_edition(lesson: Lesson, edition: Edition, folder: Path) -> Path:

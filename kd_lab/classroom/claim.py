@@ -81,7 +81,7 @@ class Claim:
         digits = 2 if self.half_width == 0 else int(np.clip(1 - np.floor(np.log10(self.half_width)), 0, 9))
         rounded = round(self.mean, digits) + 0.0  # which makes 0 of -0
         mean = f"{rounded:.{digits}f}" if 1e-6 < abs(self.mean) < 1e6 else f"{self.mean:.4g}"
-        mean = mean.rstrip("0").rstrip(".") if "." in mean else mean
+        mean = mean.rstrip("0").rstrip(".") if "." in mean and "e" not in mean else mean
         return f"{mean} ± {self.half_width:.2g} {self.unit} (95 %, {len(self.values)} {self.over})".replace("  ", " ")
 
     def _ipython_display_(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_lab.classroom.answers import brief, close, difference, finite
+from kd_lab.classroom.answers import brief, close, difference, finite, unchanged
 from kd_lab.classroom.guard import Endless, contained, time_limit
 from kd_lab.classroom.parts import part_of
 from kd_lab.classroom.recorded import Replay
@@ -107,7 +107,7 @@ def diagnose(exercise: Exercise, candidate: Callable[..., Any]) -> Misconception
     """The first misconception that a case or the exercise's own check finds in a candidate; None where it is right.
 
     Raises:
-        NotStarted: the candidate has no body, or raises NotImplementedError.
+        NotStarted: the candidate has no body, or a line of its own raises NotImplementedError.
     """
     everything = 2 * exercise.seconds * (len(exercise.cases) + 1)  # the answers are also compared and printed
     try:
@@ -145,10 +145,12 @@ def compare(exercise: Exercise, candidate: Callable[..., Any], case: Case) -> No
         message = mistake.message if mistake else difference(got, expected, exercise.tolerance, exercise.entries)
         raise Misconception(message, answers, mistake.name if mistake else "")
     for name, before, after in zip(names, untouched, inputs, strict=False):
-        if isinstance(before, Tensor | np.ndarray) and not close(after, before, 0.0):
+        if not unchanged(before, after):
+            kinds = ((Tensor, "tensor"), (np.ndarray, "array"), (object, type(before).__name__))
+            kind = next(kind for form, kind in kinds if isinstance(before, form))
             raise Misconception(
                 f"The value is right, but the argument {name} is changed on the way, and the caller "
-                "still needs it. Work on a new tensor instead of in place.",
+                f"still needs it. Work on a new {kind} instead of in place.",
                 (*example, f"afterwards {name} = {brief(after)}"),
             )
 
@@ -213,8 +215,6 @@ def call(
             return function(*inputs)
     except Misconception:
         raise
-    except NotImplementedError as error:
-        raise NotStarted from error
     except Endless as error:
         raise Misconception(
             f"It did not end within {exercise.seconds:g} seconds: a loop that never meets its end, most likely.",
@@ -225,6 +225,8 @@ def call(
     except BaseException as error:  # SystemExit is no Exception
         if type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
             error = error.__cause__  # Triton's interpreter wraps what happened in the kernel
+        if isinstance(error, NotImplementedError) and raised_in(error, candidate):
+            raise NotStarted from error
         said = said_by(error)
         where = line_of(error, candidate)
         if where is None and function is exercise.check:
@@ -238,6 +240,18 @@ def said_by(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}".rstrip(": ")
     except Exception:
         return type(error).__name__
+
+
+def raised_in(error: BaseException, candidate: Callable[..., Any]) -> bool:
+    """Whether a `raise` in the candidate's own file raised an error, and not a function of a library that it calls."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    if step is None:
+        return False
+    code, own = step.tb_frame.f_code, getattr(written(candidate), "__code__", None)
+    raises = dis.opname[code.co_code[step.tb_lasti]] == "RAISE_VARARGS"  # what is written in C has no frame of its own
+    return raises and own is not None and code.co_filename == own.co_filename
 
 
 def line_of(error: BaseException, candidate: Callable[..., Any]) -> str | None:

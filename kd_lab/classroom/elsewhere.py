@@ -145,6 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
                         bar.update()
                 except KeyboardInterrupt:
                     pool.shutdown(cancel_futures=True)  # those that run end; what waits is left for next time
+                    ended = [task for task in tasks if not task.cancelled() and task.exception() is None]
+                    keep(kept + [run for task in ended if (run := task.result()) not in kept])
                     raise
     rows = table(run for run in kept if not options.lessons or run["lesson"] in options.lessons)
     print(f"claim·part  margin in half widths (a verdict needs {MARGIN:g}), verdicts over {len(MACHINES)} machines")

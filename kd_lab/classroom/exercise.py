@@ -82,7 +82,7 @@ def guarded(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
     What it returns comes in the form of the reference's answer: a tensor where that is one, though the learner
     returned a number. Where it stops with an error the reference answers in its place, and a panel says so once.
     """
-    told = []
+    told: list[bool] = []
 
     def falling_back(own: Callable[..., Any], reference: Callable[..., Any], form: Any = None) -> Callable[..., Any]:
         @wraps(own)
@@ -96,7 +96,7 @@ def guarded(identifier: str, chosen: Exercise, candidate: Callable[..., Any]) ->
                     raise error from None  # the call itself is wrong
                 if not told:
                     show(stopped(identifier, error))
-                told.append(error)
+                    told.append(True)  # and not the error, which holds the arguments of its call
                 return answer
 
         return call

@@ -1,7 +1,5 @@
 """The last cell of a graded class's notebook: what a learner answered, for the teacher who collects it."""
 
-import json
-
 from kd_lab.classroom import progress
 from kd_lab.classroom.panel import Panel, show
 
@@ -21,7 +19,7 @@ def hand_in(lesson: str) -> None:
     answers = {key: value for key, value in sorted(own.items()) if key.count(".") == 2 or key[-1].isalpha()}
     answers = {key: value for key, value in answers.items() if not key.endswith((".solution", ".mistakes"))}
     mistakes = {
-        key.removesuffix(".mistakes"): json.loads(value)
+        key.removesuffix(".mistakes"): progress.names_in(value)
         for key, value in sorted(own.items())
         if key.endswith(".mistakes")
     }

@@ -3,6 +3,7 @@
 A command that is interrupted goes on where it stopped, as long as its settings and versions are the same.
 """
 
+import contextlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from kd_lab.models.files import write_file
 from kd_lab.models.saved import uninterrupted
 
 
@@ -43,20 +45,49 @@ def resumed(path: Path, head: Mapping[str, Any]) -> list[Any]:
         head: the settings and versions of all runs, and the `date`, which may differ.
 
     Raises:
-        ValueError: they were made with other settings.
+        ValueError: they were made with other settings, or a line is damaged.
     """
     if not path.exists():
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        _write_lines(path, [head])
         return []
-    first, *rest = path.read_text(encoding="utf-8").splitlines()
-    if {**json.loads(first), "date": head["date"]} != head:
+    begun, pieces = pieces_in(path)
+    if {**begun, "date": head["date"]} != head:
         raise ValueError(
             f"{path} holds runs of an interrupted command with other settings or versions than this one; "
             "expected the same, so that all runs can be compared: delete the file to begin anew"
         )
-    whole = [line for line in rest if line.endswith(("}", "]"))]  # the last may have been cut off while it was written
-    path.write_text("\n".join([first, *whole]) + "\n", encoding="utf-8")
-    return [json.loads(line) for line in whole]
+    _write_lines(path, [begun, *pieces])
+    return pieces
+
+
+def pieces_in(path: Path) -> tuple[dict[str, Any], list[Any]]:
+    """The head of a file that `resumed` began, and its runs; reads only, also while the command is at work.
+
+    The last line may have been cut off while it was written, and is left out then.
+
+    Raises:
+        ValueError: another line is damaged.
+    """
+    *lines, cut = path.read_bytes().split(b"\n")  # a text may hold what `splitlines` would take for the end of a line
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(
+                f"line {number} of {path} is no JSON: {error}; expected a run on each line: fix or delete that line, "
+                "or delete the file to begin anew"
+            ) from error
+    with contextlib.suppress(ValueError):
+        found += [one for one in [json.loads(cut)] if isinstance(one, dict | list)]  # whole but for the end of its line
+    if not found or not isinstance(found[0], dict):
+        raise ValueError(f"{path} begins with no settings; expected a file of runs: delete it to begin anew")
+    return found[0], found[1:]
+
+
+def _write_lines(path: Path, pieces: Sequence[Any]) -> None:
+    """A line for each piece, all at once: for hours this is the only copy of the runs."""
+    write_file(path, "".join(f"{_line(piece)}\n" for piece in pieces).encode())
 
 
 def keep(path: Path, run: Any) -> None:
@@ -74,7 +105,7 @@ def write(path: Path, head: Mapping[str, Any], runs: Sequence[Any] | Mapping[str
     about = {"about": json.dumps(head, indent=1)} | {name: json.dumps(value) for name, value in between.items()}
     above = "".join(f"{json.dumps(name)}: {text},\n" for name, text in about.items())
     text = ",\n".join(lines)
-    path.write_text(f'{{{above}"runs": {begin}\n{text}\n{end}}}\n', encoding="utf-8")
+    write_file(path, f'{{{above}"runs": {begin}\n{text}\n{end}}}\n'.encode())
 
 
 def _line(run: Any) -> str:

@@ -9,14 +9,28 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kd_lab.models.files import write_file
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:  # elsewhere
+    msvcrt = None  # type: ignore[assignment]
+
 SOLVED = "right"
 """The state in which an exercise counts as solved."""
+
+PATIENCE = 2.0
+"""Seconds for which an answer waits while another kernel writes; one that was stopped in the middle holds nobody up."""
 
 
 def file() -> Path:
@@ -33,10 +47,25 @@ def file() -> Path:
 def answers() -> dict[str, str]:
     """Everything that was answered, by identifier; empty where the file is missing or damaged."""
     try:
-        kept = json.loads(file().read_text(encoding="utf-8"))
+        return _read(file())
     except (OSError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def _read(place: Path) -> dict[str, str]:
+    """The answers in a file.
+
+    Raises:
+        OSError: it is not there, or cannot be read now.
+        ValueError: it is damaged.
+    """
+    try:
+        kept = json.loads(place.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{place} nests deeper than answers do") from error
+    if not isinstance(kept, dict):
+        raise ValueError(f"{place} holds a {type(kept).__name__}; expected an object with a line for each answer")
+    return {str(key): str(value) for key, value in kept.items()}
 
 
 def recall(identifier: str) -> str | None:
@@ -46,11 +75,54 @@ def recall(identifier: str) -> str | None:
 
 def record(identifier: str, answer: str) -> None:
     """Keep an answer. Where the disk refuses, the lesson goes on without: an answer is not worth an error."""
+    _add(lambda kept: {identifier: answer})
+
+
+def _add(news: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    """Add what `news` makes of the answers so far. A file that cannot be read now is left as it is."""
     with contextlib.suppress(OSError):
         place = file()
         place.parent.mkdir(parents=True, exist_ok=True)
-        kept = json.dumps(answers() | {identifier: answer}, indent=1, sort_keys=True, ensure_ascii=False)
-        write_file(place, kept.encode())
+        with alone(place):
+            before = _read_or_move_aside(place)
+            kept = json.dumps(before | news(before), indent=1, sort_keys=True, ensure_ascii=False)
+            write_file(place, kept.encode())
+
+
+def _read_or_move_aside(place: Path) -> dict[str, str]:
+    """The answers in a file. Of a damaged one someone may yet fix the lines, so it gets another name."""
+    try:
+        return _read(place)
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        names = (f"{place.name}.damaged{'' if n == 1 else f'-{n}'}" for n in count(1))
+        place.rename(next(aside for aside in map(place.with_name, names) if not aside.exists()))
+        return {}
+
+
+@contextlib.contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Keep the other kernels from writing a file. However a process ends, the system takes its lock away."""
+    with place.with_name(f"{place.name}.lock").open("ab") as lock:
+        until = time.monotonic() + PATIENCE
+        while not _locked(lock) and time.monotonic() < until:
+            time.sleep(0.01)
+        yield
+
+
+def _locked(lock: BinaryIO) -> bool:
+    """Take a lock; False where somebody has it. A browser and some network drives know no locks: True there."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif msvcrt is not None:
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake: str = "") -> None:
@@ -58,14 +130,32 @@ def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake:
 
     Once solved it stays solved.
     """
-    if mistake:
-        before = json.loads(recall(f"{identifier}.mistakes") or "[]")
-        record(f"{identifier}.mistakes", json.dumps(sorted({*before, mistake}), ensure_ascii=False))
-    if state == SOLVED:
-        with contextlib.suppress(OSError, TypeError):  # defined where no source can be read
-            record(f"{identifier}.solution", textwrap.dedent(inspect.getsource(candidate)).rstrip())
-    if recall(identifier) != SOLVED:
-        record(identifier, state)
+
+    def news(kept: dict[str, str]) -> dict[str, str]:
+        found = {} if kept.get(identifier) == SOLVED else {identifier: state}
+        if mistake:
+            named = {*names_in(kept.get(f"{identifier}.mistakes")), mistake}
+            found[f"{identifier}.mistakes"] = json.dumps(sorted(named), ensure_ascii=False)
+        if state == SOLVED:
+            with contextlib.suppress(OSError, TypeError):  # defined where no source can be read
+                source = inspect.getsource(getattr(candidate, "fn", candidate))  # of a Triton kernel, its function
+                found[f"{identifier}.solution"] = textwrap.dedent(source).rstrip()
+        return found
+
+    _add(news)
+
+
+def names_in(kept: str | None) -> list[str]:
+    """The mistakes under "02.1.mistakes"; none where there are none, or the line is damaged.
+
+    >>> names_in('["direction reversed"]'), names_in("["), names_in(None)
+    (['direction reversed'], [], [])
+    """
+    try:
+        names = json.loads(kept or "[]")
+    except ValueError:
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def solution(identifier: str) -> str | None:

@@ -82,6 +82,13 @@ class Asked:
     right: str | None = None
     because: str = ""
 
+    def follow(self, earlier: "Asked") -> None:
+        """Take over the place of the answer, and what was revealed there if it is still one of the options."""
+        self.answer = earlier.answer
+        if earlier.right in self.options:
+            self.right, self.because = earlier.right, earlier.because
+        self.settle()
+
     def settle(self) -> str:
         """Show what happened as soon as there is both a commitment and a result; return it as plain text."""
         if self.right is None or self.committed is None:
@@ -128,6 +135,8 @@ def predict(identifier: str, options: Sequence[str] | None = None, **facts: Any)
     text = f"Predict: {entry.text.format(**facts) if facts else entry.text}"
     before = progress.recall(identifier)
     one = Asked(text, shown, before if before in shown else None, widgets.HTML())
+    if identifier in asked:  # this cell runs again, and the answer below may be on the page already
+        one.follow(asked[identifier])
     asked[identifier] = one
 
     def commit(option: str) -> tuple[str, str]:

@@ -74,13 +74,15 @@ def distinct(texts: Sequence[str], n: int = 2) -> float:
     It falls with the number of texts, so compare sets of one size only.
 
     Raises:
-        ValueError: no text is n characters long.
+        ValueError: `n` is below 1, or no text is n characters long.
 
     Source: Li et al. (2016), arXiv:1510.03055, section 5.1, there for words.
 
     >>> distinct(["abab"], n=2)  # ab, ba, ab
     0.6666666666666666
     """
+    if n < 1:
+        raise ValueError(f"n is {n}; expected at least 1, the number of characters of each n-gram")
     grams = [text[i : i + n] for text in texts for i in range(len(text) - n + 1)]
     if not grams:
         raise ValueError(f"none of {len(texts)} texts has {n} characters; expected longer texts, or a smaller n")

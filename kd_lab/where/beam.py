@@ -52,8 +52,8 @@ def beam_search(
         prompt: ids that are given, the mark that begins a free text among them.
         width: the number of hypotheses that grow, and that are returned.
         max_new_tokens: the most tokens written, the end included; a hypothesis of that length is finished.
-        length_penalty: α ≥ 0 in score = logp / length^α. 0 compares log-probabilities and favours short texts; 1
-            compares nats per token.
+        length_penalty: 0 ≤ α ≤ 10 in score = logp / length^α. 0 compares log-probabilities and favours short texts;
+            1 compares nats per token.
         trace: a list to which the search appends what it decided at each step.
 
     Raises:
@@ -131,8 +131,8 @@ def _check(model: nn.Module, prompt: Tensor, width: int, max_new_tokens: int, le
         raise ValueError(f"width is {width} and max_new_tokens {max_new_tokens}; expected at least 1 of each")
     if not 0 <= length_penalty <= 10:
         raise ValueError(
-            f"length_penalty is {length_penalty}; expected α ≥ 0 in score = logp / length**α: 0 compares "
-            "log-probabilities, 1 compares them per token"
+            f"length_penalty is {length_penalty}; expected 0 ≤ α ≤ 10 in score = logp / length**α: 0 "
+            "compares log-probabilities, 1 compares them per token"
         )
     if not 1 <= len(prompt) <= model.context + 1 - max_new_tokens:
         raise ValueError(

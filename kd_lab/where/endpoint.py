@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ class TextTeacher:
 
     base_url: str
     model: str = "teacher"  # the name under which the server knows the model
-    api_key: str = "none"  # a local server asks for none, and the client insists on a string
+    api_key: str = field(default="none", repr=False)  # a local server asks for none, and the client insists on a string
     timeout: float = 20.0  # seconds for one request of up to 64 texts, from its first byte to the answer's last
     retries: int = 2  # further tries after a time-out, a refused connection, a 429 or a 5xx, with growing pauses, or
     # those that the server asks for (Retry-After) if they take no more than a minute

@@ -86,12 +86,24 @@ class Batch:
 
     Each row begins in its first column and is padded on the right. A causal model never looks right, so that padding
     needs no attention mask; the mask decides alone what counts. Ids alone could not, since the end often pads too.
+
+    Raises:
+        ValueError: the mask or `drawn_logp` is not of the targets, one column fewer than the ids.
     """
 
     tokens: Int[Tensor, "B L"]
     mask: Bool[Tensor, "B T"]  # True where target t counts: generated text up to and including its end
     # log-probability, in nats, with which each target was drawn, where not the student alone drew it; None: not needed
     drawn_logp: Float[Tensor, "B T"] | None = None
+
+    def __post_init__(self) -> None:
+        rows, ids = self.tokens.shape
+        for name, given in (("mask", self.mask), ("drawn_logp", self.drawn_logp)):
+            if given is not None and given.shape != (rows, ids - 1):
+                raise ValueError(
+                    f"{name} has shape {tuple(given.shape)} for tokens of shape {(rows, ids)}; expected "
+                    f"{(rows, ids - 1)}, one entry for each target: column t is of the id in column t + 1"
+                )
 
     @property
     def inputs(self) -> Int[Tensor, "B T"]:

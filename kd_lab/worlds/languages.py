@@ -34,7 +34,7 @@ class Language:
     Args of the constructor: `logp[t]`, [V**t, V], in nats and float64, each row a distribution (−inf is probability 0).
 
     Raises:
-        ValueError: a table has the wrong shape, a row does not sum to 1 or leaves the end mark.
+        ValueError: a table has the wrong shape, a row does not sum to 1, holds NaN or leaves the end mark.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Language:
                     f"the table for prefixes of length {t} has shape {tuple(table.shape)}; "
                     f"expected ({size**t}, {size}), one row per prefix and one column per symbol"
                 )
-            off = (table.logsumexp(-1).abs() > 1e-9).nonzero().flatten()
+            off = (~(table.logsumexp(-1).abs() <= 1e-9)).nonzero().flatten()
             if len(off):
                 prefix = self.text_of(t, int(off[0]))
                 raise ValueError(

@@ -71,10 +71,14 @@ def _check_facts(facts: Facts) -> None:
         )
 
 
-def _trace(problem: str, facts: Facts = FACTS) -> str:
-    """As `solve`; a world asks for tens of thousands, and its facts need to be checked but once."""
+def _check_problem(problem: str) -> None:
     if len(problem) < 2 or problem[0] not in ADDITIONS or not set(problem[1:]) <= set(MOVES):
         raise ValueError(f"problem is {problem!r:.200}; expected a digit and then moves from {MOVES!r}, such as '47t9'")
+
+
+def _trace(problem: str, facts: Facts = FACTS) -> str:
+    """As `solve`; a world asks for tens of thousands, and its facts need to be checked but once."""
+    _check_problem(problem)
     digit, written = int(problem[0]), []
     for move in problem[1:]:
         digit = facts[digit, move]
@@ -105,12 +109,17 @@ def _right(text: str) -> bool:
 def verified_steps(text: str) -> list[bool]:
     """For each digit of a trace, whether the move before it was done right from the digit that the trace itself wrote.
 
-    So a slip is one wrong step, and the steps that follow from it may be right again.
+    So a slip is one wrong step, and the steps that follow from it may be right again. Digits beyond the moves are left
+    out, as are moves without a digit: `verify` is what says that a text is right.
+
+    Raises:
+        ValueError: what stands before the "=" is no problem.
 
     >>> verified_steps("47t9=154")
     [True, False, True]
     """
     problem, _, answer = text.partition(EQUALS)
+    _check_problem(problem)
     before = problem[0] + answer
     return [
         digit in ADDITIONS and before[i] in ADDITIONS and FACTS[int(before[i]), move] == int(digit)

@@ -107,6 +107,37 @@ def test_a_recording_belongs_to_all_that_the_explorers_are_made_of(tmp_path):
     assert state_of(lesson) != before
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "entries/one.toml", "deep/er/table.json"])
+def test_a_recording_is_of_all_files_that_the_lesson_may_read(tmp_path, name):
+    lesson, file = Lesson(tmp_path, tmp_path / "01_a.ipynb"), tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before = state_of(lesson)
+    file.write_bytes(b"one")
+    there = state_of(lesson)
+    file.write_bytes(b"two")
+    assert len({before, there, state_of(lesson)}) == 3
+    for other in ("__pycache__/explorers.pyc", ".ipynb_checkpoints/a.json", "measured.json", "teaching.md"):
+        seen = state_of(lesson)
+        (tmp_path / other).parent.mkdir(exist_ok=True)
+        (tmp_path / other).write_bytes(b"x")
+        assert state_of(lesson) == seen
+
+
+def test_a_recording_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A recording that is there is never made again."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recording, "EXPLORERS", {})
+    monkeypatch.setattr(recording, "asked", {})
+    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr("pathlib.Path.write_text", lambda self, text, encoding: (self.write_bytes(b"{"), full()))
+    with pytest.raises(OSError, match="No space"):
+        record(tmp_path)
+    assert not (tmp_path / recording.FILE).exists()
+
+
 @pytest.fixture(autouse=True)
 def _close():
     yield

@@ -122,11 +122,20 @@ def test_a_notebook_with_answers_is_refused(built, lesson, folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("source", "still_open"),
-    [("def f(x):\n    ...", True), ("y = ...", True), ("y = 1", False), ("def f(...", False)],
+    ("body", "still_open"),
+    [
+        ("...", True),
+        ('"""A docstring."""\n    ...', True),
+        ("y = ...\n    return y", True),
+        ("return x", False),
+        ("return x.gather(-1, ids[..., None])", False),  # dots that index are no line to be written
+        ("def rows(y: Callable[..., float]): ...\n    return x", False),
+        ("y = 2 * x\n    ...", False),  # somebody's lines above dots that were left
+        ("return (", False),
+    ],
 )
-def test_an_open_exercise_holds_its_dots(source, still_open):
-    assert is_open(source) is still_open
+def test_an_open_exercise_holds_its_dots(body, still_open):
+    assert is_open(f'@exercise("97.1")\ndef f(x):\n    {body}') is still_open
 
 
 def test_the_explained_solution_is_folded_into_the_unsolved_lesson(built):

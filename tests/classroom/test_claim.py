@@ -50,6 +50,8 @@ def test_values_that_make_no_claim_are_refused(values, part):
         ((1000.0, 1400.0, 1800.0), "1400 ± 9.9e+02 u (95 %, 3 seeds)"),
         ((0.00101, 0.00102, 0.00103), "0.00102 ± 2.5e-05 u (95 %, 3 seeds)"),
         ((5.0, 5.0, 5.0), "5 ± 0 u (95 %, 3 seeds)"),
+        ((1.5e-10, 1.5e-10, 1.5e-10), "1.5e-10 ± 0 u (95 %, 3 seeds)"),  # the zero is one of the exponent
+        ((2.5e20, 2.5e20, 2.5e20), "2.5e+20 ± 0 u (95 %, 3 seeds)"),
         ((-1.0, 0.0, 0.99), "0 ± 2.5 u (95 %, 3 seeds)"),
     ],
 )

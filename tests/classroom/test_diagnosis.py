@@ -1,5 +1,6 @@
 import signal
 import time
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -126,6 +127,65 @@ def test_what_no_mistake_explains_is_still_diagnosed(wrong, part):
     assert found.example[0] == "case: two numbers"
 
 
+@dataclass
+class Page:
+    letters: str
+    counts: torch.Tensor
+
+
+def total(numbers, words, table, page, extras):
+    return sum(numbers)
+
+
+LISTS = Exercise(
+    total,
+    "",
+    (
+        Case(
+            "two numbers",
+            lambda: ([1, 2], ["a", [torch.ones(2)]], {"k": [1.0]}, Page("a", torch.ones(1)), [lambda: 1, object()]),
+        ),
+    ),
+    (),
+)
+
+
+def changes_numbers(numbers, words, table, page, extras):
+    numbers += [0]
+    return sum(numbers)
+
+
+def changes_words(numbers, words, table, page, extras):
+    words[1][0].zero_()
+    return sum(numbers)
+
+
+def changes_table(numbers, words, table, page, extras):
+    table["new"] = table["k"]
+    return sum(numbers)
+
+
+def changes_page(numbers, words, table, page, extras):
+    page.counts.zero_()
+    return sum(numbers)
+
+
+@pytest.mark.parametrize("changes", [changes_numbers, changes_words, changes_table, changes_page])
+def test_an_answer_that_changes_a_list_a_dict_or_what_they_hold_is_told_so(changes):
+    name = changes.__name__.removeprefix("changes_")
+    kind = {"numbers": "list", "words": "list", "table": "dict", "page": "Page"}[name]
+    found = diagnose(LISTS, changes)
+    assert f"the argument {name} is changed on the way" in found.message
+    assert f"Work on a new {kind}" in found.message
+    assert found.example[-1].startswith(f"afterwards {name} = ")
+
+
+def test_arguments_that_nothing_changed_are_equal_to_themselves():
+    assert diagnose(LISTS, total) is None
+    nan = Exercise(total, "", (Case("a NaN", lambda: ([1, 2], [float("nan")], {}, Page("", torch.ones(0)), ())),), ())
+    assert diagnose(nan, total) is None
+
+
 def test_a_crash_points_at_the_learners_line():
     def crashing(values, weights):
         total = values.sum()
@@ -162,6 +222,29 @@ def test_unsolved_bodies_are_not_started():
     for unsolved in (dots, nothing, raising):
         with pytest.raises(NotStarted):
             diagnose(EXERCISE, unsolved)
+
+
+def test_only_a_line_that_says_not_implemented_is_not_started():
+    """torch raises NotImplementedError too, for a mistake that the learner has to hear of."""
+
+    def of_torch(values, weights):
+        return values.long().softmax(-1)
+
+    def module_of_torch(values, weights):
+        return torch.nn.Module()(values)
+
+    def own(values, weights):
+        return unwritten(values)
+
+    def unwritten(values):
+        raise NotImplementedError("to do")
+
+    for broken, line in ((of_torch, "values.long().softmax(-1)"), (module_of_torch, "torch.nn.Module()(values)")):
+        message = diagnose(EXERCISE, broken).message
+        assert message.startswith("It stops with NotImplementedError: ")
+        assert f"at the line `return {line}`" in message
+    with pytest.raises(NotStarted):
+        diagnose(EXERCISE, own)
 
 
 def test_a_constant_is_an_answer_and_not_an_empty_body():
@@ -262,8 +345,13 @@ def test_a_kernel_without_a_body_is_not_started_and_one_that_breaks_is_told_its_
     def broken(source, out):
         out[7] = source
 
-    with pytest.raises(NotStarted):
-        diagnose(KERNEL_EXERCISE, unsolved)
+    @Launched
+    def raising(source, out):
+        raise NotImplementedError
+
+    for open_kernel in (unsolved, raising):
+        with pytest.raises(NotStarted):
+            diagnose(KERNEL_EXERCISE, open_kernel)
     assert "at the line `out[7] = source`" in diagnose(KERNEL_EXERCISE, broken).message
 
 

@@ -1,5 +1,6 @@
 """The table of verdicts on other machines, and the stored one against the notebooks."""
 
+import threading
 import time
 
 import pytest
@@ -52,6 +53,30 @@ def test_an_interrupt_leaves_what_waits_for_next_time(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         elsewhere.main(["03", "--at-once", "1"])
     assert len(begun) <= 2, begun
+
+
+def test_an_interrupt_keeps_the_lessons_that_ran_to_their_end(tmp_path, monkeypatch):
+    """The one that is running when Ctrl-C comes is waited for, so its result is there."""
+    running, told = threading.Event(), threading.Event()
+
+    def runs(lesson, machine):
+        if running.is_set():
+            raise AssertionError("what waits is left for next time")
+        running.set()
+        told.wait(60)
+        return {"lesson": lesson.number, "machine": machine, "source": lesson.code_fingerprint, "claims": []}
+
+    def interrupted(tasks):
+        running.wait(60)
+        threading.Timer(0.5, told.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(elsewhere, "STORED", tmp_path / "elsewhere.json")
+    monkeypatch.setattr(elsewhere, "run_elsewhere", runs)
+    monkeypatch.setattr(elsewhere, "as_completed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        elsewhere.main(["03", "--at-once", "1"])
+    assert [(run["lesson"], run["machine"]) for run in stored()["runs"]] == [("03", next(iter(MACHINES)))]
 
 
 def test_a_run_outlives_a_sentence_and_not_a_line_of_code(tmp_path):

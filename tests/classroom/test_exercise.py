@@ -1,3 +1,5 @@
+import gc
+import weakref
 from importlib import import_module
 
 import pytest
@@ -92,6 +94,12 @@ def test_where_a_right_answer_stops_later_the_reference_answers_and_a_panel_says
     assert told.data[EXERCISE_MIME] == {"id": "99.1", "state": "stopped"}
     assert "99.1" in told.heading
     assert "KeyError: 'rows'" in str(told)
+    gone = torch.ones(2)
+    seen = weakref.ref(gone)
+    mine(gone)
+    del gone
+    gc.collect()
+    assert seen() is None  # no error is kept, whose traceback would keep the arguments of each call
     with pytest.raises(AttributeError, match="dim"):  # a call that the reference cannot answer either
         mine(object())
 
@@ -126,6 +134,28 @@ def test_the_graded_cell_sees_through_the_fallback(panels):
     assert_solved("99.1", exercise("99.1")(lambda x: x + x))
     with pytest.raises(AssertionError, match="the square"):
         assert_solved("99.1", lambda x: x * x)
+
+
+def test_the_lines_of_a_solved_kernel_are_kept(panels, monkeypatch):
+    triton = pytest.importorskip("triton")
+
+    def launched(kernel, x):
+        kernel[(1,)](x, 1)
+        return 2 * x
+
+    @triton.jit
+    def reference(x, n):
+        pass
+
+    @triton.jit
+    def mine(x, n):
+        n + n
+
+    chosen = Exercise(reference, "", (Case("x = 3", lambda: (torch.tensor(3.0),)),), (), run=launched)
+    monkeypatch.setattr(import_module("kd_lab.classroom.exercise"), "find_exercise", lambda identifier: chosen)
+    exercise("99.7")(mine)
+    assert progress.recall("99.7") == progress.SOLVED
+    assert progress.solution("99.7") == "@triton.jit\ndef mine(x, n):\n    n + n"
 
 
 def test_a_solved_exercise_stays_solved_and_shows_its_lines_again(panels):

@@ -1,6 +1,8 @@
 import json
+import os
 import signal
 from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,49 @@ def test_an_interrupted_command_goes_on_where_it_stopped(tmp_path):
         file.write('{"seed": 3')  # cut off
     for date in ("2026-01-02", "2026-01-03"):  # the cut line is gone at the second time
         assert resumed(path, HEAD | {"date": date}) == [{"τ": 1}, [{"seed": 2}]]
+
+
+@pytest.mark.parametrize("cut", [b'{"seed": 3', b'"tex', b"12", '"τ'.encode()[:-1]], ids=repr)
+def test_every_whole_piece_comes_back_whatever_it_is(tmp_path, cut):
+    """Three signs of Unicode end a line for str.splitlines, and a number ends in no bracket."""
+    path, pieces = tmp_path / "runs.partial", [{"text": "a\u2028b\u2029c\x85d\x0be"}, 7, "eight", None, [9], "\n"]
+    resumed(path, HEAD)
+    for piece in pieces:
+        keep(path, piece)
+    with path.open("ab") as file:
+        file.write(cut)
+    for _ in range(2):
+        assert resumed(path, HEAD) == pieces
+
+
+def test_a_piece_that_is_damaged_in_the_middle_is_named_and_nothing_is_written(tmp_path):
+    path = tmp_path / "runs.partial"
+    resumed(path, HEAD)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"a": 1}\n{"b": \n{"c": 3}\n')
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"line 3 of .*runs\.partial is no JSON.*delete"):
+        resumed(path, HEAD)
+    assert path.read_bytes() == before
+
+
+def test_a_resumed_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    """It is the only copy of hours of runs."""
+    path = tmp_path / "runs.partial"
+    resumed(path, HEAD)
+    keep(path, {"a": 1})
+    before = path.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        patch.setattr(Path, "write_text", lambda self, text, encoding: (self.write_bytes(b""), full()))
+        for again in (lambda: resumed(path, HEAD), lambda: write(path, HEAD, [])):
+            with pytest.raises(OSError, match="No space"):
+                again()
+            assert path.read_bytes() == before
 
 
 def test_runs_of_other_settings_are_refused(tmp_path):

@@ -1,5 +1,10 @@
 """A learner's answers outlive the kernel, and a disk that refuses them stops no lesson."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from kd_lab.classroom import progress
@@ -17,16 +22,76 @@ def test_an_answer_is_kept_and_replaced(place):
     progress.record("02.1", "right")
     progress.record("02.a", "sharper")
     assert progress.answers() == {"02.a": "sharper", "02.1": "right"}
-    assert [file.name for file in place.parent.iterdir()] == ["progress.json"]
+    assert sorted(file.name for file in place.parent.iterdir()) == ["progress.json", "progress.json.lock"]
 
 
-@pytest.mark.parametrize("damaged", ["{", "[1, 2]", "\x00"])
-def test_a_damaged_file_counts_as_empty(place, damaged):
+@pytest.mark.parametrize("damaged", [b"{", b"[1, 2]", b"\0", b"\xff", b"[" * 100_000], ids=lambda one: repr(one[:6]))
+def test_a_damaged_file_counts_as_empty_and_is_moved_aside(place, damaged):
+    """What can be fixed by hand is not written over: a course of answers may stand in it."""
     place.parent.mkdir()
-    place.write_text(damaged, encoding="utf-8")
-    assert progress.answers() == {}
-    progress.record("02.1", "right")
-    assert progress.recall("02.1") == "right"
+    for name in ("progress.json.damaged", "progress.json.damaged-2"):
+        place.write_bytes(damaged)
+        assert progress.answers() == {}
+        progress.record("02.1", "right")
+        assert progress.answers() == {"02.1": "right"}
+        assert (place.parent / name).read_bytes() == damaged
+
+
+def test_a_file_that_cannot_be_read_now_is_not_written_over(place, monkeypatch):
+    progress.record("02.a", "softer")
+    before = place.read_bytes()
+
+    def refused(self, *arguments, **named):
+        raise PermissionError(13, "in use by another process", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refused)
+        patch.setattr(Path, "read_bytes", refused)
+        progress.record("02.1", "right")
+    assert place.read_bytes() == before
+    assert progress.answers() == {"02.a": "softer"}
+
+
+WRITER = """
+import sys
+from kd_lab.classroom import progress
+print(flush=True)
+sys.stdin.readline()
+for number in range(60):
+    progress.record(f"02.{sys.argv[1]}{number}", "right")
+"""
+
+
+def test_two_kernels_keep_the_answers_of_both(place):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for name in "ab"
+    ]
+    for writer in writers:
+        writer.stdout.readline()
+    for writer in writers:  # both at once
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=300)
+        assert writer.returncode == 0
+    assert len(progress.answers()) == 120
+
+
+def test_a_lock_that_is_never_given_back_loses_no_answer(place, monkeypatch):
+    """A kernel that was stopped in the middle of it holds nobody up for long."""
+    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    progress.record("02.a", "softer")
+    with progress.alone(place):
+        progress.record("02.1", "right")
+    assert progress.answers() == {"02.a": "softer", "02.1": "right"}
+
+
+def test_damaged_names_of_mistakes_stop_no_exercise(place):
+    place.parent.mkdir()
+    place.write_text(json.dumps({"02.1.mistakes": "["}), encoding="utf-8")
+    progress.attempt("02.1", "not there yet", print, "direction reversed")
+    assert progress.recall("02.1.mistakes") == '["direction reversed"]'
 
 
 def test_a_disk_that_refuses_is_no_error(monkeypatch, tmp_path):

@@ -118,6 +118,35 @@ def test_a_copy_of_an_earlier_edition_still_says_what_was_right(shown):
     assert "You said “smith”. What happened: marler." in shown[1].widget.children[1].value
 
 
+def test_an_answer_that_was_shown_follows_a_second_run_of_its_question(shown):
+    predict("97.a", tau=4)
+    reveal("97.a", ratio=0.25)
+    answer = shown[1].widget.children[1]
+    predict("97.a", tau=4)
+    assert COVERED in answer.value  # nobody has committed to anything yet
+    buttons, commit, response = parts(shown[2])
+    buttons[1].click()
+    commit.click()
+    assert "You said “sharpens”. What happened: softens. The logits 0.2." in answer.value
+    assert "Go on and see" not in response.value  # it stands below already
+    predict("97.a", tau=4)
+    assert "You said “sharpens”" in answer.value
+    parts(shown[3])[0][0].click()
+    parts(shown[3])[1].click()
+    assert "You said “softens”, and so it is." in answer.value
+
+
+def test_of_other_options_nothing_is_known_until_they_are_revealed(shown):
+    predict("97.b", options=["smith", "marler"])
+    reveal("97.b", found="smith")
+    predict("97.b", options=["okin", "marler"])
+    parts(shown[2])[0][0].click()
+    parts(shown[2])[1].click()
+    assert COVERED in shown[1].widget.children[1].value
+    reveal("97.b", found="okin")
+    assert "You said “okin”, and so it is." in shown[3].widget.children[1].value
+
+
 def test_what_cannot_be_asked_or_revealed_is_refused():
     with pytest.raises(ValueError, match="at least two"):
         predict("97.b")

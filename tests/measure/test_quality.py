@@ -99,6 +99,9 @@ def test_repetition_is_no_diversity():
     assert distinct(["abcd"], 1) == 1
     with pytest.raises(ValueError, match="none of 1 texts"):
         distinct(["a"], 2)
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"n is {n}; expected at least 1"):
+            distinct(["ab"], n)
 
 
 def test_the_angle_of_gradients():

@@ -114,6 +114,7 @@ def test_the_trace_accounts_for_every_step():
         ({"width": 0}, "width is 0"),
         ({"max_new_tokens": 0}, "max_new_tokens 0"),
         ({"length_penalty": -1.0}, "length_penalty is -1"),
+        ({"length_penalty": 12.0}, "length_penalty is 12.0; expected 0 ≤ α ≤ 10"),
         ({"max_new_tokens": L + 1}, "came for a context of"),
     ],
 )

@@ -471,6 +471,12 @@ def test_an_endpoint_that_cannot_be_is_refused_before_it_is_asked(arguments, mes
         TextTeacher(**({"base_url": "http://127.0.0.1:1/v1"} | arguments))
 
 
+def test_a_key_is_not_in_what_a_notebook_shows():
+    teacher = TextTeacher("http://127.0.0.1:1/v1", api_key="sk-secret")
+    assert teacher.api_key == "sk-secret"
+    assert "secret" not in f"{teacher!r} {teacher}"
+
+
 def answers(*written: str, reason: str = "stop"):
     """These texts, whatever the prompts were."""
     choices = [{"index": i, "text": text, "finish_reason": reason} for i, text in enumerate(written)]

@@ -71,6 +71,18 @@ def test_a_row_in_which_nothing_counts_has_no_prompt():
         batch.prompt_lengths  # noqa: B018
 
 
+def test_a_mask_belongs_to_the_targets_and_not_to_the_ids():
+    tokens, of_targets = torch.tensor([[0, 1, 0]]), torch.ones(1, 2, dtype=torch.bool)
+    for mask in (torch.ones(1, 3, dtype=torch.bool), torch.ones(2, 2, dtype=torch.bool)):
+        with pytest.raises(ValueError, match=r"mask"):
+            Batch(tokens, mask)
+    with pytest.raises(ValueError, match=r"mask has shape \(1, 3\) for tokens of shape \(1, 3\); expected \(1, 2\)"):
+        Batch(tokens, torch.ones(1, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="drawn_logp"):
+        Batch(tokens, of_targets, torch.zeros(1, 3))
+    assert len(Batch(tokens, of_targets, torch.zeros(1, 2))) == 1
+
+
 def test_a_vocabulary_is_a_tokenizer():
     assert isinstance(LETTERS, Tokenizer)
     assert (LETTERS.end, LETTERS.pad, len(LETTERS)) == (0, 0, 3)

@@ -131,6 +131,8 @@ def test_wrong_tables_are_refused():
         Language("flat", Vocabulary(".a"), (half, half))
     with pytest.raises(ValueError, match=r"sum to 0\.5"):
         Language("short", Vocabulary(".a"), (half - math.log(2),))
+    with pytest.raises(ValueError, match="sum to nan"):
+        Language("no numbers", Vocabulary(".a"), (half * math.nan,))
     with pytest.raises(ValueError, match="goes on after its end mark"):
         Language("undead", Vocabulary(".a"), (half, half.expand(2, 2)))
     with pytest.raises(ValueError, match="at most 4,000,000 texts"):

@@ -72,6 +72,15 @@ def test_steps_are_judged_from_what_the_trace_itself_wrote():
     assert verified_steps("47t9=154") == [True, False, True]
     assert verified_steps("47t9=15") == [True, False]
     assert verified_steps("47t9=1t2") == [True, False, False]
+    assert verified_steps("47t9=132999") == [True, True, True]  # of digits beyond the moves it says nothing
+    assert verified_steps("47t9=") == verified_steps("47t9") == []
+
+
+@pytest.mark.parametrize("text", ["", "=1", "4x=1", "t7=1", "4", "47.=12", "²1=3"])
+def test_steps_of_what_is_no_problem_are_refused_as_its_trace_is(text):
+    for refuses in (verified_steps, lambda text: solve(text.partition("=")[0])):
+        with pytest.raises(ValueError, match="expected a digit and then moves"):
+            refuses(text)
 
 
 def test_problems_are_different_and_multiply_as_often_as_stated():

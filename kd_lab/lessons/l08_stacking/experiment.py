@@ -28,6 +28,7 @@ from kd_lab.measure import bits_per_character
 from kd_lab.measure.clock import seconds_in_turns
 from kd_lab.methods import labels_only, sequence_level, word_level
 from kd_lab.models import GPT, generate, load_teacher
+from kd_lab.models.files import write_file
 from kd_lab.worlds import Batch, World, surnames
 
 STORED = Path(__file__).with_name("results.json")
@@ -203,7 +204,7 @@ def store(runs: Runs, path: Path = STORED) -> None:
     rows = ",\n  ".join(json.dumps(asdict(rung), ensure_ascii=False) for rung in runs.rungs)
     about, others = (json.dumps(part, ensure_ascii=False) for part in (dict(runs.about), dict(runs.others)))
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f'{{"about": {about},\n "others": {others},\n "rungs": [\n  {rows}\n]}}\n', encoding="utf-8")
+    write_file(path, f'{{"about": {about},\n "others": {others},\n "rungs": [\n  {rows}\n]}}\n'.encode())
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from kd_lab.classroom import long_runs
-from kd_lab.classroom.long_runs import keep, resumed, write
+from kd_lab.classroom.long_runs import keep, pieces_in, resumed, write
 from kd_lab.contracts import stream
 from kd_lab.how import sampled, top_k
 from kd_lab.how.sparse_file import save_sparse_teacher
@@ -402,7 +402,7 @@ def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = loa
     folder = cache_folder() / f"lesson-13-{budget.tokens}{'' if budget.bfloat16 else '-float32'}"
     run = Run(budget, folder, partial, head, load, store)
     if options.store_unfinished:  # reads and touches nothing: the command itself may be at work
-        run.done = [json.loads(line) for line in partial.read_text("utf-8").splitlines()[1:] if line.endswith("}")]
+        _, run.done = pieces_in(partial)
     else:
         run.done = resumed(partial, head)
         work(run)
