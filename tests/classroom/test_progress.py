@@ -55,6 +55,7 @@ def test_a_file_that_cannot_be_read_now_is_not_written_over(place, monkeypatch):
 WRITER = """
 import sys
 from kd_lab.classroom import progress
+progress.PATIENCE = 60  # on a machine where a process may wait for seconds
 print(flush=True)
 sys.stdin.readline()
 for number in range(60):

@@ -89,6 +89,18 @@ def test_evolution_names_what_happens_to_failures(assert_rejects):
     assert_rejects("09b.2", forgets, "never tried again")
 
 
+def test_evolution_leaves_its_seeds_alone(assert_rejects):
+    def in_place(seeds, rewrite, rounds):
+        current = list(seeds)
+        for number in range(1, rounds + 1):
+            rewritten = [rewrite(problem, number) for problem in current]
+            seeds += [new for new, old in zip(rewritten, current, strict=True) if new != old]
+            current = rewritten
+        return seeds
+
+    assert_rejects("09b.2", in_place, "the argument seeds is changed on the way")
+
+
 # ---- 09b.3 -----------------------------------------------------------------------------------------------------------
 
 

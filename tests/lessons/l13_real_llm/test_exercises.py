@@ -111,6 +111,16 @@ def test_rows_name_the_counting_prompt(assert_rejects):
     assert_rejects("13.2", everything, "given")
 
 
+def test_a_row_leaves_its_prompt_alone(assert_rejects):
+    def in_place(prompt, answer, finished, end, context):
+        given = len(prompt)
+        prompt += answer + [end] * finished
+        ids = prompt[: context + 1]
+        return ids, [position >= given for position in range(1, len(ids))]
+
+    assert_rejects("13.2", in_place, "the argument prompt is changed on the way")
+
+
 # ---- 13.3 ------------------------------------------------------------------------------------------------------------
 
 
