@@ -112,6 +112,10 @@ def absorb(state, base, other, inverse_temperature):
     Nothing cancels any more, and no term is negative. When the pivot moves by h, the sums move with it:
     Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL, whose
     second order is that variance.
+
+    While the base has no weight at all, its logits −inf or so far below this tile that their powers vanish, there is
+    no mean yet. The pivot then starts anew, without the digits that a fill of −1e9 would take from it, and all that is
+    left of the tiles before is the other side's mass: φ for no weight is e^−(δ − pivot), and its sum that mass.
     """
     top, total, pivot, excess, other_top, other_total, _ = state
     new_top = tl.maximum(top, tl.max(base, 0))
@@ -119,6 +123,8 @@ def absorb(state, base, other, inverse_temperature):
     anchor = tl.where(new_top == float("-inf"), 0.0, new_top)  # a row that began with −inf has no maximum yet
     other_anchor = tl.where(new_other_top == float("-inf"), 0.0, new_other_top)
     shrink = tl.exp((top - anchor) * inverse_temperature)
+    fresh = total * shrink == 0  # the tiles before have no weight, or none any more
+    pivot = tl.where(fresh, 0.0, pivot)
 
     weight = tl.exp((base - anchor) * inverse_temperature)
     other_weight = tl.exp((other - other_anchor) * inverse_temperature)
@@ -134,7 +140,8 @@ def absorb(state, base, other, inverse_temperature):
     carried = shrink * (moved * excess + surplus(total, moved * total, -shift))
     # e^(x − top/τ + pivot), on the scale of `weight`. Where it overflows KL is past 80, and `finish` does without.
     reached = other_weight * tl.exp((other_anchor - anchor) * inverse_temperature + new_pivot)
-    new_excess = tl.where(total == 0, 0.0, carried) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
+    before = other_total * tl.exp((other_top - anchor) * inverse_temperature + new_pivot)
+    new_excess = tl.where(fresh, before, carried) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
     return new_top, new_total, new_pivot, new_excess, new_other_top, new_other_total
 
 
