@@ -224,13 +224,20 @@ def label_terms(state, logit, DIVERGENCE: tl.constexpr):
 def against_mixture(d, beta):
     """log(p/m), log(q/m) and (p − q)/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
     reaches a logarithm. In units of the larger of p and q, the smaller is e^−|d|, and m lies between them.
+
+    The logarithm is that of m over its nearer side, and the other follows by |d|: the shorter way from the longer would
+    cancel.
     """
     distance = tl.abs(d)
-    missing = difference(1.0, tl.exp(-distance), distance)  # how far the smaller stays below the larger
+    smaller = tl.exp(-distance)
+    missing = difference(1.0, smaller, distance)  # how far the smaller stays below the larger
     share = tl.where(d >= 0, beta, 1 - beta)  # of the larger in the mixture
-    mixture = 1 - (1 - share) * missing
-    log_larger = -tl.where(distance < 0.5, log1p(-(1 - share) * missing), tl.log(mixture))
-    log_smaller = log_larger - distance
+    mixture = share + (1 - share) * smaller
+    at_smaller = share < (1 - share) * smaller
+    z = tl.where(at_smaller, share * missing / smaller, -(1 - share) * missing)
+    log_ratio = tl.where(z > -0.5, log1p(z), tl.log(mixture))
+    log_larger = tl.where(at_smaller, distance, 0.0) - log_ratio
+    log_smaller = tl.where(at_smaller, 0.0, -distance) - log_ratio
     surfeit = missing / mixture
     return (
         tl.where(d >= 0, log_larger, log_smaller),

@@ -7,6 +7,7 @@ are those in which tiles, strides, dtypes or what is kept for the backward pass 
 import itertools
 import math
 import os
+from typing import no_type_check
 
 import pytest
 import torch
@@ -18,11 +19,15 @@ pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
+import triton
+from triton import language as tl
+
 from kd_lab.how import softmax_kl
 from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
 from kd_lab.how.kernels.audit.evidence import count_bytes, relative_errors
 from kd_lab.how.kernels.audit.report import GAPS
+from kd_lab.how.kernels.tile import against_mixture
 from kd_lab.how.reference import reference_softmax_kl
 
 KLS = [name for name, entry in TABLE.items() if entry.is_kl]
@@ -219,6 +224,36 @@ def test_near_convergence_every_digit_is_kept(divergence, kl):
     value, gradient = relative_errors(divergence, 30_000, kl)
     assert value < GAPS[kl]
     assert gradient < 3e-6
+
+
+@triton.jit
+@no_type_check
+def _against_mixture(d, at_teacher, at_student, beta, BLOCK: tl.constexpr):
+    lanes = tl.arange(0, BLOCK)
+    log_teacher, log_student, _ = against_mixture(tl.load(d + lanes), beta)
+    tl.store(at_teacher + lanes, log_teacher)
+    tl.store(at_student + lanes, log_student)
+
+
+@pytest.mark.parametrize("beta", [1 / 128, 1 / 8, 1 / 2, 7 / 8, 127 / 128])  # 1 − β is exact in fp32
+def test_the_logarithms_against_a_mixture_keep_every_digit(beta):
+    """Also where a side is nearly the mixture and d is not small: log(p/m) is 3e-3 at d = ½ and β = 127/128."""
+    d = torch.cat([torch.linspace(-8, 8, 1018), torch.tensor([1e-6, -1e-6, 0.5, -0.5, 0.0, math.inf])])
+    at_teacher, at_student = torch.empty(1024), torch.empty(1024)
+    _against_mixture[(1,)](d, at_teacher, at_student, beta, BLOCK=1024)
+    of_teacher = torch.log1p((1 - beta) * torch.expm1(-d.double()))  # log(m/p)
+    of_student = torch.log1p(beta * torch.expm1(d.double()))  # log(m/q)
+    torch.testing.assert_close(-at_teacher.double(), of_teacher, rtol=1e-6, atol=0)
+    torch.testing.assert_close(-at_student.double(), of_student, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("divergence", ["jsd", "skew_kl", "skew_reverse_kl"])
+@pytest.mark.parametrize("beta", [1 / 8, 7 / 8, 127 / 128])  # as above
+def test_near_convergence_at_other_mixtures(divergence, beta):
+    for kl in (5e-1, 5e-3):
+        value, gradient = relative_errors(divergence, 10_000, kl, beta=beta)
+        assert value < GAPS[kl]
+        assert gradient < 3e-6
 
 
 @every_divergence
