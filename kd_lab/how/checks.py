@@ -147,7 +147,8 @@ def check_labels(
     labels = labels.to(student.device)
     counts = labels != ignore_index
     mask = counts if mask is None else mask & counts
-    # A graph cannot look at numbers, and looking would make a GPU wait; the gather asserts there.
+    # A graph cannot look at numbers, and looking would make a GPU wait. A gather asserts there; Triton's kernels, which
+    # "auto" takes on a GPU, make the row NaN.
     if labels.device.type == "cpu" and not is_traced(labels):
         counted = labels[mask]
         if counted.numel() and not 0 <= counted.min() <= counted.max() < vocabulary:

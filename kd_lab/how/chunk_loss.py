@@ -13,7 +13,7 @@ from torch import Tensor
 from kd_lab.how.chunk_divergences import Loss, Norm, Pull, chunk_divergence, fp32
 
 LARGE = 2**20
-"""Logits whose last bit, in fp32, is no longer a small share of a nat."""
+"""Logits, or exponents of 2 made of them at a low τ, whose last bit, in fp32, is no longer a small share of a nat."""
 
 
 def chunk_loss(
@@ -54,12 +54,13 @@ def chunk_loss(
     if loss.label_weight == 1:  # and not 0·∞, where the divergence is infinite
         if weight is not None:
             _likelihood_alone(q, rests[0], norms[0], weight / total, loss, sharp)
-        values = torch.zeros(len(x), device=x.device)
+        values = torch.zeros(len(x), dtype=torch.float32, device=x.device)
     else:
         pull = None if weight is None else _pull_with_labels(loss, weight, total, norms[0], sharp)
         values = chunk_divergence(q, p, other, norms, rests, loss, pull, free).mul_(loss.share)
     if weight is not None:
         out.scatter_add_(-1, labels, weight * -loss.label_weight)
+    total = total.div_(_unit(highest, norms[0], loss)).clamp_min_(1)  # the term of the highest alone
     surprise = below.add_(total.log_())  # the logarithm last: it has fewer digits
     return values.add_(surprise.squeeze(-1), alpha=loss.label_weight)
 
@@ -89,6 +90,18 @@ def _total(q: Tensor, norm: Norm, loss: Loss, sharp: Tensor | None) -> Float[Ten
     if loss.temperature == 1:
         return norm.inverse.reciprocal()
     return torch.linalg.vector_norm(q, dim=-1, keepdim=True).square_()
+
+
+def _unit(highest: Float[Tensor, "R 1"], norm: Norm, loss: Loss) -> Float[Tensor, "R 1"] | float:
+    """The term of the highest logit in `_total`. `_powers` makes it 2^(ετ), where ε is the rounding of highest·rate."""
+    if norm.lowered.dtype == torch.float64:  # the highest was subtracted first
+        return 1.0
+    return torch.add(norm.lowered, highest, alpha=_rate(loss)).mul_(loss.temperature).exp2_()
+
+
+def _rate(loss: Loss) -> float:
+    """e^(z/τ) is 2^(rate·z)."""
+    return fp32(math.log2(math.e) / loss.temperature)
 
 
 def _pull_with_labels(loss: Loss, weight: Tensor, total: Tensor, norm: Norm, sharp: Tensor | None) -> Pull:
@@ -153,8 +166,9 @@ def _powers(
     lowered, and need not have the highest at 0 to the last bit: they make them in one visit, unless the logits are so
     large that the last bit is large.
     """
-    rate = fp32(math.log2(math.e) / loss.temperature)
-    if loss.divergence in ("forward_kl", "reverse_kl") and torch.linalg.vector_norm(highest, math.inf).item() < LARGE:
+    rate = _rate(loss)
+    largest = torch.linalg.vector_norm(highest, math.inf).item() * max(rate, 1.0)
+    if loss.divergence in ("forward_kl", "reverse_kl") and largest < LARGE:
         lowered = highest * -rate
         torch.add(lowered, logits, alpha=rate, out=out)
     else:

@@ -115,7 +115,7 @@ class _Chunk(torch.autograd.Function):
         x, y = (_take(side, rows).reshape(-1, student.shape[-1]) for side in (student, teacher))
         factor = position_weights(positions, mask, reduction, normalizer, weights, student.device).reshape(-1, 1)
         loss = Loss(divergence, beta, temperature, DIVERGENCES[divergence].scale(temperature, scale_by_t2))
-        gradient, *scratch = torch.empty(1 + matrices_of_scratch(loss, False, False), *x.shape)
+        gradient, *scratch = x.new_empty(1 + matrices_of_scratch(loss, False, False), *x.shape)
         weight = None
         if ctx.needs_input_grad[0]:
             weight = factor if rows is None else factor[rows]
@@ -133,7 +133,7 @@ class _Chunk(torch.autograd.Function):
         if torch.is_grad_enabled():
             return _again(student, teacher, mask, weights, ctx.options, upstream)
         gradient, rows, denominator = ctx.kept
-        gradient = gradient * ((upstream / denominator) / (torch.ones(()) / denominator))
+        gradient = gradient * ((upstream / denominator) / (upstream.new_ones(()) / denominator))
         return gradient.view_as(student) if rows is None else _spread(gradient, rows, student.shape), *[None] * 4
 
 

@@ -154,7 +154,8 @@ def _sweep(
     # Made once: a chunk of its own would meet the one before it, still alive, and pay for fresh pages.
     used = True, True, upstream is not None and student.softcap is not None
     student_room, teacher_room, slope_room = (
-        torch.empty(min(chunk, positions) if use else 0, vocabulary, device=losses.device) for use in used
+        torch.empty(min(chunk, positions) if use else 0, vocabulary, dtype=torch.float32, device=losses.device)
+        for use in used
     )
     for rows in row_chunks(mask, positions, chunk):
         logits = _logits_of_rows(student, rows, student_room)

@@ -82,7 +82,7 @@ def position_weights(
     tensor([0.5000, 0.0000, 0.5000])
     """
     device = device if mask is None else mask.device
-    counted = torch.ones(shape, device=device) if mask is None else mask.float()
+    counted = torch.ones(shape, dtype=torch.float32, device=device) if mask is None else mask.float()
     if reduction == "mean":
         counted = counted / denominator_of(counted, mask, normalizer)
     return counted if weights is None else counted * weights

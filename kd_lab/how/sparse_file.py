@@ -111,7 +111,7 @@ def _unpacked(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Spa
         raise ValueError("a token that is absent has a probability")
     ids = ids.masked_fill(absent, ABSENT)
     if metadata["format"] == _OLD_FORMAT and tail == "bucket":
-        most = logp.amin(-1) + torch.tensor(float(vocabulary - ids.shape[-1])).log()
+        most = logp.amin(-1) + torch.tensor(float(vocabulary - ids.shape[-1]), dtype=torch.float32).log()
         tail_logp = torch.minimum(rest_of(logp, torch.finfo(torch.float16).eps)[0], most)
     teacher = SparseTeacher(ids, logp, vocabulary, tail, float(metadata["temperature"]), tail_logp)
     if (ids[~absent] < 0).any():

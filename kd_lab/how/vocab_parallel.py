@@ -83,9 +83,9 @@ def vocab_parallel_softmax_kl(
     check_pair(student, teacher, "logits_shard")
     mask = check_positions(mask, student.shape[:-1], student.device)
     group = _group(own_group if group is None else group)
-    counted = slice(None) if mask is None else mask
+    rows = [side if mask is None else side[mask] for side in (student, teacher)]
     gap = _Gap(divergence, beta, temperature, group)
-    losses = _VocabParallel.apply(student[counted].flatten(0, -2), teacher[counted].flatten(0, -2), gap)
+    losses = _VocabParallel.apply(*(side.reshape(-1, side.shape[-1]) for side in rows), gap)
     losses = losses * DIVERGENCES[divergence].scale(temperature, scale_by_t2)
     if mask is None:
         losses = losses.view(student.shape[:-1])

@@ -125,6 +125,19 @@ def test_two_ranks_that_share_the_vocabulary_agree_with_one_that_holds_it(tmp_pa
     torch.multiprocessing.spawn(on_rank, (str(tmp_path / "rendezvous"),), nprocs=RANKS)
 
 
+@pytest.mark.parametrize("counts", [None, True, False])
+def test_a_single_position(counts) -> None:
+    student, teacher = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([2.0, 0.0, -1.0])
+    mask = None if counts is None else torch.tensor(counts)
+    wanted = softmax_kl(student, teacher, mask=mask)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        got = vocab_parallel_softmax_kl(student, teacher, mask=mask)
+    finally:
+        dist.destroy_process_group()
+    torch.testing.assert_close(got, wanted)
+
+
 def test_without_a_process_group_it_says_what_to_start() -> None:
     with pytest.raises(ValueError, match=r"no process group.*init_process_group.*softmax_kl where one rank"):
         vocab_parallel_softmax_kl(torch.zeros(2, 3), torch.zeros(2, 3))

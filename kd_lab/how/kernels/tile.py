@@ -112,6 +112,10 @@ def absorb(state, base, other, inverse_temperature):
     Nothing cancels any more, and no term is negative. When the pivot moves by h, the sums move with it:
     Σ φ(δ − pivot − h) = e^h·Σ φ(δ − pivot) + (e^h − 1 − h)·Σ 1. This is Welford's update of a variance, for KL, whose
     second order is that variance.
+
+    While the base has no weight at all, its logits −inf or so far below this tile that their powers vanish, there is
+    no mean yet. The pivot then starts anew, without the digits that a fill of −1e9 would take from it, and all that is
+    left of the tiles before is the other side's mass: φ for no weight is e^−(δ − pivot), and its sum that mass.
     """
     top, total, pivot, excess, other_top, other_total, _ = state
     new_top = tl.maximum(top, tl.max(base, 0))
@@ -119,6 +123,8 @@ def absorb(state, base, other, inverse_temperature):
     anchor = tl.where(new_top == float("-inf"), 0.0, new_top)  # a row that began with −inf has no maximum yet
     other_anchor = tl.where(new_other_top == float("-inf"), 0.0, new_other_top)
     shrink = tl.exp((top - anchor) * inverse_temperature)
+    fresh = total * shrink == 0  # the tiles before have no weight, or none any more
+    pivot = tl.where(fresh, 0.0, pivot)
 
     weight = tl.exp((base - anchor) * inverse_temperature)
     other_weight = tl.exp((other - other_anchor) * inverse_temperature)
@@ -134,7 +140,8 @@ def absorb(state, base, other, inverse_temperature):
     carried = shrink * (moved * excess + surplus(total, moved * total, -shift))
     # e^(x − top/τ + pivot), on the scale of `weight`. Where it overflows KL is past 80, and `finish` does without.
     reached = other_weight * tl.exp((other_anchor - anchor) * inverse_temperature + new_pivot)
-    new_excess = tl.where(total == 0, 0.0, carried) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
+    before = other_total * tl.exp((other_top - anchor) * inverse_temperature + new_pivot)
+    new_excess = tl.where(fresh, before, carried) + tl.sum(surplus(weight, reached, delta - new_pivot), 0)
     return new_top, new_total, new_pivot, new_excess, new_other_top, new_other_total
 
 
@@ -217,13 +224,20 @@ def label_terms(state, logit, DIVERGENCE: tl.constexpr):
 def against_mixture(d, beta):
     """log(p/m), log(q/m) and (p − q)/m for m = βp + (1−β)q, from d = log(p/q) alone, so that no underflow of p or q
     reaches a logarithm. In units of the larger of p and q, the smaller is e^−|d|, and m lies between them.
+
+    The logarithm is that of m over its nearer side, and the other follows by |d|: the shorter way from the longer would
+    cancel.
     """
     distance = tl.abs(d)
-    missing = difference(1.0, tl.exp(-distance), distance)  # how far the smaller stays below the larger
+    smaller = tl.exp(-distance)
+    missing = difference(1.0, smaller, distance)  # how far the smaller stays below the larger
     share = tl.where(d >= 0, beta, 1 - beta)  # of the larger in the mixture
-    mixture = 1 - (1 - share) * missing
-    log_larger = -tl.where(distance < 0.5, log1p(-(1 - share) * missing), tl.log(mixture))
-    log_smaller = log_larger - distance
+    mixture = share + (1 - share) * smaller
+    at_smaller = share < (1 - share) * smaller
+    z = tl.where(at_smaller, share * missing / smaller, -(1 - share) * missing)
+    log_ratio = tl.where(z > -0.5, log1p(z), tl.log(mixture))
+    log_larger = tl.where(at_smaller, distance, 0.0) - log_ratio
+    log_smaller = tl.where(at_smaller, 0.0, -distance) - log_ratio
     surfeit = missing / mixture
     return (
         tl.where(d >= 0, log_larger, log_smaller),

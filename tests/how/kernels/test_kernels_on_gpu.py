@@ -93,6 +93,27 @@ def test_nan_reaches_the_gradient_of_its_row_and_no_other(divergence, vocabulary
 
 
 @compiled
+@pytest.mark.parametrize("divergence", list(DIVERGENCES))
+@pytest.mark.parametrize("vocabulary", [6000, 50_257])
+@pytest.mark.parametrize("low", [float("-inf"), -300.0, -1e9, torch.finfo(torch.float32).min])
+def test_what_is_walled_off_on_one_side_stays_in_the_loss(divergence, vocabulary, low):
+    """In columns between, in those that are read first, V mod 4096 of them, or in those and more."""
+    generator = torch.Generator().manual_seed(0)
+    noise, teacher = (3 * torch.randn(3, vocabulary, generator=generator).to(DEVICE) for _ in range(2))
+    student = teacher + 0.1 * noise
+    first = vocabulary // 4096 * 4096
+    for side in ("student",) * (divergence != "forward_kl") + ("teacher",) * (divergence != "reverse_kl"):
+        pair = {"student": student.clone(), "teacher": teacher.clone()}
+        pair[side][0, 100:300] = pair[side][1, first:] = pair[side][2, first:] = pair[side][2, :1000] = low
+        options = {"divergence": divergence, "beta": 0.3, "reduction": "none"}
+        value, gradient = value_and_gradient(*pair.values(), backend="triton", **options)
+        doubles = [logits.double() for logits in pair.values()]
+        exact, exact_gradient = value_and_gradient(*doubles, backend="reference", **options)
+        torch.testing.assert_close(value.double(), exact, rtol=5e-6, atol=0)
+        torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-5, atol=3e-6)
+
+
+@compiled
 def test_torch_compile_fullgraph():
     student = torch.randn(8, 5000, device=DEVICE, requires_grad=True)
     teacher = torch.randn(8, 5000, device=DEVICE)

@@ -7,6 +7,7 @@ are those in which tiles, strides, dtypes or what is kept for the backward pass 
 import itertools
 import math
 import os
+from typing import no_type_check
 
 import pytest
 import torch
@@ -18,11 +19,15 @@ pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
+import triton
+from triton import language as tl
+
 from kd_lab.how import softmax_kl
 from kd_lab.how.divergences import DIVERGENCES as TABLE
 from kd_lab.how.kernels import triton_softmax_kl
 from kd_lab.how.kernels.audit.evidence import count_bytes, relative_errors
 from kd_lab.how.kernels.audit.report import GAPS
+from kd_lab.how.kernels.tile import against_mixture
 from kd_lab.how.reference import reference_softmax_kl
 
 KLS = [name for name, entry in TABLE.items() if entry.is_kl]
@@ -170,6 +175,17 @@ def test_equals_fp64_in_tiles_of_their_true_size(divergence, vocabulary):
         agree(got, exact(student, teacher, **options), student, 0.5)
 
 
+@pytest.mark.parametrize("divergence", KLS)
+def test_the_mass_under_a_wall_is_kept_in_tiles_of_their_true_size(divergence):
+    """A third of one side's mass is in two columns, which are read first, and where the other has none."""
+    free, walled = torch.zeros(1, 4098), torch.zeros(1, 4098)
+    free[:, 4096:], walled[:, 4096:] = math.log(1024), -math.inf
+    student, teacher = (walled, free) if divergence == "reverse_kl" else (free, walled)
+    value, gradient = fused(student, teacher, divergence=divergence)
+    assert value.item() == pytest.approx(math.log(1.5), rel=1e-6)
+    agree((value, gradient), exact(student, teacher, divergence=divergence), student.clamp_min(-16))
+
+
 @every_divergence
 def test_a_vocabulary_of_one_token_holds_no_information(divergence, path):
     value, gradient = fused(*pair(2, 1), divergence=divergence)
@@ -208,6 +224,36 @@ def test_near_convergence_every_digit_is_kept(divergence, kl):
     value, gradient = relative_errors(divergence, 30_000, kl)
     assert value < GAPS[kl]
     assert gradient < 3e-6
+
+
+@triton.jit
+@no_type_check
+def _against_mixture(d, at_teacher, at_student, beta, BLOCK: tl.constexpr):
+    lanes = tl.arange(0, BLOCK)
+    log_teacher, log_student, _ = against_mixture(tl.load(d + lanes), beta)
+    tl.store(at_teacher + lanes, log_teacher)
+    tl.store(at_student + lanes, log_student)
+
+
+@pytest.mark.parametrize("beta", [1 / 128, 1 / 8, 1 / 2, 7 / 8, 127 / 128])  # 1 − β is exact in fp32
+def test_the_logarithms_against_a_mixture_keep_every_digit(beta):
+    """Also where a side is nearly the mixture and d is not small: log(p/m) is 3e-3 at d = ½ and β = 127/128."""
+    d = torch.cat([torch.linspace(-8, 8, 1018), torch.tensor([1e-6, -1e-6, 0.5, -0.5, 0.0, math.inf])])
+    at_teacher, at_student = torch.empty(1024), torch.empty(1024)
+    _against_mixture[(1,)](d, at_teacher, at_student, beta, BLOCK=1024)
+    of_teacher = torch.log1p((1 - beta) * torch.expm1(-d.double()))  # log(m/p)
+    of_student = torch.log1p(beta * torch.expm1(d.double()))  # log(m/q)
+    torch.testing.assert_close(-at_teacher.double(), of_teacher, rtol=1e-6, atol=0)
+    torch.testing.assert_close(-at_student.double(), of_student, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("divergence", ["jsd", "skew_kl", "skew_reverse_kl"])
+@pytest.mark.parametrize("beta", [1 / 8, 7 / 8, 127 / 128])  # as above
+def test_near_convergence_at_other_mixtures(divergence, beta):
+    for kl in (5e-1, 5e-3):
+        value, gradient = relative_errors(divergence, 10_000, kl, beta=beta)
+        assert value < GAPS[kl]
+        assert gradient < 3e-6
 
 
 @every_divergence
@@ -282,15 +328,54 @@ def test_minus_infinity_in_the_same_columns_of_both_masks_a_whole_tile(divergenc
         assert gradient[:, ~kept].eq(0).all()
 
 
+# Columns of 600 in tiles of 128: the rest, 512 to 600, is read first, and the tiles then come from the left.
+WALLS = ([slice(100, 300)], [slice(512, 600)], [slice(512, 600), slice(0, 200)])
+
+
+def walled(logits: torch.Tensor, low: float) -> torch.Tensor:
+    """One row of logits for each of WALLS, with `low` in its columns."""
+    rows = logits.repeat(len(WALLS), 1)
+    for row, wall in zip(rows, WALLS, strict=True):
+        for columns in wall:
+            row[columns] = low
+    return rows
+
+
+def agree_in_each_row(student: torch.Tensor, teacher: torch.Tensor, divergence: str) -> None:
+    got = fused(student, teacher, divergence=divergence)
+    assert all(tensor.isfinite().all() for tensor in got)
+    wanted = exact(student, teacher, divergence=divergence)
+    for row in range(len(student)):
+        agree([tensor[row] for tensor in got], [tensor[row] for tensor in wanted], student[row].clamp_min(-16))
+
+
 @every_divergence
-def test_finite_loss_with_nan_gradient_where_one_side_is_minus_infinity(divergence, path):
+@pytest.mark.parametrize("low", [-math.inf, -300.0, -1e9, torch.finfo(torch.float32).min])
+def test_finite_loss_with_nan_gradient_where_one_side_is_minus_infinity(divergence, low, path):
+    """A filtered or constrained teacher, or such a student; also with a number written for −inf. The other side's mass
+    there stays in the loss, and the pivot of the online KL forgets the fill of a tile that is read first."""
     student, teacher = pair(1, WIDE)
-    side = teacher if divergence == "forward_kl" else student
-    side[:, 100:300] = -math.inf
-    value, gradient = fused(student, teacher, divergence=divergence)
-    assert value.isfinite()
-    torch.testing.assert_close(value.double(), exact(student, teacher, divergence=divergence)[0], rtol=3e-6, atol=0)
-    assert gradient.isfinite().all()
+    student = teacher + 0.1 * student  # beyond ln 2 the online KL is not what gives the value
+    if divergence != "forward_kl":
+        agree_in_each_row(walled(student, low), teacher.expand(len(WALLS), -1), divergence)
+    if divergence != "reverse_kl":
+        agree_in_each_row(student.expand(len(WALLS), -1), walled(teacher, low), divergence)
+
+
+@every_divergence
+@pytest.mark.parametrize(
+    ("low_student", "low_teacher"),
+    [
+        (-1e4, -1e9),
+        (torch.finfo(torch.float32).min, torch.finfo(torch.bfloat16).min),  # their differences overflow in a sum
+        (-1e4, -math.inf),  # the probabilities there are 0, even in fp64
+        (-math.inf, -1e4),
+    ],
+)
+def test_two_numbers_written_for_minus_infinity(divergence, low_student, low_teacher, path):
+    student, teacher = pair(1, WIDE)
+    student = teacher + 0.1 * student
+    agree_in_each_row(walled(student, low_student), walled(teacher, low_teacher), divergence)
 
 
 @pytest.mark.parametrize("divergence", KLS)

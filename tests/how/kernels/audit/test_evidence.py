@@ -9,8 +9,8 @@ pytest.importorskip("triton", reason="Triton has wheels for Linux only")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton came without its interpreter: set TRITON_INTERPRET=1", allow_module_level=True)
 
-from kd_lab.how.kernels import triton_softmax_kl
-from kd_lab.how.kernels.audit.evidence import bytes_per_element, count_bytes, logits_at
+from kd_lab.how.kernels import ops, triton_softmax_kl
+from kd_lab.how.kernels.audit.evidence import bytes_per_element, count_bytes, logits_at, relative_errors
 from kd_lab.how.kernels.audit.report import rows
 from kd_lab.how.kernels.ops import multiply_rows_, softmax_kl_rows
 
@@ -77,3 +77,16 @@ def test_gradient_rows_are_padded_so_that_their_stores_are_vectors():
     _, _, gradient = softmax_kl_rows(student, teacher, None, None, None, NUMBERS, "jsd", True, "gradient")
     assert gradient.stride() == (32, 1)
     assert student.grad.shape == (3, 21)
+
+
+def test_the_error_is_that_of_the_kernel_whose_bytes_stand_beside_it(monkeypatch):
+    """Of the gradient in the forward pass, which rows with a known weight take."""
+    saved = []
+
+    def spy(*arguments):
+        saved.append(arguments[-1])
+        return softmax_kl_rows(*arguments)
+
+    monkeypatch.setattr(ops, "softmax_kl_rows", spy)
+    relative_errors("forward_kl", 100, 0.5)
+    assert saved == ["gradient"]
