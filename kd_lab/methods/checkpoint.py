@@ -98,7 +98,7 @@ class Checkpoint:
         for i, parameter in enumerate(_parameters(training)):
             if f"optimizer.{i}.step" in tensors:  # one that no gradient has reached has no moments
                 moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
-                training.optimizer.state[parameter] = {"step": torch.zeros(())} | moments
+                training.optimizer.state[parameter] = {"step": torch.zeros((), dtype=torch.float32)} | moments
         for name, tensor in _state(training).items():
             tensor.copy_(_like(tensors[name], tensor))
         for name in COLUMNS:

@@ -220,7 +220,7 @@ class Training:
             ) from error
 
     def _backward(self, batches: list[Batch], counts: list[int]) -> Float[Tensor, ""]:
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), dtype=torch.float32, device=self.device)
         for loss in self.objective.losses(batches, counts):
             loss.backward()
             total = total + loss.detach()
