@@ -39,7 +39,7 @@ class Features:
         """
         inputs = width_of(student, "student", self.student_layer)
         outputs = width_of(teacher, "teacher", self.teacher_layer)
-        projector = torch.empty(outputs, inputs)
+        projector = torch.empty(outputs, inputs, dtype=torch.float32)
         nn.init.normal_(projector, std=inputs**-0.5, generator=stream(seed, "projector"))
         weight = next(student.parameters())
         projector = nn.Parameter(projector.to(weight.device, torch.promote_types(weight.dtype, torch.float32)))
