@@ -43,7 +43,7 @@ seed = setup("01", threads=1)
 #
 # Take “sm” in Smith. The label says *i* and nothing else. The teacher finds *i* and *a* about equally likely, then *e* and *o*, and rules *x* out. Hinton called what lies below the top **dark knowledge**: how likely each wrong answer is, compared with the other wrong ones.
 #
-# Lesson 00 showed *that* the soft targets of a teacher who has read far more names help; so has the teacher here. *Why* they help is disputed; two explanations compete:
+# Lesson 00 showed *that* a better-read teacher's soft targets help. *Why* is disputed; two explanations compete:
 #
 # - The student is told which wrong letters are nearly right.
 # - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
@@ -214,7 +214,7 @@ claim(
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
 # Half mixed into labels, *top + usual* is about level with them.
 #
-# In accuracy the picture is mixed. *top + even*, whose first choice stands higher than the teacher's own, is level with the whole teacher; *permuted*, with the first choice as the teacher has it, lies between labels and the whole teacher; *top + usual*, which may lose the first choice, is level with labels.
+# In accuracy *top + even* (first choice raised) is level with the whole teacher, *top + usual* with labels; *permuted* lies between.
 #
 # **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at once.
 #

@@ -321,7 +321,7 @@ with count_bytes() as traffic:
 visits = traffic.moved / student.nbytes
 claim(
     "C04a",
-    "Your kernels touch memory five times per pair of logits, the student's and the teacher's: two reads forward, two backward, one write.",
+    "Your kernels visit memory five times per pair of logits: two reads, two reads, one write.",
     visits,
     unit="visits per pair of logits",
     holds=5 <= visits <= 5.02,  # and a few numbers per row
@@ -520,10 +520,10 @@ claim(
 # The steady sum has no correct digit in its worst row either, and its lowest value is negative.
 #
 # The library's kernels never compute that $q-p$.
-# They carry the mean of $y-x$ along as a pivot. For a token's deviation $\delta$ from it they add $\varphi(\delta)=e^{-\delta}-1+\delta$, near 0 by its series, weighted by $p$; the KL is $\log\big(1+\sum p\,\varphi(\delta)\big)$.
-# Nothing cancels, and one pass suffices; `kd_lab/how/kernels/tile.py` derives it.
+# They carry the mean of $y-x$ as a pivot. For a token's deviation $\delta$ from it they add $p\,\varphi(\delta)$, with $\varphi(\delta)=e^{-\delta}-1+\delta$ near 0 by its series; the KL is $\log(1+\sum p\,\varphi)$.
+# Nothing cancels in one pass; `kd_lab/how/kernels/tile.py` derives it.
 #
-# A wrong *loss* can be forgiven: the gradient comes from $q-p$ and not from the value.
+# A wrong *loss* can be forgiven: the gradient comes from $q-p$.
 # A wrong *measurement* cannot.
 # Early stopping, final KLs, the loss of a quantised model: all are read near zero.
 #

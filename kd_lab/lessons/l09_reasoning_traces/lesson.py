@@ -182,8 +182,8 @@ claim(
 #
 # where $|o_i|$ is the number of tokens of text $i$, and $q$ the student.
 # It is lesson 07's policy gradient with four differences.
-# The reward comes from the verifier and not from a teacher's log-probabilities; every token of a text shares one advantage; the baseline is the mean of the group; and the advantage is divided by the group's standard deviation, so that a rare success counts for more.
-# We use each batch once, so that the clipping of the published objective never acts, and we leave out its pull towards a reference model.
+# The reward comes from the verifier, not a teacher; every token of a text shares one advantage; the baseline is the mean of the group; and the advantage is divided by the group's standard deviation, so that a rare success counts for more.
+# We use each batch once, so that the published clipping never acts, and leave out its pull towards a reference model.
 #
 # **By hand, four texts**, one of them right: the mean is ¼ and the standard deviation $\sqrt{3}/4$.
 # The right one gets $A=\sqrt3\approx1.73$, each wrong one $-1/\sqrt3\approx-0.58$.
@@ -469,9 +469,9 @@ claim(
 )
 
 # %% [markdown]
-# Competence is copied, and mistakes with it: nothing in a text tells a wrong fact from a right one.
+# Competence is copied, and mistakes with it: no text tells a wrong fact from a right one.
 # GRPO can only praise what is written, and the student of all traces is certain of the wrong facts.
-# The filter adds no fact, but takes nearly all uses of the wrong ones away. Its student is still wrong there, about half of the time as its teacher is, but no longer always, and practice finds some.
+# The filter adds no fact, but hardly leaves a use of wrong ones: its student no longer always errs like its teacher, and practice finds some.
 # Where the right fact is tried one time in ten, practice makes it the rule.
 #
 # ## In the wild

@@ -256,7 +256,11 @@ predict("10.c")
 # %%
 biased = contest.biased()
 share = (biased == contest.truth).float().mean().item()  # of labels that are right
-spoilt = {"at random": contest.flipped(1 - share), "short texts": biased, "one way": contest.one_sided(1 - share)}
+spoilt = {
+    "at random": contest.flipped(1 - share),
+    "short texts": biased,
+    "one way": contest.one_sided(1 - share),
+}
 pupils = {how: contest.learn("names", "narrow", labels) for how, labels in spoilt.items()}
 correct = {how: (labels == contest.truth).float().mean(1).numpy() for how, labels in spoilt.items()}
 

@@ -62,4 +62,4 @@ def test_the_summary_counts_nodes_once():
     assert "6 distributions, at 4 different nodes | 2 paths" in table
     assert "differ by 0.100 bits" in table
     assert "worth 0.20 bits" in table
-    assert "6.0 times as far" in table
+    assert "is 6.0 times as large" in table
