@@ -55,16 +55,11 @@ seed = setup("09")
 #
 # ### Exercise 09.1 · A verdict for each step (●○○, 6 minutes)
 #
-# `start` is the problem's digit, `moves` a string of K moves, `trace` the K digits that were written; `after(digit, move)` knows the facts.
+# `start` is the problem's digit, `moves` a string of K moves, `trace` the K digits that were written; `after(digit, move)` is the digit after one move.
 # Judge each step from where *this* trace stood: a slip is one wrong step, and what follows from it may be done right.
 
 
 # %%
-def after(digit, move):
-    """The digit after one move."""
-    return FACTS[digit, move]
-
-
 @exercise("09.1")
 def judge_steps(start, moves, trace, after):
     """Whether each move was done right from the digit written before it: K verdicts."""
@@ -87,7 +82,8 @@ def judge_steps(start, moves, trace, after):
 # solution
 
 # %%
-print(judge_steps(4, "7t9", [1, 5, 4], after), "- one slip, two right steps, a wrong answer")
+verdicts = judge_steps(4, "7t9", [1, 5, 4], lambda digit, move: FACTS[digit, move])
+print(verdicts, "- one slip, two right steps, a wrong answer")
 
 # %% [markdown]
 # ### Four ways to teach
