@@ -134,7 +134,7 @@ def main() -> None:
         share = t.bandwidth() / copy
         print(
             f"{t.rows:5} {t.vocabulary:7,} {t.divergence:11} {t.method:13} {t.median:6.2f} ms "
-            f"{t.low:6.2f}–{t.high:5.2f} ms {t.bandwidth():6.0f} {share:7.0%} {t.extra_memory / 2**20:6.0f} MB"
+            f"{t.low:6.2f}–{t.high:5.2f} ms {t.bandwidth():6.0f} {share:7.0%} {t.extra_memory / 2**20:6.0f} MiB"
         )
 
 

@@ -5,7 +5,7 @@
 >>> teacher = load_teacher("surnames")
 >>> keep = prune.select_structures(teacher, prune.magnitude(teacher), heads=2, channels=256)
 >>> stack = quantize.round_to_nearest(prune.remove_structures(teacher, keep), bits=4)
->>> after = cost.token_cost(stack.dequantize(), bits=stack.bits_per_weight)
+>>> after = cost.token_cost(stack)
 >>> round(cost.factors(after, cost.token_cost(teacher, bits=16)).size, 2)
 0.14
 """

@@ -18,7 +18,9 @@ from kd_lab.compress.quantize.rounding import Group, Scheme
 from kd_lab.models import GPTConfig
 
 KERNELS_PER_LAYER = 9
-"""Kernels that a GPU launches one after another for a block: two norms, four matrices, attention, activation, sums."""
+"""Kernels that a GPU launches one after another for a block, at least: two norms, four matrices, attention, activation
+and one sum; the other sum is taken to be fused into a norm.
+"""
 
 
 @checked
@@ -215,7 +217,7 @@ class Device:
     """A machine's peak rates by its maker's figures, and the time to launch one kernel on it."""
 
     bandwidth: float  # bytes per second between memory and processor
-    peak: float  # floating-point operations per second, dense, 16-bit where it has units for that
+    peak: float  # floating-point operations per second, dense: 16-bit on tensor cores, fp32 where there are none
     launch: float  # seconds that a kernel takes at least, however small: a usual figure, not the maker's
 
 

@@ -167,7 +167,8 @@ def _powers(
     large that the last bit is large.
     """
     rate = _rate(loss)
-    largest = torch.linalg.vector_norm(highest, math.inf).item() * max(rate, 1.0)
+    # Of no rows there is no norm.
+    largest = torch.linalg.vector_norm(highest, math.inf).item() * max(rate, 1.0) if len(highest) else 0.0
     if loss.divergence in ("forward_kl", "reverse_kl") and largest < LARGE:
         lowered = highest * -rate
         torch.add(lowered, logits, alpha=rate, out=out)

@@ -2,6 +2,9 @@
 
 The formula's own operations, and those of its gradient, in place and unseen by autograd: the same numbers to the last
 bit, of half as many operations. Where something is infinite, and for a second derivative, the formula itself answers.
+
+A mixture of more than `FEW_OF_MIXTURE` logits is one chunk of `chunk_loss` instead: its numbers are those of the chunked
+path, and only its second derivative is the formula's.
 """
 
 import math
@@ -34,7 +37,9 @@ def few_softmax_kl(
     normalizer: float | Tensor | None,
     weights: Float[Tensor, "..."] | None,
 ) -> Float[Tensor, "..."]:
-    """`reference_softmax_kl` and its reduction; it answers itself for logits other than fp32 and in a traced graph."""
+    """The reduced loss: by `_Formula` or `_Chunk`, and by `reference_softmax_kl` for logits other than fp32 and in a
+    traced graph.
+    """
     options = divergence, beta, temperature, scale_by_t2, reduction, normalizer
     of_fp32 = student_logits.dtype == teacher_logits.dtype == torch.float32
     if not of_fp32 or torch.compiler.is_compiling():

@@ -27,6 +27,8 @@ class Divergence:
 
         loss = (1 − w)·τ²·D(τ) + w·CE(labels)
 
+    Total variation carries no τ²: see `softmax_kl`.
+
     With `hold_mixture` the student inside the mixture of skew reverse KL is a number without a gradient, as DistiLLM-2
     has it: the value is the same, and the gradient that of KL(q‖m) for a fixed m.
 

@@ -52,6 +52,18 @@ def test_one_chunk_is_the_chunked_path_to_the_last_bit(divergence, masked):
 
 
 @every_divergence
+@pytest.mark.parametrize("rows", [2**13 // 32, 2**13 // 32 + 1, 2**17 // 32, 2**17 // 32 + 1])
+@pytest.mark.parametrize("normalizer", [None, torch.tensor(0)])
+def test_where_no_position_counts_value_and_gradient_are_zero(divergence, rows, normalizer):
+    """On both sides of the two sizes at which other code takes over."""
+    student, teacher = pair(rows, 32)
+    given = {"divergence": divergence, "mask": torch.zeros(rows, dtype=torch.bool), "normalizer": normalizer}
+    value, gradient = value_and_gradient(student, teacher, **given)
+    assert value == 0
+    assert gradient.eq(0).all()
+
+
+@every_divergence
 def test_the_second_derivative_is_that_of_the_formula(divergence):
     for shape in ((3, 5), (320, 27)):
         student, teacher = pair(*shape, spread=1.0)

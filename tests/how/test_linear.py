@@ -153,10 +153,15 @@ def test_a_half_precision_gradient_survives_a_loss_scale():
 
 
 def test_without_gradients_none_are_made(monkeypatch):
+    asked, sweep = [], linear_sweep._sweep
+    monkeypatch.setattr(linear_sweep, "_sweep", lambda *given: asked.append(given[5:]) or sweep(*given))
     student, teacher = heads()
     with torch.no_grad():
         loss = fused(student, teacher)
     assert not loss.requires_grad
+    ((upstream, _, gradients),) = asked
+    assert upstream is None
+    assert [one.numel() for one in gradients] == [0, 0, 0]
     torch.testing.assert_close(loss.double(), unfused(student, teacher).detach(), rtol=1e-5, atol=0)
 
 

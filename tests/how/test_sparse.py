@@ -109,6 +109,8 @@ def test_a_bucket_is_zero_iff_the_kept_probabilities_are_right(divergence):
     value, gradient = value_and_gradient(student, cache, divergence=divergence)
     assert value.abs() < 1e-14
     assert gradient.abs().max() < 1e-8 if divergence != "total_variation" else True
+    wrong = student.scatter_add(-1, cache.ids[:, :1], torch.full((4, 1), 0.1, dtype=torch.float64))
+    assert (sparse_softmax_kl(wrong, cache.ids, cache.logp, divergence=divergence, reduction="none") > 1e-9).all()
 
 
 def optimum(tail: str, teacher: torch.Tensor, k: int = 3) -> torch.Tensor:

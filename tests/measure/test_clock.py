@@ -16,7 +16,8 @@ def test_the_order_moves_on_and_the_first_round_is_not_counted():
 
 def test_what_sleeps_longer_takes_longer():
     seconds = seconds_in_turns({"nap": lambda: time.sleep(0.001), "sleep": lambda: time.sleep(0.02)}, rounds=2)
-    assert (seconds["sleep"] > seconds["nap"]).all()
+    assert (seconds["sleep"] >= 0.02).all()
+    assert seconds["nap"].min() < 0.02  # a busy machine may be late, but not each time
     assert (seconds["nap"] >= 0.001).all()
 
 

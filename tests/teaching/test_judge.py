@@ -230,6 +230,7 @@ def test_feedback_names_what_happened(verdicts):
     assert verdicts["the solution asked by its name"][1] == "library"
     assert verdicts["a loop without end"][1] == "endless"
     assert "does not need" in verdicts["the file of the solutions read"][2]
+    assert "does not need" in verdicts["the network asked"][2]  # and not that nobody answered
 
 
 @pytest.mark.parametrize("number", ["02", "03", "04b", "10b"])

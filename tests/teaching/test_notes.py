@@ -133,3 +133,12 @@ def test_the_cells_of_quiz_and_exercises_have_the_numbers_that_the_notes_give(le
     exercises = re.findall(r"[Ee]xercise (\d\d\w?\.\d)(?: \([^)]*\))? \[(\d+)\]", notes)
     for words, number in quizzes + [(f'("{one}")', int(number)) for one, number in exercises]:
         assert words in cells[number - 1], f"{lesson.folder.name}/teaching.md: {words} is not in cell [{number}]"
+    for step in (step for route in notes_in(lesson.folder).routes for step in route.steps):
+        spans = [
+            (int(first), int(last or first)) for first, last in re.findall(r"\[(\d+)\](?:–\[(\d+)\])?", step.where)
+        ]
+        shown = "\n".join(cells[number - 1] for first, last in spans for number in range(first, last + 1))
+        if spans and (asked := re.findall(r"[Ee]xercise (\d\d\w?\.\d)", step.what)):
+            assert f'("{asked[-1]}")' in shown, step
+        if spans and "quiz" in step.what.lower():
+            assert "quiz(" in cells[spans[-1][1] - 1], step

@@ -87,7 +87,7 @@ def package(tmp_path_factory):
 
 
 @pytest.mark.parametrize("lesson", lessons_of(), ids=lambda lesson: f"lesson {lesson.number}")
-def test_no_line_of_a_solution_is_left_in_its_lesson(package, lesson):
+def test_no_body_of_a_solution_is_left_in_its_lesson(package, lesson):
     """A solution's body, as its own lines, stands in no file of the lesson's folder."""
     folder = package / "lessons" / lesson.folder.name
     texts = [" ".join(ast.unparse(ast.parse(file.read_text(encoding="utf-8"))).split()) for file in folder.glob("*.py")]

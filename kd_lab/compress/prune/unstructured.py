@@ -64,13 +64,14 @@ def semi_structured_masks(scores: Scores) -> dict[str, Tensor]:
     """2:4 masks: the two most important of every four neighbours along the inputs, as sparse tensor cores read them.
 
     Raises:
-        ValueError: a matrix whose inputs four do not divide.
+        ValueError: a matrix whose inputs four do not divide, or a score that is no number.
 
     >>> semi_structured_masks({"w": torch.tensor([[1.0, 4.0, 3.0, 2.0]])})["w"].int().tolist()
     [[0, 1, 1, 0]]
 
     Source: Mishra et al. (2021), arXiv:2104.08378.
     """
+    check_scores(scores)
     for name, score in scores.items():
         if score.shape[1] % 4:
             raise ValueError(
@@ -96,9 +97,10 @@ def apply_masks(model: GPT, masks: Masks) -> GPT:
 
 @checked
 def mask_gradients(model: GPT, masks: Masks) -> list[RemovableHandle]:
-    """Keep masked weights at zero while any optimizer without weight decay trains the model.
+    """Keep masked weights at zero while an optimizer that was made after the masking trains the model.
 
-    Their gradients are masked, so that Adam's moments, and with them its steps, stay zero.
+    Their gradients are masked, so that Adam's moments, and with them its steps, stay zero; weight decay leaves a zero a
+    zero. Moments from a training before would move them.
 
     Returns:
         Handles; `handle.remove()` sets the weights free.

@@ -98,3 +98,8 @@ def test_nothing_is_ranked_by_what_is_no_number(scope):
     scores = {"a": torch.ones(2, 2), "b": torch.tensor([[1.0, torch.nan]])}
     with pytest.raises(ValueError, match="scores of b hold NaN"):
         unstructured_masks(scores, 0.5, scope)
+
+
+def test_two_of_four_are_not_chosen_by_what_is_no_number():
+    with pytest.raises(ValueError, match="scores of a hold NaN"):
+        semi_structured_masks({"a": torch.tensor([[1.0, torch.nan, 3.0, 2.0]])})
