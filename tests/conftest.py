@@ -40,9 +40,11 @@ STARTED = time.monotonic()
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test leaves a trained model in the cache of the person who runs it, nor finds one there."""
+    """No test leaves a trained model or an answer with the person who runs it, nor finds one there."""
+    cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KD_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("KD_LAB_CACHE", str(cache))
+        patch.setenv("KD_LAB_PROGRESS", str(cache / "progress.json"))
         yield
 
 

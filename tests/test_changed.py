@@ -9,7 +9,7 @@ def test_a_change_is_tested_by_the_files_that_name_it():
     assert mirrors_of(["kd_lab/how/sparse_file.py"]) == [
         *ALWAYS,
         "kd_lab/how/sparse_file.py",
-        *sorted(str(path) for path in files_naming("sparse_file", Path("tests/how"))),
+        *sorted(path.as_posix() for path in files_naming("sparse_file", Path("tests/how"))),
     ]
     assert "tests/how/test_sparse_file.py" in mirrors_of(["kd_lab/how/sparse_file.py"])
     assert "tests/how/test_divergences.py" not in mirrors_of(["kd_lab/how/sparse_file.py"])

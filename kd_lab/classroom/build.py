@@ -102,8 +102,9 @@ def execute(
     )
     seconds = []
     with tempfile.TemporaryDirectory() as profile:
-        # Someone's own IPython start-up files, the random order of sets, and a real LLM stay out of a lesson.
-        own = {"KD_LAB_CACHE": str(cache), "IPYTHONDIR": profile, "PYTHONHASHSEED": "0", "KD_LAB_LIVE": "0"}
+        # Someone's own answers and start-up files, the random order of sets, and a real LLM stay out of a lesson.
+        own = {"KD_LAB_CACHE": str(cache), "KD_LAB_PROGRESS": str(Path(profile) / "progress.json")}
+        own |= {"IPYTHONDIR": profile, "PYTHONHASHSEED": "0", "KD_LAB_LIVE": "0"}
         with ExitStack() as stack:
             try:
                 stack.enter_context(client.setup_kernel(env=os.environ | own | (environment or {})))

@@ -48,7 +48,7 @@ def lay_out(lessons: list[Lesson], folder: Path) -> list[str]:
         A line for each copy that was renewed and for each newer edition laid beside an edited one.
 
     Raises:
-        ValueError: `folder` cannot be made or written.
+        ValueError: `folder` cannot be made or written, or the checkout's notebook of a lesson cannot be read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +112,19 @@ def latest(lesson: Lesson, folder: Path) -> Path:
 
 
 def fresh(lesson: Lesson) -> dict[str, Any]:
-    """A lesson's notebook as a new copy holds it: executed in a checkout, without outputs from an installed package."""
+    """A lesson's notebook as a new copy holds it: executed in a checkout, without outputs from an installed package.
+
+    Raises:
+        ValueError: the checkout's notebook cannot be read.
+    """
     if lesson.notebook.exists():
-        notebook = json.loads(lesson.notebook.read_text(encoding="utf-8"))
+        try:
+            notebook = json.loads(lesson.notebook.read_text(encoding="utf-8"))
+        except ValueError as error:  # as after a `git pull` that could not merge what someone wrote there
+            raise ValueError(
+                f"{lesson.notebook} is no notebook ({error}); keep a copy of what you wrote there, then take it back "
+                f"with git checkout HEAD -- lessons/{lesson.notebook.name}"
+            ) from error
     else:  # a wheel holds the sources alone
         notebook = json.loads(nbformat.writes(with_card(edition_of(lesson, "unsolved"), lesson.measured)))
     notebook["metadata"]["language_info"] = KERNEL | {"version": platform.python_version()}

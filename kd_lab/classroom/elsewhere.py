@@ -8,7 +8,6 @@ interrupted command goes on where it stopped, and a run is repeated only when it
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from kd_lab.classroom.claim import MARGIN, Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons, tags
 from kd_lab.classroom.long_runs import head
+from kd_lab.classroom.setup import available_cores
 from kd_lab.models.files import write_file
 
 STORED = ROOT / "kd_lab" / "lessons" / "elsewhere.json"
@@ -122,7 +122,7 @@ def keep(runs: list[dict[str, Any]]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m kd_lab.classroom.elsewhere", description=__doc__.split("\n\n")[0])
     parser.add_argument("lessons", nargs="*", metavar="NN", help="numbers of lessons; all by default")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="lessons that run side by side")
+    parser.add_argument("--at-once", type=int, default=available_cores(), help="lessons that run side by side")
     options = parser.parse_args(arguments)
     lessons = find_lessons(ROOT, options.lessons)
     sources = {lesson.number: lesson.code_fingerprint for lesson in find_lessons()}
@@ -149,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
                     keep(kept + [run for task in ended if (run := task.result()) not in kept])
                     raise
     rows = table(run for run in kept if not options.lessons or run["lesson"] in options.lessons)
+    print(f"{STORED}: the runs so far; delete it to run all again")
     print(f"claim·part  margin in half widths (a verdict needs {MARGIN:g}), verdicts over {len(MACHINES)} machines")
     print("\n".join(map(line, rows)))
     for failure in failed:

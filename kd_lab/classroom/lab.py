@@ -69,8 +69,9 @@ def open_lab(number: str | None = None, folder: Path | None = None, options: lis
     except ValueError as error:
         hint = "; the value of an option of JupyterLab goes behind =, as in --port=8889" if options else ""
         raise ValueError(f"{error}{hint}") from error
-    root = ROOT if folder is None and in_checkout() else (folder or desk()).resolve()
-    folder = (folder or desk()).resolve()
+    shown = ROOT if folder is None and in_checkout() else folder or desk()
+    # Links stay as they are: Jupyter compares the two as texts, and refuses a copy that lies outside its root.
+    root, folder = (Path(os.path.abspath(place)) for place in (shown, folder or desk()))
     print("\n".join([f"Your copies of the lessons are in {folder}", *lay_out(lessons_of(), folder)]), flush=True)
     paths = [os.environ.get("JUPYTER_CONFIG_PATH", ""), str(SETTINGS)]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))

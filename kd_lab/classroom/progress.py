@@ -34,14 +34,44 @@ PATIENCE = 2.0
 
 
 def file() -> Path:
-    """`$KD_LAB_PROGRESS`, else a file beside an explicit `$KD_LAB_CACHE`, else one in the user's data folder."""
+    """`$KD_LAB_PROGRESS`, else one in the user's data folder. Not in the cache, which anyone may move or delete."""
     if place := os.environ.get("KD_LAB_PROGRESS"):
         return Path(place)
-    if cache := os.environ.get("KD_LAB_CACHE"):
-        return Path(cache) / "progress.json"
     from platformdirs import user_data_dir  # only where nobody has named a place
 
-    return Path(user_data_dir("kd_lab", appauthor=False)) / "progress.json"
+    own = Path(user_data_dir("kd_lab", appauthor=False)) / "progress.json"
+    if cache := os.environ.get("KD_LAB_CACHE"):
+        with contextlib.suppress(OSError, ValueError):  # one that cannot be read now is taken over another time
+            _take_over(Path(cache).absolute() / "progress.json", own)
+    return own
+
+
+def _take_over(earlier: Path, own: Path) -> None:
+    """Add once the answers that an earlier edition kept in `$KD_LAB_CACHE`. Its file is left as it is.
+
+    An answer in both stays the learner's own, but what was solved in either is solved. Beside the own file a list names
+    those taken over, so that a learner who begins anew does not get them back.
+
+    Raises:
+        OSError: one of the files cannot be read or written now.
+        ValueError: one of them is damaged.
+    """
+    taken = own.with_name(f"{own.name}.taken")
+
+    def is_taken() -> bool:
+        return taken.exists() and str(earlier) in taken.read_text(encoding="utf-8").splitlines()
+
+    if is_taken() or not earlier.exists():
+        return
+    own.parent.mkdir(parents=True, exist_ok=True)
+    with alone(own):
+        if is_taken():  # by another kernel meanwhile
+            return
+        found, kept = _read(earlier), _read(own) if own.exists() else {}
+        solved = {key: SOLVED for key in found if re.fullmatch(r"[^.]+\.\d+", key) and found[key] == SOLVED}
+        write_file(own, _written(found | kept | solved))
+        with taken.open("a", encoding="utf-8") as names:
+            names.write(f"{earlier}\n")
 
 
 def answers() -> dict[str, str]:
@@ -85,8 +115,12 @@ def _add(news: Callable[[dict[str, str]], dict[str, str]]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         with alone(place):
             before = _read_or_move_aside(place)
-            kept = json.dumps(before | news(before), indent=1, sort_keys=True, ensure_ascii=False)
-            write_file(place, kept.encode())
+            write_file(place, _written(before | news(before)))
+
+
+def _written(kept: dict[str, str]) -> bytes:
+    """Answers as their file holds them."""
+    return json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _read_or_move_aside(place: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from lab_driver import faults_of
+from lab_driver import PATIENCE, faults_of
 
 from kd_lab.book.__main__ import build
 from kd_lab.classroom.lesson import find_lessons
@@ -93,6 +93,7 @@ def test_a_page_opens_on_laptop_and_phone_without_an_error_and_fetches_nothing_f
     book, browser, path, width, scheme
 ):
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE * 1000)
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -113,6 +114,7 @@ def test_a_page_opens_on_laptop_and_phone_without_an_error_and_fetches_nothing_f
 
 def test_a_recorded_slider_answers_to_its_keys_and_a_preset_to_a_click(book, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE * 1000)
     page.goto((book / "lessons" / "03_which_kl.html").as_uri())
     explorer = page.locator(".playback").first
     slider, picture = explorer.get_by_role("slider", name="second mode at"), explorer.locator("img")

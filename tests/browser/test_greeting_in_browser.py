@@ -1,7 +1,7 @@
 """The first look at the course: `kd-lab lab` opens the copy of a lesson, and nothing stands in its way."""
 
 import pytest
-from lab_driver import running_lab
+from lab_driver import PATIENCE, running_lab
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -14,6 +14,7 @@ def test_it_opens_the_lesson_without_a_question_or_a_dirty_tab(browser, tmp_path
     command = ("kd_lab", "lab", "03", "--dir", "{root}")
     with running_lab(root, tmp_path / "home", tmp_path / "cache", command) as lab:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE * 1000)
         page.goto(f"{lab.url}/lab/tree/03_which_kl.ipynb?token={lab.token}")
         page.wait_for_function(IDLE)
         page.evaluate("async () => { await window.jupyterapp.restored; }")

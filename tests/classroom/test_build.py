@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -187,6 +188,25 @@ def test_a_kernel_that_does_not_start_is_said(lesson, tmp_path, monkeypatch):
     monkeypatch.setattr("kd_lab.classroom.build.NotebookClient.setup_kernel", dead)
     with pytest.raises(BuildError, match="its kernel did not start; Kernel died"):
         execute(edition_of(lesson, "unsolved"), lesson, tmp_path)
+
+
+def test_a_build_writes_into_nobodys_answers(lesson, tmp_path, monkeypatch):
+    """A solved edition runs every solution, and each would count as the person's own."""
+    seen = {}
+
+    def refuse(_, env):
+        seen.update(env)
+        raise RuntimeError("no kernel is needed")
+
+    monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "mine.json"))
+    monkeypatch.setattr("kd_lab.classroom.build.NotebookClient.setup_kernel", refuse)
+    with pytest.raises(BuildError):
+        execute(edition_of(lesson, "solved"), lesson, tmp_path, "solved")
+    assert not Path(seen["KD_LAB_PROGRESS"]).exists()
+    assert seen["KD_LAB_PROGRESS"] != str(tmp_path / "mine.json")
+    with pytest.raises(BuildError):  # a place that the caller names goes before it
+        execute(edition_of(lesson, "solved"), lesson, tmp_path, environment={"KD_LAB_PROGRESS": "theirs"})
+    assert seen["KD_LAB_PROGRESS"] == "theirs"
 
 
 def test_an_unmeasured_lesson_says_so(lesson, tmp_path):

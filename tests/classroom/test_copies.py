@@ -127,6 +127,12 @@ def test_a_folder_that_cannot_be_made_is_named(lesson, tmp_path):
         lay_out([lesson], tmp_path / "file" / "work")
 
 
+def test_a_notebook_that_git_could_not_merge_is_named_with_what_helps(lesson, work):
+    lesson.notebook.write_text("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is no notebook .* git checkout HEAD -- lessons/02_word\.ipynb"):
+        lay_out([lesson], work)
+
+
 def test_a_copy_says_of_its_language_what_the_kernel_says(lesson):
     """Else JupyterLab edits the notebook as soon as it is opened, and asks whether to save it."""
     from ipykernel.ipkernel import IPythonKernel

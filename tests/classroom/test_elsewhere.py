@@ -79,6 +79,20 @@ def test_an_interrupt_keeps_the_lessons_that_ran_to_their_end(tmp_path, monkeypa
     assert [(run["lesson"], run["machine"]) for run in stored()["runs"]] == [("03", next(iter(MACHINES)))]
 
 
+def test_what_is_stored_is_shown_with_the_file_that_holds_it(tmp_path, monkeypatch, capsys):
+    """Nothing is run again, which a reader of the verdicts would not guess."""
+    monkeypatch.setattr(elsewhere, "STORED", tmp_path / "elsewhere.json")
+    monkeypatch.setattr(elsewhere, "run_elsewhere", lambda lesson, machine: pytest.fail("nothing is left to run"))
+    (lesson,) = find_lessons(numbers=["03"])
+    claim = {"timed": False, "part": 1, **Claim("C03a", "s", (1.0,), "", "holds", 9.0).to_json()}
+    run = {"lesson": "03", "source": lesson.code_fingerprint, "claims": [claim]}
+    elsewhere.keep([run | {"machine": machine} for machine in MACHINES])
+    assert elsewhere.main(["03"]) == 0
+    first, _, row = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'elsewhere.json'}: the runs so far; delete it to run all again"
+    assert "holds 6 of 6" in row
+
+
 def test_a_run_outlives_a_sentence_and_not_a_line_of_code(tmp_path):
     root = write_lesson(tmp_path)
     try:

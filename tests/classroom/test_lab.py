@@ -51,6 +51,29 @@ def test_jupyterlab_gets_the_copy_the_root_and_the_defaults(monkeypatch, tmp_pat
     assert str(tmp_path / "mine") in capsys.readouterr().out
 
 
+def test_a_desk_behind_a_link_lies_in_the_folder_that_jupyterlab_shows(monkeypatch, tmp_path):
+    """Jupyter compares the two as texts, and ends where the copy's does not begin with the root's."""
+    from jupyterlab.labapp import LabApp
+
+    (checkout := tmp_path / "checkout").mkdir()
+    (tmp_path / "disk").mkdir()
+    try:
+        (checkout / "work").symlink_to(tmp_path / "disk", target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here, as on Windows without the right to")
+    called = []
+    monkeypatch.setattr(LabApp, "launch_instance", called.append)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setattr(lab, "ROOT", checkout)
+    monkeypatch.setattr(lab, "in_checkout", lambda: True)
+    lab.open_lab("03")
+    ((notebook, root, *_),) = called
+    assert root == f"--ServerApp.root_dir={checkout}"
+    assert notebook == str(checkout / "work" / "03_which_kl.ipynb")
+    assert (tmp_path / "disk" / "03_which_kl.ipynb").exists()
+
+
 def test_the_defaults_are_read_by_jupyterlab_and_ask_for_no_news(monkeypatch):
     from jupyterlab_server.settings_utils import _get_overrides
 

@@ -102,12 +102,60 @@ def test_a_disk_that_refuses_is_no_error(monkeypatch, tmp_path):
     assert progress.answers() == {}
 
 
-def test_without_a_name_it_lies_beside_an_explicit_cache_or_in_the_users_folder(monkeypatch, tmp_path):
+@pytest.fixture
+def data(monkeypatch, tmp_path):
+    """The user's data folder, and nobody has named another place."""
     monkeypatch.delenv("KD_LAB_PROGRESS", raising=False)
-    monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path))
-    assert progress.file() == tmp_path / "progress.json"
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda name, appauthor: str(tmp_path / "data" / name))
+    return tmp_path / "data" / "kd_lab"
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("KD_LAB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+def test_without_a_name_it_lies_in_the_users_folder(data, cache):
+    """Whoever moves the cache, as the course says on a full disk, does not move the answers."""
+    assert progress.file() == data / "progress.json"
+    progress.record("02.1", "right")
+    assert list(cache.iterdir()) == []
+    assert progress.recall("02.1") == "right"
+
+
+def test_answers_beside_a_cache_of_an_earlier_edition_are_taken_over_once(data, cache):
+    earlier = cache / "progress.json"
+    earlier.write_text(json.dumps({"02.1": "right", "02.1.solution": "def f(): ...", "02.a": "softer"}), "utf-8")
+    before = earlier.read_bytes()
+    assert progress.recall("02.1") == "right"
+    progress.record("02.a", "sharper")
+    assert progress.answers() == {"02.1": "right", "02.1.solution": "def f(): ...", "02.a": "sharper"}
+    assert earlier.read_bytes() == before
+    (data / "progress.json").unlink()  # to begin anew
+    assert progress.answers() == {}
+
+
+def test_answers_in_both_places_are_joined_and_what_was_solved_in_either_is_solved(data, cache, monkeypatch):
     monkeypatch.delenv("KD_LAB_CACHE")
-    assert progress.file().parent.name == "kd_lab"
+    for identifier, answer in {"01.1": "right", "02.1": "not there yet", "02.a": "softer"}.items():
+        progress.record(identifier, answer)
+    (cache / "progress.json").write_text(json.dumps({"02.1": "right", "02.a": "sharper", "03.a": "right"}), "utf-8")
+    monkeypatch.setenv("KD_LAB_CACHE", str(cache))
+    assert progress.answers() == {"01.1": "right", "02.1": "right", "02.a": "softer", "03.a": "right"}
+
+
+@pytest.mark.parametrize("damaged", ["earlier", "own"])
+def test_a_damaged_file_on_either_side_loses_nothing(data, cache, damaged):
+    (cache / "progress.json").write_text("{" if damaged == "earlier" else '{"02.1": "right"}', encoding="utf-8")
+    if damaged == "own":
+        data.mkdir(parents=True)
+        (data / "progress.json").write_text("{", encoding="utf-8")
+    assert progress.answers() == {}
+    progress.record("02.a", "softer")
+    expected = {"02.a": "softer"} if damaged == "earlier" else {"02.a": "softer", "02.1": "right"}
+    assert progress.answers() == expected
 
 
 def test_an_untouched_course_says_so():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbformat.v4 import new_code_cell
 
 from kd_lab.classroom.lesson import edition_of, exercise_of, find_lessons
@@ -48,22 +49,24 @@ POINTS = {
 
 
 def environment():
-    """nbgrader in an environment of its own under build/, kept from run to run."""
+    """nbgrader in an environment of its own under build/, kept from run to run; of two runs at once one makes it."""
     place = ROOT / "build" / f"nbgrader-{hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]}"
     binaries = place / ("Scripts" if os.name == "nt" else "bin")
-    if (place / "complete").exists():
-        return binaries
-    shutil.rmtree(place, ignore_errors=True)
-    if UV is None:
-        absent("uv is not installed: pip install -c constraints.txt uv")
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
-    command = [UV, "pip", "install", "--quiet", "--python", str(binaries / "python"), "-r", str(PINS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        if "No solution" in done.stderr:
-            pytest.fail(done.stderr)
-        absent(f"nbgrader cannot be installed, no package index can be reached: {done.stderr[-300:]}")
-    (place / "complete").touch()
+    place.parent.mkdir(exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        if (place / "complete").exists():
+            return binaries
+        shutil.rmtree(place, ignore_errors=True)
+        if UV is None:
+            absent("uv is not installed: pip install -c constraints.txt uv")
+        subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(place)], check=True)
+        command = [UV, "pip", "install", "--quiet", "--python", str(binaries / "python"), "-r", str(PINS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            if "No solution" in done.stderr:
+                pytest.fail(done.stderr)
+            absent(f"nbgrader cannot be installed, no package index can be reached: {done.stderr[-300:]}")
+        (place / "complete").touch()
     return binaries
 
 

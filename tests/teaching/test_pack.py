@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from lab_driver import PATIENCE
 
 from kd_lab.classroom.lesson import find_lessons
 from kd_lab.classroom.overview import title_of
@@ -207,6 +208,7 @@ def test_pages_print_to_as_many_sheets_as_they_have(browser, tmp_path):  # brows
 def test_each_part_of_a_plan_fits_on_a_sheet(pack, browser, lesson):
     width, height = (round(mm * 96 / 25.4) for mm in (210 - 2 * 15, 297 - 2 * 12))  # A4 within its margins
     window = browser.new_page(viewport={"width": width, "height": height})
+    window.set_default_timeout(PATIENCE * 1000)
     window.emulate_media(media="print")
     window.goto((pack / lesson.name / "plan.html").as_uri())
     window.wait_for_load_state("load")
@@ -223,6 +225,7 @@ def test_each_part_of_a_plan_fits_on_a_sheet(pack, browser, lesson):
 def test_no_slide_is_cut_off_and_every_formula_is_set(pack, browser, lesson):
     asked, said = [], []
     window = browser.new_page(viewport={"width": 1400, "height": 800})
+    window.set_default_timeout(PATIENCE * 1000)
     window.on("request", lambda request: asked.append(request.url))
     window.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     window.goto((pack / lesson.name / "slides.html").as_uri())
