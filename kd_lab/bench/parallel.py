@@ -6,8 +6,6 @@ Every process has one thread, and the processes talk through gloo. Two of them n
 """
 
 import argparse
-import os
-import socket
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -59,17 +57,15 @@ def measured(steps: int) -> dict[str, Tensor]:
 def in_processes(processes: int, steps: int) -> dict[str, Tensor]:
     """`measured` on rank 0 of so many processes."""
     with tempfile.TemporaryDirectory() as folder:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        mp.spawn(_process, (processes, port, steps, folder), nprocs=processes)
+        mp.spawn(_process, (processes, steps, folder), nprocs=processes)
         return torch.load(Path(folder) / "measured.pt")
 
 
-def _process(rank: int, processes: int, port: int, steps: int, folder: str) -> None:
+def _process(rank: int, processes: int, steps: int, folder: str) -> None:
     if processes > 1:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        dist.init_process_group("gloo", rank=rank, world_size=processes)
+        # a file, since a port that is free now may not be when the processes have started
+        meeting = f"file://{folder}/rendezvous"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     answers = measured(steps)
     if rank == 0:
         torch.save(answers, Path(folder) / "measured.pt")

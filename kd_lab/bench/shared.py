@@ -29,7 +29,7 @@ from kd_lab.classroom.lesson import ROOT, Lesson, edition_of, find_lessons
 from kd_lab.classroom.setup import available_cores
 
 SLOWER = 3.0
-"""The factor on a lesson's time that four busy loops may cost on two cores: by fair shares it is 2.5 for a lesson's one thread."""
+"""The factor on a lesson's time that four busy loops may cost on two cores: by fair shares it is 2.5 for one thread."""
 
 MORE_MEMORY = 1.1
 """The factor on the memory of a card that is within the spread of two runs."""

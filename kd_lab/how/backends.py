@@ -1,8 +1,8 @@
 """The code that computes the loss of each position: the formula, the CPU's chunks, or the GPU's kernel.
 
 "auto" takes on the CPU, up to `SMALL` logits, the formula with fewer operations of `few_logits.py`. Of a mixture with
-more than `FEW_OF_MIXTURE` logits it makes one chunk there; with labels, statistics or reduction="none" such a mixture is
-the chunked path's, and the column "chunked" holds.
+more than `FEW_OF_MIXTURE` logits it makes one chunk there; with labels, statistics or reduction="none" such a mixture
+is the chunked path's, and the column "chunked" holds.
 
 | | reference | few logits (CPU) | chunked (CPU) | triton (GPU) |
 |---|---|---|---|---|

@@ -3,8 +3,8 @@
 The formula's own operations, and those of its gradient, in place and unseen by autograd: the same numbers to the last
 bit, of half as many operations. Where something is infinite, and for a second derivative, the formula itself answers.
 
-A mixture of more than `FEW_OF_MIXTURE` logits is one chunk of `chunk_loss` instead: its numbers are those of the chunked
-path, and only its second derivative is the formula's.
+A mixture of more than `FEW_OF_MIXTURE` logits is one chunk of `chunk_loss` instead: its numbers are those of the
+chunked path, and only its second derivative is the formula's.
 """
 
 import math

@@ -3,7 +3,8 @@
     logits = softcap·tanh(logit_scale·(hidden @ weightᵀ + bias) / softcap)
 
 without the tanh where there is no softcap; Gemma 2 caps at 30, Cohere and muP scale. Logits are fp32 whatever the dtype
-of their factors, under autocast too (fp64 if one factor is), and rows that do not count are never read (the formula multiplies zeros in their place).
+of their factors, under autocast too (fp64 if one factor is), and rows that do not count are never read
+(the formula multiplies zeros in their place).
 
 How exactly fp32 is multiplied is torch's own setting, which is left as it is: in fp32 by default, and on a GPU in TF32,
 with 10 bits of mantissa in place of 23, after `torch.set_float32_matmul_precision("high")`.

@@ -141,15 +141,18 @@ def _description(training: Training, world: World) -> dict[str, object]:
     recipe = training.recipe
     factors = [float(training.schedule(step, training.steps)) for step in range(1, training.steps + 1)]
     texts = f"{world.name}, {len(world.train)} texts"
+    some = (texts, world.train[:64], world.train[-64:])  # all would take long where they are many
+    rows = fingerprint(some if world.weights is None else (*some, world.weights))
     try:
         parts = fingerprint((recipe.name, recipe.terms))
     except ValueError as error:
         raise ValueError(f"a checkpoint cannot tell {recipe.name} from another recipe: {error}") from error
     return {name: getattr(training, name) for name in names} | {
         "recipe": parts,
-        "world": fingerprint((texts, world.train[:64], world.train[-64:])),  # all would take long where they are many
+        "world": rows,
         "schedule": fingerprint(factors),
-        "said": {"recipe": repr(recipe), "world": texts, "schedule": _said(factors)},  # for people alone
+        # for people alone
+        "said": {"recipe": repr(recipe), "world": f"{texts} ({rows})", "schedule": _said(factors)},
         "autocast": str(training.autocast),
         "processes": training.ranks.size,
     }

@@ -80,15 +80,14 @@ def verl(loss_mode: str = "k3", use_policy_gradient: bool = False) -> Recipe:
 
     The estimators look at the token that the student drew and at no other; the recipe has their gradient in
     expectation. k2 as a loss has that of reverse KL, and so has k1 as a reward. k3 as a loss, the default, has that of
-    *forward* KL, although its value estimates reverse KL.
+    *forward* KL, although its value estimates reverse KL. abs as a loss has twice that of total variation.
 
     Args:
-        loss_mode: "k1", "k2" or "k3", by any of their names, or "forward_kl_topk".
+        loss_mode: "k1", "k2" or "k3", by any of their names, "abs" or "forward_kl_topk".
         use_policy_gradient: the loss is the negative reward of its own token; rewards of later tokens are not added.
 
     Raises:
-        ValueError: the expected gradient is that of no divergence. k3 as a reward has ∇KL(q‖p) − ∇KL(p‖q), and k1 as a
-            loss has 0.
+        ValueError: the gradient is that of no divergence: k3 as a reward has ∇KL(q‖p) − ∇KL(p‖q), k1 as a loss has 0.
 
     >>> print(verl("k3"))
     verl: logits × forward KL × on-policy (student)
@@ -98,12 +97,14 @@ def verl(loss_mode: str = "k3", use_policy_gradient: bool = False) -> Recipe:
         gradients = {"k1": reverse, "kl": reverse}
     else:
         gradients = {"k2": reverse, "mse": reverse, "k3": forward, "low_var_kl": forward, "forward_kl_topk": forward}
+        gradients["abs"] = Divergence("total_variation")  # half of E_q ∇|log q − log p| = Σ sign(q − p)·∇q
     if loss_mode not in gradients:
         raise ValueError(
             f"loss_mode is {loss_mode!r} with use_policy_gradient={use_policy_gradient}; expected one of "
             f"{', '.join(gradients)}: the others have the gradient of no divergence"
         )
-    return Recipe("verl", Logits(), gradients[loss_mode], StudentRollouts())
+    term = Term(Logits(), gradients[loss_mode], StudentRollouts(), weight=2.0 if loss_mode == "abs" else 1.0)
+    return Recipe("verl", terms=(term,))
 
 
 def nemo_rl(kl_type: str = "mixed", mixed_kl_weight: float = 0.5) -> Recipe:
@@ -249,10 +250,8 @@ class Dialect:
     def __str__(self) -> str:
         if isinstance(self.ours, Divergence):
             return str(self.ours)
-        weights = ("" if term.weight == 1 else f"{term.weight:g} · " for term in self.ours.terms)
-        return " + ".join(
-            f"{weight}{term.how} × {term.where}" for weight, term in zip(weights, self.ours.terms, strict=True)
-        )
+        terms = (("" if t.weight == 1 else f"{t.weight:g} · ") + f"{t.how} × {t.where}" for t in self.ours.terms)
+        return " + ".join(terms)
 
 
 _CROSS_ENTROPY = "there a cross-entropy: larger by the teacher's entropy, same gradient"
@@ -264,9 +263,10 @@ DIALECTS = (
     Dialect("TRL", "DistillationConfig()", trl_distillation()),
     Dialect("TRL", "DistillationConfig(temperature=2)", trl_distillation(temperature=2.0),
             "the student writes at τ = 2 too; its loss carries no τ², which the weight takes out"),
-    Dialect("TRL", "GKDConfig()", trl(), "the student writes at τ = 0.9"),
+    Dialect("TRL", "GKDConfig()", trl(), "the student writes at τ = 0.9 and is trained without dropout; a sum over "
+            "what was written is divided by the tokens of the data, and on n processes by n once more"),
     Dialect("TRL", "GKDConfig(lmbda=0, seq_kd=True)", trl(lmbda=0.0, seq_kd=True),
-            "there the teacher writes anew, at τ = 0.9"),
+            "there the teacher writes anew, at τ = 0.9; else as above"),
     Dialect("DistiLLM", "kd, fkl", distillm_divergence("kd"), _CROSS_ENTROPY),
     Dialect("DistiLLM", "rkl", distillm_divergence("rkl")),
     Dialect("DistiLLM", "jsd (λ = 0.9)", distillm_divergence("jsd"), "λ is the student's share"),

@@ -11,6 +11,9 @@ nothing, and a student that is never right learns nothing.
 
 Each batch is used once, so that the ratio q/q_old is 1 and its clipping never acts: the gradient above is that of the
 source's objective with one update per batch. Its pull towards a reference model, β·KL, is left out (β = 0).
+
+The student writes and is trained in eval mode, so that q is read as it was drawn: without dropout, and without the
+activation checkpointing of transformers, which acts in train mode alone.
 """
 
 import time
@@ -106,7 +109,7 @@ def grpo(
     """Train `student` in place on its own texts by GRPO, with AdamW, one update per batch.
 
     Args:
-        student: a language model, its trainable weights in fp32 or fp64; it writes at temperature 1.
+        student: a language model, its trainable weights in fp32 or fp64; it writes and trains in eval mode, at τ = 1.
         world: its training texts give the problems; nothing behind the prompts is read.
         reward: of whole texts, prompts included, as the world's tokenizer decodes them.
         steps, seed: updates of the weights; all chance comes from the seed.
@@ -157,7 +160,8 @@ def _rewards(reward: Reward, world: World, batch: Batch) -> Float[Tensor, " B"]:
 
 
 def _own_logp(student: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
-    logp = student(batch.inputs).float().log_softmax(-1)
+    logits = student(batch.inputs)
+    logp = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     return logp.gather(-1, batch.targets[..., None])[..., 0]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -107,8 +108,9 @@ class Objective:
     def _readings(self, batches: list[Batch]) -> Iterator[tuple[BoundTerm, Batch]]:
         for bound in self.terms:
             batch = batches[bound.source]
-            rows = -(-len(batch) // self.parts)
-            yield from ((bound, batch[start : start + rows]) for start in range(0, len(batch), rows))
+            # as many texts in each part as can be, since relations between texts need two of them
+            ends = [len(batch) * i // self.parts for i in range(self.parts + 1)]
+            yield from ((bound, batch[start:end]) for start, end in pairwise(ends) if start < end)
 
     def _precision(self, batch: Batch) -> AbstractContextManager:
         if self.autocast is None:

@@ -77,8 +77,9 @@ def check_model(role: str, model: nn.Module, world: World) -> None:
             "library: wrap a model of transformers as kd_lab.models.HuggingFace(model, tokenizer), and hand over the "
             "module inside a DistributedDataParallel, since distill adds up the gradients itself"
         )
-    if isinstance(model, HuggingFace):
-        model.check_tokenizer(world.vocabulary, role)
+    for part in model.modules():  # also the model inside one that remembers its answers, marks its text or mixes two
+        if isinstance(part, HuggingFace):
+            part.check_tokenizer(world.vocabulary, role)
     if model.vocab_size != len(world.vocabulary):
         raise ValueError(
             f"the {role} has a vocabulary of {model.vocab_size} and the world {world.name} of "

@@ -26,7 +26,7 @@ class CachedTeacher(nn.Module):
 
     Weights must not change while it remembers them. A row that is read under `torch.autocast` is remembered for that
     precision alone. All further attributes (`vocab_size`, `context`, `end`, `config`,
-    `head`, …) are the model's own.
+    `head`, …) are the model's own, except `factors`: answers are kept as logits, and `Heads()` has to read the model.
 
     >>> from kd_lab.models import TabularModel
     >>> teacher = CachedTeacher(TabularModel.uniform(vocab_size=3, context=2))
@@ -62,6 +62,8 @@ class CachedTeacher(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name == "factors":  # the model's own would be read past the memory, and past what it was told
+                raise
             return getattr(super().__getattr__("model"), name)
 
     @property

@@ -114,9 +114,9 @@ class TabularModel(nn.Module):
                 not begin with the end mark.
         """
         past = past_and_room(cache, self.context, tokens.shape[1])
-        if not past and (tokens[:, 0] != self.end).any():
+        if not past and (others := tokens[tokens[:, 0] != self.end, 0]).numel():
             raise ValueError(
-                f"a row begins with token {int(tokens[:, 0].max())}; expected the end mark {self.end}, which begins "
+                f"a row begins with token {int(others[0])}; expected the end mark {self.end}, which begins "
                 "every text of a batch"
             )
         if ((tokens < 0) | (tokens >= self.vocab_size)).any():

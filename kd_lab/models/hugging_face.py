@@ -51,9 +51,9 @@ class HuggingFace(nn.Module):
 
     Its logits are those of the tokenizer's ids alone: the further rows with which many heads are filled up (151,936 or
     152,064 for the 151,665 tokens of one tokenizer) stand for no token and are cut off before any softmax, on both
-    sides, so that no probability goes there. Logits are widened to fp32, since a log-probability that was rounded to
-    bf16 is off by a hundredth of a nat. Weights that are frozen stay frozen, so a LoRA student trains its adapters
-    alone; gradient checkpointing is the model's own `gradient_checkpointing_enable()`.
+    sides, so that no probability goes there. Logits are widened to fp32 at least, since a log-probability that was
+    rounded to bf16 is off by a hundredth of a nat. Weights that are frozen stay frozen, so a LoRA student trains its
+    adapters alone; gradient checkpointing is the model's own `gradient_checkpointing_enable()`.
 
     Rows begin in their first column. Rows that were padded on the left read the same, at the same positions, as
     they would alone: padding ids that lead a row are not attended to. Where the padding is also the mark that begins a
@@ -136,7 +136,7 @@ class HuggingFace(nn.Module):
         return_hidden: bool = False,
         last_only: bool = False,
     ) -> Float[Tensor, "B _ V"] | tuple[Float[Tensor, "B _ V"], list[Float[Tensor, "B T W"]]]:
-        """Logits of the token after each position, unnormalised, in fp32.
+        """Logits of the token after each position, unnormalised, in fp32 at least.
 
         Args:
             tokens: ids in [0, V).
@@ -152,7 +152,8 @@ class HuggingFace(nn.Module):
                 tokenizer's.
         """
         output = self._read(tokens, cache, return_hidden, last_only)
-        logits = output.logits[:, -1 if last_only else 0 :, : self.vocab_size].float()
+        logits = output.logits[:, -1 if last_only else 0 :, : self.vocab_size]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return (logits, list(output.hidden_states[1:])) if return_hidden else logits
 
     def factors(self, tokens: Int[Tensor, "B T"]) -> Head:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from kd_lab.arguments import checked
+from kd_lab.arguments import Positive, checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.where.rollouts import StudentRollouts, TeacherRollouts
 from kd_lab.worlds import Batch, World
@@ -39,7 +39,7 @@ class Mixture:
 
     on_policy_fraction: float = 0.5  # λ
     otherwise: Corpus | TeacherRollouts = field(default_factory=Corpus)
-    temperature: float = 1.0  # the student's own while it writes
+    temperature: Positive = 1.0  # the student's own while it writes
 
     def __post_init__(self):
         if not 0 <= self.on_policy_fraction <= 1:

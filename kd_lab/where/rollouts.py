@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
-from kd_lab.arguments import Model, checked
+from kd_lab.arguments import Model, Positive, checked
 from kd_lab.contracts import Source, Writer, stream
 from kd_lab.models import MixtureModel, device_of, generate, target_logp
 from kd_lab.models.hugging_face_tokenizer import prompt_ids, prompt_text
@@ -74,7 +74,7 @@ class StudentRollouts:
     the mixture Gu et al. (2024), arXiv:2306.08543, equation 4.
     """
 
-    temperature: float = 1.0  # τ of the writing
+    temperature: Positive = 1.0  # τ of the writing
     teacher_mix: float = 0.0  # α, the teacher's share in every token
     written_by: ClassVar[Writer] = "student"
 
@@ -146,8 +146,8 @@ def rollout(
 def teacher_texts(teacher: Model | TextTeacher, world: World, where: TeacherRollouts, seed: int) -> Batch:
     """The `where.size` texts that the teacher writes for prompts drawn from the world, on the CPU.
 
-    Slow decoding shows a progress bar. An endpoint's texts with symbols outside the world's vocabulary are left out
-    with a warning, and those that the server cut off teach no end.
+    A beam search over 64 prompts or more shows a progress bar. An endpoint's texts with symbols outside the world's
+    vocabulary are left out with a warning, and those that the server cut off teach no end.
 
     Raises:
         ValueError: more than half of an endpoint's texts are of no use.

@@ -120,7 +120,8 @@ def ode_step(
     >>> ode_step(x, v, torch.ones(1), torch.zeros(1))  # the whole way in one step: the predicted data, −v
     tensor([[ 2.0000e+00, -4.3711e-08]])
 
-    Source: the predicted x_0 is equation (12) of Song, Meng & Ermon, arXiv:2010.02502; v is arXiv:2202.00512's.
+    Source: equation (12) of Song, Meng & Ermon, arXiv:2010.02502, with σ = 0; the predicted x_0 is its (9). v is
+    arXiv:2202.00512's.
     """
     signal, spread = signal_and_noise(time - next_time)
     return signal[:, None] * x - spread[:, None] * velocity

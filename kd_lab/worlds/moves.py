@@ -92,6 +92,9 @@ def verify(text: str) -> bool:
 
     At most as many digits count as an answer as there are moves; whatever else stands behind the "=" is wrong.
 
+    Raises:
+        ValueError: digits stand behind the "=" and what stands before it is no problem.
+
     >>> [verify(text) for text in ("47t9=132", "47t9=2", "47t9=002", "47t9=131", "47t9=", "47t9=1322")]
     [True, True, True, False, False, False]
     """

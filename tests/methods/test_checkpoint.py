@@ -1,10 +1,10 @@
 """A run that is killed goes on to the same weights, bit for bit."""
 
 import os
-import signal
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +92,7 @@ test.run(test.MIXED, sys.argv[2], checkpoint_every=1, steps=60, on_step=lambda r
             for line in process.stdout:
                 seen = max(seen, int(line))
                 if seen >= kill_after:
-                    process.send_signal(signal.SIGKILL)
+                    process.kill()
                     break
             process.wait()
     assert seen >= 20
@@ -150,11 +150,35 @@ def test_an_option_that_the_name_of_a_recipe_leaves_out_makes_another_run(one, o
     run(one, tmp_path, steps=1)
 
 
+SAID = r"{'world': 'echo, 64 texts \((\w{16})\)'}"
+ANOTHER_WORLD = f"holds a run with {SAID}, and this one has {SAID}"
+
+
 def test_other_texts_make_another_run(tmp_path):
     run(word_level(), tmp_path, steps=1)
     other = SPOKEN.world(rows=64, seed=1)
-    with pytest.raises(ValueError, match=r"holds a run with {'world': 'echo, 64 texts'}"):
-        distill(gpt(dropout=0.2), gpt(24, seed=1), other, word_level(), steps=1, batch_size=8, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=ANOTHER_WORLD) as caught:
+        distill(gpt(), gpt(24, seed=1), other, word_level(), steps=1, batch_size=8, checkpoint=tmp_path)
+    there, here = re.search(ANOTHER_WORLD, str(caught.value)).groups()
+    assert there != here  # or the message would name no difference
+
+
+def test_other_weights_of_the_same_texts_make_another_run(tmp_path):
+    """The texts of `surnames()` are those of `surnames(weighted=True)`, under one name."""
+
+    def go_on(world):
+        distill(gpt(), gpt(24, seed=1), world, word_level(), steps=1, batch_size=8, checkpoint=folder, progress=False)
+
+    chance = torch.Generator().manual_seed(0)
+    weighted = [replace(WORLD, weights=torch.rand(64, generator=chance)) for _ in range(2)]
+    for i, world in enumerate((WORLD, *weighted)):
+        folder = tmp_path / str(i)
+        go_on(world)
+        go_on(replace(world))
+        for other in (WORLD, *weighted):
+            if other is not world:
+                with pytest.raises(ValueError, match=ANOTHER_WORLD):
+                    go_on(other)
 
 
 def test_a_recipe_that_cannot_be_told_from_another_is_refused(tmp_path):

@@ -126,13 +126,21 @@ def test_verl_k1_as_a_reward():
     assert_same(verl("k1", use_policy_gradient=True).how, expected, value_too=False)
 
 
+def test_verl_abs_as_a_loss_has_twice_the_gradient_of_total_variation():
+    """Its value, the mean of |log q − log p|, is another."""
+    (term,) = verl("abs").terms
+    expected = over_tokens((q.detach() * (log_q - log_p).abs()).sum(-1))
+    assert_same(lambda *signals: term.weight * term.how(*signals), expected, value_too=False)
+    assert term.where == StudentRollouts()
+
+
 def test_verl_k3_as_a_reward_is_reverse_less_forward_kl_and_refused():
     k3 = (log_p - log_q).exp() - (log_p - log_q) - 1
     reward = over_tokens((q.detach() * k3.detach() * log_q).sum(-1))
     torch.testing.assert_close(gradient(reward), gradient(over_tokens(kl(q, p))) - gradient(over_tokens(kl(p, q))))
-    for setting in ({"loss_mode": "k3", "use_policy_gradient": True}, {"loss_mode": "k1"}, {"loss_mode": "abs"}):
+    for loss_mode, use_policy_gradient in (("k3", True), ("abs", True), ("k1", False)):
         with pytest.raises(ValueError, match="the gradient of no divergence"):
-            verl(**setting)
+            verl(loss_mode, use_policy_gradient)
 
 
 # ---- NeMo-RL with all tokens among the top k -------------------------------------------------------------------------

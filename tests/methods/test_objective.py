@@ -78,4 +78,16 @@ def test_every_part_is_read_for_the_reason_also_after_one_that_gives_it():
     teacher.register_forward_hook(lambda *call: reads.append(len(call[2])))
     objective = bind(Recipe("one", Logits(), Divergence(), Corpus()), broken, teacher, parts=3)
     assert "student's own output is NaN" in objective.diagnosis(objective.draw(7, CPU))
-    assert reads == [3, 3, 1]
+    assert reads == [2, 2, 3]
+
+
+@pytest.mark.parametrize(("texts", "parts", "lengths"), [(9, 6, [1, 2, 1, 2, 1, 2]), (7, 3, [2, 2, 3]), (2, 3, [1, 1])])
+def test_a_batch_is_read_in_as_many_parts_as_were_asked_for_and_they_are_alike(texts, parts, lengths):
+    """Of 7 texts in 3 parts none is of one text, which has no relation to another (RKD)."""
+    student, teacher, reads = gpt(0), gpt(1), []
+    teacher.register_forward_hook(lambda *call: reads.append(len(call[2])))
+    objective = bind(Recipe("one", Logits(), Divergence(), Corpus()), student, teacher, parts=parts)
+    batches = objective.draw(texts, CPU)
+    losses = list(objective.losses(batches, [int(batches[0].mask.sum())]))
+    assert reads == lengths
+    assert len(losses) == len(lengths)

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -57,10 +56,11 @@ def weights(student: nn.Module) -> list[torch.Tensor]:
 # ---- two processes run the functions below, one after another, and send back what they return ------------------------
 
 
-def _process(rank: int, port: int, folder: str) -> None:
+def _process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    if sys.platform == "linux":  # elsewhere this machine has another name for itself
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     answers = {name: function(rank, *arguments, folder) for name, (function, *arguments) in JOBS.items()}
     torch.save(answers, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
@@ -70,12 +70,9 @@ def _process(rank: int, port: int, folder: str) -> None:
 def answers(tmp_path_factory) -> dict[str, tuple]:
     """The name of a job → its value on rank 0 and on rank 1. All run in one pair of processes, which start slowly."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     if (here := str(Path(__file__).parent)) not in sys.path:
         sys.path.append(here)  # the processes import this file by its name
-    mp.spawn(importlib.import_module("test_parallel")._process, (port, str(folder)), nprocs=2)
+    mp.spawn(importlib.import_module("test_parallel")._process, (str(folder),), nprocs=2)
     ranks = [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
     return {name: tuple(rank[name] for rank in ranks) for name in JOBS}
 
@@ -178,7 +175,7 @@ def interrupted_on_one(rank: int, way: str, folder: str):
     def press(student):
         if rank == 1:
             if way == "signal":
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             else:
                 raise KeyboardInterrupt
         return 0.0
@@ -353,7 +350,7 @@ def test_a_checkpoint_that_one_process_does_not_find_stops_both(answers):
     assert answers["a folder each"] == (True, True)
 
 
-def test_the_script_of_the_docstring_runs_under_torchrun(tmp_path):
+def test_a_script_like_the_docstrings_runs_under_torchrun(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(
         "import torch\n"

@@ -9,6 +9,7 @@ import torch
 from kd_lab.contracts import LanguageModel
 from kd_lab.models import GPT, CachedTeacher, GPTConfig, TabularModel, generate
 from kd_lab.models.fingerprint import fingerprint
+from kd_lab.what import Heads
 
 SHAPE = GPTConfig(vocab_size=7, context=6, layers=2, heads=1, width=8, dropout=0.5, end=3)
 TOKENS = torch.tensor([[0, 1, 2], [0, 2, 2], [0, 1, 2]])
@@ -85,6 +86,15 @@ def test_what_it_is_told_stands_above_the_model(model):
         teacher(TOKENS, return_hidden=True)
     teacher.tell(TOKENS[:2], told[:2], [told[:2, :, :4]])
     assert torch.equal(teacher(TOKENS[:2], return_hidden=True)[1][0], told[:2, :, :4])
+
+
+def test_its_factors_would_be_read_past_the_memory_and_are_refused(model):
+    """What it was told would not be learned, and each text would be read anew."""
+    told = torch.randn(3, 3, 7)
+    teacher = CachedTeacher(model).tell(TOKENS, told)
+    assert not hasattr(teacher, "factors")
+    with pytest.raises(ValueError, match="the teacher is a CachedTeacher, which gives its logits as a whole"):
+        Heads().bind(model, teacher, seed=0)
 
 
 def test_its_fingerprint_does_not_depend_on_what_it_has_read_so_far():

@@ -70,6 +70,7 @@ def test_uniform_knows_nothing():
     [
         ([[0] * 7], "7 tokens came after 0; expected at most 6"),
         ([[1, 2]], "begins with token 1; expected the end mark 0"),
+        ([[0, 2], [-1, 2], [3, 2]], "begins with token -1; expected the end mark 0"),
         ([[0, 7]], "expected 0 … 6"),
         ([[0, -1]], "expected 0 … 6"),
     ],

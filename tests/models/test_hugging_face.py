@@ -45,6 +45,15 @@ def test_hidden_states_come_with_the_logits_that_the_head_makes_of_them(family: 
     torch.testing.assert_close(hidden[-1] @ model.head.T, logits)
 
 
+def test_logits_keep_fp64_and_are_widened_from_less() -> None:
+    """As the factors do, so that both say the same of one model."""
+    model, tokens = wrapped().double(), some_tokens()
+    logits = model(tokens)
+    assert logits.dtype == torch.float64
+    torch.testing.assert_close(model.factors(tokens).logits(torch.float64), logits, rtol=0, atol=1e-12)
+    assert model.bfloat16()(tokens).dtype == torch.float32
+
+
 # ---- reading on, and writing -----------------------------------------------------------------------------------------
 
 

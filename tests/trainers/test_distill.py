@@ -5,12 +5,13 @@ import torch
 
 from kd_lab.how import softmax_kl
 from kd_lab.methods import distill, fitnets, gkd, minillm, sequence_level, word_level
-from kd_lab.models import GPT, GPTConfig, HuggingFace, serve
+from kd_lab.models import GPT, CachedTeacher, GPTConfig, HuggingFace, MixtureModel, serve
 from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
+from kd_lab.models.watermark import Watermarked, green_lists
 from kd_lab.where import TeacherRollouts, TextTeacher
 from kd_lab.worlds import World, language
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: make trainers")
 
 from tiny_transformers import FAMILIES, tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
 
@@ -30,6 +31,8 @@ RECIPES = {
     "MiniLLM": minillm(),
     "features": fitnets(),
 }
+# they follow the teacher's likeliest texts, or its hidden states, and may leave its distribution behind
+OTHERWISE = (RECIPES["sequence level, beam"], RECIPES["features"])
 
 
 def world() -> World:
@@ -62,7 +65,10 @@ def test_every_kind_of_recipe_trains_a_student_of_transformers(recipe) -> None:
     kept = {name: weight.clone() for name, weight in teacher.state_dict().items()}
     result = run(student, teacher, texts, recipe, steps=20, learning_rate=1e-2)
     assert (result.history["tokens"] > 0).all()
-    assert gap(student, teacher, texts) != before
+    if recipe in OTHERWISE:
+        assert result.history["loss"][-5:].mean() < 0.8 * result.history["loss"][:5].mean()
+    else:
+        assert gap(student, teacher, texts) < 0.8 * before
     assert all(torch.equal(weight, kept[name]) for name, weight in teacher.state_dict().items())
 
 
@@ -76,7 +82,7 @@ def test_word_level_brings_a_student_of_each_family_to_its_teacher(family: str) 
 
 
 def test_only_the_adapters_of_a_lora_student_are_trained() -> None:
-    peft = pytest.importorskip("peft", reason="peft is not installed: pip install -e '.[trainers]'")
+    peft = pytest.importorskip("peft", reason="peft is not installed: make trainers")
     student, teacher = pair()
     lora = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     student = HuggingFace(peft.get_peft_model(student.model, lora), student.tokenizer)
@@ -106,11 +112,30 @@ def test_a_model_of_another_tokenizer_is_refused_by_name() -> None:
         run(student, None, language("echo").world(rows=8), word_level())
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        CachedTeacher,
+        lambda model: Watermarked(model, green_lists(model.vocab_size, key=0)),
+        lambda model: MixtureModel(pair()[1], model, share=0.5),
+    ],
+    ids=["with a memory", "with a watermark", "of two"],
+)
+def test_a_teacher_made_of_a_model_of_another_tokenizer_is_refused_as_that_model_is(wrap) -> None:
+    """Its vocabulary has as many ids, and others: nothing else would tell."""
+    student, _ = pair()
+    stranger = HuggingFace(tiny_model(), tiny_tokenizer(letters="abxdefgh "))
+    with pytest.raises(ValueError, match=r"the teacher does not share the tokenizer of the texts.*id 8.*'x'.*'c'"):
+        run(student, wrap(stranger), world(), word_level())
+
+
 def test_a_gpt_of_the_library_learns_from_a_teacher_of_transformers() -> None:
     _, teacher = pair()
     texts = world()
     student = GPT(GPTConfig(vocab_size=len(texts.vocabulary), context=texts.context, layers=1, heads=1, width=8))
-    assert run(student, teacher, texts, gkd()).history["loss"].min() > 0
+    before = gap(student, teacher, texts)
+    run(student, teacher, texts, word_level(), steps=60, learning_rate=1e-2)
+    assert gap(student, teacher, texts) < before / 2
 
 
 def test_a_teacher_behind_an_endpoint_answers_chats_and_their_prompts_do_not_count() -> None:

@@ -5,7 +5,9 @@ positions that count in the whole step, which the Trainer counts and hands to `c
 `normalizer=` takes it. `DistillationTrainer` below is all of the integration.
 
 The count is over all processes with `average_tokens_across_devices=True`, the default, and over this process alone
-without. There is none where the rows have no labels, or where `model_accepts_loss_kwargs` is False.
+without. There is none where the rows have no labels, or where `model_accepts_loss_kwargs` is False. Several GPUs in one
+process (`nn.DataParallel`) need the default: without it the Trainer hands over one GPU's share of the count, and this
+loss, of the logits of all of them, would be as many times too large.
 """
 
 from types import SimpleNamespace
@@ -15,8 +17,8 @@ import torch
 
 from kd_lab.how import linear_softmax_kl, softmax_kl
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
-pytest.importorskip("accelerate", reason="the Trainer needs accelerate: pip install -e '.[real]'")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: make trainers")
+pytest.importorskip("accelerate", reason="the Trainer needs accelerate: make trainers")
 
 from tiny_transformers import tiny_model  # noqa: E402  (it imports transformers)
 
@@ -37,9 +39,11 @@ class DistillationTrainer(transformers.Trainer):
         outputs = model(**inputs)
         with torch.no_grad():
             teacher_logits = self.teacher(**inputs).logits
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            # it is that of all processes, whose gradients will be averaged
-            num_items_in_batch = num_items_in_batch / self.accelerator.num_processes
+        if num_items_in_batch is not None:
+            num_items_in_batch = torch.as_tensor(num_items_in_batch).flatten()[0]  # nn.DataParallel gets it repeated
+            if self.args.average_tokens_across_devices:
+                # it is that of all processes, whose gradients will be averaged; those that share a model count as one
+                num_items_in_batch = num_items_in_batch / (self.accelerator.num_processes // self.get_tp_size())
         loss = softmax_kl(
             outputs.logits[:, :-1],
             teacher_logits[:, :-1],
@@ -120,6 +124,28 @@ def test_the_averaged_gradient_of_two_processes_is_that_of_their_counts(tmp_path
     seen = [sum(counts)] * 2 if averaged else counts  # the Trainer's `num_items_in_batch` on each process
     sent = [gradient(trainer, part, count) for part, count in zip(parts, seen, strict=True)]
     torch.testing.assert_close(sum(sent) / 2, wanted, rtol=1e-5, atol=1e-7)
+
+
+def trainer_and_batch(folder):
+    arguments = transformers.TrainingArguments(str(folder), use_cpu=True, report_to="none")
+    trainer = DistillationTrainer(tiny_model(seed=0), arguments, teacher=tiny_model(width=24, seed=1))
+    batch = transformers.default_data_collator(rows())
+    return trainer, batch, (batch["labels"][:, 1:] != -100).sum()
+
+
+def test_a_count_that_is_repeated_for_several_gpus_is_one_count(tmp_path) -> None:
+    """For `nn.DataParallel` the Trainer repeats it once per GPU; the logits of all come back together."""
+    trainer, batch, count = trainer_and_batch(tmp_path)
+    repeated = count.unsqueeze(0).expand(2, -1)
+    torch.testing.assert_close(gradient(trainer, batch, repeated), gradient(trainer, batch, count))
+
+
+def test_processes_that_share_a_model_count_as_one(tmp_path) -> None:
+    """Four processes with tensor parallelism over two are two that average their gradients, as the Trainer has it."""
+    trainer, batch, count = trainer_and_batch(tmp_path)
+    alone = gradient(trainer, batch, count)
+    trainer.accelerator, trainer.model._tp_size = SimpleNamespace(num_processes=4), 2
+    torch.testing.assert_close(gradient(trainer, batch, count), 2 * alone)
 
 
 def test_bf16_autocast_trains_on_the_same_loss(tmp_path) -> None:

@@ -19,10 +19,10 @@ import torch.distributed as dist
 
 from kd_lab.how import linear_softmax_kl
 
-pytest.importorskip("trl", reason="trl is not installed: pip install -e '.[real,trainers]'")
-seam = pytest.importorskip("trl.trainer.distillation_trainer", reason="this trl has no DistillationTrainer")
+pytest.importorskip("trl", reason="trl is not installed: make trainers")
 
-from tiny_transformers import BENT, tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
+import trl.trainer.distillation_trainer as seam  # a trl without it fails, as promised above
+from tiny_transformers import BENT, tiny_model, tiny_tokenizer
 
 
 def kd_lab_loss(
@@ -128,6 +128,46 @@ def test_a_head_that_fsdp_has_sharded_is_gathered(tmp_path) -> None:
     finally:
         dist.destroy_process_group()
     torch.testing.assert_close(sharded, results_of(kd_lab_loss))
+
+
+def test_gkd_divides_a_sum_over_what_was_written_by_the_tokens_of_the_data(tmp_path, monkeypatch) -> None:
+    """The dialect of `GKDConfig()` says so, and that dropout is off; once TRL counts what was written, it must not."""
+    from datasets import Dataset
+    from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    counts, own = [], GKDTrainer.generalized_jsd_loss
+
+    def counting(*args, labels, num_items_in_batch, **options):
+        counts.append((int((labels != -100).sum()), int(num_items_in_batch)))
+        losses = [own(*args, labels=labels, num_items_in_batch=n, **options) for n in (num_items_in_batch, 1)]
+        torch.testing.assert_close(losses[0] * num_items_in_batch, losses[1])
+        return losses[0]
+
+    monkeypatch.setattr(GKDTrainer, "generalized_jsd_loss", staticmethod(counting))
+    arguments = GKDConfig(
+        str(tmp_path),
+        lmbda=1.0,
+        max_new_tokens=2,
+        per_device_train_batch_size=2,
+        max_steps=1,
+        use_cpu=True,
+        bf16=False,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    chat = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "cdefghab"}]
+    GKDTrainer(
+        tiny_model(seed=0),
+        tiny_model(seed=1),
+        arguments,
+        train_dataset=Dataset.from_dict({"messages": [chat, chat]}),
+        processing_class=tiny_tokenizer(pad_token="<pad>", padding_side="left"),
+    ).train()
+    ((written, divisor),) = counts
+    assert 0 < written <= 2 * 2
+    assert divisor >= 2 * len("cdefghab")
+    assert arguments.disable_dropout
 
 
 def train(folder, family: str) -> list[tuple[float, ...]]:

@@ -10,7 +10,7 @@ from kd_lab.models.hugging_face_tokenizer import HuggingFaceTokenizer
 from kd_lab.what import Heads, Logits
 from kd_lab.where import Corpus
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: make trainers")
 
 from tiny_transformers import BENT, FAMILIES, tiny_model, tiny_tokenizer  # noqa: E402  (it imports transformers)
 
@@ -74,7 +74,7 @@ def test_a_run_that_diverges_ends_in_its_own_error_with_its_history(value: float
 
 def test_an_adapter_on_the_head_is_refused_also_while_it_is_still_zero() -> None:
     """Read as the head alone, it would never be trained."""
-    peft = pytest.importorskip("peft", reason="peft is not installed: pip install -e '.[trainers]'")
+    peft = pytest.importorskip("peft", reason="peft is not installed: make trainers")
     student, teacher = pair("llama")
     for target, refused in (("q_proj", False), ("lm_head", True)):
         lora = peft.LoraConfig(r=2, target_modules=[target], task_type="CAUSAL_LM")

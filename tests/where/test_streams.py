@@ -37,6 +37,14 @@ def test_a_where_says_who_writes_and_repeats_itself_for_a_seed(where, writer):
         assert torch.equal(one, again)
 
 
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("where", [StudentRollouts, Mixture])
+def test_a_temperature_at_which_nobody_can_write_is_refused_at_once(where, temperature):
+    """And not at the step at which the coin first falls on the student."""
+    with pytest.raises(ValueError, match=rf"temperature is {temperature}; expected a number"):
+        where(temperature=temperature)
+
+
 def test_neighbouring_seeds_share_no_stream():
     """With seed, seed + 1, seed + 2 for its streams a mixture's student drew the prompts of the next seed's corpus."""
     drawn = [tuple(map(tuple, tokens.tolist())) for seed in range(4) for tokens in draws(Corpus(), seed)]
