@@ -460,7 +460,7 @@ reveal("05.c")
 #
 # - *Steady hand.* Nothing keeps the rate of mistakes up any more, but after a finite time of practice a student still plays a note twice now and then. Practice makes that rarer, and the nats shrink. What is left still grows like $L^2$, because each mistake still lasts to the end.
 # - *Why above 4?* A note is repeated at the second token at the earliest, so the third is the first that can be off the road. The sum is then $(L-1)(L-2)/2$: from 12 tokens to 24 it grows by 253/55 = 4.6. The error on the road only doubles and pulls the ratio below that; the better the road is known, the less.
-# - *Forgiving language.* Growth is linear. Yet the student's prefixes still cost more than the teacher's: "aa" was hardly ever read in training, and costs something until the student's window has moved past it. That is $uL\varepsilon$ with a small $u$.
+# - *Forgiving language.* Growth is linear. Yet the student's prefixes still cost more than the teacher's: "aa" was hardly ever read in training, and costs something until the student's window has moved past it. That is section 1's $uL\varepsilon C$ with its $\varepsilon$ and a small $u$.
 # - *Stumbling texts.* Nearly all of the excess is gone; what is left is as little as after on-policy training.
 
 # %% tags=["hide-input"]
@@ -515,7 +515,7 @@ claim(
 #
 # The cure has an older name, **DAgger** (Ross et al. 2011, algorithm 3.1).
 # Let the learner act, let the expert label every state that the learner visited, *add* these to the data, train, repeat.
-# On-policy distillation is its limit of tiny rounds, each with fresh data that are used once.
+# On-policy distillation drops the adding: tiny rounds, each on fresh data that are used once.
 #
 # **Play.** You are the expert.
 # Below, a student that was trained off-policy writes, and you say what should come next, six times.
@@ -687,7 +687,7 @@ claim(
 )
 claim(
     "C05b",
-    "The transformer, too, is corrected off the road: its KL there is lower after on-policy steps than after as many off-policy ones.",
+    "The transformer, too, is nearer to its teacher off the road: its KL there is lower after on-policy steps than after as many off-policy ones.",
     after_on[:, 3] / after_off[:, 3],
     unit="KL at lost prefixes, on-policy ÷ off-policy",
     below=0.8,
@@ -695,7 +695,7 @@ claim(
 )
 
 # %% [markdown]
-# The last column is measured at the same prefixes for both copies: lost ones, from texts that the student wrote before they parted. There the cure works.
+# The last column is measured at the same prefixes for both copies: lost ones, from texts that the student wrote before they parted. There on-policy steps leave half the KL that as many off-policy steps leave; but 3.9 nats, against ln 5 = 1.6 of a uniform guess, are far from a cure.
 # But a network shares its weights between all prefixes: after practice on its own text it fits the teacher's prefixes less well than after as many steps on those.
 # Five seeds of so short a training do not decide which of the two has the smaller $R$ in nats.
 # ExAccErr falls steeply all the same, because its denominator rises: a ratio again.
@@ -703,7 +703,7 @@ claim(
 #
 # ## 7 · Real surnames, and the bill (optional)
 #
-# Names have 3 to 12 letters, a wrong letter is soon forgotten, and any letter may follow nearly any other.
+# Names have 2 to 13 letters, a wrong letter is soon forgotten, and any letter may follow nearly any other.
 # Which of the three ingredients of section 4 do they have?
 # We train eight students of 28K parameters at word level on 18,012 names, then let copies go on for as many steps again by three recipes.
 
@@ -801,7 +801,7 @@ claim(
 
 # %% [markdown]
 # Whether own texts help therefore depends on the fixed ones, here as in lesson 06.
-# Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing and take the place of better ones; where fixed texts are few, its own are a cheap source of new prefixes. New texts by the teacher would be another; that control was not run.
+# Where fixed texts are plentiful and mistakes soon forgotten, the student's own texts gain nothing on texts that others wrote, and take the place of better ones; where fixed texts are few, its own are a cheap source of new prefixes. New texts by the teacher would be another; that control was not run.
 #
 # **The bill.** In an on-policy step the student first writes, one token after another, and no parallelism within a text shortens that.
 # The recipes were timed in one process, so their seconds can be compared.
@@ -829,7 +829,7 @@ claim(
 
 # %% [markdown]
 # The price depends on which of the two is large.
-# A teacher of 0.8M parameters that reads each name once costs more than a student of 28K that writes it.
+# On surnames the student's writing is the smaller part of a step in which a teacher of 0.8M parameters also reads each name.
 # With tables, as in sections 1 to 5, the writing is most of the step.
 # Whether that pays is another question.
 # On the tunes, an on-policy step costs a few times the seconds of an off-policy one; for comparison, section 4 gave an off-policy student three times the steps.
@@ -881,7 +881,7 @@ real.filmstrip([{"step": 12, "student": "word level", "text": 2}, {"step": 12, "
 # 2. ExAccErr compares the accumulated KL on the student's prefixes with that on the teacher's. It is a ratio: give the nats beside it.
 # 3. Three ingredients: mistakes, their consequences, and texts that do not show what to do then. Rarer mistakes shrink the bias but leave it quadratic; a forgiving language makes it linear; texts with repairs remove nearly all.
 # 4. On-policy: the student writes, the teacher labels every prefix, the student is trained there. DAgger keeps the old texts as well.
-# 5. It costs the seconds of writing, and some accuracy on the teacher's own prefixes. On surnames an on-policy student with 18,012 names to read ends farther from the teacher; with 100, nearer.
+# 5. It costs the seconds of writing and, in a network, which shares its weights between prefixes, some accuracy on the teacher's own. On surnames an on-policy student with 18,012 names to read ends farther from the teacher in KL(P‖Q); with 100, nearer.
 #
 # ## Quiz
 
@@ -891,7 +891,7 @@ quiz("05")
 # %% [markdown]
 # ## Glossary
 #
-# **Exposure bias** the part of a model's error that comes from reading its own text when it was trained on another's. **Rollout** a text that a model writes by itself. **Off-policy** trained on prefixes that somebody else wrote; **on-policy** on the student's own. **Fork** the first token that the teacher would not have written; here also the prefix that ends with it. **ExAccErr** accumulated error on own prefixes, relative to that on the teacher's, less 1. **DAgger** dataset aggregation: the learner acts, the expert labels, the data grow. **On-policy share** λ, the probability that the student writes a batch.
+# **Exposure bias** the part of a model's error that comes from reading its own text when it was trained on another's. **Rollout** a text that a model writes by itself. **Off-policy** trained on prefixes that somebody else wrote; **on-policy** on the student's own. **Fork** in the explorers the first token that the teacher would not have written; in section 5 any prefix that ends with a note played twice. **ExAccErr** accumulated error on own prefixes, relative to that on the teacher's, less 1. **DAgger** dataset aggregation: the learner acts, the expert labels, the data grow. **On-policy share** λ, the probability that the student writes a batch.
 #
 # ## Papers
 #
@@ -900,7 +900,7 @@ quiz("05")
 # - Agarwal et al., "On-Policy Distillation of Language Models", [2306.13649](https://arxiv.org/abs/2306.13649), section 3: the on-policy loss and algorithm 1.
 # - Bengio et al., "Scheduled Sampling", [1506.03099](https://arxiv.org/abs/1506.03099), section 2.4.
 # - Laskey et al., "DART: Noise Injection for Robust Imitation Learning", [1703.09327](https://arxiv.org/abs/1703.09327).
-# - Foster, Block & Misra, "Is Behavior Cloning All You Need?", [2407.15007](https://arxiv.org/abs/2407.15007): with log loss and a student that can be the expert, the number of expert texts that it needs does not grow as $L^2$. (They train anew for each length; our ratio reads one student at two.)
+# - Foster, Block & Misra, "Is Behavior Cloning All You Need?", [2407.15007](https://arxiv.org/abs/2407.15007): with log loss and a student that can be the expert, the number of expert texts that it needs does not grow with their length if the cost of a whole text is bounded, and only linearly under a cost per step if the expert is deterministic. (They train anew for each length; our ratio reads one student at two.)
 # - Qwen team, "Qwen3 Technical Report", [2505.09388](https://arxiv.org/abs/2505.09388): strong-to-weak distillation, off-policy and then on-policy.
 #
 # ## Next

@@ -503,7 +503,7 @@ display(Markdown(dialect_table()))
 # %% [markdown]
 # Four differences remain that no divergence shows.
 # **Temperature:** TRL's 0.9 softens nothing in the loss; it is the temperature at which the student writes. At 0.9 it writes likelier texts than at 1, so λ = 1 is not quite on-policy. The same 0.9 in ms-swift softens the loss as well.
-# **Reduction:** TRL, DistiLLM and this library average over tokens. DistiLLM-2 averages first over each text's tokens and then over texts, so a token of a short text weighs more.
+# **Reduction:** TRL's `DistillationTrainer`, DistiLLM and this library average over tokens. TRL's `GKDTrainer` divides a sum over what the student wrote by the tokens of the *data*, so longer texts make a larger step. DistiLLM-2 averages first over each text's tokens and then over texts, so a token of a short text weighs more.
 # **The coin:** here and in TRL one toss per batch; DistiLLM keeps a buffer of old student texts, and DistiLLM-2 uses both halves at every step.
 # **Flags:** MiniLLM's `--length-norm` changes what is logged; the loss is normalised either way.
 #

@@ -768,7 +768,7 @@ claim(
 # So less noise need not be paid for with bias.
 # Compared with the *plain* estimate, MiniLLM looks like a bargain for small batches.
 # Compared with *exact future, baseline*, for a word-level student, it is no bargain at any batch size: noisier, and biased too.
-# Of the three stages, only at the committed one is MiniLLM calmer than every unbiased estimate of this table.
+# For a fresh student the two are level within their intervals; for a committed one MiniLLM is calmer than every unbiased estimate of this table.
 #
 # ## 4 · k1, k2, k3: readings that are taken for losses
 #
@@ -867,7 +867,7 @@ claim(
 # %% [markdown]
 # How often $k_1$ is negative depends on the student, and so does which reading has the smallest spread.
 # Only near $q=p$ is $k_2$ certain to read well.
-# $k_3$ suffers from tokens with $p\gg q$, which a committed student has left behind.
+# $k_3$ suffers from tokens with $p\gg q$: those that a committed student has given up and still draws now and then.
 #
 # It is tempting to *minimise* such readings.
 
@@ -963,7 +963,8 @@ show(
 #
 # Back to *fork*, now without exact gradients.
 # Five bigrams, trained at word level first, go on for 150 steps of 32 texts by eight recipes, each from the same start.
-# The yardstick is exact: KL(Q‖P) over all texts, which every recipe but the first two sets out to minimise.
+# The yardstick is exact: KL(Q‖P) over all texts, the objective of the three unbiased recipes, for which the length-normalised ones stand in.
+# The trainer divides by the batch's number of tokens, not of texts as in exercise 07.2: a common factor, up to a bias of order $1/N$.
 # The baseline is a HOW that the library does not have; `WithBaseline`, a short class in this lesson's folder, adds it.
 # Recall section 3: at 32 texts MiniLLM's estimate is nearer to the exact gradient than the plain one.
 
@@ -1024,7 +1025,7 @@ drawn = {
 show(
     curves_figure(curves, drawn),
     "Means and 95 % intervals over five seeds. Word level and token-wise reverse KL stay where they are. MiniLLM's tamed gradient gets a little further. "
-    "Those that are right on average get furthest, and the quieter of the two gets there first.",
+    "The unbiased ones get furthest, and the quieter of the two gets there first.",
     alt="KL(Q‖P) against steps for five recipes; the two unbiased policy gradients fall lowest.",
 )
 final = {label: rows[:, -1] for label, rows in curves.items()}
@@ -1080,7 +1081,7 @@ claim(
 )
 
 # %% [markdown]
-# MiniLLM's estimate is the nearer one *for one step*, but training takes many.
+# For one step MiniLLM's estimate is nearer than that of *single step only*, but training takes many.
 # Noise averages out over the steps; bias points the same way at every one of them.
 # The size of a bias at the start does not tell where training ends.
 # Of the two length normalisations, dividing the whole return has the larger bias for a word-level student, yet it ends nearer.
@@ -1132,7 +1133,7 @@ claim(
 # 1. Sequence reverse KL depends on θ twice: in what is said at a prefix, and in which prefixes come up. Token-wise on-policy KL differentiates the first only.
 # 2. The missing term is the future return times the score. It matters to a student that cannot be its teacher.
 # 3. The policy gradient puts it back without bias but with much noise. Single-step decomposition, the exact future and a baseline calm it without bias; the first two help while the student is far from its optimum, the baseline at every stage.
-# 4. MiniLLM's length normalisation and token weights add bias. Together its devices come nearer than the plain estimate for one small batch, and end further away after a whole training.
+# 4. MiniLLM's length normalisation and token weights add bias. Together its devices come nearer than the plain estimate for one small batch; after a whole training they end further away than single-step decomposition alone.
 # 5. As losses on the student's samples k1 does nothing, k2 is reverse KL, k3 is forward KL. An estimate of a value is no estimate of its gradient.
 #
 # ## Quiz

@@ -168,7 +168,7 @@ rounding.show()
 rounding.filmstrip([{}, "3 bits", "3 bits, one scale", "2 bits"])
 
 # %% [markdown]
-# **Experiment.** We round the teacher, and eight students of 26,000 parameters that learned from it: does a small model lose more?
+# **Experiment.** We round the teacher, and eight students of 26,000 parameters that learned from it: do they lose more? (They differ from it in their training as well as in size.)
 # On the symmetric grid a step is $1/127$, $1/7$, $1/3$ and $1/1$ of the largest weight at 8, 4, 3 and 2 bits.
 # The files are real: two codes of 4 bits share one byte, and eight codes of 3 bits share three.
 #
@@ -272,7 +272,7 @@ seen = samples[0]
 off = {bits: output_errors(teacher, seen, few, bits, layers) for bits in (4, 3, 2)}
 for bits, errors in off.items():
     print(
-        f"{bits} bits: the output of the four layers on unseen names is off by "
+        f"{bits} bits: the output of the four `expand` matrices on unseen names is off by "
         + ",  ".join(f"{method} {' '.join(f'{e:.1%}' for e in each)}" for method, each in errors.items())
     )
 compensated = loss_of([quantize.gptq(model, seen, 2).dequantize() for model in whole_models])
@@ -283,7 +283,7 @@ print(f"GPTQ loses less in {(compensated < cost_of[2]).sum()} of {len(compensate
 three_bits = [output_errors(teacher, sample, few, 3, layers) for sample in samples]
 claim(
     "C08a",
-    "At 3 bits and the same size, GPTQ brings the output of every layer closer than rounding to nearest does.",
+    "At 3 bits and the same size, GPTQ brings the output of each layer's first perceptron matrix closer than rounding to nearest does.",
     [(errors["GPTQ"] / errors["nearest"]).max() for errors in three_bits],
     unit="of the nearest points' error on unseen names, in the worst of four layers, one sample of names per seed",
     scale="log",
@@ -670,7 +670,7 @@ claim(
 def keep_heads(query_key_value, project, heads, keep):
     """An attention layer with the heads `keep` alone.
 
-    [3·H·F, W], [W, H·F] -> [3·K·F, W], [W, K·F].
+    [3·H·F, W], [W, H·F] -> [3·K·F, W], [W, K·F], with K = len(keep).
     """
     ...
 
@@ -936,7 +936,7 @@ claim(
 # - as small as possible → all three stages.
 #
 # `advise` checks each rule against a measurement.
-# For the last rule it compares the smallest stored rungs within a quarter of a bit of the original: the smallest that uses all three stages and, for each single stage, the smallest that uses it alone. The first need not be *the whole stack* above; the cell names it.
+# For the last rule it compares the smallest stored rungs within a quarter of a bit of the original: the smallest that uses all three stages and, for each single stage, the smallest that uses it alone. (By distillation alone only one size was built; a smaller student might come closer.) The first need not be *the whole stack* above; the cell names it.
 # For the first we take a layer of 4096 × 4096 weights.
 # The baseline of all these speeds is float32, in which this layer takes 64 MB; in INT8 it takes 16 MB.
 # Bytes alone explain a factor of four at most, and only where the processor's cache is smaller than the layer: the cell prints its size.

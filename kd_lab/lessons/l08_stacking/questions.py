@@ -33,8 +33,8 @@ PREDICTIONS = {
         ),
         right=lambda first: f"{first} bits",
         because=(
-            "One bit less more than doubles the step, so the squared error grows five- to ninefold. At 2 bits there is "
-            "nothing left to round to but −1, 0 and 1."
+            "Below 4 bits one bit less makes the step 2.3 and then 3 times as large, so the squared error grows five- "
+            "and then ninefold. At 2 bits there is nothing left to round to but −1, 0 and 1."
         ),
     ),
     "08.c": Prediction(
@@ -115,8 +115,8 @@ PREDICTIONS = {
         ),
         right=lambda off_parts: 0 if abs(off_parts) <= 0.05 else 1 if abs(off_parts) <= 0.2 else 2,
         because=(
-            "The product is off by {off_parts:+.1%}. Pruning spares embeddings and norms, and these weigh more in a "
-            "small model: the factors are only nearly independent."
+            "The product is off by {off_parts:+.1%}. Pruning spares embeddings and norms, rounding the norms, and "
+            "a file has a header. All three weigh more in a small model: the factors are only nearly independent."
         ),
     ),
 }

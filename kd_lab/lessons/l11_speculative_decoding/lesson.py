@@ -341,7 +341,7 @@ for sharpness in (0.0, 2.0, 4.0, 8.0):  # ever surer of the wrong token
     print(f"{alpha:.3f}" + "{:38.3f}{:19.4f}{:10.3f}".format(*lengths))
 
 # %% [markdown]
-# The surer the draft is of something wrong, the less total variation helps: its gradient shrinks with α and faster.
+# The surer the draft is of something wrong, the less total variation helps: its gradient shrinks with α, and in the end much faster.
 # −log α divides by α and holds it up for a while, but every token that should rise still has its own small $q$ in front.
 # Forward KL pulls hardest just there.
 #
@@ -415,7 +415,7 @@ claim(
 # Once the two overlap well, forward KL still pays for tails that decide about few guesses. There the losses made of α do better: by less than 0.01 at τ = 1, and by more where the deployment is sharper.
 # From a cold start −log α did no better than total variation. One reason may be that Adam rescales a gradient that is short throughout, so a longer one alone is little help.
 #
-# Why do the draft's own texts not help, though [lesson 05](05_where.ipynb) recommends them? The draft never writes alone: every guess that is checked follows a prefix of the target's.
+# Why do the draft's own texts not help? On surnames, where fixed texts are plentiful, [lesson 05](05_where.ipynb) found the same. A draft has one more reason: it never writes alone, and every guess that is checked follows a prefix of the target's. And it began cold, so that its first texts were noise. How much each of these weighs was not separated.
 #
 # ## 4 · Tokens per call, and seconds
 #
@@ -480,7 +480,7 @@ predict("11.d")
 # %% [markdown]
 # **Experiment.** Names at batch size 1 on this machine, γ = 3.
 # To change the cost and nothing else, the target gets further blocks whose output is multiplied by zero: it says exactly the same and takes longer.
-# So α and the texts stay as they are, and only $c$ falls.
+# So α and the texts stay as they are, and $c$ falls. What else may differ, the time $v$ that reading four tokens at once takes, is measured for each body.
 
 # %% tags=["timing"]
 from kd_lab.lessons.l11_speculative_decoding.bodies import time_target, with_idle_blocks

@@ -98,7 +98,8 @@ def draw_quality(left: Axes, right: Axes, results: Results) -> None:
             mean, half = np.array([mean_interval(one) for one in values]).T
             interval_curve(axes, np.array(steps, dtype=float), mean, half, look, NAMES[name])
         if measure == "energy":
-            axes.axhspan(*band_of(results.exact()), color=FAINT, alpha=0.35, linewidth=0, label="exact samples")
+            exact = np.concatenate([results.exact(0), results.exact(1)])
+            axes.axhspan(*band_of(exact), color=FAINT, alpha=0.35, linewidth=0, label="exact samples")
         else:
             axes.axhline(EXACT_STRAY, color=FAINT, linewidth=1.2)
         axes.set(xscale="log", xlabel="steps")

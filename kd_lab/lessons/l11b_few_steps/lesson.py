@@ -13,7 +13,7 @@ results, eight = load_results(), ring(8)
 show(
     hook_figure(results, eight),
     "A diffusion model walks in 32 steps from noise (grey) to data, eight modes on a circle (shaded). "
-    "Its student is the same kind of network and takes a single step. Why does the teacher not do that?",
+    "Its student, a small network, takes a single step. Why does the teacher not do that?",
     alt="Two squares with trajectories. Left, curved paths end on eight modes; right, straight paths end on the eight modes, a few between them.",
 )
 
@@ -181,7 +181,7 @@ def two_step_target(x, twice, time, next_time):
 
 # %% [markdown]
 # **Your target at work**, in a few seconds: a denoiser is trained on data, as every diffusion model is.
-# Then its steps are halved five times, with 150 steps of Adam each.
+# Then the exact teacher's 32 steps are halved five times, by students that begin as this denoiser, with 150 steps of Adam each.
 # Beside it the same denoiser trains on for as long, without a sampler to imitate.
 
 # %%
@@ -217,7 +217,7 @@ reveal(
     "11b.b",
     straight=straight.mean(),
     halved=halved_energy.mean(),
-    noise=2 * exact.std(ddof=1),
+    noise=2 * np.concatenate([exact, results.exact(1)]).std(ddof=1),
 )
 claim(
     "C11d",
@@ -646,7 +646,7 @@ print("two steps, the second token after the first: exact")
 # 2. Progressive distillation: one step lands where two did, again and again. Straight regression to the end does even better here, where pairs are cheap.
 # 3. Consistency distillation: neighbours on a trajectory agree on its end, and time 0 fixes what they agree on.
 # 4. DMD matches densities and no trajectories. Its gradient is reverse KL between noised densities, on the student's own samples.
-# 5. Begun on one mode, reverse KL finds the others only by noise: light and distant ones in part and with a long training, with little noise never. Forward KL finds light ones soon.
+# 5. Begun on one mode, reverse KL finds the others only by noise. With little noise it finds no distant one; with all of it light and distant ones late and in part, unless high noise weighs more. Forward KL finds light ones soon.
 #
 # ## Quiz
 

@@ -65,7 +65,9 @@ QUIZ = (
                 "The ODE gives every noise its own end. The mean over a single value is that value."
             ),
             "because squared error prefers a mode to a mean": "It is the other way round: squared error seeks means.",
-            "because the student has more layers": "Teacher and student are the same network.",
+            "because the student has more layers": (
+                "Its layers stay the same, and with more of them the mean of many values would still be a mean."
+            ),
         },
         right="because noise and end point belong together one to one",
     ),

@@ -56,7 +56,7 @@ def test_labels_on_own_texts_correct_the_forks(measured):
         "change nothing at the forks",
         "DAgger with an aggregated set",
         "lower the error of whole texts",
-        "too, is corrected off the road",
+        "too, is nearer to its teacher off the road",
     )
     (untouched,) = (one for one in measured["C05b"] if "change nothing at the forks" in one.sentence)
     assert untouched.values == pytest.approx([1] * 5, abs=1e-12), "what is never visited is never changed"
