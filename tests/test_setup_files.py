@@ -171,7 +171,7 @@ def test_every_target_of_make_is_declared_and_in_its_help(target):
 
 
 # What a make around these tests would hand down, as `make PYTHON=python3.12 test` does.
-PLAIN = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "TORCH", "MAKEFLAGS")}
+PLAIN = {k: v for k, v in os.environ.items() if k not in ("PYTHON", "TORCH", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 
 POSIX_SHELL = pytest.mark.skipif(os.name == "nt", reason="scripts of a POSIX shell stand for programs here")
 
