@@ -415,7 +415,7 @@ claim(
 # Once the two overlap well, forward KL still pays for tails that decide about few guesses. There the losses made of α do better: by less than 0.01 at τ = 1, and by more where the deployment is sharper.
 # From a cold start −log α did no better than total variation. One reason may be that Adam rescales a gradient that is short throughout, so a longer one alone is little help.
 #
-# Why do the draft's own texts not help? On surnames, where fixed texts are plentiful, [lesson 05](05_where.ipynb) found the same. A draft has one more reason: it never writes alone, and every guess that is checked follows a prefix of the target's. And it began cold, so that its first texts were noise. How much each of these weighs was not separated.
+# Why do the draft's own texts not help? With plentiful fixed texts [lesson 05](05_where.ipynb) found the same. Besides, a draft never writes alone: every guess that is checked follows a prefix of the target's. And it began cold, its first texts were noise. These reasons were not separated.
 #
 # ## 4 · Tokens per call, and seconds
 #
