@@ -32,6 +32,10 @@ WAITING = 10.0
 LARGEST = 2**26
 """Bytes of an answer that are read."""
 
+SAME_DRAWS = "ATEN_CPU_CAPABILITY"
+"""Chooses torch's instructions, and with them the numbers of a seed: the worker draws the cases again, and they must be
+those that its answers are compared with."""
+
 
 def box_in(folder: Path) -> Path:
     """The box in a folder, made anew where the package has changed since."""
@@ -92,8 +96,9 @@ def run(box: Path, lesson: str, requests: dict[str, Any], forbidden: Sequence[Pa
 
 
 def start(box: Path, scratch: Path) -> subprocess.Popen[bytes]:
-    """A worker in a process and session of its own, which inherits nothing but where to find Python."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+    """A worker in a process and session of its own, which inherits where to find Python, and `SAME_DRAWS`."""
+    inherited = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "LANG", SAME_DRAWS)
+    kept = {name: os.environ[name] for name in inherited if name in os.environ}
     own = {"HOME": str(scratch), "TMPDIR": str(scratch), "OMP_NUM_THREADS": "1", "TRITON_INTERPRET": "1"}
     worker = box / "kd_lab" / "teaching" / "worker.py"
     with (scratch / "log").open("wb") as log:

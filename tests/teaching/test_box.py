@@ -87,3 +87,15 @@ def test_a_worker_that_ends_is_not_waited_for(tmp_path):
 def test_the_limit_leaves_the_worker_time_to_stop_by_itself():
     request = {"seconds": 10.0, "draws": [{"seconds": 2.0}] * 12}
     assert limit_of(json.loads(json.dumps(request))) > 2 * 2.0 + 10.0
+
+
+def test_a_worker_draws_with_the_instructions_of_its_judge(tmp_path, monkeypatch):
+    """It drew other cases, and right answers were told that they had changed their arguments."""
+    given, popen = [], subprocess.Popen
+    nothing = [sys.executable, "-c", ""]
+    monkeypatch.setattr(box.subprocess, "Popen", lambda *_, env, **__: given.append(env) or popen(nothing))
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    monkeypatch.setenv("OF_NO_CONCERN", "1")
+    box.start(tmp_path, tmp_path).wait()
+    assert given[0]["ATEN_CPU_CAPABILITY"] == "default"
+    assert "OF_NO_CONCERN" not in given[0]
