@@ -24,6 +24,15 @@ pytest.importorskip("trl", reason="trl is not installed: make trainers")
 import trl.trainer.distillation_trainer as seam  # a trl without it fails, as promised above
 from tiny_transformers import BENT, tiny_model, tiny_tokenizer
 
+QUIET = {  # a short run of a trainer in fp32 on the CPU
+    "per_device_train_batch_size": 2,
+    "use_cpu": True,
+    "bf16": False,
+    "report_to": "none",
+    "save_strategy": "no",
+    "disable_tqdm": True,
+}
+
 
 def kd_lab_loss(
     student_hidden,
@@ -148,13 +157,8 @@ def test_gkd_divides_a_sum_over_what_was_written_by_the_tokens_of_the_data(tmp_p
         str(tmp_path),
         lmbda=1.0,
         max_new_tokens=2,
-        per_device_train_batch_size=2,
         max_steps=1,
-        use_cpu=True,
-        bf16=False,
-        report_to="none",
-        save_strategy="no",
-        disable_tqdm=True,
+        **QUIET,
     )
     chat = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "cdefghab"}]
     GKDTrainer(
@@ -179,16 +183,11 @@ def train(folder, family: str) -> list[tuple[float, ...]]:
         str(folder),
         beta=0.5,
         max_completion_length=6,
-        per_device_train_batch_size=2,
         gradient_accumulation_steps=2,
         max_steps=2,
         learning_rate=1e-2,
-        use_cpu=True,
-        bf16=False,
-        report_to="none",
         logging_steps=1,
-        save_strategy="no",
-        disable_tqdm=True,
+        **QUIET,
     )
     trainer = DistillationTrainer(
         tiny_model(family, seed=0),
