@@ -126,7 +126,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     lessons = find_lessons(ROOT, options.lessons)
     sources = {lesson.number: lesson.code_fingerprint for lesson in find_lessons()}
-    kept = [run for run in stored()["runs"] if sources.get(run["lesson"]) == run["source"]]
+    asked = {lesson.number for lesson in lessons}
+    kept = [
+        run
+        for run in stored()["runs"]
+        if sources.get(run["lesson"]) == run["source"] or run["lesson"] in sources.keys() - asked
+    ]
     known = {(run["lesson"], run["machine"]) for run in kept}
     wanted = [(one, name) for one in lessons for name in MACHINES if (one.number, name) not in known]
     failed = []
