@@ -51,8 +51,7 @@ class SquaredError:
             batch.mask[..., None], 0.0
         )  # NaN·0 is no gradient
         hint = masked_mean(gap.square().sum(-1) / 2, batch.mask, normalizer)
-        labels = NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
-        return self.weight * hint + self.label_weight * labels
+        return _with_labels(self.weight * hint, self.label_weight, logits, batch, normalizer)
 
 
 @checked
@@ -93,4 +92,13 @@ class RelationalHuber:
         gap = gap + self.angle_weight * smooth_l1_loss(angles, teacher_angles)
         if normalizer is not None:
             gap = gap * (batch.mask.sum() / denominator_of(gap, batch.mask, normalizer))
-        return gap + self.label_weight * NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)
+        return _with_labels(gap, self.label_weight, logits, batch, normalizer)
+
+
+def _with_labels(
+    gap: Tensor, label_weight: float, logits: Tensor, batch: Batch, normalizer: float | Tensor | None
+) -> Float[Tensor, ""]:
+    """The gap, and beside it the likelihood of the text, which may be infinite: without a weight it is not read."""
+    if not label_weight:
+        return gap
+    return gap + label_weight * NegativeLogLikelihood()(logits, batch.targets, batch, normalizer)

@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from kd_lab.arguments import checked
 from kd_lab.contracts import Head, Kind
@@ -14,6 +13,7 @@ from kd_lab.how.checks import check_options
 from kd_lab.how.divergences import DIVERGENCES, mixture, reverse_kl
 from kd_lab.how.linear import linear_softmax_kl
 from kd_lab.how.reduction import masked_mean
+from kd_lab.how.reference import reference_likelihood
 from kd_lab.how.softmax_kl import softmax_kl
 from kd_lab.how.sparse import sparse_teacher_kl
 from kd_lab.how.sparse_cache import SparseTeacher
@@ -97,6 +97,8 @@ class Divergence:
         if not self.label_weight:
             return gap
         labels = NegativeLogLikelihood()(student, batch.targets, batch, normalizer)
+        if self.label_weight == 1:  # the gap may be infinite, and 0·∞ is NaN
+            return labels
         return (1 - self.label_weight) * gap + self.label_weight * labels
 
     def _against_held_mixture(
@@ -152,6 +154,5 @@ class NegativeLogLikelihood:
         normalizer: float | Tensor | None = None,
     ) -> Float[Tensor, ""]:
         """The loss in nats per counted position, in fp32 whatever the logits' dtype, or fp64 for fp64 logits."""
-        dtype = torch.promote_types(student_logits.dtype, torch.float32)
-        surprise = cross_entropy(student_logits.flatten(0, 1).to(dtype), tokens.flatten(), reduction="none")
-        return masked_mean(surprise.view_as(tokens), batch.mask, normalizer)
+        mask = None if batch.mask.all() else batch.mask  # where all count, no logits are copied
+        return masked_mean(reference_likelihood(student_logits, tokens, mask), batch.mask, normalizer)

@@ -58,7 +58,8 @@ class PolicyGradient:
     ) -> Float[Tensor, ""]:
         """The loss on texts that the student wrote, alone or with the teacher's hand in it (`batch.drawn_logp`)."""
         dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
-        student_logp, teacher_logp = (x.to(dtype).log_softmax(-1) for x in (student_logits, teacher_logits))
+        sides = _counted(batch.mask, student_logits, teacher_logits)
+        student_logp, teacher_logp = (x.to(dtype).log_softmax(-1) for x in sides)
         with torch.no_grad():
             rewards = gather(teacher_logp - student_logp, batch.targets).where(batch.mask, 0.0)
             weights = importance_weights(gather(student_logp, batch.targets), batch, self.importance)
@@ -91,8 +92,7 @@ def policy_surrogate(
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2, 3 and 6.
     """
-    # a teacher that forbids a masked token would make infinite terms there, whose gradient is NaN even under a where
-    teacher_logp = teacher_logp.where(mask[..., None], student_logp.detach())
+    student_logp, teacher_logp = _counted(mask, student_logp, teacher_logp)
     own_logp = gather(student_logp, tokens)
     rewards = (gather(teacher_logp, tokens) - own_logp).detach().where(mask, 0.0)
     from_here = rewards.flip(1).cumsum(1).flip(1)
@@ -129,6 +129,11 @@ def importance_weights(own_logp: Float[Tensor, "B T"], batch: Batch, importance:
     if importance == "sequence":
         log_ratio = log_ratio.sum(1, keepdim=True).expand_as(log_ratio)
     return log_ratio.exp()
+
+
+def _counted(mask: Bool[Tensor, "B T"], *sides: Float[Tensor, "B T V"]) -> tuple[Tensor, ...]:
+    """The sides with 0 at all positions that do not count: infinite terms there have a NaN gradient under any mask."""
+    return sides if mask.all() else tuple(side.where(mask[..., None], 0.0) for side in sides)
 
 
 def gather(logp: Float[Tensor, "B T V"], tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kd_lab.arguments import checked
 from kd_lab.how.sparse_cache import ABSENT, SparseTeacher, checked_ids, rest_of
-from kd_lab.models.files import whole_file
+from kd_lab.models.files import MODEL, whole_file
 
 _FORMAT = "kd_lab sparse teacher 2"
 _OLD_FORMAT = "kd_lab sparse teacher 1"  # no mass of the rest, no checksum, no absent token
@@ -43,7 +43,7 @@ def save_sparse_teacher(teacher: SparseTeacher, path: str | os.PathLike[str]) ->
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with whole_file(path) as part:
+        with whole_file(path, MODEL) as part:
             save_file(tensors, part, metadata | {"sha256": _checksum(tensors, metadata)})
     except SafetensorError as error:
         raise OSError(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kd_lab.methods.parallel import is_sharded
 from kd_lab.methods.training import COLUMNS, Training
-from kd_lab.models.files import write_file
+from kd_lab.models.files import MODEL, write_file
 from kd_lab.models.fingerprint import fingerprint
 from kd_lab.worlds import World
 
@@ -69,7 +69,7 @@ class Checkpoint:
             tensors |= {f"chance.{rank}.{i}": state for i, state in enumerate(states)}
         if training.ranks.rank == 0:
             about = {"format": FORMAT, "run": json.dumps(self.run)}
-            write_file(self.path, save(tensors, metadata=about))
+            write_file(self.path, save(tensors, metadata=about), MODEL)
 
     @torch.no_grad()
     def load(self, training: Training) -> None:
@@ -141,8 +141,7 @@ def _description(training: Training, world: World) -> dict[str, object]:
     recipe = training.recipe
     factors = [float(training.schedule(step, training.steps)) for step in range(1, training.steps + 1)]
     texts = f"{world.name}, {len(world.train)} texts"
-    some = (texts, world.train[:64], world.train[-64:])  # all would take long where they are many
-    rows = fingerprint(some if world.weights is None else (*some, world.weights))
+    rows = fingerprint((texts, world.train) if world.weights is None else (texts, world.train, world.weights))
     try:
         parts = fingerprint((recipe.name, recipe.terms))
     except ValueError as error:

@@ -1,11 +1,16 @@
 """One process of several: the texts that are its own, and the numbers that the processes share.
 
-Under `torchrun`, `distill` trains any recipe data-parallel. The script is that of one process, and begins with a line:
+Under `torchrun`, `distill` trains any recipe data-parallel. The script is that of one process, and begins with a line,
+or with two on GPUs:
 
     # train.py, started by: torchrun --nproc-per-node=2 train.py
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # with GPUs, where device is "cuda"
     torch.distributed.init_process_group()  # NCCL between GPUs, gloo between CPUs
     student = GPT(config).to(device)        # one shape everywhere; the weights become those of rank 0
     distill(student, teacher, world, gkd(), steps=300, batch_size=64)
+
+Without `set_device` all processes would share their numbers through the first GPU, which NCCL refuses or waits for in
+vain.
 
 `batch_size` stays the number of texts per step, over all processes. A student that `fully_shard` has sharded over the
 processes stays sharded; another is kept whole on each of them.

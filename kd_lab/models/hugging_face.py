@@ -57,8 +57,10 @@ class HuggingFace(nn.Module):
 
     Rows begin in their first column. Rows that were padded on the left read the same, at the same positions, as
     they would alone: padding ids that lead a row are not attended to. Where the padding is also the mark that begins a
-    text, the last of them is that mark, and in a row of nothing else, such as a text that ends at once, each column
-    reads it alone. Padding on the right needs no care, since a causal model never looks there.
+    text, as with GPT-2, the last of them is that mark, and in a row of nothing else, such as a text that ends at once,
+    each column reads it alone. A text without that mark, such as `HuggingFaceTokenizer.prompt` makes for GPT-2, must
+    not be padded on the left there: the last of the padding would be read as its mark. Padding on the right needs no
+    care, since a causal model never looks there.
 
     >>> import pytest
     >>> transformers = pytest.importorskip("transformers")

@@ -80,10 +80,13 @@ class MixtureModel(nn.Module):
     def forward(
         self, tokens: Int[Tensor, "B T"], cache: PairCache | None = None, last_only: bool = False
     ) -> Float[Tensor, "B _ V"]:
-        """log p̃ of the token after each position, or after the last one alone, normalised."""
+        """log p̃ of the token after each position, or after the last one alone, normalised; in fp32 at least."""
         caches = (cache.first, cache.second) if cache else (None, None)
-        first, second = (
-            (last_logits(model)(tokens, cache=own)[:, None] if last_only else model(tokens, cache=own)).log_softmax(-1)
+        both = (
+            last_logits(model)(tokens, cache=own)[:, None] if last_only else model(tokens, cache=own)
             for model, own in zip((self.first, self.second), caches, strict=True)
+        )
+        first, second = (
+            logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1) for logits in both
         )
         return torch.logaddexp(first + math.log(self.share), second + math.log1p(-self.share))

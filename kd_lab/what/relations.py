@@ -18,8 +18,9 @@ from kd_lab.worlds import Batch
 class Relations:
     """Distances and angles between the texts of a batch, each text being the mean of its hidden states.
 
-    The mean leaves the first position out, whose state says nothing of the text (see `says_something`). Relations are
-    numbers without a width, so there is no projector and nothing to throw away.
+    The mean leaves the first position out, whose state says nothing of the text (see `says_something`). A text of which
+    nothing else counts has no mean and is related to none. Relations are numbers without a width, so there is no
+    projector and nothing to throw away.
 
     Source: Park et al. (2019), "Relational knowledge distillation", arXiv:1904.05068, equations 4 to 10.
     """
@@ -43,11 +44,15 @@ class Relations:
 
         def read(batch: Batch) -> tuple[tuple[tuple[Tensor, Tensor], Tensor], tuple[Tensor, Tensor]]:
             counts = says_something(batch.mask)
+            texts = counts.any(1)
+            if texts.sum() < 2:  # there is nothing to relate: all are one point, on both sides
+                counts, texts = torch.zeros_like(counts), torch.ones_like(texts)
             with torch.no_grad():
                 _, teacher_hidden = teacher(batch.inputs, return_hidden=True)
-                teacher_relations = relations(embed(teacher_hidden[self.teacher_layer], counts))
+                teacher_relations = relations(embed(teacher_hidden[self.teacher_layer][texts], counts[texts]))
             logits, student_hidden = student(batch.inputs, return_hidden=True)
-            return (relations(embed(student_hidden[self.student_layer], counts)), logits), teacher_relations
+            embedded = embed(student_hidden[self.student_layer][texts], counts[texts])
+            return (relations(embedded), logits), teacher_relations
 
         return Signal(read)
 

@@ -30,6 +30,33 @@ def test_a_hint_without_a_value_matters_nowhere_that_does_not_count():
     assert torch.equal(got, right)
 
 
+def relational(label_weight: float):
+    relations = (torch.zeros(2, 2).double(), torch.zeros(2, 2, 2).double())
+    return lambda logits: RelationalHuber(label_weight=label_weight)((relations, logits), relations, BATCH)
+
+
+def squared(label_weight: float):
+    return lambda logits: SquaredError(label_weight=label_weight)((FEATURES, logits), HINT, BATCH)
+
+
+@pytest.mark.parametrize("how", [squared, relational])
+def test_labels_without_a_weight_may_be_impossible(how):
+    """Their likelihood is infinite, and 0·∞ is NaN."""
+    impossible = torch.full_like(LOGITS, -torch.inf)
+    impossible[..., 3] = 0
+    assert how(1.0)(impossible).item() == torch.inf
+    assert torch.equal(how(0.0)(impossible), how(0.0)(LOGITS))
+
+
+def test_half_precision_is_compared_in_fp32():
+    generator = torch.Generator().manual_seed(1)
+    ours, hint = (torch.randn(2, 3, 400, generator=generator).bfloat16() for _ in range(2))
+    how = SquaredError(weight=1.0, label_weight=0.0)
+    loss = how((ours, LOGITS), hint, BATCH)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), how((ours.double(), LOGITS), hint.double(), BATCH), rtol=1e-5, atol=0)
+
+
 def test_relations_are_averaged_over_pairs_and_triplets():
     ours = (torch.tensor([[0.0, 1.0], [1.0, 0.0]]).double(), torch.zeros(2, 2, 2).double())
     theirs = (torch.tensor([[0.0, 0.5], [0.5, 0.0]]).double(), torch.full((2, 2, 2), 3.0).double())

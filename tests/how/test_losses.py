@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from kd_lab.contracts import Head
-from kd_lab.how import Divergence, NegativeLogLikelihood, skew_reverse_kl, softmax_kl, top_k
+from kd_lab.how import Divergence, NegativeLogLikelihood, PolicyGradient, skew_reverse_kl, softmax_kl, top_k
 from kd_lab.how.divergences import DIVERGENCES
+from kd_lab.how.feature_losses import SquaredError
 from kd_lab.worlds import Batch
 
 P = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
@@ -141,3 +142,47 @@ def test_heads_and_a_whole_cache_are_the_logits_that_they_stand_for():
     held = Divergence("skew_reverse_kl", beta=0.9, hold_mixture=True)
     with pytest.raises(ValueError, match="hold_mixture came with a signal other than logits"):
         held(student, top_k(teacher, 9), BATCH)
+
+
+def test_labels_alone_do_not_see_a_gap_without_bound():
+    """A teacher that is certain of its one kept token: reverse KL to it is infinite, and 0·∞ is NaN."""
+    student = logits(0).requires_grad_()
+    certain = logits(1).masked_fill(torch.arange(40) > 0, -torch.inf)
+    assert Divergence("reverse_kl")(student, top_k(certain, 1), BATCH).item() == torch.inf
+    loss = Divergence("reverse_kl", label_weight=1.0)(student, top_k(certain, 1), BATCH)
+    labels = NegativeLogLikelihood()(student, BATCH.targets, BATCH)
+    torch.testing.assert_close(loss, labels)
+    torch.testing.assert_close(torch.autograd.grad(loss, student), torch.autograd.grad(labels, student))
+
+
+def of_tokens(student, teacher, batch):
+    return NegativeLogLikelihood()(student, batch.targets, batch)
+
+
+def of_features(student, teacher, batch):
+    """The first three columns are the features, so that both terms reach the student."""
+    return SquaredError()((student[..., :3], student), teacher[..., :3], batch)
+
+
+def of_heads(student, teacher, batch):
+    identity = torch.eye(student.shape[-1], dtype=student.dtype)
+    return Divergence("jsd", label_weight=0.2)(Head(student, identity), Head(teacher, identity), batch)
+
+
+def of_a_cache(student, teacher, batch):
+    return Divergence("jsd", label_weight=0.2)(student, top_k(logits(1), 5), batch)
+
+
+MASKED = [*HOWS, PolicyGradient(), PolicyGradient(single_step=False), of_tokens, of_features, of_heads, of_a_cache]
+
+
+@pytest.mark.parametrize("junk", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("how", MASKED, ids=lambda how: getattr(how, "__name__", str(how)))
+def test_what_stands_at_a_masked_position_reaches_neither_value_nor_gradient(how, junk):
+    sides = [logits(seed).requires_grad_(seed == 0) for seed in (0, 1)]
+    spoiled = [
+        side.detach().masked_fill(~BATCH.mask[..., None], junk).requires_grad_(side.requires_grad) for side in sides
+    ]
+    clean, loss = how(*sides, BATCH), how(*spoiled, BATCH)
+    torch.testing.assert_close(loss, clean)
+    torch.testing.assert_close(torch.autograd.grad(loss, spoiled[0]), torch.autograd.grad(clean, sides[0]))

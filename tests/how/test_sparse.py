@@ -421,3 +421,14 @@ def test_what_is_refused_and_what_it_says(change, says):
     }
     with pytest.raises(ValueError, match=says):
         unwrap(sparse_softmax_kl)(**(arguments | change))  # as outside the tests, where no annotations are checked
+
+
+def test_forward_mode_differentiates_the_sparse_loss():
+    student, teacher = pair(6, V)
+    cache, direction = top_k(teacher, 5), torch.ones_like(student).cumsum(-1)
+    variable = student.clone().requires_grad_()
+    sparse_teacher_kl(variable, cache).backward()
+    with torch.autograd.forward_ad.dual_level():
+        dual = sparse_teacher_kl(torch.autograd.forward_ad.make_dual(student, direction), cache)
+        tangent = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    torch.testing.assert_close(tangent, (variable.grad * direction).sum(), rtol=1e-4, atol=1e-5)

@@ -163,6 +163,17 @@ def test_other_texts_make_another_run(tmp_path):
     assert there != here  # or the message would name no difference
 
 
+def test_one_other_text_in_the_middle_makes_another_run(tmp_path):
+    many = SPOKEN.world(rows=300, seed=0)
+    tokens = many.train.tokens.clone()
+    tokens[150] = tokens[(tokens != tokens[150]).any(-1).nonzero()[0, 0]]
+    other = replace(many, train=replace(many.train, tokens=tokens))
+    settings = {"steps": 1, "batch_size": 8, "checkpoint": tmp_path, "progress": False}
+    distill(gpt(), gpt(24, seed=1), many, word_level(), **settings)
+    with pytest.raises(ValueError, match="holds a run with .*echo, 300 texts"):
+        distill(gpt(), gpt(24, seed=1), other, word_level(), **settings)
+
+
 def test_other_weights_of_the_same_texts_make_another_run(tmp_path):
     """The texts of `surnames()` are those of `surnames(weighted=True)`, under one name."""
 

@@ -63,3 +63,13 @@ def test_the_last_logits_are_those_of_the_whole_reading():
     for model in (gpt, table, MixtureModel(gpt, table, share=0.3)):
         torch.testing.assert_close(last_logits(model)(tokens), model(tokens)[:, -1])
     assert MixtureModel(gpt, table, share=0.3)(tokens, last_only=True).shape == (10, 1, 7)
+
+
+def test_a_mixture_of_models_in_half_precision_is_not_rounded_to_it():
+    config = GPTConfig(vocab_size=7, context=8, width=16, layers=1, heads=2)
+    first, second = (GPT(config, seed=seed).bfloat16() for seed in (0, 1))
+    tokens = torch.arange(7)[None]
+    mixed = MixtureModel(first, second, share=0.3)(tokens)
+    exact = [model(tokens).double().softmax(-1) for model in (first, second)]
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed.double().exp(), 0.3 * exact[0] + 0.7 * exact[1], rtol=1e-6, atol=1e-7)

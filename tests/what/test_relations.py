@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from kd_lab.how.feature_losses import RelationalHuber
 from kd_lab.methods import distill, labels_only, rkd
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what.features import says_something
-from kd_lab.what.relations import embed, relations
-from kd_lab.worlds import language
+from kd_lab.what.relations import Relations, embed, relations
+from kd_lab.worlds import Batch, language
 
 SPOKEN = language("echo")
 WORLD = SPOKEN.world(rows=128, seed=0)
@@ -78,6 +79,35 @@ def test_hidden_states_of_half_precision_are_compared_in_fp32(dtype):
 def test_padding_is_no_part_of_a_texts_embedding():
     hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
     assert embed(hidden, torch.tensor([[True, True, False]])).item() == 2.0
+
+
+def silent(batch: Batch, texts: list[int]) -> Batch:
+    """The same batch, where of these texts nothing counts but the first position."""
+    mask = batch.mask.clone()
+    mask[texts, 1:] = False
+    return Batch(batch.tokens, mask)
+
+
+STUDENT = gpt(16)
+READ = Relations().bind(STUDENT, TEACHER, seed=0).read
+
+
+def test_a_text_of_which_nothing_counts_changes_no_relations():
+    """As a vector of zeros it was near or far, and stood in every angle."""
+    batch = WORLD.held_out[:5]
+    (ours, _), theirs = READ(silent(batch, [1, 4]))
+    (alone, _), theirs_alone = READ(batch[torch.tensor([0, 2, 3])])
+    torch.testing.assert_close(ours, alone)
+    torch.testing.assert_close(theirs, theirs_alone)
+
+
+@pytest.mark.parametrize("texts", [[1, 2], [0, 1, 2]])
+def test_fewer_than_two_texts_that_say_something_teach_nothing(texts):
+    batch = silent(WORLD.held_out[:3], texts)
+    loss = RelationalHuber(label_weight=0.0)(*READ(batch), batch)
+    assert loss.item() == 0
+    slopes = torch.autograd.grad(loss, list(STUDENT.parameters()), allow_unused=True)
+    assert not any(slope.any() for slope in slopes if slope is not None)
 
 
 def test_one_text_has_no_relations():
