@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("lesson", nargs="?", metavar="NN", help="such as 03; by default the first that is not done")
     lab.add_argument("--dir", type=Path, help="the folder of your copies")
     commands.add_parser("progress", help="list predictions, quiz answers and solved exercises")
-    cache = commands.add_parser("cache", help="say where trained models are kept and how large they are")
+    cache = commands.add_parser("cache", help="say where models are kept between runs and how large they are")
     cache.add_argument("--clear", action="store_true", help="remove them")
     lessons = commands.add_parser("lessons", help="copy the lessons").add_subparsers(required=True, metavar="copy")
     copy = lessons.add_parser("copy", help="into a folder of your own; a copy that you edited is never overwritten")

@@ -66,10 +66,12 @@ def lay_one(lesson: Lesson, folder: Path, laid: dict[str, str]) -> str | None:
     """Lay out one lesson under the first name that is free or untouched; note it in `laid`. Returns what to say."""
     notebook = fresh(lesson)
     edition = fingerprint(notebook)
+    if holder(lesson, edition, folder, laid) is not None:
+        return None
     edited = []
     for file in names(folder, lesson.name):
         there = fingerprint_of(file)
-        if file.exists() and edition in (there, laid.get(file.name)):
+        if there == edition:
             laid[file.name] = edition
             return None
         if file.exists() and (there is None or there != laid.get(file.name)):
@@ -102,13 +104,20 @@ def names(folder: Path, name: str) -> Iterator[Path]:
 
 
 def latest(lesson: Lesson, folder: Path) -> Path:
-    """The copy to open: the last of a lesson's names that is there, which holds its newest edition."""
-    file = folder / f"{lesson.name}.ipynb"
-    for candidate in names(folder, lesson.name):
-        if not candidate.exists():
-            return file
-        file = candidate
-    raise AssertionError("the names never end")
+    """The copy to open: the one of a lesson's newest edition, under whichever name `lay_out` found for it.
+
+    Raises:
+        ValueError: as `fresh`.
+    """
+    edition, laid = fingerprint(fresh(lesson)), notes(folder)
+    return holder(lesson, edition, folder, laid) or next(names(folder, lesson.name))
+
+
+def holder(lesson: Lesson, edition: str, folder: Path, laid: dict[str, str]) -> Path | None:
+    """The copy that was laid out from an edition of a lesson, edited since or not; None where it is not there."""
+    own = re.compile(rf"{re.escape(lesson.name)}( \(newer( \d+)?\))?\.ipynb")
+    held = [folder / name for name, one in laid.items() if one == edition and own.fullmatch(name)]
+    return min(filter(Path.exists, held), key=lambda file: (len(file.name), file.name), default=None)
 
 
 def fresh(lesson: Lesson) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def exercise(identifier: str) -> Callable[[Callable[..., Any]], Callable[..., An
         show(panel)
         state = panel.data[EXERCISE_MIME]["state"]
         if state != "not started":
-            progress.attempt(identifier, state, candidate, panel.data[EXERCISE_MIME].get("mistake", ""))
+            mistake = panel.data[EXERCISE_MIME].get("mistake", "")
+            if trouble := progress.attempt(identifier, state, candidate, mistake):
+                show(Panel(trouble, tone="attention"))
         if state != progress.SOLVED:
             return chosen.reference
         kept = guarded(identifier, chosen, candidate)

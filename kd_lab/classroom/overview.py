@@ -2,6 +2,8 @@
 
 import platform
 import re
+import shutil
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +17,15 @@ SHOWN = ("kd_lab", "torch", "triton", "numpy", "ipywidgets", "jupyterlab")
 COMMANDS = {
     "lab [03]": "open a lesson in JupyterLab, by default the first that is not done",
     "progress": "predictions, quiz answers and solved exercises",
-    "cache [--clear]": "the models that lessons have trained",
+    "cache [--clear]": "the models that lessons keep between runs",
     "lessons copy DIR": "the lessons as notebooks in a folder of your own",
 }
+
+TRAINED = re.compile(r"[\w-]*-[0-9a-f]{16}\.safetensors")
+"""The files of `trained`. In a folder of models that is named as the cache, the others are their owner's."""
+
+FOLDERS = re.compile(r"SmolLM2-.+-\d[\w.]*|lesson-13-\d+(-float32)?")
+"""The folders of lesson 13 in the cache: SmolLM2 as transformers reads it, and its experiment under way."""
 
 FOR_TEACHERS = {
     "class init COURSE": "a graded course for nbgrader; class --help names what else a teacher types",
@@ -100,20 +108,44 @@ def overview(kept: dict[str, str], copies: Path, program: str = "python -m kd_la
 
 def cached_files() -> list[Path]:
     """The trained models in the cache; whatever else lies in that folder is left out."""
-    return sorted(cache_folder().glob("*.safetensors"))
+    return sorted(file for file in cache_folder().glob("*") if TRAINED.fullmatch(file.name) and file.is_file())
+
+
+def cached_folders() -> list[Path]:
+    """The folders that lesson 13 keeps in the cache."""
+    return sorted(folder for folder in cache_folder().glob("*") if FOLDERS.fullmatch(folder.name) and folder.is_dir())
+
+
+def megabytes(files: Iterable[Path]) -> str:
+    """The size of files and folders together."""
+    parts = [part for file in files for part in (file.rglob("*") if file.is_dir() else [file])]
+    return f"{sum(part.stat().st_size for part in parts if part.is_file()) / 1e6:.1f} MB"
 
 
 def cache_line() -> str:
-    """Where the cache is and how large."""
+    """Where the cache is, and what it holds how much of."""
     files = cached_files()
-    size = sum(file.stat().st_size for file in files) / 1e6
-    models = f"{len(files)} trained model{'' if len(files) == 1 else 's'}"
-    return f"Cache: {cache_folder()}, {models}, {size:.1f} MB"
+    models = f"{len(files)} trained model{'' if len(files) == 1 else 's'}, {megabytes(files)}"
+    return "; ".join(
+        [f"Cache: {cache_folder()}, {models}", *(f"{one.name}, {megabytes([one])}" for one in cached_folders())]
+    )
 
 
 def clear_cache() -> str:
-    """Remove the trained models, and say what was removed. Lessons train them again when they are next run."""
+    """Remove what `cache_line` counts, and say what was removed. Lessons make it again when they are next run.
+
+    Raises:
+        ValueError: some of it cannot be removed.
+    """
     line = cache_line()
-    for file in cached_files():
-        file.unlink(missing_ok=True)
+    for one in [*cached_files(), *cached_folders()]:
+        try:
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink(missing_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"{one} cannot be removed ({error}); shut down the kernels that use it, and clear again"
+            ) from error
     return f"{line}: removed"

