@@ -3,7 +3,8 @@ PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3.14 python3
 JOBS ?= 2
 # cpu, or index for the package index's own build of torch, which on Linux brings 3 GB for NVIDIA's GPUs. Without a word
 # it stays what it was when .venv was built, which stands in the stamp; one of an earlier edition is empty, and cpu's.
-TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),cpu)
+KEPT := $(shell cat .venv/torch 2>/dev/null)
+TORCH ?= $(or $(KEPT),cpu)
 TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
 COURSE := .venv/course
@@ -11,7 +12,10 @@ BOOK := .venv/book
 TESTS := .venv/tests
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help lab check test style lessons book teaching claims claims-elsewhere kernels bench real trainers real-test clean
+# Where an upgrade of the system's Python took .venv's interpreter or its packages, all in .venv is out of date.
+ANEW := $(if $(wildcard .venv/bin/pip),$(shell .venv/bin/python -c 'import pip' >/dev/null 2>&1 || echo anew))
+
+.PHONY: anew help lab check test style lessons book teaching claims claims-elsewhere kernels bench real trainers real-test clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
@@ -63,17 +67,17 @@ clean:                       ## remove what make made
 	rm -rf .venv build
 
 # The file that venv writes last but for its scripts of activation: a folder alone may have been left half made.
-.venv/bin/pip:
+.venv/bin/pip: $(ANEW)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none is on the PATH; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed; this is " + sys.version.split()[0] + ". Install one of these and run, for example: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks venv; on Debian and Ubuntu: apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; exit 1; }
-	@test ! -e .venv || echo "The .venv that is here has no pip (it was left half made, or uv made it): it is emptied and built anew"
+	@test ! -e .venv || echo "The .venv that is here $(if $(ANEW),has a Python that does not run any more (the system's was upgraded or removed),has no pip (it was left half made, or uv made it)): it is emptied and built anew"
 	@echo "Building .venv with $$($(PYTHON) --version): two to five minutes, 2 GB"
 	$(PYTHON) -m venv --clear .venv
 
 # The CPU build of torch: from pip's own sources where they have it; else by uv, which knows where it lies; else what the
 # index has. macOS and Windows have no other build than the index's.
-.venv/torch: constraints.txt | .venv/bin/pip
+.venv/torch: constraints.txt $(ANEW) | .venv/bin/pip
 	@case "$(TORCH)" in cpu|index) ;; *) echo "TORCH is '$(TORCH)'; expected cpu or index"; exit 1;; esac
 	@if [ "$$(uname -s)" = Linux ] && [ "$(TORCH)" = cpu ]; then \
 	  $(BIN)/python -m pip install --no-deps "torch==$(TORCH_PIN)+cpu" 2>/dev/null || \

@@ -8,8 +8,10 @@ import gc
 import os
 import re
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,27 @@ if TYPE_CHECKING:
 # kd_lab is imported inside functions: at the head of this file jaxtyping's hook, which checks shapes, is not yet set.
 
 ROOT = Path(__file__).parents[1]
+
+THIS_MACHINE = ("127.0.0.1", "localhost")
+
+
+def ask_directly(environment: MutableMapping[str, str]) -> None:
+    """Have no proxy asked for the servers that tests start on this machine, by child processes either."""
+    for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+        named = environment.get(name) or environment.get(other, "")
+        hosts = [host.strip() for host in named.split(",") if host.strip()]
+        if hosts != ["*"]:
+            environment[name] = ",".join(dict.fromkeys([*hosts, *THIS_MACHINE]))
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to its jobs in the background: they, and all that they start, ignore Ctrl-C."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+ask_directly(os.environ)
+heed_interrupts()
 
 EXECUTED = {"run_of", "claims", "learner"}
 """The fixtures that execute a lesson."""
@@ -135,18 +158,20 @@ def trained_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    from lab_driver import chromium_path, launch_chromium
+    from lab_driver import launch_chromium
     from playwright.sync_api import sync_playwright
 
-    if chromium_path() is None:
+    from kd_lab.teaching.paper import chromium
+
+    if chromium() is None:
         reason = "no chromium, chromium-browser or google-chrome on the PATH; install one to run the browser tests"
         if os.environ.get("CI"):
             pytest.fail(reason)  # where everything must be tested, a skip would pass for a success
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        chromium = launch_chromium(playwright)
-        yield chromium
-        chromium.close()
+        launched = launch_chromium(playwright)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")
@@ -178,11 +203,13 @@ def run_of(
     In a browser, or in a kernel alone where there is none.
     """
     from kernel_alone import KernelAlone
-    from lab_driver import chromium_path, own_places
+    from lab_driver import own_places
     from lesson_run import Run
 
+    from kd_lab.teaching.paper import chromium
+
     runs: dict[str, Run | Exception] = {}
-    window = request.getfixturevalue("window") if chromium_path() is not None else None
+    window = request.getfixturevalue("window") if chromium() is not None else None
 
     def open_session(lesson: "Lesson") -> Any:
         if window is not None:

@@ -387,7 +387,9 @@ def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> str | No
     def alarm(*_: Any) -> None:
         raise Hangs
 
-    limits = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, WAITING))
+    limits = ()  # Windows has no timers: a call that hangs is ended by whoever started this program
+    if hasattr(signal, "setitimer"):
+        limits = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, WAITING))
     for sent, timer, seconds in limits:
         signal.signal(sent, alarm)
         signal.setitimer(timer, seconds)

@@ -1,10 +1,13 @@
-"""Which tests share a worker: a lesson is executed by one of them."""
+"""Which tests share a worker, and what every test run takes from its surroundings."""
 
+import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
-from conftest import group_of
+import pytest
+from conftest import ask_directly, group_of
 from platformdirs import user_cache_dir
 
 from kd_lab.models.saved import cache_folder
@@ -34,3 +37,35 @@ def test_what_has_not_begun_in_time_is_skipped_and_said():
 
 def test_the_cache_of_the_person_who_runs_the_tests_is_left_alone():
     assert cache_folder() != Path(user_cache_dir("kd_lab", appauthor=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({}, "127.0.0.1"),
+        ({"no_proxy": "example.org"}, "example.org"),
+        ({"NO_PROXY": "example.org, localhost"}, "example.org"),  # which the other name alone would hide
+        ({"no_proxy": "*"}, "example.com"),
+    ],
+)
+def test_no_proxy_is_asked_for_the_servers_of_tests(given, host):
+    environment = dict(given)
+    ask_directly(environment)
+    once = dict(environment)
+    ask_directly(environment)
+    assert environment == once
+    assert once["no_proxy"] == once.get("NO_PROXY", "*")
+    for asked in (host, "127.0.0.1:8888", "localhost:8888"):
+        assert urllib.request.proxy_bypass_environment(asked, {"no": once["no_proxy"]})
+    assert urllib.request.proxy_bypass_environment("127.0.0.1:8888")
+
+
+def test_a_job_in_the_background_hears_interrupts_all_the_same():
+    """A shell that is no terminal starts such a job deaf to Ctrl-C."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); import conftest; "
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    own = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=own)
+    assert done.stdout.strip() == "True", done.stderr

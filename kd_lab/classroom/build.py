@@ -3,11 +3,10 @@
 kd_lab/lessons/lNN_name/lesson.py becomes lessons/NN_name.ipynb, executed with the exercises unsolved and an empty
 cache: for the lessons that are named, or else for those whose text or exercises changed. The cost of a build goes into
 measured.json beside the source, the lesson's card and the README's table. Building an unchanged lesson again changes no
-byte of it. A notebook in which someone has solved exercises is refused and not overwritten.
+byte of it. A notebook in which someone has solved exercises or written notes is refused and not overwritten.
 """
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -21,23 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from kd_lab.classroom.copies import fingerprint, fingerprint_of
+from kd_lab.classroom.kernel import kernel_of
 from kd_lab.classroom.lesson import (
     ROOT,
     Edition,
     Lesson,
     edition_of,
-    exercise_function,
-    exercise_of,
     find_lessons,
     with_card,
 )
 from kd_lab.classroom.minutes import minutes_of, minutes_on_card
+from kd_lab.classroom.own_work import answered_exercises, own_cells
+from kd_lab.classroom.progress import number
 from kd_lab.classroom.setup import available_cores
 from kd_lab.classroom.tidy import keep_timings, plain, tidy
 from kd_lab.models.files import write_file
@@ -91,24 +90,17 @@ def execute(
     Raises:
         BuildError: a cell raised, hung or killed the kernel, or no kernel started.
     """
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT,
-        startup_timeout=TIMEOUT,  # beside forty others a kernel takes minutes to answer
-        kernel_name="python3",
-        resources={"metadata": {"path": str(lesson.notebook.parent)}},
-        record_timing=False,
-        extra_arguments=["--log-level=ERROR"],
-    )
     seconds = []
     with tempfile.TemporaryDirectory() as profile:
         # Someone's own answers and start-up files, the random order of sets, and a real LLM stay out of a lesson.
         own = {"KD_LAB_CACHE": str(cache), "KD_LAB_PROGRESS": str(Path(profile) / "progress.json")}
         own |= {"IPYTHONDIR": profile, "PYTHONHASHSEED": "0", "KD_LAB_LIVE": "0"}
+        own = os.environ | own | (environment or {})
+        kernel = kernel_of(notebook, lesson.notebook.parent, own, timeout=TIMEOUT, record_timing=False)
         with ExitStack() as stack:
             try:
-                stack.enter_context(client.setup_kernel(env=os.environ | own | (environment or {})))
-            except RuntimeError as error:  # many kernels at once choose the same port, or wait too long for their turn
+                client = stack.enter_context(kernel)
+            except RuntimeError as error:  # it died at every start, or waited too long for its turn
                 raise BuildError(f"{lesson.name} ({edition}): its kernel did not start; {error}") from error
             for position, cell in enumerate(notebook.cells):
                 start = time.perf_counter()
@@ -128,16 +120,22 @@ def build(lesson: Lesson, force: bool = False) -> Execution:
 
     Args:
         lesson: which.
-        force: measure again although the source has not changed.
+        force: measure again although the source has not changed, and build over notes.
 
     Raises:
-        BuildError: a cell failed, or the notebook holds answers that would be lost.
+        BuildError: a cell failed, or the notebook holds answers or notes that would be lost.
     """
     entry = lesson.measured
     if answered := answered_exercises(lesson):
         raise BuildError(
             f"{lesson.notebook} holds answers to {', '.join(answered)}, which a build would overwrite; move it to "
             f"work/{lesson.name} (mine).ipynb, or take it back with git checkout, and build again"
+        )
+    if not force and (cells := own_cells(lesson)):
+        raise BuildError(
+            f"{lesson.notebook} holds {number(len(cells), 'cell')} that no build wrote, and a build would overwrite "
+            f"the notes in it (the first begins {cells[0]!r:.60}); move it to work/{lesson.name} (mine).ipynb, or take "
+            "it back with git checkout, and build again; --force builds over it"
         )
     with tempfile.TemporaryDirectory() as cache:
         execution = execute(edition_of(lesson, "unsolved"), lesson, Path(cache))
@@ -156,28 +154,6 @@ def is_current(lesson: Lesson) -> bool:
     if measured is None or measured["source"] != lesson.fingerprint:
         return False
     return fingerprint_of(lesson.notebook) == fingerprint(with_card(edition_of(lesson, "unsolved"), measured))
-
-
-def answered_exercises(lesson: Lesson) -> list[str]:
-    """The exercises that someone has solved in the notebook itself: the `...` to be replaced is gone."""
-    if not lesson.notebook.exists():
-        return []
-    cells = nbformat.read(lesson.notebook, as_version=4).cells
-    return [identifier for cell in cells if (identifier := exercise_of(cell)) and not is_open(cell.source)]
-
-
-def is_open(source: str) -> bool:
-    """Whether the function under `@exercise` is still to be written: its body is `...` alone, or still assigns it.
-
-    Dots elsewhere are somebody's code, such as `rows[..., 0]`. A cell that does not parse holds someone's work.
-    """
-    try:
-        body = exercise_function(source).body
-    except (SyntaxError, ValueError):
-        return False
-    lines = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
-    bound = [one.value for one in lines if isinstance(one, ast.Assign)]
-    return not lines or any(isinstance(value, ast.Constant) and value.value is ... for value in bound)
 
 
 def record(lesson: Lesson, execution: Execution) -> dict[str, Any]:
@@ -274,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--editions", type=Path, default=ROOT / "build" / "editions", help="where other editions go")
     parser.add_argument("--solved", action="store_true", help="the solved edition, executed")
     parser.add_argument("--teacher", action="store_true", help="the teacher's edition, executed")
-    parser.add_argument("--force", action="store_true", help="build all, and measure time and memory again")
+    parser.add_argument("--force", action="store_true", help="build all, also over notes, and measure again")
     options = parser.parse_args(arguments)
     wanted: list[Edition] = [edition for edition in ("solved", "teacher") if getattr(options, edition)]
     try:

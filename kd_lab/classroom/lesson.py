@@ -146,10 +146,15 @@ def numbered(notebook: NotebookNode) -> NotebookNode:
     seen: dict[str, int] = {}
     for cell in notebook.cells:
         # A cell is known by what it says, so that an edit elsewhere leaves its id, and a reader's diff, alone.
-        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
-        seen[digest] = seen.get(digest, 0) + 1
-        cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        known = digest(cell.cell_type, cell.source)
+        seen[known] = seen.get(known, 0) + 1
+        cell.id = known if seen[known] == 1 else f"{known}-{seen[known]}"
     return notebook
+
+
+def digest(cell_type: str, source: str) -> str:
+    """Twelve hexadecimal digits that change whenever what a cell says does."""
+    return hashlib.sha256(f"{cell_type}\n{source}".encode()).hexdigest()[:12]
 
 
 def with_card(notebook: NotebookNode, entry: dict[str, Any] | None) -> NotebookNode:

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser", "chrome")
 ON_MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 SECONDS = 120
 FLAGS = (  # without a sandbox, which root has none of: the pages are our own and fetch nothing
@@ -15,9 +15,23 @@ FLAGS = (  # without a sandbox, which root has none of: the pages are our own an
 
 
 def chromium() -> str | None:
-    """The path of a Chromium, or None where there is none."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    return found or (str(ON_MACOS) if ON_MACOS.exists() else None)
+    """The path of a Chromium, or None where there is none. A snap comes last: it sees no page under /tmp."""
+    found = [program for program in map(shutil.which, NAMES) if program]
+    found += [str(ON_MACOS)] if ON_MACOS.exists() else []
+    return min(found, key=is_snap, default=None)
+
+
+def is_snap(program: str) -> bool:
+    """Whether a program is a snap, or Ubuntu's script that starts one: such a program has a /tmp of its own."""
+    places = (Path(program), Path(program).resolve())
+    if any(place.parts[:2] == ("/", "snap") or place.name == "snap" for place in places):
+        return True
+    try:
+        with places[1].open("rb") as file:
+            start = file.read(4096)
+    except OSError:  # it may be run and not read
+        return False
+    return start.startswith(b"#!") and b"/snap/bin/" in start
 
 
 def print_page(program: str, page: Path) -> Path:

@@ -147,8 +147,15 @@ def sweep_notebook(path: Path, folder: Path | None = None) -> str:
     target = repr(str(folder.resolve())) if folder else None
     cell = nbformat.v4.new_code_cell(f"from kd_lab.viz.sweep import sweep_all\nsweep_all({target})")
     notebook.cells.append(cell)
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
-    client.execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=600, startup_timeout=600, kernel_name="python3", resources=resources)
+    for left in (2, 1, 0):
+        try:
+            client.execute()
+            break
+        except RuntimeError as error:  # another program took a port before the kernel got there
+            if not left or "died before replying" not in str(error):
+                raise
     return "".join(output.text for output in notebook.cells[-1].outputs if output.output_type == "stream")
 
 

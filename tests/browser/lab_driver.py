@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
 from kd_lab.classroom.lab import SETTINGS as DEFAULTS
+from kd_lab.teaching.paper import chromium
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -29,12 +29,6 @@ SETTINGS = {
     # Cells out of sight keep their outputs in the page, so that what is not on the screen can still be found and read.
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
 }
-
-
-def chromium_path() -> str | None:
-    """The system's own browser; Playwright's is never downloaded."""
-    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    return next(filter(None, found), None)
 
 
 @dataclass(frozen=True)
@@ -128,8 +122,9 @@ def wait_until_up(server: subprocess.Popen, url: str, token: str, log: Path, sec
 
 
 def launch_chromium(playwright: Playwright) -> Browser:
+    """The system's own browser; Playwright's is never downloaded."""
     expect.set_options(timeout=PATIENCE * 1000)
-    return playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS, timeout=PATIENCE * 1000)
+    return playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS, timeout=PATIENCE * 1000)
 
 
 def faults_of(page: Page, within: str, without: str = "none") -> list[str]:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from lesson_folder import SOURCE, forget_lesson, write_lesson
 
-from kd_lab.classroom.build import BuildError, build, build_edition, execute, is_current, is_open, main, update_readme
+from kd_lab.classroom.build import BuildError, build, build_edition, execute, is_current, main, update_readme
 from kd_lab.classroom.claims import claims_of
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import edition_of, expected_line, find_lessons, halves, solution_fold, solved
@@ -122,23 +122,6 @@ def test_a_notebook_with_answers_is_refused(built, lesson, folder, capsys):
         lesson.notebook.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("body", "still_open"),
-    [
-        ("...", True),
-        ('"""A docstring."""\n    ...', True),
-        ("y = ...\n    return y", True),
-        ("return x", False),
-        ("return x.gather(-1, ids[..., None])", False),  # dots that index are no line to be written
-        ("def rows(y: Callable[..., float]): ...\n    return x", False),
-        ("y = 2 * x\n    ...", False),  # somebody's lines above dots that were left
-        ("return (", False),
-    ],
-)
-def test_an_open_exercise_holds_its_dots(body, still_open):
-    assert is_open(f'@exercise("97.1")\ndef f(x):\n    {body}') is still_open
-
-
 def test_the_explained_solution_is_folded_into_the_unsolved_lesson(built):
     fold = next(cell.source for cell in built.cells if "Solution of 97.1" in cell.source)
     assert fold == solution_fold("97.1")
@@ -185,7 +168,7 @@ def test_a_kernel_that_does_not_start_is_said(lesson, tmp_path, monkeypatch):
     def dead(*_, **__):
         raise RuntimeError("Kernel died before replying to kernel_info")
 
-    monkeypatch.setattr("kd_lab.classroom.build.NotebookClient.setup_kernel", dead)
+    monkeypatch.setattr("kd_lab.classroom.kernel.NotebookClient.setup_kernel", dead)
     with pytest.raises(BuildError, match="its kernel did not start; Kernel died"):
         execute(edition_of(lesson, "unsolved"), lesson, tmp_path)
 
@@ -199,7 +182,7 @@ def test_a_build_writes_into_nobodys_answers(lesson, tmp_path, monkeypatch):
         raise RuntimeError("no kernel is needed")
 
     monkeypatch.setenv("KD_LAB_PROGRESS", str(tmp_path / "mine.json"))
-    monkeypatch.setattr("kd_lab.classroom.build.NotebookClient.setup_kernel", refuse)
+    monkeypatch.setattr("kd_lab.classroom.kernel.NotebookClient.setup_kernel", refuse)
     with pytest.raises(BuildError):
         execute(edition_of(lesson, "solved"), lesson, tmp_path, "solved")
     assert not Path(seen["KD_LAB_PROGRESS"]).exists()

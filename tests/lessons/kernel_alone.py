@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
+
+from kd_lab.classroom.kernel import kernel_of
 
 
 class KernelAlone:
@@ -23,13 +24,9 @@ class KernelAlone:
         for cell in self.notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        resources = {"metadata": {"path": str(path.parent)}}
-        self.client = NotebookClient(
-            self.notebook, timeout=None, kernel_name="python3", allow_errors=True, resources=resources,
-            extra_arguments=["--log-level=ERROR"],
-        )  # fmt: skip
         self.open = ExitStack()
-        self.open.enter_context(self.client.setup_kernel(env=os.environ | dict(environment)))
+        kernel = kernel_of(self.notebook, path.parent, os.environ | dict(environment), timeout=None, allow_errors=True)
+        self.client = self.open.enter_context(kernel)
 
     def run_all(self) -> None:
         """Run every cell; an error stops the run, as it does for a learner."""

@@ -1,5 +1,6 @@
 """Boxes are kept while the package is as it was; a worker that misbehaves is ended and the next answer runs."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -50,7 +51,8 @@ def test_only_plain_files_with_objects_are_replies(tmp_path):
     (tmp_path / "list.json").write_text("[]", encoding="utf-8")
     (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
     (tmp_path / "text.json").write_text("no json", encoding="utf-8")
-    os.symlink(tmp_path / "good.json", tmp_path / "link.json")
+    with contextlib.suppress(OSError):  # on Windows links need a right of their own
+        os.symlink(tmp_path / "good.json", tmp_path / "link.json")
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(LARGEST + 1)
     if hasattr(os, "mkfifo"):

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,15 @@ POINTS = {
 """What each student should earn of 4 + 5 + 10; all but "untouched" solve 03.2 and 03.3."""
 
 
+def place_for(interpreter, version):
+    """Where the environment lies: another for other pins, and for another Python, with which it would not run."""
+    made_of = PINS.read_bytes() + f"{interpreter} {version}".encode()
+    return ROOT / "build" / f"nbgrader-{hashlib.sha256(made_of).hexdigest()[:12]}"
+
+
 def environment():
     """nbgrader in an environment of its own under build/, kept from run to run; of two runs at once one makes it."""
-    place = ROOT / "build" / f"nbgrader-{hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]}"
+    place = place_for(os.path.realpath(sys.executable), platform.python_version())
     binaries = place / ("Scripts" if os.name == "nt" else "bin")
     place.parent.mkdir(exist_ok=True)
     with FileLock(f"{place}.lock"):
@@ -232,3 +239,10 @@ def test_without_the_courses_settings_nobody_earns_a_point(course, tmp_path):
     graded = [cell for cell in source.cells if cell.metadata.get("nbgrader", {}).get("grade")]
     assert len(graded) == 3
     assert all("### BEGIN HIDDEN TESTS\nraise RuntimeError(" in cell.source for cell in graded)
+
+
+def test_another_python_has_another_environment():
+    """One whose interpreter was upgraded or removed is left behind, and stops no test."""
+    python = os.path.realpath(sys.executable)
+    places = {place_for(*one) for one in ((python, "3.11.2"), (python, "3.11.9"), ("/elsewhere/python", "3.11.2"))}
+    assert len(places) == 3

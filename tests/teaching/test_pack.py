@@ -180,6 +180,30 @@ def test_a_lesson_without_notes_is_refused_and_a_machine_without_chromium_is_tol
     assert "there is no lesson 77" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("present", "chosen"),
+    [
+        ({}, None),
+        ({"chromium": "snap", "google-chrome": "own"}, "google-chrome"),
+        ({"chromium": "snap", "chromium-browser": "starts a snap", "chrome": "own"}, "chrome"),
+        ({"chromium": "own", "chromium-browser": "starts a snap"}, "chromium"),
+        ({"google-chrome": "own", "chromium": "own"}, "google-chrome"),
+        ({"chromium": "snap", "chromium-browser": "starts a snap"}, "chromium"),
+    ],
+)
+def test_a_browser_that_sees_no_page_under_tmp_is_taken_last(tmp_path, monkeypatch, present, chosen):
+    """Ubuntu's chromium is a snap, with a /tmp of its own."""
+    scripts = {"own": "#!/bin/sh\nexec /usr/lib/it\n", "starts a snap": '#!/bin/sh\nexec /snap/bin/chromium "$@"\n'}
+    places = {}
+    for name, kind in present.items():
+        places[name] = f"/snap/bin/{name}" if kind == "snap" else str(tmp_path / name)
+        if kind in scripts:
+            (tmp_path / name).write_text(scripts[kind], encoding="utf-8")
+    monkeypatch.setattr(paper, "ON_MACOS", tmp_path / "none")
+    monkeypatch.setattr(shutil, "which", places.get)
+    assert paper.chromium() == (chosen and places[chosen])
+
+
 def test_a_chromium_that_prints_nothing_is_an_error_with_its_words(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("<p>one</p>", encoding="utf-8")

@@ -1,4 +1,5 @@
 import sys
+from contextlib import nullcontext
 
 import nbformat
 import numpy as np
@@ -140,3 +141,19 @@ def test_a_notebook_is_swept_in_its_own_kernel(tmp_path):
     with pytest.raises(Exception, match="fails at 1 of its extremes"):
         sweep_notebook(path)
     assert sys.modules.get("nbclient")
+
+
+@pytest.mark.parametrize(("deaths", "runs"), [(1, 2), (3, 3)])
+def test_a_kernel_that_found_a_port_taken_is_started_again(tmp_path, monkeypatch, deaths, runs):
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "lesson.ipynb")
+    tried = []
+
+    def execute(client):
+        tried.append(client.startup_timeout)
+        if len(tried) <= deaths:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("nbclient.NotebookClient.execute", execute)
+    with pytest.raises(RuntimeError) if deaths == runs else nullcontext():
+        sweep_notebook(tmp_path / "lesson.ipynb")
+    assert tried == [600] * runs

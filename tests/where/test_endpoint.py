@@ -453,6 +453,8 @@ def test_the_time_limit_is_one_of_the_request_and_not_of_each_read():
 def test_no_proxy_is_asked_for_this_machine(url, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):  # either would spare this machine the proxy, whatever we do
+        monkeypatch.delenv(name, raising=False)
     assert TextTeacher(url, model="names", retries=0).complete(["a"], 2, temperature=0)
 
 

@@ -1,5 +1,6 @@
 """Submissions are read, never run: legal ones become entries, all others a sentence that says what is wrong."""
 
+import contextlib
 import json
 import re
 
@@ -96,7 +97,8 @@ def test_hostile_files_get_a_sentence(tmp_path, text, name, message):
 
 def test_folders_and_links_are_no_submissions(tmp_path):
     (tmp_path / "folder.json").mkdir()
-    (tmp_path / "link.json").symlink_to(file(tmp_path, json.dumps(GOOD)))
+    with contextlib.suppress(OSError):  # on Windows links need a right of their own
+        (tmp_path / "link.json").symlink_to(file(tmp_path, json.dumps(GOOD)))
     for name in ("folder.json", "link.json", "absent.json"):
         with pytest.raises(ValueError, match="no plain file"):
             read(tmp_path / name)
