@@ -18,6 +18,11 @@ from kd_lab.models.files import write_file
 from kd_lab.models.saved import uninterrupted
 
 
+def made() -> dict[str, str]:
+    """When and with what something is made: the day and the versions."""
+    return {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
+
+
 def head(command: str, **settings: Any) -> dict[str, Any]:
     """The head of a stored file: the command that makes it, the day, the versions, and the settings of all runs.
 
@@ -29,12 +34,11 @@ def head(command: str, **settings: Any) -> dict[str, Any]:
     Raises:
         TypeError: JSON cannot hold a setting.
 
-    >>> made = head("python -m mine", seeds=(0, 1))
-    >>> list(made), made["seeds"]
+    >>> about = head("python -m mine", seeds=(0, 1))
+    >>> list(about), about["seeds"]
     (['command', 'date', 'python', 'torch', 'seeds'], [0, 1])
     """
-    made = {"date": date.today().isoformat(), "python": platform.python_version(), "torch": torch.__version__}
-    return {"command": command, **made, **json.loads(json.dumps(settings))}
+    return {"command": command, **made(), **json.loads(json.dumps(settings))}
 
 
 def resumed(path: Path, head: Mapping[str, Any]) -> list[Any]:

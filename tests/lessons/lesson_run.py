@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import nbformat
@@ -22,6 +22,7 @@ from kd_lab.classroom.build import ROOT
 from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.claims import claims_in
 from kd_lab.classroom.diagnosis import Exercise, exercises_of
+from kd_lab.classroom.elsewhere import stored, table
 from kd_lab.classroom.exercise import EXERCISE_MIME
 from kd_lab.classroom.lesson import Lesson, edition_of, exercise_function, exercise_of, tags
 
@@ -147,19 +148,24 @@ def errors(cells: Sequence[NotebookNode]) -> list[str]:
 
 
 def verdicts(notebook: NotebookNode) -> list[tuple[str, str, Claim | None]]:
-    """Every claim: its number, its sentence without digits, which other hardware may change, and the claim.
+    """Every claim: its number, its sentence without digits, and the claim.
 
     The claims of cells that measure seconds have None for the last.
     """
     return [
-        (claim.id, re.sub(r"[\d.,]+", "#", claim.sentence), None if "timing" in tags(cell) else claim)
+        (claim.id, without_digits(claim.sentence), None if "timing" in tags(cell) else claim)
         for cell in notebook.cells
         for claim in claims_in(NotebookNode(cells=[cell]))
     ]
 
 
+def without_digits(sentence: str) -> str:
+    """What other hardware does not change in it."""
+    return re.sub(r"[\d.,]+", "#", sentence)
+
+
 def contradictions(saved: NotebookNode, run: NotebookNode) -> list[str]:
-    """The claims of two runs of one lesson that contradict each other; "open" contradicts no neighbour."""
+    """The claims of two runs of one lesson that contradict each other."""
     before, after = verdicts(saved), verdicts(run)
     if [one[:2] for one in before] != [one[:2] for one in after]:
         return [f"other claims: {[one[:2] for one in before]} and {[one[:2] for one in after]}"]
@@ -168,8 +174,25 @@ def contradictions(saved: NotebookNode, run: NotebookNode) -> list[str]:
             for one, other in pairs if contradict(one, other)]  # fmt: skip
 
 
+NEAR = 1.0
+"""Half widths by which a margin may move from one processor to another while a verdict becomes "open"."""
+
+
 def contradict(one: Claim, other: Claim) -> bool:
-    """Whether a verdict turned into its opposite, or changed at all where it is a rule without a margin."""
+    """Whether the verdicts of one claim in two runs contradict each other.
+
+    A margin just beyond what a verdict needs may fall short of it on another processor. So "open" goes with a verdict
+    where the margins are near each other, or where the machines of the stored table do not agree either.
+    """
     if one.verdict == other.verdict:
         return False
-    return one.margin is None or {one.verdict, other.verdict} == {"holds", "does not hold"}
+    if one.margin is None or other.margin is None or "open" not in (one.verdict, other.verdict):
+        return True
+    return abs(one.margin - other.margin) > NEAR and (one.id, without_digits(one.sentence)) not in mixed()
+
+
+@cache
+def mixed() -> set[tuple[str, str]]:
+    """The claims, as in `verdicts`, that some machines of the stored table find open and others do not."""
+    rows = [row for row in table(stored()["runs"]) if len(set(row["verdicts"].values())) > 1]
+    return {(row["id"], without_digits(row["sentence"])) for row in rows}

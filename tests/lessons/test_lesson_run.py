@@ -1,12 +1,14 @@
 """The machinery that runs lessons would notice what it is there to notice."""
 
+import lesson_run
 import pytest
 from kernel_alone import KernelAlone
 from lab_driver import own_places
 from lesson_folder import EXERCISES, SOURCE, forget_lesson, write_lesson
-from lesson_run import Run, errors, states
+from lesson_run import Run, contradict, errors, mixed, states
 
 from kd_lab.classroom.build import write
+from kd_lab.classroom.claim import Claim
 from kd_lab.classroom.lesson import edition_of, find_lessons
 
 EXPLORER = """
@@ -96,3 +98,38 @@ def test_a_failing_cell_is_caught_and_stops_the_run(run):
     result = run(SOURCE + "\n# %%\nassert False\n" + EXPLORER.replace("FAR", "10"))
     assert "AssertionError" in "".join(errors(result.unsolved.cells))
     assert [cell.execution_count for cell in result.unsolved.cells if cell.cell_type == "code"][-1] is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "contradicts"),
+    [
+        (("holds", 9.0), ("holds", 2.0), False),
+        (("holds", 2.4), ("open", 1.9), False),  # a threshold is crossed by a small step
+        (("open", 1.9), ("holds", 2.1), False),
+        (("holds", 6.0), ("open", 1.9), True),
+        (("open", 0.4), ("holds", 3.0), True),
+        (("does not hold", -6.0), ("open", -1.0), True),
+        (("holds", 2.0), ("does not hold", -2.0), True),
+        (("holds", None), ("does not hold", None), True),
+    ],
+)
+def test_a_verdict_that_opens_by_more_than_a_step_contradicts(monkeypatch, before, after, contradicts):
+    claims = [Claim("C97a", "Five of 6.", (1.0,), "", *found) for found in (before, after)]
+    monkeypatch.setattr(lesson_run, "mixed", set)
+    assert contradict(*claims) == contradicts
+    monkeypatch.setattr(lesson_run, "mixed", lambda: {("C97a", "Five of #")})
+    assert contradict(*claims) == (contradicts and "open" not in (before[0], after[0]))
+
+
+def test_claims_whose_machines_differ_are_known(monkeypatch):
+    def made(machine, verdict):
+        found = [
+            Claim("C97a", "Five of 6.", (1.0,), "", verdict, 2.0),
+            Claim("C97b", "Surely.", (1.0,), "", "holds", 9.0),
+        ]
+        claims = [{"part": 1, "timed": False, **claim.to_json()} for claim in found]
+        return {"machine": machine, "claims": claims}
+
+    runs = [made("native", "holds"), made("seeds from 1000", "open")]
+    monkeypatch.setattr(lesson_run, "stored", lambda: {"runs": runs})
+    assert mixed.__wrapped__() == {("C97a", "Five of #")}

@@ -37,7 +37,8 @@ def test_training_through_the_rounding_recovers_and_the_teacher_is_ahead_at_eith
     assert verdicts([with_labels, at_two_bits, in_full_precision]) == ["holds"] * 3
     assert all(len(one.values) >= 6 for one in measured["C08c"])
     assert in_full_precision.mean > at_two_bits.mean
-    assert cost_of_rounding.verdict == "holds"
+    assert cost_of_rounding.mean > 0
+    assert cost_of_rounding.verdict != "does not hold"  # the lesson says to take it as open
 
 
 @pytest.mark.claim("C08d")
