@@ -12,7 +12,7 @@ def fold_answers(cells: list[NotebookNode]) -> None:
     """Fold the outputs from a `predict` to its `reveal`, and those that follow it without a word between.
 
     JupyterLab shows three dots in their place, and opens them with a click, or when their cell runs. Exercises stay
-    open: their output says only whether they are solved.
+    open, whose output says only whether they are solved, and so do the questions themselves.
 
     Args:
         cells: of a notebook; the metadata of some is changed.
@@ -23,8 +23,9 @@ def fold_answers(cells: list[NotebookNode]) -> None:
         if cell.cell_type == "markdown":
             answered = False
             continue
-        if (asked or answered) and not re.search(r"^@exercise\(", cell.source, re.MULTILINE):
+        questions, shown = set(ASKED.findall(cell.source)), set(SHOWN.findall(cell.source))
+        stays_open = re.search(r"^@exercise\(", cell.source, re.MULTILINE) or (questions and not shown)
+        if (asked or answered) and not stays_open:
             cell.metadata["jupyter"] = cell.metadata.get("jupyter", {}) | {"outputs_hidden": True}
-        shown = set(SHOWN.findall(cell.source))
         answered = answered or bool(shown)
-        asked = (asked | set(ASKED.findall(cell.source))) - shown
+        asked = (asked | questions) - shown

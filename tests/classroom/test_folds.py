@@ -46,3 +46,7 @@ def test_an_exercise_stays_open_and_hidden_code_stays_hidden():
     fold_answers(cells)
     assert "jupyter" not in cells[1].metadata
     assert cells[2].metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+
+
+def test_a_question_between_another_and_its_answer_stays_open():
+    assert folded('predict("97.a")', "train()", 'predict("97.b")', 'reveal("97.a")', 'reveal("97.b")') == [1, 3, 4]

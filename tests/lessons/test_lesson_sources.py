@@ -159,9 +159,32 @@ def test_saved_outputs_answer_no_prediction(lesson):
             asked[name] = place
         for name in re.findall(r'^reveal\(\s*"([^"]+)"', cell.source, re.MULTILINE):
             for between in cells[asked.pop(name) + 1 : place + 1]:
-                if between.cell_type == "code" and exercise_of(between) is None:
+                if between.cell_type == "code" and exercise_of(between) is None and not is_question(between):
                     assert between.metadata["jupyter"]["outputs_hidden"], between.source
     assert not asked, f"asked and never answered: {asked}"
+
+
+def is_question(cell):
+    return all(line.startswith("predict(") for line in cell.source.splitlines())
+
+
+def test_no_output_in_view_says_an_option_of_a_prediction_to_come(lesson):
+    """Remedy: say it in other words, or after the reveal; a figure's alternative text is read too."""
+    predictions = questions_of(lesson.number).PREDICTIONS
+    cells = [cell for cell in nbformat.read(lesson.notebook, as_version=4).cells if cell.cell_type == "code"]
+    answers = {
+        name: place
+        for place, cell in enumerate(cells)
+        for name in re.findall(r'^reveal\(\s*"([^"]+)"', cell.source, re.MULTILINE)
+    }
+    assert answers.keys() == predictions.keys()
+    for place, cell in enumerate(cells):
+        if is_question(cell) or cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            continue
+        told = "\n".join(str(out.get("text", "")) + str(out.get("data", {})) for out in cell.outputs)
+        for name, entry in predictions.items():
+            said = [option for option in entry.options if len(option.split()) > 3 and option in told]
+            assert place >= answers[name] or not said, f"{said} of {name} in view under:\n{cell.source[:300]}"
 
 
 def test_exercises_have_headings_hints_and_a_fold(lesson):

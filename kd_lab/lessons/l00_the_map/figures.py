@@ -91,7 +91,7 @@ def draw_tree(
     highlight: str = "",
     gaps: Mapping[str, float] | None = None,
 ) -> None:
-    """Draw a tree of texts from left to right, one letter per step, branches as wide as what flows through them.
+    """Draw a tree of texts from left to right, one letter per step; width is the square root of what flows through.
 
     The faint whiskers at each node are the letters that the tree leaves out: every node has one branch for each symbol.
 

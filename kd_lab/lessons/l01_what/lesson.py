@@ -43,10 +43,10 @@ seed = setup("01", threads=1)
 #
 # Take “sm” in Smith. The label says *i* and nothing else. The teacher finds *i* and *a* about equally likely, then *e* and *o*, and rules *x* out. Hinton called what lies below the top **dark knowledge**: how likely each wrong answer is, compared with the other wrong ones.
 #
-# Lesson 00 showed *that* a better-read teacher's soft targets help. *Why* is disputed; two explanations compete:
+# Lesson 00 showed *that* a better-read teacher's soft targets help. Two explanations compete:
 #
 # - The student is told which wrong letters are nearly right.
-# - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly.
+# - The student is merely kept from becoming too sure. **Label smoothing** does that without a teacher: it takes a share $\varepsilon$ of the label's mass and spreads it evenly; here ε = 0.1.
 #
 # Three targets separate them: they keep the softness and remove the knowledge of the other letters.
 #
@@ -96,13 +96,12 @@ show(
 )
 
 # %% [markdown]
-# **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each doctored target: 160 steps of 32 names, with the same starts and the same batches.
+# **Experiment.** Eight students learn from labels, eight from the whole teacher, and five from each other target: 160 steps of 32 names, with the same starts and batches.
 #
-# On held-out names, **bits per character** judge the whole distribution; **accuracy** asks how often the first choice is the letter that came.
+# On held-out names **bits per character** judge the whole distribution, **accuracy** the first choice alone.
 #
-# A doctored target has a handicap: it denies part of the truth, and a student that believes it must lose bits.
-# So two more groups learn from a mean of label and target, with *top + usual* or *whole* as the target.
-# There the truth is always in the mix.
+# A doctored target denies part of the truth, and a student that believes it must lose bits.
+# So two more groups of five learn from a mean of the label and *top + usual* or *whole*: there the truth is always in the mix.
 
 # %%
 predict("01.a")
@@ -210,13 +209,13 @@ claim(
     above=0,
 )
 # %% [markdown]
-# **What this shows.** In bits, softness by itself buys nothing measurable here.
+# **What this shows.** In bits, softness by itself buys nothing measurable in the forms tried here.
 # What pays is knowing which other letters are likely *at this place*: targets of equal entropy without it are worse than labels, even with a plausible tail.
 # Half mixed into labels, *top + usual* is about level with them.
 #
-# In accuracy *top + even* (first choice raised) is level with the whole teacher, *top + usual* with labels; *permuted* lies between.
+# In accuracy *top + even* (first choice raised) is level with the whole teacher, *top + usual* with labels; *permuted* lies between. The two mixtures are level, ahead of labels: there the dark part shows no advantage.
 #
-# **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and for the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poorly trained teacher helped too. Tang and others (2020) find several effects at once.
+# **Others found otherwise**, with images. Furlanello and others (2018) saw a role for the predicted class and the rest. For Yuan and others (2020) regularisation is “equally or even more important” than similarities between classes: a poor teacher helped too. Tang and others (2020) find several effects at once.
 #
 # <details><summary>How both can be right</summary>
 #
@@ -707,7 +706,7 @@ relations_explorer.show()
 relations_explorer.filmstrip([{"student": each} for each in ("untrained", "label", "logits", "RKD")])
 
 # %% [markdown]
-# **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone, with no model at all, correlates with the teacher's distances better than a student of labels does.
+# **What came out.** Compare each row with *untrained* and *letter only*: the last letter alone correlates with the teacher's distances better than a student of labels does.
 #
 # - **Hints** transfer more than they copy: beside the highest CKA stands nearly the correlation that RKD is trained for.
 # - **Relations** transfer the distances and, at a fifth of the weight, more than half of what hints gain in CKA.

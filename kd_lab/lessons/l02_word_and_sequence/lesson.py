@@ -259,7 +259,7 @@ claim(
     "C02b",
     "Its error shrinks like 1/√N.",
     [slope(group - exact, sizes) for group in prices.split(10)],
-    unit="slope of log error against log N, ten repeats each",
+    unit="slope of log error against log N; from ten repeats each, −0.51 is expected where the law is −0.5",
     above=-0.6,
     below=-0.4,
 )
@@ -593,7 +593,7 @@ claim(
 )
 claim(
     "C02f",
-    "It is the modes that do it, not the teacher: a student of as many samples keeps over three times the gap.",
+    "It is the modes that do it, and not only that a teacher wrote the text: a student of as many samples keeps over three times the gap.",
     from_samples / 3 - from_modes,
     unit="nats less than a third of the gap of a student of teacher samples",
     above=0,
@@ -608,7 +608,8 @@ claim(
 
 # %% [markdown]
 # The student of modes was shown one continuation where real names have many.
-# It needs no search to find its own favourite, and can no longer say what else there is.
+# It hardly needs a search to find its own favourite, and can hardly say any more what else there is.
+# Part of the gap closes with the teacher's samples already: they leave less to search for than real names do.
 # Whether its one answer is *better*, in the teacher's eyes, the right panel leaves open.
 #
 # ## 4 · What to keep of the teacher (optional)
@@ -789,7 +790,7 @@ claim(
 
 # %% [markdown]
 # Scaling the $k$ kept probabilities to sum to 1, as is common, has the same optimum as the truncated sum.
-# A bucket repairs the mass and not the shape: how the student shares its tail out, the loss leaves to where it started.
+# A bucket repairs the mass and not the shape: of how the student shares its tail out the loss says nothing; that depends on where it started, and on the way.
 # Sampled ids get both right on average, and pay in draws.
 # A real student sees millions of positions, and what it learns at one it uses at others; a free logit has only its own visits.
 #

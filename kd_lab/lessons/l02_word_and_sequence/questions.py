@@ -24,8 +24,8 @@ PREDICTIONS = {
         because="Independent errors average out like 1/√N, however many texts are possible.",
     ),
     "02.c": Prediction(
-        "By its own judgement, how much likelier is what a beam finds for the student of modes than what it writes "
-        "greedily?",
+        "Take the student of modes. How much likelier, by its own probabilities, is what a beam finds than what it "
+        "writes greedily?",
         options=(
             "about as much as for the student of samples",
             "far less than for the student of samples",

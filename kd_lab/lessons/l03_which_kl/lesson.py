@@ -193,7 +193,7 @@ print(f"reverse   {reverse_kl(cover, p):.3f}   {reverse_kl(commit, p):.3f}")
 # Its default reduction also divides by the number of all entries, $V$ included; `reduction="sum"` does not.
 # (2) The loss called `forward_kl` in a public code base for distillation ([DistiLLM, losses.py](https://github.com/jongwooko/distillm/blob/17c0f98bc263b1861a02d5df578c84aea652ee65/distillm/losses.py)) returns $-\sum p\log q$.
 # That is the cross-entropy: it has the same gradient but a different value, which is not zero at $q=p$.
-# Training is the same, until someone compares this value with that of another divergence, or sets the weights of a mixture of losses by their values.
+# Training by it alone is the same. Its value misleads, compared with that of another divergence, and so it does in a mixture of losses whose weights are set by their values.
 #
 # The next cell compares your numbers with the library's and torch's, where torch is installed; all else in this lesson is NumPy.
 
@@ -555,7 +555,7 @@ claim(
 #
 # MiniLLM (2023) distils language models with 120M to 13B parameters by reverse KL.
 # Its abstract gives our reason: to keep the student from "overestimating the low-probability regions of the teacher distribution", the valley of this lesson.
-# GKD's abstract (2023) gives our condition: alternative losses "may be useful when the student lacks the expressivity to mimic the teacher's distribution", the left side of the rank figure.
+# GKD's abstract (2023) gives our condition: alternative losses "can be useful when the student lacks the expressivity to mimic the teacher's distribution", the left side of the rank figure.
 #
 # What does not carry over from our toy is the size of the effect.
 # A real student's hidden state has hundreds of entries or more, not two, and its vocabulary tens of thousands of tokens, not twenty. Both papers also change whose texts the student learns from, which is the subject of [lesson 05](05_where.ipynb).

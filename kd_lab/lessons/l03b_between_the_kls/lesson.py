@@ -407,7 +407,7 @@ print("   ".join(f"{label} {value:.3f}" for label, value in ratio.items()))
 show(
     contest_figure((one_rate, "one learning rate"), (equal_norm, "equal gradient norm")),
     "At one learning rate JSD(0.02) and JSD(0.98), next to the two KLs, seem to hedge more than either: their "
-    "training is not yet over. At equal gradient norm the losses stand in the order of their β. Bands are 95 % intervals over 8 teachers.",
+    "training is not yet over. At equal gradient norm the means stand in the order of β, the last two nearly level. Bands are 95 % intervals over 8 teachers.",
     alt="Mass on implausible tokens for forward KL, JSD of five β and reverse KL: a zigzag at one learning rate, a falling line at equal gradient norm.",
 )
 reveal("03b.d", times=ratio["reverse KL"] / ratio["JSD(0.98)"])
@@ -420,14 +420,14 @@ def largest_rise(found):
 
 claim(
     "C03g",
-    "At one learning rate, raw JSD(0.98) ends far from reverse KL, its limit.",
+    "At one learning rate, raw JSD(0.98) ends far from reverse KL, the limit of JSD(β)/(1 − β).",
     one_rate["JSD(0.98)"] - one_rate["reverse KL"],
     unit="more mass on implausible tokens",
     above=0.1,
 )
 claim(
     "C03g",
-    "At equal gradient norm it ends where its limit does.",
+    "At equal gradient norm it ends where reverse KL does.",
     np.abs(equal_norm["JSD(0.98)"] - equal_norm["reverse KL"]),
     unit="difference in mass on implausible tokens",
     below=0.03,
@@ -441,7 +441,7 @@ claim(
 )
 claim(
     "C03g",
-    "At equal gradient norm it falls from forward KL over JSD to reverse KL.",
+    "At equal gradient norm it never rises clearly on the way from forward KL over JSD to reverse KL.",
     largest_rise(equal_norm),
     unit="largest rise from one loss to the next; below 0 there is none",
     below=0.03,
@@ -591,7 +591,7 @@ quiz("03b")
 # - Lin, "Divergence measures based on the Shannon entropy", 1991: the Jensen–Shannon divergence with weights, and its bounds.
 # - Agarwal et al., "On-Policy Distillation of Language Models", [2306.13649](https://arxiv.org/abs/2306.13649), equation 1: JSD(β).
 # - Ko et al., "DistiLLM", [2402.03898](https://arxiv.org/abs/2402.03898), section 3.1: skew KL and skew reverse KL.
-# - Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", [1503.02531](https://arxiv.org/abs/1503.02531), section 2.1 and equations 2 to 4: temperature, and the factor τ².
+# - Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", [1503.02531](https://arxiv.org/abs/1503.02531), section 2 and equations 1 to 4: temperature, and the factor τ².
 #
 # ## Next
 #

@@ -293,7 +293,7 @@ def forward_kl(
 # On a GPU a program is the work of some **threads**, each with its own share of the lanes; 32 threads are a **warp**.
 # The next cell sends this kernel to a process without the interpreter, compiles it for an H100 (`sm_90`) and reads three things off the result.
 # **Registers** hold the numbers that a thread keeps on the chip, 255 at most.
-# **Spills** are the bytes per thread that did not fit into them and go to memory after all.
+# **Spills** are the bytes per thread that did not fit into them and go to memory after all; what is written there and what is read back are added up.
 # A **vector load** brings 16 bytes at once, a scalar load a single number.
 
 # %%

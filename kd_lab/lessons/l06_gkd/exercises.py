@@ -187,8 +187,8 @@ GKD_STEP = Exercise(
         ),
         Mistake(
             "batchmean",
-            "The sum over the positions is divided by the number of texts: a long text weighs more. Divide by the "
-            "number of positions that count.",
+            "The sum over the positions is divided by the number of texts: a batch of long texts makes a larger step. "
+            "Divide by the number of positions that count.",
             lambda *inputs: _step(_heads, *inputs, mean=lambda values, mask: (values * mask).sum() / len(mask)),
         ),
         Mistake(

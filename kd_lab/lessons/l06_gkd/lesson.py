@@ -386,8 +386,8 @@ claim(
 # But the corner that trains on a judge's own sum (for KL(Q‖P) without the gradient through the prefixes) need not win after 150 steps.
 # On *echo*, skew reverse KL at λ = 0 has the lowest mean under both judges, and under KL(Q‖P) forward KL at λ = 0 ends as near as reverse KL at λ = 1.
 #
-# **A robust default?** JSD with λ = ½ is often called one. The *regret* of a cell is its distance from the teacher, divided by that of the cell which is best in the mean over seeds: with the same seed, in one world and under one judge.
-# The worst case of a cell is the largest of its regrets within a seed; these are averaged over seeds. A default is good if its worst case is low.
+# **A robust default?** JSD with λ = ½ is often called one. In one world and under one judge, the *regret* of a run is its distance from the teacher, divided by that of the best cell's run with the same seed. The best cell has the lowest mean over seeds.
+# The worst case of a cell is the largest regret of its runs within a seed; these are averaged over seeds. A default is good if its worst case is low.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l06_gkd.results import regret
@@ -397,8 +397,8 @@ worst = {world: np.max([regrets[world, measure] for measure in MEASURES], axis=0
 worst["both"] = np.max(list(worst.values()), axis=0)
 show(
     worst_cases(grid, worst),
-    "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and the skew KLs are safe in nearly every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case in the mean, and word level a lower one than JSD with λ = ½; whether seeds decide it is said below.",
-    alt="Three heat maps of worst-case regret, for surnames, echo and both. On surnames the rows of JSD and the two skew KLs are bright in nearly every column; on echo the left column, λ = 0, is brightest; over both worlds skew KL at λ = 0 is.",
+    "The worst case over both judges, taken within each seed, as a multiple of the best cell; then means over seeds; bright is safe. On surnames JSD and skew KL are safe in every column. On echo the left column is safest. Over both worlds skew KL with λ = 0 has the lowest worst case in the mean, and word level a lower one than JSD with λ = ½; whether seeds decide it is said below.",
+    alt="Three heat maps of worst-case regret, for surnames, echo and both. On surnames the rows of JSD and skew KL are bright in every column; on echo the left column, λ = 0, is brightest; over both worlds skew KL at λ = 0 is.",
 )
 corners = [("forward_kl", NONE), ("forward_kl", ALL), ("reverse_kl", NONE), ("reverse_kl", ALL)]
 middle = {world: values[row["jsd"], HALF] for world, values in worst.items()}
@@ -431,7 +431,7 @@ claim(
 
 # %% [markdown]
 # So the saying about JSD with λ = ½ is half true here.
-# On *surnames* the *row* is safe: JSD and both skew KLs do well under both judges, where forward and reverse KL each do badly under one.
+# On *surnames* two *rows* are safe: under both judges JSD and skew KL stay near the best, where forward and reverse KL each do badly under one. Skew reverse KL lies between.
 # The *column* is not safe: on *echo* the student's own texts cost nearly every divergence something under KL(P‖Q).
 # Over both worlds the safest cell in the mean is skew KL at λ = 0. Whether it is safer than JSD with λ = ½ is still open after eight seeds, and it was picked after the fact, which flatters it.
 #
@@ -448,6 +448,7 @@ claim(
 #
 # `theirs` and every candidate are functions of (student logits, teacher logits), both `[B, V]`, and return one number.
 # Name the candidate that trains as `theirs` does; `None` if there is none.
+# A factor counts as a difference, although Adam would undo it; a constant does not.
 
 
 # %%
@@ -493,7 +494,7 @@ for name, (expected, loss) in THEIRS.items():
 # %% tags=["hide-input"]
 claim(
     "C06d",
-    "The table of dialects is right: each foreign loss has the gradient that the table gives it, or that of none of ours.",
+    "Each foreign loss trains as the loss of ours that it is translated into, or as none of ours where it has no translation.",
     as_told,
     unit=f"of {len(THEIRS)} losses",
     holds=as_told == len(THEIRS),

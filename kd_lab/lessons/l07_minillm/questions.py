@@ -80,7 +80,7 @@ PREDICTIONS = {
         "Which recipe ends with the lowest KL(Q‖P)?",
         options=(
             "word level",
-            "on-policy token-wise reverse KL",
+            "on-policy reverse KL, token by token",
             "MiniLLM with its three tamers",
             "an unbiased policy gradient (single step only)",
         ),

@@ -12,8 +12,8 @@ runs = load_runs()
 show(
     ways_figure(runs, "warm"),
     "Four ways to teach the same student, with the same compute. It begins as a *warm* base, right nearly half of the time. From there practice under a verifier (GRPO) works, "
-    "on-policy distillation works better, and so does copying a teacher's traces, by a margin that five seeds leave open. What becomes of the four from a weaker base? Bands are 95 % intervals over 5 seeds.",
-    alt="Right answers against compute, from a warm base: traces and on-policy distillation rise to the top, GRPO rises more slowly, answers alone fall to the level of guessing.",
+    "on-policy distillation works better. Copying a teacher's traces ends ahead in all five seeds, by margins too different for a verdict. What becomes of the four from a weaker base? Bands are 95 % intervals over 5 seeds.",
+    alt="Right answers against compute, from a warm base: SFT on traces and distillation on the student's own texts end highest, GRPO rises more slowly, SFT on answers falls to the level of guessing.",
 )
 
 # %% [markdown] tags=["card"]
@@ -82,7 +82,7 @@ def judge_steps(start, moves, trace, after):
 # solution
 
 # %%
-verdicts = judge_steps(4, "7t9", [1, 5, 4], lambda digit, move: FACTS[digit, move])
+verdicts = judge_steps(4, "7t9", [2, 6, 5], lambda digit, move: FACTS[digit, move])
 print(verdicts, "- one slip, two right steps, a wrong answer")
 
 # %% [markdown]
@@ -114,7 +114,7 @@ display(
 predict("09.a")
 
 # %% [markdown]
-# **Explore.** One held-out problem under every way of teaching, from stored runs.
+# **Explore.** One held-out problem under every way of teaching, answered greedily, from stored runs.
 # Blue is a step that was done right from the digit before it, orange is one that was not. Move the compute, then the problem.
 
 # %% tags=["hide-input"]
@@ -223,7 +223,7 @@ print(f"right one time in five: {mixed:.0%} of 64 groups are mixed")
 print(f"expected: 1 − 0.2⁸ − 0.8⁸, which is {1 - 0.2**8 - 0.8**8:.0%}")
 
 # %% [markdown]
-# So with one right answer in five there is an advantage in four groups out of five, and still the weak base learns next to nothing.
+# So with one right answer in five there is an advantage in four groups out of five; with the weak base's 15 %, still in nearly three of four. And yet it learns next to nothing.
 # Is the signal missing, or is it wrong?
 # Look at the *process* behind the weak base's right answers.
 
@@ -276,7 +276,7 @@ claim(
 # (The weak base is right a little more often than that, with hardly a whole trace right.)
 # The praise of lucky texts adds up to noise.
 # In the warm base enough right answers come from right steps for their praise to add up to something.
-# How fast depends on the seed: in every pair traces end ahead, by so different a margin that five seeds leave the claim open.
+# How fast depends on the seed: in every pair traces end ahead, by margins so different that the mean is not two half-widths from zero, which a verdict asks for.
 # Traces and on-policy distillation need no luck: they say at *every* token what would have been right there.
 #
 # **Experiment.** Watch it happen: a warm base of your own seed, and its first 60 steps of practice.
@@ -402,7 +402,7 @@ claim(
 #
 # Now the teacher is wrong about five facts: it multiplies 3, 4, 6, 8 and 9 by 7, and gets two too many.
 # Its students learn from its traces in three ways: from **all** of them; from those alone whose answer the **verifier** accepts; or from all of them, but every **tenth** problem is solved by somebody who knows the facts.
-# Then GRPO continues, with a verifier that knows the truth.
+# Then GRPO continues, with a verifier that knows the truth. All students are judged by their greedy answers.
 
 # %%
 predict("09.c")
@@ -466,17 +466,17 @@ claim(
 
 # %% [markdown]
 # Competence is copied, and mistakes with it: no text tells a wrong fact from a right one.
-# GRPO can only praise what is written, and the student of all traces is certain of the wrong facts.
+# GRPO can only praise what is written, and the student of all traces is nearly certain of wrong facts.
 # The filter adds no fact, but hardly leaves a use of wrong ones: its student no longer always errs like its teacher, and practice finds some.
 # Where the right fact is tried one time in ten, practice makes it the rule.
 #
 # ## In the wild
 #
 # DeepSeek-R1 (2025, table 6 of the first version) compares both roads on Qwen-32B-Base.
-# Large-scale RL for over 10,000 steps gives 47.0 % on AIME 2024 (pass@1); fine-tuning on 800,000 samples of DeepSeek-R1 (section 2.4) gives 72.6 %.
+# Large-scale RL for over 10,000 steps gives 47.0 % on AIME 2024 (pass@1); fine-tuning on 800,000 samples curated with DeepSeek-R1 (section 2.4) gives 72.6 %.
 # The far larger DeepSeek-R1-Zero rises from 15.6 % to 71.0 % by RL alone: there practice works.
-# Yue et al. (2025) find the same pattern of pass@k: after RL the base is behind at k = 1 and ahead at large k, while distillation extends the reach.
-# What does not carry over is the size of the effects, the unique right trace, and a verifier that is never wrong.
+# Yue et al. (2025) find the same pattern of pass@k: the base is behind its RL-trained self at k = 1, ahead at large k, while distillation extends the reach.
+# What does not carry over: the size of the effects, the unique right trace, a verifier that is never wrong.
 #
 # ## Discuss
 #

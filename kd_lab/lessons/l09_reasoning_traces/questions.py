@@ -5,8 +5,8 @@ from kd_lab.classroom.questions import Prediction, Question
 PREDICTIONS = {
     "09.a": Prediction(
         (
-            "The weak base answers one problem in six. Each way gets the same compute. Whose student ends up right on "
-            "more than half of the problems?"
+            "The weak base is right on 15 % of the problems. Each way gets the same compute. Whose student ends up "
+            "right on more than half of them?"
         ),
         options=(
             "all four",
@@ -55,7 +55,10 @@ PREDICTIONS = {
 
 QUIZ = (
     Question(
-        ("Why does a weak base learn nothing from a verifier here, though most groups hold right and wrong answers?"),
+        (
+            "Why does a weak base learn next to nothing from a verifier here, though most groups hold right and wrong "
+            "answers?"
+        ),
         {
             "most of its right answers are lucky": "The reward then praises the wrong steps that led there by chance.",
             "its groups are all wrong, so that no advantage is left": "Most groups are mixed: there is an advantage.",
@@ -82,7 +85,10 @@ QUIZ = (
         right="made frequent what the base could write already",
     ),
     Question(
-        "A teacher is right on 80 % of the problems. Its student, trained at length on its traces, is right on …",
+        (
+            "A teacher has some facts wrong, and is right on 80 % of the problems. Its student, trained at length on "
+            "its traces, is right on …"
+        ),
         {
             "about 80 %, wrong where the teacher is": "It copies what is systematic, mistakes included.",
             "more, since mistakes average out": "Random slips do; a wrong fact is the same in every text.",

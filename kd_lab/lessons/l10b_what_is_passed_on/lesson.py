@@ -398,7 +398,7 @@ halves = {label: stored.silent(label) @ [1, -1] for label in list(mlp.BEGINNINGS
 show(
     silent_figure({"the teacher's weights": same, "other weights": other} | halves, np.mean(learned)),
     "Held-out bits per letter that a student gained by copying 16 silent outputs on random letters, by its initial weights; a dot per seed. Only the student that began exactly as the teacher did has learned much about names. "
-    "The lower two rows were stored, with 600 steps instead of 400: one half of the teacher's initial weights is not enough.",
+    "The lower two rows were stored, with 600 steps instead of 400: the teacher's initial hidden layers alone, or its initial outputs alone, are not enough.",
     alt="Four rows of five dots. The first, with the teacher's initial weights, lies about half way between 0 and what the teacher itself gained; the other three scatter around 0.",
 )
 reveal("10b.d", same=same.mean(), other=other.mean(), teacher=np.mean(learned))

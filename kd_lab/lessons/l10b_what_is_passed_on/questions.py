@@ -114,11 +114,11 @@ QUIZ = (
         "A text has z = 9 against γ = ½, with a vocabulary of 27 letters. Is it marked?",
         {
             "yes: z above 4 happens 3 times in 100,000": "That holds if unmarked text has half of its letters green.",
-            "only a measured base rate of unmarked text can tell": (
+            "not to be said before the base rate of unmarked text is measured, and wrong keys are tried": (
                 "With few contexts the key itself favours or disfavours the language."
             ),
             "no: 27 letters are too few for any mark": "They are enough, once the base rate is measured.",
         },
-        right="only a measured base rate of unmarked text can tell",
+        right="not to be said before the base rate of unmarked text is measured, and wrong keys are tried",
     ),
 )

@@ -45,7 +45,7 @@ def teacher() -> GPT:
 
 
 def new_student(seed: int, width: int = 32, layers: int = 2) -> GPT:
-    """A student of 28,000 weights that has read nothing, or one of another size."""
+    """A student of 26,000 weights that has read nothing, or one of another size."""
     place = world()
     return GPT(GPTConfig(len(place.vocabulary), place.context, layers=layers, heads=2, width=width), seed=seed)
 
@@ -146,7 +146,7 @@ class Cost:
 
     seconds: float
     teacher: int  # read or written by the teacher
-    written: int  # by the student, for its own training
+    written: int  # or read without a gradient, by the student for its own training
     trained: int  # read by the student with a gradient
 
 

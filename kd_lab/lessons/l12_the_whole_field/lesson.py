@@ -10,8 +10,8 @@ from kd_lab.viz import show
 show(
     hook_figure(),
     "Every dot is a way to distil one teacher of surnames: one choice of WHAT, HOW and WHERE, trained five times under one budget. P is the teacher, Q the student. "
-    "The farther left a dot is, the less its student misses of what the teacher says; the lower it is, the less it says that the teacher would not say. No dot is both farthest left and lowest.",
-    alt="Scatter of all stored students, KL(P‖Q) to the right and KL(Q‖P) upwards, both logarithmic. Word level lies far left at 3.1 and 3.9; on-policy lies at the bottom at 3.9 and 2.8, Hinton KD between them at 3.3 and 2.9. Beam texts lie far right; labels only, FitNets and RKD lie above, RKD near the student before any method.",
+    "The farther left a dot is, the less its student misses of what the teacher says; the lower it is, the less it says that the teacher would not say.",
+    alt="Scatter of all stored students, KL(P‖Q) to the right and KL(Q‖P) upwards, both logarithmic; a colour says whose prefixes were read, and a cross marks the student before any method.",
 )
 
 # %% [markdown] tags=["card"]
@@ -25,7 +25,7 @@ show(
 #
 # **Before this:** [lesson 02](02_word_and_sequence.ipynb), [lesson 06](06_gkd.ipynb) and [lesson 07](07_minillm.ipynb) for the methods; [lesson 01](01_what.ipynb) for features and relations.
 #
-# **Time:** 40 minutes to read and do. {{measured}}
+# **Time:** 45 minutes to read and do. {{measured}}
 
 # %%
 import numpy as np
@@ -79,8 +79,8 @@ for judge, names in zip(("KL(P‖Q)", "KL(Q‖P)"), first):
 reveal("12.a", forward=first[0], reverse=first[1])
 
 # %% [markdown]
-# The last columns are the bill: processor seconds, thousands of positions that the teacher read or wrote, and of positions that the student wrote for its own training.
-# Of the methods with this teacher, beam texts ask least of it; MiniLLM asks most, since its teacher helps to write the texts before it reads them.
+# The last columns are the bill: processor seconds, thousands of positions that the teacher read or wrote, and of positions that the student wrote, or read without a gradient, for its own training.
+# Of the methods with this teacher, beam texts ask least of it; MiniLLM asks most: its teacher helps to write the texts, reads them for the importance weights, and then for the loss.
 # The last five rows belong to another teacher, whose tokens are pairs of letters. Section 3 comes back to them.
 
 # %% tags=["hide-input"]
@@ -172,7 +172,7 @@ for judge, label in (("forward", "KL(P‖Q)"), ("reverse", "KL(Q‖P)")):
     by_how, by_where = findings.spreads(findings.grid(judge))
     claim(
         "C12b",
-        f"Under {label} the choice of HOW matters more than the choice of WHERE.",
+        f"Over these 28 choices HOW matters more than WHERE under {label}.",
         by_how / by_where,
         unit="times the spread over WHERE is the spread over HOW",
         above=2,
@@ -196,7 +196,7 @@ claim(
 )
 
 # %% [markdown]
-# In this world of short answers *whose* texts are read decides little, and how the gap is measured decides much. In the first picture the colours, which show WHERE, are mixed within each group of dots.
+# In this world of short answers *whose* texts are read decides little, as long as they are drawn, and how the gap is measured decides much. (Beam texts are none of the four: they cost more of KL(P‖Q) than any HOW.) In the first picture the colours, which show WHERE, are mixed within each group of dots.
 # The teacher's samples differ from the fixed set in two ways: by their author, and because there are 2,048 of them instead of two hundred. They are ahead in the mean, and five beginnings do not decide it.
 # Forward KL on these samples alone has no name in our table, though nothing is simpler. With τ = 2 it is the preset *no name*.
 #
@@ -353,14 +353,14 @@ claim(
 
 # %% [markdown]
 # Why bother, if labels do better? Both ways need the solution. But a label fixes its wording as well: if these are not the student's own words, the student changes its ways while it learns.
-# A teacher with the solution in view judges the student's own texts, so it should disturb less; the last claim asks whether it does. Here label and student use the same words, and five seeds show no difference.
+# A teacher with the solution in view judges the student's own texts, so it should disturb less; the last claim asks whether it does. Here label and student use the same words, and five seeds do not decide it.
 # With another problem's solution the teacher writes the steps of that other problem, and the student follows it: hence fewer solved than before.
 #
 # ### Two experts, one student
 #
 # One base becomes two experts: one goes on with sums that only add, the other with sums that only multiply.
 # To merge them, each prompt of the student is *routed*: the expert of its domain judges what the student writes.
-# Four rivals do without routing: *their texts* are the experts' own answers, read as labels; *mixed labels* are the right answers of both domains, once with the same steps and once with the experts' steps added; and *average of weights* is the mean of both models.
+# It has four rivals: *their texts* are routed as well, but the student reads the experts' own answers as labels; *mixed labels* are the right answers of both domains, once with the same steps and once with the experts' steps added; and *average of weights* is the mean of both models.
 
 # %%
 predict("12.b")
@@ -509,7 +509,7 @@ claim(
 )
 claim(
     "C12f",
-    "The teacher's plain text, too, brings the student nearer than sorted probabilities do.",
+    "2,048 plain texts of the teacher, too, bring the student nearer than sorted probabilities on two hundred names do.",
     np.minimum(stored.marks("ULD, by index", "forward"), stored.marks("ULD, by letter", "forward"))
     - stored.marks("its texts", "forward"),
     unit="nats per name nearer under KL(P‖Q)",
@@ -532,6 +532,7 @@ claim(
 
 # %% [markdown]
 # *By index*, as in the original loss, the student's t-th letter is compared with the teacher's t-th pair, which stands twice as far along in the text. *By letter* only those positions are compared at which both have read the same letters.
+# The plain texts are ten times as many; how much of their lead that makes was not measured.
 # Sorted probabilities tell the student how *undecided* to be, and the labels tell it about what. That makes sense only where both have read the same; whether it helps there is open.
 # Ask the second judge, too: by index the student misses more, and yet its KL(Q‖P) is lower in the mean than with labels alone. It has become narrower.
 # The judge's P is still the teacher of letters, so that the teacher of pairs itself is not at 0. Text crosses every tokenizer, and exact sums know which token is which.
@@ -662,7 +663,7 @@ for discount in (0.0, 1.0, 0.5):
 # ## Recap
 #
 # 1. A method is one choice each of WHAT, HOW and WHERE; the library refuses choices in which nobody teaches or two kinds are compared.
-# 2. At one budget each judge has its favourite: forward KL misses least, reverse KL errs least. A temperature of 2 on fixed texts comes near both at no cost. In this world of short texts HOW decides more than WHERE.
+# 2. At one budget each judge has its favourite: forward KL misses least, reverse KL errs least. A temperature of 2 on fixed texts comes near both at no cost. In this world of short texts HOW decides more than WHERE, as long as the texts are drawn and not searched for.
 # 3. Many new methods change the teacher: it reads more than the student, or there are several, and each prompt is routed to one. The control for a hint is a hint of the same form from another problem; the rival is the same solution as a label, and here the label wins.
 # 4. Across tokenizers exact sums and plain texts keep the tokens; sorted probabilities cannot see them.
 # 5. A fair contest has one budget, a judge that nobody has seen, paired beginnings, and ties.

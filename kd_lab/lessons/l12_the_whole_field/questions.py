@@ -47,7 +47,7 @@ PREDICTIONS = {
         because="It solves {other:.0%}, after {before:.0%} before, and {own:.0%} with the problem's own solution.",
     ),
     "12.d": Prediction(
-        "A student has all the teacher's probabilities, each on a wrong token. What does the loss of sorted "
+        "A student has all the teacher's probabilities, in reverse order. What does the loss of sorted "
         "probabilities say?",
         (
             "0: there is nothing to learn",

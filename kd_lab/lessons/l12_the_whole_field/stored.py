@@ -105,7 +105,7 @@ def plus_minus(values: Float[np.ndarray, " S"], digits: int = 2) -> str:
 
 def field_table() -> str:
     """The table of the field in Markdown, generated from the recipes and from the stored runs."""
-    header = ("method", "WHAT", "HOW", "WHERE", "KL(P‖Q)", "KL(Q‖P)", "seconds", "teacher's positions", "written")
+    header = ("method", "WHAT", "HOW", "WHERE", "KL(P‖Q)", "KL(Q‖P)", "seconds", "teacher's positions", "student's")
     rows = [_row("the student before", None, BEGINNER)]
     rows += [_row(label, recipe, label) for label, recipe in METHODS.items()]
     rows += [_row("teacher of pairs", None, OTHER)]

@@ -69,8 +69,9 @@ def prompts_explorer() -> Explorer:
         share = {model: float(kept[model].mean() / whole[model].mean()) for model in kept}
         tokens = "1 token" if k == 1 else f"{k} tokens"
         return (
-            f"{label} at τ = {temperature:g}, mean over {len(stored)} prompts: pruned {whole['pruned'].mean():.3f}, "
-            f"healed {whole['healed'].mean():.3f} nats. A loss of {tokens} and the rest sees {share['pruned']:.0%} and "
+            f"{label} at τ = {temperature:g}, without the factor τ², mean over {len(stored)} prompts: "
+            f"pruned {whole['pruned'].mean():.3f}, healed {whole['healed'].mean():.3f} nats. "
+            f"A loss of {tokens} and the rest sees {share['pruned']:.0%} and "
             f"{share['healed']:.0%} of it."
         )
 

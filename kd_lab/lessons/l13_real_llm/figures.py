@@ -170,7 +170,10 @@ def stack_table(results: Results, draft: str) -> str:
 
 def memory_table(results: Results) -> str:
     """Markdown: the peak that the loss alone adds, with logits held and without."""
-    lines = ["| positions | one side's logits | peak, logits held | peak, never held |", "|---:|---:|---:|---:|"]
+    lines = [
+        "| positions | one side's logits | peak, logits held, plain formula | peak, never held |",
+        "|---:|---:|---:|---:|",
+    ]
     for positions in sorted({part["positions"] for part in results.all("memory")}):
         held, never = (
             results.one("memory", positions=positions, materialised=materialised) for materialised in (True, False)

@@ -11,11 +11,11 @@ from kd_lab.viz import show
 
 results = load_results()
 PRUNED = "pruned to 20"
-order = [name for name in (LABELS, TEXT, DRAWN, TOP, FULL, REVERSE, GKD, MAIN) if name in results.arms]
+order = [name for name in (LABELS, TEXT, FULL, REVERSE, GKD, MAIN) if name in results.arms]
 show(
     arms_figure(results, order, PRUNED),
-    "SmolLM2-135M without ten of its thirty layers, healed by training. Each row learned from another signal, for the same number of tokens: labels, that is, the tokens of the texts; the text that the teacher wrote; 12 samples of its next token; its 32 likeliest tokens and the rest; all its logits, under forward KL, reverse KL, and GKD, which lets the student write half of the texts. The last row is top k for four times as many tokens. The axis is KL(p‖q) from the whole model over its value before healing, a ratio for each text; bars are 95 % intervals over held-out texts.",
-    alt="Healed students by the signal they learned from, on two kinds of held-out text. Samples, top k and all logits lie together near 0.75; labels only, reverse KL and GKD between 0.84 and 0.92; the student of the text alone at 0.88 on the teacher's texts and past the unhealed model, at 1.05, on documentation. The longest training heals most, to between 0.6 and 0.7.",
+    "SmolLM2-135M without ten of its thirty layers, healed by training. Each row learned from another signal, for the same number of tokens: labels, that is, the tokens of the texts; the text that the teacher wrote; all its logits, under forward KL, reverse KL, and GKD, that is, JSD(½) with half of the texts written by the student. The last row learned from the 32 likeliest tokens and the rest, for four times as many tokens. The axis is KL(p‖q) from the whole model over its value before healing, a ratio for each text; bars are 95 % intervals over held-out texts.",
+    alt="Healed students by the signal they learned from, on two kinds of held-out text. All logits lie near 0.75; labels only, reverse KL and GKD between 0.84 and 0.92; the student of the text alone at 0.88 on the teacher's texts and past the unhealed model, at 1.05, on documentation. The longest training heals most, to between 0.6 and 0.7.",
 )
 
 # %% [markdown] tags=["card"]
@@ -43,7 +43,7 @@ seed = setup("13")
 # %% [markdown]
 # ## 1 · Ten layers of thirty
 #
-# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. Training on it takes too long for a lesson, so all of it was run once, by one command, and stored. The next cell prints the command and its budget; where the package is installed, it also takes one step live.
+# The teacher is SmolLM2-135M-Instruct: 135 million weights, 30 layers, a vocabulary of 49,152 tokens. It comes inside a Python package, so that nothing has to be downloaded from a hub. The package holds the weights in little more than four bits; restored to 16, and not as released, they are the teacher here. Training on it takes too long for a lesson, so all of it was run once, by one command, and stored. The next cell prints the command and its budget; where the package is installed, it also takes one step live.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.live import live_step
@@ -215,7 +215,7 @@ for name, what in ((TOP, "the top 32 and the rest"), (DRAWN, "twelve draws")):
 #
 # These intervals are over texts: they say what another choice of *texts to measure on* would change. Each student was trained once, with one seed, on the same batches in the same order. How much another seed would change was not measured, so small differences between two students remain unproven.
 #
-# **Logits that never exist.** A row of 49,152 logits in fp32 takes 192 KiB per position and side. `linear_softmax_kl` takes hidden states and heads instead, and makes the logits a few rows at a time. The table shows the peak memory that the forward and the backward pass of the loss alone add.
+# **Logits that never exist.** A row of 49,152 logits in fp32 takes 192 KiB per position and side. `linear_softmax_kl` takes hidden states and heads instead, and makes the logits a few rows at a time. The table shows the peak memory that the forward and the backward pass of the loss alone add: with logits held, by the plain formula, whose intermediate results are as large as the logits.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import memory_table
@@ -342,7 +342,7 @@ claim(
 
 # %% [markdown]
 # Half of what the others read is documentation; the student of the text alone read the teacher's own texts instead, twice as many of them. Even so it stays farther from the teacher on just this kind of text, and on both kinds together it is hardly nearer than before healing. A token says one thing where a distribution says all.
-# Forward and reverse KL each do best in the mean under their own judge, as in lesson 06: after as many tokens the student of reverse KL has the lowest KL(q‖p) and falls behind under KL(p‖q). GKD, which had the student write half of the texts, leads under neither here.
+# Forward and reverse KL each do best in the mean under their own judge, as in lesson 06: after as many tokens the student of reverse KL has the lowest KL(q‖p) and falls behind under KL(p‖q). GKD, which differs in its divergence, JSD(½), and in half of its texts, leads under neither here.
 #
 # **Read the texts, too.** A number per token says little about a text. All models answer the same held-out question, at temperature 0.7 and with the same random numbers.
 
@@ -355,7 +355,7 @@ display(Markdown(side_by_side(results, shown)))
 # %% [markdown]
 # ## 4 · What the student is for
 #
-# **Fewer bits on top.** Weights are rounded to 8 and 4 bits; each 32 of them share a scale of 16 bits. That costs the teacher some nats. For both savings together, a *stack*, the first guess is a sum: the student's KL plus what the bits cost the teacher.
+# **Fewer bits on top.** Weights are rounded to 8 and 4 bits; each 32 of them share a scale of 16 bits. That costs the teacher some nats (its weights were rounded before, on another grid: for the released ones the costs may differ). For both savings together, a *stack*, the first guess is a sum: the student's KL plus what the bits cost the teacher.
 
 # %% tags=["hide-input"]
 from kd_lab.lessons.l13_real_llm.figures import stack_table

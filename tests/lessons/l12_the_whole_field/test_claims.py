@@ -30,8 +30,8 @@ def test_each_judge_has_a_favourite(found, words):
 @pytest.mark.parametrize(
     ("words", "verdict"),
     [
-        ("Under KL(P‖Q) the choice", "holds"),
-        ("Under KL(Q‖P) the choice", "holds"),
+        ("more than WHERE under KL(P‖Q)", "holds"),
+        ("more than WHERE under KL(Q‖P)", "holds"),
         ("is its HOW's", "holds"),
         ("on the teacher's own samples", "open"),
     ],
