@@ -170,7 +170,7 @@ def test_one_other_text_in_the_middle_makes_another_run(tmp_path):
     other = replace(many, train=replace(many.train, tokens=tokens))
     settings = {"steps": 1, "batch_size": 8, "checkpoint": tmp_path, "progress": False}
     distill(gpt(), gpt(24, seed=1), many, word_level(), **settings)
-    with pytest.raises(ValueError, match="holds a run with .*echo, 300 texts"):
+    with pytest.raises(ValueError, match=r"holds a run with .*echo, 300 texts"):
         distill(gpt(), gpt(24, seed=1), other, word_level(), **settings)
 
 
