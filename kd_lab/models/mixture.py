@@ -86,7 +86,5 @@ class MixtureModel(nn.Module):
             last_logits(model)(tokens, cache=own)[:, None] if last_only else model(tokens, cache=own)
             for model, own in zip((self.first, self.second), caches, strict=True)
         )
-        first, second = (
-            logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1) for logits in both
-        )
+        first, second = (logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1) for logits in both)
         return torch.logaddexp(first + math.log(self.share), second + math.log1p(-self.share))
