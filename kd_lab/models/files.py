@@ -15,10 +15,20 @@ PATIENCE = 1.0
 
 
 def cache_folder() -> Path:
-    """The folder that keeps trained models between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder."""
+    """The folder that keeps trained models between runs: `$KD_LAB_CACHE` if it is set, else the user's cache folder.
+
+    Raises:
+        ValueError: no folder is named, and the package that knows the user's is not installed.
+    """
     if named := os.environ.get("KD_LAB_CACHE"):
         return Path(named)
-    from platformdirs import user_cache_dir  # comes with the course
+    try:
+        from platformdirs import user_cache_dir  # comes with the course
+    except ImportError as error:
+        raise ValueError(
+            "KD_LAB_CACHE is not set, and the user's cache folder is not known without platformdirs; set KD_LAB_CACHE "
+            "to a folder, or install kd_lab[course]"
+        ) from error
 
     return Path(user_cache_dir("kd_lab", appauthor=False))
 

@@ -18,7 +18,10 @@ from typing import Any
 import ipywidgets
 from ipywidgets import Layout
 
-LABEL = {"description_width": "11em"}
+NAME = "13em"
+"""The width of a control's name, in which some twenty-five letters stand whole."""
+
+LABEL = {"description_width": NAME}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Slider:
             value=self.start,
             description=self.name,
             style=LABEL,
-            layout=Layout(width="18em"),
+            layout=Layout(width="20em"),
         )
         slider = ipywidgets.IntSlider(
             min=0,
@@ -138,7 +141,9 @@ class Choice:
             style={"button_width": "auto"},
         )
         # a description of its own would stand above the buttons; this one lines up with those of sliders
-        name = ipywidgets.Label(self.name, layout=Layout(flex="0 0 11em", display="flex", justify_content="flex-end"))
+        name = ipywidgets.Label(
+            self.name, layout=Layout(flex=f"0 0 {NAME}", display="flex", justify_content="flex-end")
+        )
         return buttons, ipywidgets.HBox([name, buttons], layout=Layout(max_width="760px"))
 
 
@@ -167,7 +172,11 @@ class Text:
     def widgets(self) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
         """The widget that holds the value, and the row to show (the same one)."""
         field = ipywidgets.Text(
-            value=self.start, description=self.name, style=LABEL, layout=Layout(width="26em"), continuous_update=True
+            value=self.start,
+            description=self.name,
+            style=LABEL,
+            layout=Layout(width="28em"),
+            continuous_update=True,
         )
         return field, field
 

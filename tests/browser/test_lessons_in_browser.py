@@ -22,6 +22,14 @@ def test_it_runs_to_its_last_cell_without_an_error(lesson, learner):
         notebook.screenshot(pictures(lesson) / f"{i:02d}.png", outputs.nth(i))
 
 
+def test_the_names_of_controls_stand_whole(lesson, learner):
+    names = learner(lesson).page.locator(".jp-OutputArea-output .widget-label")
+    assert names.count()
+    assert not names.evaluate_all(
+        "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"
+    )
+
+
 def test_the_hook_picture_stands_on_the_first_screen(lesson, learner):
     """At 1280 × 900, with JupyterLab's own bars above it."""
     notebook = learner(lesson)

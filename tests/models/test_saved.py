@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
@@ -224,6 +225,13 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_model(tmp_path, m
 def test_without_the_variable_the_users_cache_folder_is_used(monkeypatch):
     monkeypatch.delenv("KD_LAB_CACHE")
     assert cache_folder().name == "kd_lab"
+
+
+def test_without_the_variable_and_without_platformdirs_the_remedy_is_said(monkeypatch):
+    monkeypatch.delenv("KD_LAB_CACHE", raising=False)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)  # as in an install of the library alone
+    with pytest.raises(ValueError, match="set KD_LAB_CACHE to a folder"):
+        cache_folder()
 
 
 def test_a_file_from_before_models_had_an_end_loads_with_the_end_zero(tmp_path):

@@ -38,9 +38,9 @@ def test_softening_gives_reverse_kl_fewer_summits_but_no_crisper_peak(found):
     "words",
     [
         "raw JSD(0.98) ends far from",
-        "ends where its limit does",
+        "ends where reverse KL does",
         "does not follow β",
-        "falls from forward KL",
+        "never rises clearly on the way",
         "rates 1, 2 and 4",
     ],
 )
