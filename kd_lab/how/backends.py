@@ -23,7 +23,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from kd_lab.how.chunked import chunked_softmax_kl
 from kd_lab.how.few_logits import few_softmax_kl
@@ -45,7 +44,7 @@ def choose_backend(
     """
     if name not in BACKENDS:
         raise ValueError(f"backend is {name!r}; expected one of {', '.join(map(repr, BACKENDS))}")
-    if dtype == torch.float64 or in_transform() or forward_ad._current_level >= 0:
+    if dtype == torch.float64 or in_transform():
         return reference_softmax_kl
     if name == "auto":
         on_gpu = "triton" if _HAS_TRITON else "reference"

@@ -162,7 +162,7 @@ def _by_the_formula(
     if mask is not None:
         sides = [torch.where(mask.unsqueeze(-1), side, 0.0) for side in sides]
     chunks = zip(*map(rows, sides if labels is None else [*sides, labels]), strict=True)
-    if in_transform():  # of torch.func, which knows no checkpoints
+    if in_transform():  # which knows no checkpoints
         made = [losses(*chunk) for chunk in chunks]
     else:
         made = [checkpoint(losses, *chunk, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]

@@ -63,7 +63,7 @@ class PolicyGradient:
         with torch.no_grad():
             rewards = gather(teacher_logp - student_logp, batch.targets).where(batch.mask, 0.0)
             weights = importance_weights(gather(student_logp, batch.targets), batch, self.importance)
-        surrogate = weights * policy_surrogate(
+        surrogate = weights * _surrogate(
             student_logp, teacher_logp, batch.targets, batch.mask, self.single_step, self.length_norm
         )
         estimate = -weights * rewards
@@ -92,7 +92,13 @@ def policy_surrogate(
 
     Source: Gu et al. (2024), arXiv:2306.08543, equations 2, 3 and 6.
     """
-    student_logp, teacher_logp = _counted(mask, student_logp, teacher_logp)
+    return _surrogate(*_counted(mask, student_logp, teacher_logp), tokens, mask, single_step, length_norm)
+
+
+def _surrogate(
+    student_logp: Tensor, teacher_logp: Tensor, tokens: Tensor, mask: Tensor, single_step: bool, length_norm: bool
+) -> Float[Tensor, "B T"]:
+    """`policy_surrogate` of log-probabilities that are finite where nothing counts."""
     own_logp = gather(student_logp, tokens)
     rewards = (gather(teacher_logp, tokens) - own_logp).detach().where(mask, 0.0)
     from_here = rewards.flip(1).cumsum(1).flip(1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy
 
 from kd_lab.how.divergences import DIVERGENCES
@@ -115,5 +116,5 @@ def in_place_of_rows(values: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | N
 
 
 def in_transform() -> bool:
-    """Whether torch.func.grad, vmap, jvp or the like looks on, which cannot see into operators with their own rule."""
-    return torch._C._are_functorch_transforms_active()
+    """Whether torch.func or forward mode looks on, which cannot see into operators with their own rule."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0

@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from kd_lab.arguments import check, checked
 from kd_lab.how.checks import check_options, check_positions, check_vocabulary, check_weights
@@ -88,7 +87,7 @@ def sparse_softmax_kl(
     check_layout(teacher_ids, teacher_logp, tail_logp, student_logits.shape[:-1])
     ids = checked_ids(teacher_ids, teacher_logp, tail_logp, mask, student_logits.shape[-1], tail)
     dtype = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logp.dtype), torch.float32)
-    if backend == "reference" or dtype == torch.float64 or in_transform() or forward_ad._current_level >= 0:
+    if backend == "reference" or dtype == torch.float64 or in_transform():
         student_logp = reference_events(student_logits.to(dtype), ids, temperature)
     else:
         student_logp = sparse_events(student_logits, ids, temperature)
