@@ -83,7 +83,7 @@ def judge_steps(start, moves, trace, after):
 
 # %%
 verdicts = judge_steps(4, "7t9", [2, 6, 5], lambda digit, move: FACTS[digit, move])
-print(verdicts, "- one slip, two right steps, a wrong answer")
+print(f"{int(sum(verdicts))} of {len(verdicts)} steps were done right, and the last digit is wrong all the same")
 
 # %% [markdown]
 # ### Four ways to teach
@@ -220,7 +220,7 @@ some = (torch.rand(64, 8, generator=coin) < 0.2).float()
 assert torch.allclose(torch.as_tensor(advantages(some)).float(), group_advantages(some), atol=1e-4)
 mixed = (some != some[:, :1]).any(1).float().mean()
 print(f"right one time in five: {mixed:.0%} of 64 groups are mixed")
-print(f"expected: 1 − 0.2⁸ − 0.8⁸, which is {1 - 0.2**8 - 0.8**8:.0%}")
+print(f"over many groups it is 1 − 0.2⁸ − 0.8⁸, or {1 - 0.2**8 - 0.8**8:.0%}")
 
 # %% [markdown]
 # So with one right answer in five there is an advantage in four groups out of five; with the weak base's 15 %, still in nearly three of four. And yet it learns next to nothing.
