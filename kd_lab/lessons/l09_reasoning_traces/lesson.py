@@ -83,7 +83,7 @@ def judge_steps(start, moves, trace, after):
 
 # %%
 verdicts = judge_steps(4, "7t9", [2, 6, 5], lambda digit, move: FACTS[digit, move])
-print(f"{int(sum(verdicts))} of {len(verdicts)} steps were done right, and the last digit is wrong all the same")
+print(f"{int(sum(verdicts))} of {len(verdicts)} steps are right, and the last digit is not")
 
 # %% [markdown]
 # ### Four ways to teach
