@@ -15,8 +15,10 @@ SCRIPT = """
 import torch
 
 from kd_lab.how import (
-    jsd, linear_softmax_kl, masked_mean, softmax_kl, sparse_softmax_kl, vocab_parallel_softmax_kl,
+    jsd, linear_softmax_kl, masked_mean, softmax_kl, softmax_kl_with_statistics, sparse_softmax_kl, top_k,
+    vocab_parallel_softmax_kl,
 )
+from kd_lab.how.sparse import sparse_teacher_kl
 from kd_lab.methods import distill, gkd
 from kd_lab.models import GPT, GPTConfig, HuggingFace, generate
 
@@ -25,6 +27,10 @@ ids, mask = torch.zeros(2, 1, dtype=torch.long), torch.ones(2, dtype=torch.bool)
 reveal_type(softmax_kl(student, teacher, divergence="jsd", beta=0.5, mask=mask))
 reveal_type(linear_softmax_kl(student, teacher, student, teacher, normalizer=torch.tensor(7)))
 reveal_type(sparse_softmax_kl(student, ids, teacher[:, :1]))
+reveal_type(sparse_teacher_kl(student, top_k(teacher, 1), divergence="jsd"))
+reveal_type(softmax_kl_with_statistics(student, teacher, divergence="jsd", mask=mask)[0])
+softmax_kl_with_statistics(student, teacher, temprature=2.0)  # type: ignore[call-arg]
+sparse_teacher_kl(student, top_k(teacher, 1), beta="half")  # type: ignore[arg-type]
 reveal_type(vocab_parallel_softmax_kl(student, teacher))
 reveal_type(jsd(student, teacher, beta=0.5))
 reveal_type(masked_mean(student, normalizer=3))
@@ -51,5 +57,5 @@ def test_a_script_of_losses_and_methods_passes_mypy_strict(tmp_path: Path) -> No
     assert run.returncode == 0, run.stdout + run.stderr
     revealed = [line.partition("Revealed type is ")[2] for line in run.stdout.splitlines() if "Revealed" in line]
     assert len(revealed) == SCRIPT.count("reveal_type")
-    assert revealed[:7] == ['"torch._tensor.Tensor"'] * 7
+    assert revealed[:9] == ['"torch._tensor.Tensor"'] * 9
     assert not [kind for kind in revealed if "Any" in kind]

@@ -1,7 +1,7 @@
 """The divergence of two softmaxes, from raw logits to one number: checks, the choice of a backend, the reduction."""
 
 from inspect import unwrap
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -80,9 +80,28 @@ def softmax_kl(
     return _evaluate(student_logits, teacher_logits, backend=backend, **gap, **reducing, **supervision)[0]
 
 
+class SoftmaxKLOptions(TypedDict, total=False):
+    """The options of `softmax_kl`, for functions that hand them on."""
+
+    divergence: str
+    beta: float
+    temperature: float
+    mask: Bool[Tensor, "..."] | None
+    reduction: str
+    normalizer: float | Tensor | None
+    scale_by_t2: bool
+    backend: str
+    labels: Int[Tensor, "..."] | None
+    label_weight: float
+    ignore_index: int
+    weights: Float[Tensor, "..."] | None
+
+
 @checked
 def softmax_kl_with_statistics(
-    student_logits: Float[Tensor, "... V"], teacher_logits: Float[Tensor, "... V_teacher"], **options: Any
+    student_logits: Float[Tensor, "... V"],
+    teacher_logits: Float[Tensor, "... V_teacher"],
+    **options: Unpack[SoftmaxKLOptions],
 ) -> tuple[Float[Tensor, "..."], Statistics]:
     """`softmax_kl`, and the figures that its one pass over the logits can give besides.
 
@@ -103,8 +122,8 @@ def softmax_kl_with_statistics(
     {'loss': 0.762, 'student_entropy': 0.529, 'teacher_entropy': 0.529, 'agreement': 0.5, 'acceptance': 0.619}
     """
     check(unwrap(softmax_kl), (), options)
-    options = unwrap(softmax_kl).__kwdefaults__ | options
-    return _evaluate(student_logits, teacher_logits, with_statistics=True, **options)
+    complete = unwrap(softmax_kl).__kwdefaults__ | options
+    return _evaluate(student_logits, teacher_logits, with_statistics=True, **complete)
 
 
 def _evaluate(

@@ -19,7 +19,7 @@ Cached log-probabilities cannot be re-tempered without the tokens that were drop
 """
 
 from inspect import unwrap
-from typing import Any
+from typing import TypedDict, Unpack
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -97,9 +97,25 @@ def sparse_softmax_kl(
     return reduce(loss, mask, reduction, normalizer, weights)
 
 
+class SparseOptions(TypedDict, total=False):
+    """The options of `sparse_softmax_kl`, for functions that hand them on."""
+
+    tail: str
+    tail_logp: Float[Tensor, "..."] | None
+    divergence: str
+    beta: float
+    temperature: float
+    mask: Bool[Tensor, "..."] | None
+    reduction: str
+    normalizer: float | Tensor | None
+    scale_by_t2: bool
+    backend: str
+    weights: Float[Tensor, "..."] | None
+
+
 @checked
 def sparse_teacher_kl(
-    student_logits: Float[Tensor, "... V"], teacher: SparseTeacher, **options: Any
+    student_logits: Float[Tensor, "... V"], teacher: SparseTeacher, **options: Unpack[SparseOptions]
 ) -> Float[Tensor, "..."]:
     """`sparse_softmax_kl` to a cache, at the cache's own temperature and with its own tail.
 

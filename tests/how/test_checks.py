@@ -1,11 +1,13 @@
 """All that softmax_kl refuses, and what it says."""
 
-from inspect import unwrap
+from inspect import Parameter, signature, unwrap
 
 import pytest
 import torch
 
-from kd_lab.how import softmax_kl
+from kd_lab.how import softmax_kl, sparse_softmax_kl
+from kd_lab.how.softmax_kl import SoftmaxKLOptions
+from kd_lab.how.sparse import SparseOptions
 
 WRONG = [
     ({"divergence": "kl"}, r"'kl'; expected one of 'forward_kl'"),
@@ -40,3 +42,19 @@ def test_what_is_refused_and_what_it_says(wrong, says):
     arguments = {"student_logits": torch.zeros(3, 5), "teacher_logits": torch.zeros(3, 5)} | wrong
     with pytest.raises(ValueError, match=says):
         unwrap(softmax_kl)(**arguments)  # as it is outside the tests, where nothing checks annotations
+
+
+@pytest.mark.parametrize(
+    ("options", "function"),
+    [(SoftmaxKLOptions, softmax_kl), (SparseOptions, sparse_softmax_kl)],
+    ids=["dense", "sparse"],
+)
+def test_options_that_are_handed_on_are_those_of_the_function(options, function):
+    asked = {
+        name: parameter.annotation
+        for name, parameter in signature(unwrap(function)).parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY
+    }
+    assert {name: str(kind) for name, kind in options.__annotations__.items()} == {
+        name: str(kind) for name, kind in asked.items()
+    }
