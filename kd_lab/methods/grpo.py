@@ -160,7 +160,7 @@ def _rewards(reward: Reward, world: World, batch: Batch) -> Float[Tensor, " B"]:
 
 
 def _own_logp(student: nn.Module, batch: Batch) -> Float[Tensor, "B T"]:
-    logits = student(batch.inputs)
+    logits = student(batch.inputs).where(batch.mask[..., None], 0.0)  # a masked NaN would spoil the gradient
     logp = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     return logp.gather(-1, batch.targets[..., None])[..., 0]
 

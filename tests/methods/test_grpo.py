@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from kd_lab.methods import NonFiniteLoss, group_advantages, grpo
-from kd_lab.methods.grpo import grpo_loss
+from kd_lab.methods.grpo import _own_logp, grpo_loss
 from kd_lab.models import GPT, GPTConfig
-from kd_lab.worlds import moves
+from kd_lab.worlds import Batch, moves
 from kd_lab.worlds.moves import SYMBOLS, rewards
 
 
@@ -69,6 +69,13 @@ def test_the_loss_weighs_texts_alike_and_ignores_what_was_not_written():
     assert loss.item() == pytest.approx(-(2 * -1.5 + -1 * -3.0) / 2)
     loss.backward()
     assert logp.grad.tolist() == [[-0.5, -0.5, 0.0], [0.5, 0.0, 0.0]]
+
+
+def test_logits_without_a_value_where_nothing_was_written_spoil_no_gradient():
+    student = torch.nn.Embedding.from_pretrained(torch.tensor([[0.0, 0.0], [torch.nan] * 2]), freeze=False)
+    batch = Batch(torch.tensor([[0, 1, 0]]), torch.tensor([[True, False]]))  # behind the token 1 nothing counts
+    grpo_loss(_own_logp(student, batch), torch.tensor([1.0]), batch.mask).backward()
+    assert student.weight.grad.tolist() == [[0.5, -0.5], [0.0, 0.0]]
 
 
 def test_its_gradient_raises_the_chance_of_the_rewarded_token():
