@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 import os
 import signal
 import sys
@@ -14,9 +15,23 @@ import torch.multiprocessing as mp
 from torch import nn
 from torchrun import torchrun
 
-from kd_lab.contracts import Source
 from kd_lab.how import Divergence, NegativeLogLikelihood
-from kd_lab.methods import NonFiniteLoss, Recipe, Term, distill, fitnets, on_policy, word_level
+from kd_lab.methods import (
+    NonFiniteLoss,
+    Recipe,
+    Term,
+    distill,
+    fitnets,
+    gkd,
+    hinton,
+    labels_only,
+    minillm,
+    on_policy,
+    rkd,
+    sequence_level,
+    word_level,
+)
+from kd_lab.methods.objective import Objective
 from kd_lab.methods.parallel import Ranks, bind_part
 from kd_lab.models import GPT, GPTConfig
 from kd_lab.what import Heads, Logits, Sequences
@@ -93,30 +108,47 @@ def test_two_processes_are_one_with_the_same_texts(recipe, answers):
             assert history[name] == pytest.approx(alone.history[name], rel=1e-5)
 
 
-def gradients_on_own_texts(rank: int, folder: str):
+RECIPES = {
+    "labels only": labels_only(),
+    "Hinton": hinton(),
+    "word level": word_level("skew_kl"),
+    "samples": sequence_level(size=32),
+    "on-policy": on_policy(),
+    "GKD": gkd(on_policy_fraction=0.5),
+    "GKD on the student's texts": gkd(on_policy_fraction=1.0),
+    "MiniLLM": minillm(),
+    "plain policy gradient": minillm(single_step=False, importance="sequence"),
+    "FitNets": fitnets(),
+    "RKD": rkd(),
+}
+
+
+def gradients_of_a_step(rank: int, recipe: Recipe, folder: str):
+    """Of the student in fp64, and the texts on which this process made its share of them."""
+    student, texts, draw = gpt().double(), [], Objective.draw
+    Objective.draw = lambda *arguments: texts.extend(draw(*arguments)) or texts
+    try:
+        distill(student, gpt(24, seed=1).double(), WORLD, recipe, steps=1, clip=math.inf, **QUIET)
+    finally:
+        Objective.draw = draw
+    return [p.grad for p in student.parameters()], *texts
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_gradient_of_two_processes_is_that_of_one_which_reads_the_texts_of_both(name, answers):
+    """For relations, which are those within a process, in two parts."""
+    (ours, texts), (theirs, others) = answers[f"a step of {name}"]
+    assert len(texts) == len(others) == 4
+    assert not torch.equal(texts.tokens, others.tokens)
+    fields = [(getattr(texts, name), getattr(others, name)) for name in ("tokens", "mask", "drawn_logp")]
+    batch = Batch(*(None if pair[0] is None else torch.cat(pair) for pair in fields))
+    assert not batch.mask.all()  # of unequal length, so that a mean of the processes' means would be another loss
     student, teacher = gpt().double(), gpt(24, seed=1).double()
-    texts = []
-
-    @dataclasses.dataclass(frozen=True)
-    class Noted(StudentRollouts):
-        def bind(self, world, student, teacher, seed):
-            source = super().bind(world, student, teacher, seed)
-            return Source(lambda n: texts.append(source(n)) or texts[-1], source.chance)
-
-    how = Divergence("reverse_kl")
-    distill(student, teacher, WORLD, Recipe("own", Logits(), how, Noted()), steps=1, clip=1e9, **QUIET)
-    return [p.grad for p in student.parameters()], texts[0].tokens, texts[0].mask
-
-
-def test_each_process_writes_its_own_texts_and_all_of_them_count_alike(answers):
-    (ours, tokens, mask), (theirs, other_tokens, other_mask) = answers["own texts"]
-    assert not torch.equal(tokens, other_tokens)
-    batch = Batch(torch.cat([tokens, other_tokens]), torch.cat([mask, other_mask]))
-    assert len(batch) == 8
-    student, teacher = gpt().double(), gpt(24, seed=1).double()
-    Divergence("reverse_kl")(student(batch.inputs), teacher(batch.inputs), batch).backward()
+    alone = Objective.bind(RECIPES[name], student, teacher, WORLD, 0, Ranks(), parts=2 if name == "RKD" else 1)
+    for loss in alone.losses([batch], [batch.counted()]):
+        loss.backward()
     for own, other, parameter in zip(ours, theirs, student.parameters(), strict=True):
-        torch.testing.assert_close(own, parameter.grad, rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(own, parameter.grad, rtol=1e-6, atol=1e-9)
         assert torch.equal(own, other)
 
 
@@ -373,7 +405,7 @@ def test_a_script_like_the_docstrings_runs_under_torchrun(tmp_path):
 
 JOBS = {
     **{recipe.name: (trained, recipe, {"accumulate": 2}) for recipe in (word_level(), fitnets(), TWO_TERMS)},
-    "own texts": (gradients_on_own_texts,),
+    **{f"a step of {name}": (gradients_of_a_step, recipe) for name, recipe in RECIPES.items()},
     "sharded": (sharded, word_level(), {}),
     "sharded heads": (sharded, HEADS, {}),
     "resumed whole": (resumed, "whole"),
