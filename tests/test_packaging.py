@@ -15,6 +15,7 @@ import kd_lab
 
 ROOT = Path(__file__).parents[1]
 COURSE = ["matplotlib", "ipywidgets", "IPython", "jupyterlab", "jupytext", "nbformat", "nbclient", "openai", "PIL"]
+COURSE += ["platformdirs", "psutil"]
 
 
 @pytest.fixture(scope="module")

@@ -383,6 +383,7 @@ def test_the_cpu_build_of_torch_is_chosen_and_the_other_is_one_variable_away():
 def test_the_package_imports_without_triton_and_without_pictures():
     """Where Triton has no wheel everything but the kernels runs, and the losses need neither widgets nor figures."""
     absent = ["triton", "matplotlib", "ipywidgets", "IPython", "openai", "platformdirs", "jupytext", "nbformat", "PIL"]
+    absent.append("psutil")
     hide = f"import sys; sys.modules.update(dict.fromkeys({absent}))"
     code = f"{hide}; import kd_lab.how, kd_lab.methods, kd_lab.measure, kd_lab.compress; print('fine')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
