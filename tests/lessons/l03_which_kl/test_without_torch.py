@@ -38,7 +38,8 @@ def test_only_the_comparison_with_torch_is_left_out(cells):
 
 
 def test_it_claims_what_it_claims_with_torch(cells):
-    found, known = claims_in(cells), claims_of(LESSON)
+    # On this machine, and not as stored: the optimiser's 400 steps carry another CPU's last bit to the second digit.
+    found, known = claims_in(cells), claims_of(LESSON, run=True)
     assert [(claim.id, claim.sentence, claim.verdict) for claim in found] == [
         (claim.id, claim.sentence, claim.verdict) for claim in known
     ]
