@@ -2,6 +2,7 @@
 
     python -m kd_lab.bench.losses
     python -m kd_lab.bench.losses --divergence jsd --vocabulary 50257 --dtype bfloat16  # one line of it
+    python -m kd_lab.bench.losses --temperature 1 --no-compile  # where the labels share the divergence's softmax
 
 Seconds are medians of the rounds and ratios are medians of the rounds' ratios, so that whatever else the machine does
 falls on all. CPU seconds count the work of all threads and hardly see the neighbours. Peak memory is what the process
@@ -33,11 +34,13 @@ SMALL, SMALL_CALLS = (768, 27), 200
 """A batch of 64 surnames, and the calls that are timed as one."""
 
 
-def eager(student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"], divergence: str) -> Float[Tensor, ""]:
+def eager(
+    student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"], divergence: str, temperature: float = TEMPERATURE
+) -> Float[Tensor, ""]:
     """The formula as it is usually written, in operations on whole tensors; mixtures at β = ½."""
-    student_logp = (student / TEMPERATURE).log_softmax(-1)
-    teacher_logp = (teacher / TEMPERATURE).log_softmax(-1)
-    return EAGER[divergence](student_logp, teacher_logp).sum(-1).mean() * TEMPERATURE**2
+    student_logp = (student / temperature).log_softmax(-1)
+    teacher_logp = (teacher / temperature).log_softmax(-1)
+    return EAGER[divergence](student_logp, teacher_logp).sum(-1).mean() * temperature**2
 
 
 def _kl(logp: Float[Tensor, "N V"], logq: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
@@ -125,7 +128,12 @@ def _ratios(slow: list[Cost], fast: list[Cost]) -> tuple[float, float]:
 
 
 def logits_paths(
-    divergence: str, n: int, v: int, compiled: bool, dtype: torch.dtype = torch.float32
+    divergence: str,
+    n: int,
+    v: int,
+    compiled: bool,
+    dtype: torch.dtype = torch.float32,
+    temperature: float = TEMPERATURE,
 ) -> dict[str, Callable[[], object]]:
     """Forward and backward from the same logits, by each path; torch.compile where it works, or a printed reason.
 
@@ -140,9 +148,9 @@ def logits_paths(
         loss(student.detach().requires_grad_(), teacher).backward()
 
     def formula(student: Tensor, teacher: Tensor) -> Tensor:
-        return eager(student.float(), teacher.float(), divergence)
+        return eager(student.float(), teacher.float(), divergence, temperature)
 
-    ours = partial(softmax_kl, divergence=divergence, temperature=TEMPERATURE, backend="chunked")
+    ours = partial(softmax_kl, divergence=divergence, temperature=temperature, backend="chunked")
     paths = {"eager": partial(step, formula)}
     if compiled:
         torch.compiler.reset()
@@ -158,7 +166,9 @@ def logits_paths(
     return paths | {"chunked": partial(step, ours), "+ labels": partial(step, mixed)}
 
 
-def small_paths(divergence: str, n: int, v: int, calls: int) -> dict[str, Callable[[], object]]:
+def small_paths(
+    divergence: str, n: int, v: int, calls: int, temperature: float = TEMPERATURE
+) -> dict[str, Callable[[], object]]:
     """So many calls with few logits, where a call's own overhead counts.
 
     The formula as it is usually written; the reference, which is the formula with care for zeros and near equality and
@@ -171,12 +181,15 @@ def small_paths(divergence: str, n: int, v: int, calls: int) -> dict[str, Callab
         for _ in range(calls):
             loss(student.detach().requires_grad_(), teacher).backward()
 
-    ours = partial(softmax_kl, divergence=divergence, temperature=TEMPERATURE)
-    losses = {"eager": partial(eager, divergence=divergence), "reference": partial(ours, backend="reference")}
+    ours = partial(softmax_kl, divergence=divergence, temperature=temperature)
+    losses = {
+        "eager": partial(eager, divergence=divergence, temperature=temperature),
+        "reference": partial(ours, backend="reference"),
+    }
     return {name: partial(steps, loss) for name, loss in (losses | {"auto": ours}).items()}
 
 
-def linear_paths(n: int, v: int, width: int) -> dict[str, Callable[[], object]]:
+def linear_paths(n: int, v: int, width: int, temperature: float = TEMPERATURE) -> dict[str, Callable[[], object]]:
     """Forward and backward from hidden states and head weights, logits as a whole and in parts."""
     generator = torch.Generator().manual_seed(0)
     hidden, teacher_hidden = (torch.randn(n, width, generator=generator) for _ in range(2))
@@ -187,13 +200,13 @@ def linear_paths(n: int, v: int, width: int) -> dict[str, Callable[[], object]]:
         loss(hidden.detach().requires_grad_(), weight.detach().requires_grad_()).backward()
 
     def unfused(h: Tensor, w: Tensor) -> Tensor:
-        return softmax_kl(h @ w.T, teacher_hidden @ teacher_weight.T, temperature=TEMPERATURE)
+        return softmax_kl(h @ w.T, teacher_hidden @ teacher_weight.T, temperature=temperature)
 
     def fused(h: Tensor, w: Tensor) -> Tensor:
-        return linear_softmax_kl(h, w, teacher_hidden, teacher_weight, temperature=TEMPERATURE)
+        return linear_softmax_kl(h, w, teacher_hidden, teacher_weight, temperature=temperature)
 
     def mixed(h: Tensor, w: Tensor) -> Tensor:
-        options = {"temperature": TEMPERATURE, "labels": labels, "label_weight": LABEL_WEIGHT}
+        options = {"temperature": temperature, "labels": labels, "label_weight": LABEL_WEIGHT}
         return linear_softmax_kl(h, w, teacher_hidden, teacher_weight, **options)
 
     return {"unfused": partial(step, unfused), "linear": partial(step, fused), "+ labels": partial(step, mixed)}
@@ -214,33 +227,35 @@ def main() -> None:
     parser.add_argument("--divergence", choices=EAGER, help="this one alone; then the linear and small losses are out")
     parser.add_argument("--vocabulary", type=int, nargs="+", default=[50_257, 151_936])
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help=f"{TEMPERATURE:g} if left out")
     parser.add_argument("--rows", type=int, help=f"rows of logits; if left out, as many as {LOGITS:,} logits have")
     parser.add_argument("--width", type=int, default=256, help="width of the hidden states of the linear loss")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out, which compiles for minutes")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, τ = {TEMPERATURE:g}, β = ½, forward + backward"
-    )
+    temperature, threads = arguments.temperature, torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, τ = {temperature:g}, β = ½, forward + backward")
     print(f"{'loss':<28} {'path':<14} {'seconds':>10} {'ratio':>9} {'CPU seconds':>11} {'ratio':>8} {'peak':>10}")
     divergences = [arguments.divergence] if arguments.divergence else list(EAGER)
     for v in arguments.vocabulary:
         n = arguments.rows or LOGITS // v
         for dtype in (getattr(torch, name) for name in arguments.dtype):
             for divergence in divergences:
-                paths = logits_paths(divergence, n, v, not arguments.no_compile, dtype)
+                paths = logits_paths(divergence, n, v, not arguments.no_compile, dtype, temperature)
                 title = f"{divergence} {n} × {v} {'bf16' if dtype.itemsize == 2 else 'fp32'}"
                 print(table(title, paths, dtype.itemsize * n * v, arguments.rounds), flush=True)
                 del paths
     if arguments.divergence:
         return
     n, v = 4 * (arguments.rows or LOGITS // arguments.vocabulary[0]), arguments.vocabulary[0]
-    print(table(f"linear {n} × {v}", linear_paths(n, v, arguments.width), 4 * n * v, arguments.rounds), flush=True)
+    paths = linear_paths(n, v, arguments.width, temperature)
+    print(table(f"linear {n} × {v}", paths, 4 * n * v, arguments.rounds), flush=True)
     n, v = SMALL
     for divergence in divergences:
         title = f"{divergence} {n} × {v}, {SMALL_CALLS} calls"
-        print(table(title, small_paths(divergence, n, v, SMALL_CALLS), 4 * n * v, arguments.rounds), flush=True)
+        paths = small_paths(divergence, n, v, SMALL_CALLS, temperature)
+        print(table(title, paths, 4 * n * v, arguments.rounds), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from kd_lab.bench.losses import EAGER, TEMPERATURE, eager, linear_paths, logits_
 from kd_lab.how import softmax_kl
 
 
+@pytest.mark.parametrize("temperature", [1.0, TEMPERATURE])
 @pytest.mark.parametrize("divergence", EAGER)
-def test_the_eager_formula_is_the_same_loss(divergence):
+def test_the_eager_formula_is_the_same_loss(divergence, temperature):
     student, teacher = torch.randn(5, 40, requires_grad=True), torch.randn(5, 40)
     ours, theirs = (
-        softmax_kl(student, teacher, divergence=divergence, temperature=TEMPERATURE),
-        eager(student, teacher, divergence),
+        softmax_kl(student, teacher, divergence=divergence, temperature=temperature),
+        eager(student, teacher, divergence, temperature),
     )
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=0)
     gradients = (torch.autograd.grad(loss, student)[0] for loss in (ours, theirs))
@@ -42,7 +43,9 @@ def test_the_mixture_with_labels_is_held_against_the_divergence_alone():
 
 
 def test_one_line_can_be_asked_for(monkeypatch, capsys):
-    options = "--divergence skew_kl --vocabulary 50 --rows 8 --dtype bfloat16 --rounds 1 --no-compile"
+    options = "--divergence skew_kl --vocabulary 50 --rows 8 --dtype bfloat16 --rounds 1 --no-compile --temperature 1"
     monkeypatch.setattr("sys.argv", ["losses", *options.split()])
     losses.main()
-    assert capsys.readouterr().out.count("skew_kl 8 × 50 bf16") == 4
+    printed = capsys.readouterr().out
+    assert printed.count("skew_kl 8 × 50 bf16") == 4
+    assert "τ = 1," in printed
