@@ -5,6 +5,8 @@ JOBS ?= 2
 # it stays what it was when .venv was built, which stands in the stamp; one of an earlier edition is empty, and cpu's.
 KEPT := $(shell cat .venv/torch 2>/dev/null)
 TORCH ?= $(or $(KEPT),cpu)
+# The one that is installed answers to the other's version, so it has to go first.
+OTHER := $(if $(wildcard .venv/torch),$(if $(filter-out $(or $(KEPT),cpu),$(TORCH)),other))
 TORCH_PIN := $(shell sed -n 's/^torch==//p' constraints.txt)
 BIN := .venv/bin
 COURSE := .venv/course
@@ -15,7 +17,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 # Where an upgrade of the system's Python took .venv's interpreter or its packages, all in .venv is out of date.
 ANEW := $(if $(wildcard .venv/bin/pip),$(shell .venv/bin/python -c 'import pip' >/dev/null 2>&1 || echo anew))
 
-.PHONY: anew help lab check test style lessons book teaching claims claims-elsewhere kernels bench real trainers real-test clean
+.PHONY: anew other help lab check test style lessons book teaching claims claims-elsewhere kernels bench real trainers real-test clean
 .DEFAULT_GOAL := lab
 
 help:                        ## this list
@@ -77,8 +79,9 @@ clean:                       ## remove what make made
 
 # The CPU build of torch: from pip's own sources where they have it; else by uv, which knows where it lies; else what the
 # index has. macOS and Windows have no other build than the index's.
-.venv/torch: constraints.txt $(ANEW) | .venv/bin/pip
+.venv/torch: constraints.txt $(ANEW) $(OTHER) | .venv/bin/pip
 	@case "$(TORCH)" in cpu|index) ;; *) echo "TORCH is '$(TORCH)'; expected cpu or index"; exit 1;; esac
+	$(if $(OTHER),rm -f $@ && $(BIN)/python -m pip uninstall --yes torch)
 	@if [ "$$(uname -s)" = Linux ] && [ "$(TORCH)" = cpu ]; then \
 	  $(BIN)/python -m pip install --no-deps "torch==$(TORCH_PIN)+cpu" 2>/dev/null || \
 	  { $(BIN)/python -m pip install --quiet -c constraints.txt uv && \

@@ -306,6 +306,31 @@ def test_make_remembers_which_torch_was_chosen(made, tmp_path):
 
 
 @NEEDS_MAKE
+def test_the_other_torch_takes_the_place_of_the_one_that_is_there(made, tmp_path):
+    """To pip the CPU's build is the version that the index's has, and nothing would be installed."""
+    (tmp_path / "pyproject.toml").touch()
+    made(".venv/course")
+    asked, _ = made(".venv/course", "TORCH=index")
+    assert asked.index("pip uninstall --yes torch\n") < asked.index(".[course]\n")
+    assert "+cpu" not in asked
+    assert made(".venv/course", "TORCH=index")[0] == made(".venv/course")[0] == ""
+    asked, _ = made(".venv/course", "TORCH=cpu")
+    assert asked.index("pip uninstall --yes torch\n") < asked.index("torch==2.13.0+cpu\n") < asked.index(".[course]\n")
+    made(".venv/course", "TORCH=gpu", succeeds=False)
+    assert made(".venv/course")[0] == ""
+
+
+@NEEDS_MAKE
+def test_an_exchange_of_torch_that_failed_is_taken_up_again(made, tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    made(".venv/course", "TORCH=index")
+    (tmp_path / "offline").touch()
+    made(".venv/course", "TORCH=cpu", succeeds=False)
+    (tmp_path / "offline").unlink()
+    assert "torch==2.13.0+cpu\n" in made(".venv/course")[0]
+
+
+@NEEDS_MAKE
 def test_what_is_installed_beside_is_asked_for_once(made, tmp_path):
     """Without a network `make real` has nothing to ask for, once all is there."""
     (tmp_path / "pyproject.toml").touch()
