@@ -56,7 +56,7 @@ CAPABILITIES = {  # files and lines that each has added
         920,
     ),
     "a watermark in sampled text and the z that finds it; agreement of two models": (1, 170),
-    "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 365),
+    "speculative decoding with any two models, caches that roll back, the acceptance of a draft": (2, 370),
     "what is NumPy alone runs without torch, as in a browser": (3, 85),
     "settings of trainers whose teacher is a server": (1, 100),
     "stored next-token distributions of a real LLM": (1, 140),

@@ -5,6 +5,7 @@ The text has the target's distribution, whatever the draft: it decides how many 
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -232,8 +233,10 @@ def _check(
             f"ends with {draft.end}; expected the same ids on both, since guesses are compared id by id: take a draft "
             "of the target's family"
         )
-    if hasattr(draft, "check_tokenizer") and hasattr(target, "tokenizer"):
-        draft.check_tokenizer(target.tokenizer, "draft")
+    # Also of the models inside one that remembers its answers, marks its text or mixes two.
+    readers, writers = ([part for part in m.modules() if hasattr(part, "check_tokenizer")] for m in (draft, target))
+    for reader, writer in product(readers, writers):
+        reader.check_tokenizer(writer.tokenizer, "draft")
     if device_of(target) != device_of(draft):
         raise ValueError(
             f"the target is on {device_of(target)} and the draft on {device_of(draft)}; expected one device: write "

@@ -5,6 +5,7 @@ import torch
 
 from kd_lab.contracts import Cache, LanguageModel
 from kd_lab.models import HuggingFace, generate, speculate
+from kd_lab.models.watermark import Watermarked, green_lists
 from kd_lab.where.beam import beam_search
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[real]'")
@@ -194,6 +195,18 @@ def test_another_tokenizer_is_refused_by_name() -> None:
     model.check_tokenizer(model.tokenizer)
     with pytest.raises(ValueError, match=r"the teacher does not share the tokenizer.*id 8.*'x'.*'c'"):
         other.check_tokenizer(model.tokenizer, "teacher")
+
+
+def marked(model: HuggingFace) -> Watermarked:
+    return Watermarked(model, green_lists(model.vocab_size, key=0))
+
+
+@pytest.mark.parametrize("around", [lambda model: model, marked], ids=["itself", "inside another"])
+def test_a_draft_of_another_tokenizer_is_refused_wherever_it_stands(around) -> None:
+    target, prompt = wrapped(), some_tokens(rows=1, length=3)[0]
+    draft = HuggingFace(tiny_model(), tiny_tokenizer(letters="abxdefgh "))
+    with pytest.raises(ValueError, match=r"the draft does not share the tokenizer"):
+        speculate(around(target), around(draft), prompt, 4, greedy=True)
 
 
 # ---- logits that nobody needs ----------------------------------------------------------------------------------------
