@@ -72,6 +72,7 @@ CAPABILITIES = {  # files and lines that each has added
     "texts that differ behind equal prompts, whatever the server does with a seed": (0, 56),
     "narrow weights, a clip of 0, ranks apart and rewards without numbers are refused": (0, 73),
     "options that are handed on have types": (0, 35),
+    "sparse losses under torch.func, with their checks; what reaches over ranks refuses it": (0, 45),
     "runs known by all that they are made of, kept where a callback fails; models that end elsewhere": (0, 115),
     "walls before the first mass, labels that are almost certain, any default dtype": (0, 37),
 }

@@ -15,6 +15,14 @@ is the chunked path's, and the column "chunked" holds.
 | labels in the sweep of the divergence | no | as the reference | yes | yes; the formula where `label_weight` is 1 |
 | statistics in the sweep of the divergence | no | as the reference | yes | no: the formula, five tensors |
 | memory beside the logits, in gradients | five or more | three or more | 1.1 | 1 |
+
+`softmax_kl` and its statistics are of this table. The other losses on logits:
+
+| | linear_softmax_kl | sparse_softmax_kl | vocab_parallel_softmax_kl |
+|---|---|---|---|
+| second derivatives, Hessians | backend="reference" | yes | refused |
+| torch.func: grad, vmap, jvp, hessian; forward-mode AD | by the formula | by the formula | refused |
+| torch.compile(fullgraph=True) | yes | yes | refused; without fullgraph it breaks the graph |
 """
 
 import importlib.util

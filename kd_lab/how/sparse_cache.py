@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kd_lab.arguments import checked
+from kd_lab.how.log_probabilities import is_traced
+from kd_lab.how.reference import in_transform
 
 TAILS = ("bucket", "sampled", "renormalize")
 ABSENT = -1
@@ -123,7 +125,7 @@ def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
         )
     dtype = torch.promote_types(logits.dtype, torch.float32)
     logp = (logits.detach().to(dtype) / temperature).log_softmax(-1)
-    if logp.isnan().any():
+    if not is_traced(logp) and logp.isnan().any():
         raise ValueError(
             f"teacher_logits make no distribution at {int(logp.isnan().any(-1).sum())} positions (NaN, +inf, or −inf "
             "throughout); expected finite logits, and −inf for impossible tokens; leave such positions out"
@@ -202,8 +204,14 @@ def checked_ids(
         ValueError: an id is outside the vocabulary, or stands twice where that has no meaning; the log-probabilities
             are none; a position that counts has no token.
     """
-    if torch.compiler.is_compiling():  # a graph cannot look at numbers, an operator in it can
+    if torch.compiler.is_compiling() or in_transform():  # which cannot look at numbers, an operator in them can
         return _checked_ids(ids, logp, tail_logp, mask, vocabulary, tail)
+    return _looked_at(ids, logp, tail_logp, mask, vocabulary, tail)
+
+
+def _looked_at(
+    ids: Tensor, logp: Tensor, tail_logp: Tensor | None, mask: Tensor | None, vocabulary: int, tail: str
+) -> Tensor:
     ids = ids.long()
     if mask is not None:
         ids = ids.masked_fill(~mask.unsqueeze(-1), ABSENT)
@@ -269,11 +277,22 @@ def _check_logp(logp: Tensor, tail_logp: Tensor | None, present: Tensor, tail: s
 def _checked_ids(
     ids: Tensor, logp: Tensor, tail_logp: Tensor | None, mask: Tensor | None, vocabulary: int, tail: str
 ) -> Tensor:
-    """`checked_ids` as torch.compile sees it; an operator may not hand back what came in."""
-    checked = checked_ids(ids, logp, tail_logp, mask, vocabulary, tail)
+    """`checked_ids` as torch.compile and torch.func see it; an operator may not hand back what came in."""
+    checked = _looked_at(ids, logp, tail_logp, mask, vocabulary, tail)
     return checked.clone() if checked.data_ptr() == ids.data_ptr() else checked
 
 
 @_checked_ids.register_fake
 def _(ids, logp, tail_logp, mask, vocabulary, tail):
     return torch.empty(ids.shape, dtype=torch.int64, device=ids.device)
+
+
+@_checked_ids.register_vmap
+def _(info, in_dims, *arguments):
+    """What vmap batches are more positions."""
+    *tensors, vocabulary, tail = arguments
+    whole = [
+        one if one is None else one.expand(info.batch_size, *one.shape) if place is None else one.movedim(place, 0)
+        for one, place in zip(tensors, in_dims, strict=False)
+    ]
+    return _checked_ids(*whole, vocabulary, tail), 0

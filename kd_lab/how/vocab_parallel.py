@@ -31,6 +31,7 @@ from kd_lab.how.checks import check_options, check_pair, check_positions
 from kd_lab.how.divergences import DIVERGENCES
 from kd_lab.how.early_gradient import refuse_a_second_derivative
 from kd_lab.how.reduction import reduce
+from kd_lab.how.reference import in_transform
 
 LOGITS = 2**23
 """Logits of one side that are worked on at once, so that what is made on the way does not grow with the batch."""
@@ -69,7 +70,8 @@ def vocab_parallel_softmax_kl(
         Nats: a scalar, or [...] with reduction "none", the same on each rank of the group.
 
     Raises:
-        ValueError: as in `softmax_kl`, there is no process group, or a DTensor is not sharded over its last axis.
+        ValueError: as in `softmax_kl`, there is no process group, a DTensor is not sharded over its last axis, or
+            torch.func or forward mode looks on.
 
     >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)  # one rank holds all of it
     >>> student, teacher = torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([[2.0, 0.0, -1.0]])
@@ -83,6 +85,7 @@ def vocab_parallel_softmax_kl(
     check_pair(student, teacher, "logits_shard")
     mask = check_positions(mask, student.shape[:-1], student.device)
     group = _group(own_group if group is None else group)
+    _leave_transforms()
     rows = [side if mask is None else side[mask] for side in (student, teacher)]
     gap = _Gap(divergence, beta, temperature, group)
     losses = _VocabParallel.apply(*(side.reshape(-1, side.shape[-1]) for side in rows), gap)
@@ -190,6 +193,16 @@ def _local(side: str, logits: Tensor) -> tuple[Tensor, ProcessGroup | None]:
             "its mesh and no partial sums: call .redistribute(placements=[Shard(-1)])"
         )
     return logits.to_local(), logits.device_mesh.get_group(over[0])
+
+
+def _leave_transforms() -> None:
+    if in_transform():
+        raise ValueError(
+            "vocab_parallel_softmax_kl came under torch.func or forward mode, which do not reach over ranks; expected "
+            "plain autograd: call .backward(), or take softmax_kl where one rank holds all logits"
+        )
+    if torch.compiler.is_compiling():
+        torch._dynamo.graph_break("vocab_parallel_softmax_kl talks to other ranks: leave fullgraph=True out")
 
 
 def _group(group: ProcessGroup | None) -> ProcessGroup:
