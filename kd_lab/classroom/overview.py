@@ -3,6 +3,7 @@
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -23,6 +24,12 @@ COMMANDS = {
 
 TRAINED = re.compile(r"[\w-]*-[0-9a-f]{16}\.safetensors")
 """The files of `trained`. In a folder of models that is named as the cache, the others are their owner's."""
+
+CUT_SHORT = re.compile(rf"\.{TRAINED.pattern}-\w+")
+"""What is left of the write of such a file that was killed: see `whole_file`."""
+
+A_WRITE = 60.0
+"""Seconds after which a folder of that name is no write under way."""
 
 FOLDERS = re.compile(r"SmolLM2-.+-\d[\w.]*|lesson-13-\d+(-float32)?")
 """The folders of lesson 13 in the cache: SmolLM2 as transformers reads it, and its experiment under way."""
@@ -111,6 +118,12 @@ def cached_files() -> list[Path]:
     return sorted(file for file in cache_folder().glob("*") if TRAINED.fullmatch(file.name) and file.is_file())
 
 
+def cut_short() -> list[Path]:
+    """The folders that killed writes of trained models have left in the cache."""
+    found = [one for one in cache_folder().glob(".*") if CUT_SHORT.fullmatch(one.name) and one.is_dir()]
+    return sorted(one for one in found if time.time() - one.stat().st_mtime > A_WRITE)
+
+
 def cached_folders() -> list[Path]:
     """The folders that lesson 13 keeps in the cache."""
     return sorted(folder for folder in cache_folder().glob("*") if FOLDERS.fullmatch(folder.name) and folder.is_dir())
@@ -125,7 +138,7 @@ def megabytes(files: Iterable[Path]) -> str:
 def cache_line() -> str:
     """Where the cache is, and what it holds how much of."""
     files = cached_files()
-    models = f"{len(files)} trained model{'' if len(files) == 1 else 's'}, {megabytes(files)}"
+    models = f"{len(files)} trained model{'' if len(files) == 1 else 's'}, {megabytes([*files, *cut_short()])}"
     return "; ".join(
         [f"Cache: {cache_folder()}, {models}", *(f"{one.name}, {megabytes([one])}" for one in cached_folders())]
     )
@@ -138,7 +151,7 @@ def clear_cache() -> str:
         ValueError: some of it cannot be removed.
     """
     line = cache_line()
-    for one in [*cached_files(), *cached_folders()]:
+    for one in [*cached_files(), *cut_short(), *cached_folders()]:
         try:
             if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)

@@ -1,5 +1,8 @@
 """The course at a glance."""
 
+import os
+import shutil
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -9,6 +12,7 @@ from kd_lab.classroom import overview
 from kd_lab.classroom.lesson import find_lessons
 from kd_lab.classroom.overview import cache_line, clear_cache, exercises_of, minutes_of, table, title_of
 from kd_lab.models import trained
+from kd_lab.models.files import whole_file
 
 
 def test_every_lesson_has_a_title_minutes_and_exercises():
@@ -69,6 +73,19 @@ def test_what_a_lesson_trains_is_counted(cache):
     assert cache_line().startswith(f"Cache: {cache}, 3 trained models, ")
     clear_cache()
     assert list(cache.iterdir()) == []
+
+
+def test_what_killed_writes_left_is_counted_and_cleared_and_no_write_under_way(cache):
+    cache.mkdir()
+    for name in ("killed", "written"):
+        with suppress(RuntimeError), whole_file(cache / f"{name}-0123456789abcdef.safetensors") as part:
+            part.write_bytes(bytes(1_500_000))
+            shutil.copytree(part.parent, cache / f"{part.parent.name}x")  # as a kill leaves it
+            raise RuntimeError
+    killed, written = sorted(cache.iterdir())
+    os.utime(killed, (0, 0))
+    assert clear_cache() == f"Cache: {cache}, 0 trained models, 1.5 MB: removed"
+    assert list(cache.iterdir()) == [written]
 
 
 def test_folders_are_counted_and_cleared_by_name_and_size(cache):
