@@ -26,7 +26,7 @@ TRAINED = re.compile(r"[\w-]*-[0-9a-f]{16}\.safetensors")
 """The files of `trained`. In a folder of models that is named as the cache, the others are their owner's."""
 
 CUT_SHORT = re.compile(rf"\.{TRAINED.pattern}-\w+")
-"""What is left of the write of such a file that was killed: see `whole_file`."""
+"""The remains of such a file whose write was killed: see `whole_file`."""
 
 A_WRITE = 60.0
 """Seconds after which a folder of that name is no write under way."""

@@ -289,7 +289,7 @@ def _(ids, logp, tail_logp, mask, vocabulary, tail):
 
 @_checked_ids.register_vmap
 def _(info, in_dims, *arguments):
-    """What vmap batches are more positions."""
+    """The batch of a vmap is one more axis of positions."""
     *tensors, vocabulary, tail = arguments
     whole = [
         one if one is None else one.expand(info.batch_size, *one.shape) if place is None else one.movedim(place, 0)
